@@ -28,6 +28,7 @@ from dwc.checkpoints.validate import (
     CONVERT,
     check_agreement,
     read_json,
+    refuse_byte_order_marks,
     require_checkpoint,
     require_clip_tokenizer,
 )
@@ -112,6 +113,7 @@ def load(
     """
     location = _locate(name_or_path, revision, token)
     folder, name = location.folder, location.name
+    refuse_byte_order_marks(content(folder), name)
     key = _content_key(location)
     known_fingerprint = key and load_cached_digest(folder, key)
     with collector_paused():

@@ -11,7 +11,8 @@ is easy: the owner deletes the file, or the user requests an earlier commit.
 """
 
 import json
-from collections.abc import Callable, Collection
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,27 @@ def read_json(file: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise CheckpointError(f"{file} holds no JSON object; fetch the checkpoint again")
     return values
+
+
+def refuse_byte_order_marks(files: Iterable[Path], name: str) -> None:
+    """Check that no JSON file begins with a byte-order mark, which transformers cannot read.
+
+    Args:
+        files: The checkpoint's files.
+        name: The name or path of the checkpoint, for messages.
+
+    Raises:
+        CheckpointError: A file begins with a byte-order mark.
+    """
+    for path in files:
+        if path.suffix != ".json":
+            continue
+        with path.open("rb") as file:
+            if file.read(len(BOM_UTF8)).startswith((BOM_UTF8, BOM_UTF16_LE, BOM_UTF16_BE)):
+                raise CheckpointError(
+                    f"{name}: {path.name} begins with a byte-order mark, as some editors write it; "
+                    "expected UTF-8 without one. Save it again without a byte-order mark"
+                )
 
 
 def _require_our_config(config_file: Path, names: Collection[str], name: str) -> None:

@@ -31,6 +31,7 @@ from transformers.tokenization_utils_tokenizers import TokenizersBackend
 from transformers.utils.hub import cached_file
 
 from dwc.errors import CheckpointError, QueryError
+from dwc.modeling.image_settings import problem_of_image_settings
 from dwc.modeling.text_cleaning import FUNCTION_WORDS, TypedText, clean_as_openai, clean_text
 
 
@@ -67,6 +68,10 @@ CLIP_BYTE_TOKENS = (*_BYTES, *(byte + CLIP_WORD_END for byte in _BYTES))
 _TOKENIZER_SETTINGS = (
     "backend", "bos_token", "eos_token", "model_max_length", "pad_token", "unk_token",
 )  # fmt: skip
+_PROCESSOR_FIELDS = frozenset(
+    {"image_processor", "processor_class", "tokenizers", "clip_text_cleaning", "auto_map"}
+    | {"transformers_version", "_name_or_path"}
+)
 _TOKENIZERS = {"clip_tokenizer": CLIPTokenizer, "word_tokenizer": TokenizersBackend}
 
 
@@ -415,6 +420,7 @@ class DWCProcessor(ProcessorMixin):
                     f"{name} has no {cls.__name__}: its processor_config.json describes another. "
                     "Give the folder of a DWC checkpoint, or make one: python -m dwc convert"
                 )
+            _check_settings(config, name)
             return cls(
                 DWCImageProcessor.from_pretrained(name, **kwargs),
                 **{
@@ -428,6 +434,28 @@ class DWCProcessor(ProcessorMixin):
             raise CheckpointError(
                 f"the processor in {name} cannot be loaded: {error}. Fetch the checkpoint again"
             ) from error
+
+
+def _check_settings(config: Mapping[str, Any], name: str) -> None:
+    """Check the content of `processor_config.json`.
+
+    Args:
+        config: The content.
+        name: Folder or Hub id of the checkpoint, for messages.
+
+    Raises:
+        CheckpointError: A field is unknown, or an image setting is missing or not usable.
+    """
+    problem = problem_of_image_settings(config.get("image_processor"))
+    unknown = sorted(set(config).difference(_PROCESSOR_FIELDS))
+    if unknown:
+        known = ", ".join(sorted(_PROCESSOR_FIELDS))
+        problem = f"has unknown fields: {', '.join(unknown)}; the known ones are {known}"
+    if problem is not None:
+        raise CheckpointError(
+            f"{name}: its processor_config.json is not valid: {problem}. Correct it, or fetch the "
+            "checkpoint again"
+        )
 
 
 def _read_tokenizer(

@@ -63,6 +63,28 @@ def config(*path, **fields):
     return damage
 
 
+def processor_config(change):
+    def damage(folder):
+        file = folder / "processor_config.json"
+        values = json.loads(file.read_text())
+        change(values)
+        file.write_text(json.dumps(values))
+
+    return damage
+
+
+def image_settings(change):
+    return processor_config(lambda values: change(values["image_processor"]))
+
+
+def byte_order_mark(name):
+    def damage(folder):
+        file = folder / name
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+
+    return damage
+
+
 def tokenizer(part, make):
     def damage(folder):
         shutil.rmtree(folder / part)
@@ -111,6 +133,7 @@ def last_to_nan(state):
 NOT_OURS = "not the model's|do not fit the model in its config"
 AGAIN = "Fetch or convert the checkpoint again; nothing was loaded"
 GIVE_OURS = "give .* folder or Hub name|Give a DWC checkpoint's folder or Hub name"
+CORRECT = "Correct it, or fetch the checkpoint again"
 CASES = {
     "missing key": Case(
         weights(lambda state: state.pop(BIAS)), f"missing: {BIAS}", NOT_OURS, AGAIN, True
@@ -162,6 +185,55 @@ CASES = {
         config("cnn_config", bidirectional=True),
         "cnn_config has unknown fields: bidirectional", "known ones are .*hidden_dim",
         "Correct them, or update dwc",
+    ),
+    "a misspelled image setting": Case(
+        image_settings(lambda settings: settings.update(image_means=settings.pop("image_mean"))),
+        "image_processor has unknown fields: image_means", "known ones are .*image_mean, image_std",
+        CORRECT, True,
+    ),
+    "an image setting in British spelling": Case(
+        image_settings(lambda settings: settings.update(do_normalise=False)),
+        "image_processor has unknown fields: do_normalise", "the known ones are .*do_normalize",
+        CORRECT, True,
+    ),
+    "a quoted switch": Case(
+        image_settings(lambda settings: settings.update(do_normalize="false")),
+        "image_processor.do_normalize is 'false'", "true or false, without quotation marks",
+        CORRECT, True,
+    ),
+    "a switch that is null": Case(
+        image_settings(lambda settings: settings.update(do_normalize=None)),
+        "image_processor.do_normalize is null", "expected true or false", CORRECT, True,
+    ),
+    "a mean that is absent": Case(
+        image_settings(lambda settings: settings.update(image_mean=None)),
+        "image_processor.do_normalize needs image_mean, which it lacks", "needs", CORRECT, True,
+    ),
+    "deviations that are none": Case(
+        image_settings(lambda settings: settings.update(image_std=[0.5, 0.5, 0])),
+        r"image_processor.image_std is \[0.5, 0.5, 0\]", "three positive numbers", CORRECT, True,
+    ),
+    "a factor that leaves no picture": Case(
+        image_settings(lambda settings: settings.update(rescale_factor=1.5e-5)),
+        "prepares images with levels 0.0.* apart from black to white", "Usually rescale_factor",
+        CORRECT, True,
+    ),
+    "a factor of 1": Case(
+        image_settings(lambda settings: settings.update(rescale_factor=1)),
+        "prepares images with levels 9.* apart", "expected 0.1 to 256", CORRECT, True,
+    ),
+    "an unknown setting of the processor": Case(
+        processor_config(lambda values: values.update(tokenisers=[])),
+        "has unknown fields: tokenisers", "the known ones are .*tokenizers", CORRECT, True,
+    ),
+    "a config with a byte-order mark": Case(
+        byte_order_mark("config.json"), "config.json begins with a byte-order mark",
+        "expected UTF-8 without one", "Save it again without a byte-order mark", True,
+    ),
+    "a processor config with a byte-order mark": Case(
+        byte_order_mark("processor_config.json"),
+        "processor_config.json begins with a byte-order mark",
+        "expected UTF-8 without one", "Save it again without a byte-order mark", True,
     ),
     "a value out of range": Case(
         config(dropout=1.5), r"dropout is 1\.5", "at least 0 and below 1",
