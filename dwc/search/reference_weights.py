@@ -176,7 +176,8 @@ def load_reference_weights(checkpoint: Checkpoint) -> ReferenceWeights | None:
     """Load a checkpoint's image weights for the fixed set of comparison queries.
 
     The result is None if the checkpoint has no file of these weights, or was not loaded from a
-    folder. A file with the weights of another checkpoint is reported in the log and ignored.
+    folder. A file that names another checkpoint's fingerprint, or none, is reported in the log and
+    ignored.
 
     Raises:
         CheckpointError: if the file does not have the format of `ReferenceWeights.save`.
@@ -184,13 +185,13 @@ def load_reference_weights(checkpoint: Checkpoint) -> ReferenceWeights | None:
     if checkpoint.folder is None:
         return None
     weights = ReferenceWeights.load(checkpoint.folder)
-    if weights is None or weights.fingerprint in (None, checkpoint.fingerprint):
+    if weights is None or weights.fingerprint == checkpoint.fingerprint:
         return weights
+    owner = weights.fingerprint
     logger.warning(
-        "%s belongs to model %s, not to %s; weights are not compared with it. To renew it: "
-        "python -m dwc weights %s",
+        "%s %s, not to %s; weights are not compared with it. To renew it: python -m dwc weights %s",
         Path(checkpoint.folder) / REFERENCE_WEIGHTS,
-        weights.fingerprint,
+        "belongs to an unnamed model" if owner is None else f"belongs to model {owner}",
         checkpoint.fingerprint,
         checkpoint.folder,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dwc.checkpoints.load import fingerprint
 from dwc.search.reference_weights import ReferenceQueries, ReferenceWeights
 from tests.search.tiny import write_tiny_checkpoint
 from tests.ui.live import draw_gallery, serve
@@ -63,7 +64,7 @@ def address(browser, tmp_path_factory):
         picture_shares=[number % 5 / 5 for number in range(len(images))],
         image_weights={"clip": weights, "cnn": weights},
     )
-    ReferenceWeights.from_queries(queries, "made").save(model)
+    ReferenceWeights.from_queries(queries, "made", fingerprint(model)).save(model)
     with serve(model, gallery, folder) as url:
         yield url
 

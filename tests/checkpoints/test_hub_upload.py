@@ -38,7 +38,8 @@ def test_what_is_published_loads_back_identical(hub, tiny, capsys):
 
 def test_reference_weights_go_along_and_go_when_they_are_gone(hub, tiny, tmp_path):
     folder = shutil.copytree(tiny, tmp_path / "known")
-    context = ReferenceWeights({"clip": [0.25], "cnn": [0.5]}, 1, "one query")
+    weights, own = {"clip": [0.25], "cnn": [0.5]}, load.fingerprint(tiny)
+    context = ReferenceWeights(weights, 1, "one query", fingerprint=own)
     context.save(folder)
     push(folder, "owner/known")
     loaded = load.load("owner/known")

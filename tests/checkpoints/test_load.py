@@ -104,7 +104,8 @@ def test_reference_weights_are_stored_with_a_checkpoint_and_go_with_its_weights(
 ):
     folder = save_checkpoint(model, processor, tmp_path / "known")
     expected = load.fingerprint(folder)
-    context = ReferenceWeights({"clip": [0.25, 0.5], "cnn": [0.5, 0.75]}, 2, "two queries")
+    weights = {"clip": [0.25, 0.5], "cnn": [0.5, 0.75]}
+    context = ReferenceWeights(weights, 2, "two queries", fingerprint=expected)
     context.save(folder)
     loaded = load.load(folder)
     assert load_reference_weights(loaded) == context

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from dwc.checkpoints.load import load
+from dwc.checkpoints.load import ALL_BUNDLED, BUNDLED_FOLDER, fingerprint, load
 from dwc.errors import CheckpointError, QueryError
 from dwc.modeling.composition import ComposedQuery
 from dwc.search.reference_weights import (
@@ -125,16 +125,23 @@ def test_a_file_of_weights_alone_still_loads(tmp_path):
     assert (kept.weights, kept.reference_queries) == ({"clip": [0.25, 0.5]}, None)
 
 
-@pytest.mark.parametrize("fingerprint", ["0123456789ab", None])
-def test_weights_of_another_checkpoint_are_ignored_with_a_warning(tmp_path, caplog, fingerprint):
+@pytest.mark.parametrize("other", ["0123456789ab", None])
+def test_weights_of_another_checkpoint_are_ignored_with_a_warning(tmp_path, caplog, other):
     checkpoint = load(write_tiny_checkpoint(tmp_path / "model"))
-    for saved in (fingerprint, checkpoint.fingerprint):
+    for saved in (other, checkpoint.fingerprint):
         weights = ReferenceWeights({"clip": [0.25, 0.5]}, 2, "two", fingerprint=saved)
         weights.save(checkpoint.folder)
-        is_foreign = saved not in (None, checkpoint.fingerprint)
+        is_foreign = saved != checkpoint.fingerprint
         caplog.clear()
         assert load_reference_weights(checkpoint) == (None if is_foreign else weights)
-        assert ("belongs to model 0123456789ab, not to" in caplog.text) == is_foreign
+        owner = "an unnamed model" if saved is None else f"model {saved}"
+        assert (f"belongs to {owner}, not to" in caplog.text) == is_foreign
+
+
+@pytest.mark.parametrize("name", ALL_BUNDLED)
+def test_the_weights_of_a_bundled_checkpoint_are_its_own(name):
+    folder = BUNDLED_FOLDER.with_name(name)
+    assert ReferenceWeights.load(folder).fingerprint == fingerprint(folder)
 
 
 def test_a_fingerprint_that_is_no_text_is_refused(tmp_path):
