@@ -183,7 +183,7 @@ def test_thumbnails_are_served_and_the_rest_of_the_store_is_not(address, place):
 def test_only_these_are_public(address):
     api = Client(address, verbose=False).view_api(return_format="dict")
     assert set(api["named_endpoints"]) == {
-        "/search", "/explain", "/compare", "/paraphrase", "/map", "/gallery", "/atlas",
+        "/search", "/explain", "/compare", "/paraphrase", "/gallery", "/models", "/map", "/atlas",
     }  # fmt: skip
     parameters = api["named_endpoints"]["/search"]["parameters"]
     assert [one["parameter_name"] for one in parameters] == [
@@ -333,6 +333,18 @@ def test_the_environment_names_model_and_gallery(monkeypatch):
     monkeypatch.delenv("DWC_MODEL")
     monkeypatch.delenv("DWC_GALLERY")
     assert (parse([]).models, parse([]).gallery) == ([], "catalogue")
+
+
+def test_mcp_is_requested_by_option_or_in_the_environment(monkeypatch, capsys):
+    monkeypatch.delenv("DWC_MCP", raising=False)
+    monkeypatch.setattr(app_command, "find_spec", lambda name: object())
+    assert not parse([]).mcp
+    assert parse(["--mcp"]).mcp
+    monkeypatch.setenv("DWC_MCP", "1")
+    assert parse([]).mcp
+    monkeypatch.setattr(app_command, "find_spec", lambda name: None)
+    assert app.main([]) == 2
+    assert "pip install 'dwc[mcp]'" in capsys.readouterr().err
 
 
 def test_several_models_are_named_by_options_or_in_the_environment(monkeypatch, tmp_path):

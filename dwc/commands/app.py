@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,17 +50,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--port", type=int, help="the port (the first free one from 7860)")
     parser.add_argument("--host", help="the address to listen at (127.0.0.1: this machine only)")
+    parser.add_argument(
+        "--mcp",
+        action="store_true",
+        help="offer the search to language models too: serve MCP at /mcp (DWC_MCP=1)",
+    )
 
 
 def complete_from_environment(args: argparse.Namespace) -> argparse.Namespace:
     """Replace omitted command-line arguments by environment variables or defaults.
 
     Returns:
-        A copy of the arguments in which `models`, `keep_loaded` and `gallery` are set. An empty
-        list of models stands for the bundled models.
+        A copy of the arguments in which `models`, `keep_loaded`, `gallery` and `mcp` are set. An
+        empty list of models stands for the bundled models.
 
     Raises:
-        DWCError: An environment variable has an invalid value.
+        DWCError: An environment variable has an invalid value, or MCP is requested and the package
+            `mcp` is not installed.
     """
     models, keep_loaded = args.models, args.keep_loaded
     if models is None:
@@ -72,7 +79,10 @@ def complete_from_environment(args: argparse.Namespace) -> argparse.Namespace:
         except argparse.ArgumentTypeError as error:
             raise DWCError(f"DWC_KEEP_LOADED: {error}") from error
     gallery = args.gallery or os.environ.get("DWC_GALLERY") or "catalogue"
-    completed = {"models": models, "keep_loaded": keep_loaded, "gallery": gallery}
+    mcp = args.mcp or os.environ.get("DWC_MCP", "").lower() in ("1", "true")
+    if mcp and find_spec("mcp") is None:
+        raise DWCError("--mcp needs the package mcp. Install it: pip install 'dwc[mcp]'")
+    completed = {"models": models, "keep_loaded": keep_loaded, "gallery": gallery, "mcp": mcp}
     return argparse.Namespace(**{**vars(args), **completed})
 
 
@@ -107,6 +117,7 @@ def run(args: argparse.Namespace) -> int:
     from dwc.ui.blocks import build_page
     from dwc.ui.gallery_images import StoreImages
     from dwc.ui.panels.examples import choose_examples
+    from dwc.ui.programs import add_program_access
     from dwc.ui.startup import (
         launch_options,
         list_bundled,
@@ -127,7 +138,9 @@ def run(args: argparse.Namespace) -> int:
     serve_thumbnails(images)  # must come before the page is built, or Gradio copies the images
     page = build_page(models, images, choose_examples(images))
     open_meanwhile(models, () if args.models else models.names, store)
-    page.launch(**launch_options(images, args.host, args.port))
+    options = launch_options(images, args.host, args.port)
+    add_program_access(options, models, images, serves_mcp=args.mcp)
+    page.launch(**options)
     return 0
 
 

@@ -1,7 +1,7 @@
 """The public API endpoints of the app.
 
-`/search` runs a query; `/explain`, `/compare` and `/paraphrase` explain a search result; `/map`,
-`/gallery` and `/atlas` describe the gallery and the model.
+`/search` runs a query; `/explain`, `/compare` and `/paraphrase` explain a search result;
+`/gallery`, `/models`, `/map` and `/atlas` describe the gallery and the models.
 """
 
 import inspect
@@ -132,7 +132,7 @@ def add_explaining_endpoints(models: ModelPool, images: GalleryImages, concurren
 
 
 def add_overview_endpoints(models: ModelPool) -> None:
-    """Add the endpoints `/map` and `/atlas`. Call inside `gr.Blocks`."""
+    """Add the endpoints `/gallery`, `/models`, `/map` and `/atlas`. Call inside `gr.Blocks`."""
 
     def tell_map(start: int = 0, limit: int = MAP_PAGE, model: str = "") -> Answer:
         """Tell where the gallery's pictures lie on its map, in two dimensions.
@@ -187,9 +187,23 @@ def add_overview_endpoints(models: ModelPool) -> None:
         with api_errors(), models.using(models.require(model)) as searcher:
             return gallery_table(searcher, filter, start, limit)
 
+    def tell_models() -> Answer:
+        """Tell which models can answer.
+
+        Returns:
+            The models' names, and which of them answers if none is named.
+        """
+        return list_models(models)
+
     gr.api(tell_map, api_name="map")
     gr.api(tell_gallery, api_name="gallery")
+    gr.api(tell_models, api_name="models")
     gr.api(tell_atlas, api_name="atlas")
+
+
+def list_models(models: ModelPool) -> Answer:
+    """Return a dict with the names of all models, `models`, and that of the first, `default`."""
+    return {"models": list(models.names), "default": models.default}
 
 
 def gallery_table(searcher: Searcher, filter: object, start: object, limit: object) -> Answer:

@@ -221,6 +221,11 @@ def parse_shift(shift: object) -> float:
     Raises:
         QueryError: `shift` is not a number.
     """
+    if shift is None:  # JavaScript's JSON.stringify writes an infinity as null
+        raise QueryError(
+            'shift is null; expected a number. JSON has no infinity: send "inf" for the picture '
+            'alone, "-inf" for the words alone, or leave shift out.'
+        )
     number = _parse_number(shift, "shift")
     if math.isnan(number):
         raise QueryError("shift is not a number; give 0 for the weight as it was learned.")

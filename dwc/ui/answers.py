@@ -1,0 +1,194 @@
+"""The forms of the answers that programs get, as types from which JSON schemas are made.
+
+The answers themselves are made by `to_dict` methods and by `api.py`; no answer is made from these
+types. Answers may have further fields.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+Shift = float | Literal["inf", "-inf"]
+
+
+class Weight(BaseModel):
+    """One stream's weights of picture and words, which sum to 1."""
+
+    image: float = Field(ge=0, le=1)
+    text: float = Field(ge=0, le=1)
+
+
+class Result(BaseModel):
+    """One picture of a ranking."""
+
+    rank: int = Field(ge=1, description="Position in the ranking, from 1.")
+    id: str = Field(description="The picture's id.")
+    score: float = Field(description="The sum of the cosines with the query in all streams.")
+    parts: dict[str, float] = Field(
+        description="The parts whose sum is the score, such as clip_image and cnn_text."
+    )
+    percentile: float = Field(
+        ge=0, le=100, description="The percentage of the gallery with a lower score."
+    )
+    near_duplicates: list[str] | None = Field(
+        None, description="Ids of near-duplicates folded under this picture, if `fold` is true."
+    )
+
+
+class ModelOrigin(BaseModel):
+    """The model that answered."""
+
+    name: str
+    fingerprint: str = Field(description="Identifies the checkpoint's content.")
+    revision: str | None = Field(description="The commit on the Hugging Face Hub, if any.")
+
+
+class GalleryOrigin(BaseModel):
+    """The gallery that was searched."""
+
+    name: str
+    fingerprint: str = Field(description="Identifies the gallery's pictures and vectors.")
+
+
+class SearchAnswer(BaseModel):
+    """The ranked results of a search, and the weights that led to them."""
+
+    weights: dict[str, Weight] = Field(description="By stream, such as clip and cnn.")
+    results: list[Result] = Field(description="Best first.")
+    unknown_words: list[str] = Field(description="Words that the model's vocabulary lacks.")
+    timings_ms: dict[str, float] = Field(description="The time of each step, in milliseconds.")
+    gallery_size: int = Field(ge=0)
+    shift: Shift = Field(description="The shift that was applied; 0 is as learned.")
+    unfamiliar: float | None = Field(
+        description="How far the picture is from the training pictures; above 1 is unusual."
+    )
+    read: str = Field(description="The text that the model received.")
+    notes: list[str] = Field(description="Remarks on how the query was read.")
+    filter: str = Field("", description="The filter that all results fit, if one was given.")
+    filter_fits: int | None = Field(None, description="How many pictures fit the filter.")
+    model: ModelOrigin
+    gallery: GalleryOrigin
+
+
+class ScoreExplanation(BaseModel):
+    """Why a picture has its score and its rank."""
+
+    id: str
+    rank: int = Field(ge=1)
+    score: float
+    parts: dict[str, float] = Field(description="The parts whose sum is the score.")
+    percentile: float = Field(ge=0, le=100)
+    margin: float | None = Field(description="The score minus that of the picture ranked next.")
+    ranks: dict[str, int | None] = Field(
+        description="The rank by picture, words, average and learned weights."
+    )
+    ranked: int = Field(ge=1, description="How many pictures were ranked.")
+    shift: Shift
+
+
+class WordEffect(BaseModel):
+    """The effect of one word, measured by leaving it out."""
+
+    position: int = Field(ge=0)
+    word: str
+    without: str = Field(description="The text without this word.")
+    weight_effect: dict[str, float] = Field(description="Change of the image weight, by stream.")
+    score_effect: float | None = Field(description="Change of the picture's score.")
+    unknown: bool = Field(description="Whether the model's vocabulary lacks the word.")
+
+
+class WordEffects(BaseModel):
+    """The effects of all words."""
+
+    words: list[WordEffect]
+    weights: dict[str, float] = Field(description="The image weight of the query, by stream.")
+    id: str | None
+    score: float | None
+    shift: Shift
+
+
+class TracedItem(BaseModel):
+    """The ranks of one picture at several shifts."""
+
+    id: str
+    ranks: list[int | None] = Field(description="One per shift; null is beyond the limit.")
+
+
+class RankTrace(BaseModel):
+    """How the ranks of the leading pictures change with the image weight."""
+
+    shifts: list[Shift] = Field(description="Ascending, from the words alone to the picture alone.")
+    learned: int = Field(ge=0, description="Index of the shift 0 in `shifts`.")
+    image_weights: list[dict[str, float]] = Field(description="By shift and stream.")
+    items: list[TracedItem]
+    limit: int
+
+
+class ExplainAnswer(BaseModel):
+    """The explanations of one result."""
+
+    why: ScoreExplanation
+    word_effects: WordEffects
+    trace: RankTrace
+    regions: dict[str, Any] | None = Field(
+        description="Attention maps of the words over the picture, on the network's coarse grid; "
+        "null if the query lacks a picture or words, or the model has no such maps."
+    )
+
+
+class ComparedResult(BaseModel):
+    """One picture of a reading, and its rank as learned."""
+
+    rank: int = Field(ge=1)
+    id: str
+    score: float
+    learned_rank: int | None
+    change: int | None = Field(description="Rank as learned minus rank in this reading.")
+
+
+class Reading(BaseModel):
+    """The best pictures of one reading of the query."""
+
+    name: str = Field(description="picture, words, average or learned.")
+    weights: dict[str, Weight]
+    hits: list[ComparedResult]
+    shared: int = Field(ge=0, description="How many of these are among the best as learned.")
+
+
+class CompareAnswer(BaseModel):
+    """The results of each reading of a query."""
+
+    columns: list[Reading]
+    fitting: list[str] | None = Field(
+        description="In the drawn catalogue, the ids of all garments that match the query."
+    )
+    why_unknown: str = Field(description="Why `fitting` is null.")
+    notes: list[str]
+
+
+class GalleryAnswer(BaseModel):
+    """A part of the gallery."""
+
+    gallery_size: int = Field(ge=0, description="How many pictures the gallery has.")
+    fits: int = Field(ge=0, description="How many pictures fit the filter.")
+    columns: dict[str, dict[str, Any]] = Field(
+        description="The metadata's columns: the type of each, with its values and how many "
+        "pictures have each, or its least and greatest number."
+    )
+    start: int = Field(ge=0, description="The index of the first picture listed.")
+    ids: list[str]
+    metadata: list[dict[str, Any]] = Field(description="One per id.")
+    descriptions: list[str] = Field(description="One per id.")
+
+
+class ModelsAnswer(BaseModel):
+    """The models that can answer."""
+
+    models: list[str]
+    default: str
+
+
+class ErrorAnswer(BaseModel):
+    """Why a request was refused, and what to do."""
+
+    error: str

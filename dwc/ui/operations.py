@@ -1,0 +1,389 @@
+"""The operations that programs may call, whatever the protocol: HTTP (`rest.py`) or MCP (`mcp.py`).
+
+The classes whose names end in `Arguments` are the arguments of the operations. Their JSON schemas
+are in the OpenAPI document and in the list of MCP tools.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from PIL import Image
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from dwc.datasets.image_loading import decode
+from dwc.errors import ImageError, QueryError
+from dwc.search.model_pool import ModelPool
+from dwc.search.query import EncodedQuery
+from dwc.search.searcher import Searcher
+from dwc.ui import answers
+from dwc.ui.api import (
+    COMPARED,
+    GALLERY_PAGE,
+    compare_query,
+    explain_query,
+    gallery_table,
+    list_models,
+)
+from dwc.ui.gallery_images import GalleryImages
+from dwc.ui.request_parsing import DEFAULT_RESULTS, MAX_CHARACTERS, MAX_RESULTS, parse_shift
+
+MAX_GALLERY_PAGE = 10_000
+"""The maximum number of gallery pictures in one answer."""
+
+MAX_SHIFT = 1e6
+"""The largest finite weight shift; the weights are 0 or 1 long before it."""
+
+_BASE64: dict[str, Any] = {"format": "byte", "contentEncoding": "base64"}
+_HAS_PICTURE = {"required": ["reference"], "properties": {"reference": {"minLength": 1}}}
+_HAS_ID = {"required": ["reference_id"], "properties": {"reference_id": {"minLength": 1}}}
+_HAS_TEXT = {"required": ["text"], "properties": {"text": {"pattern": r"\S"}}}
+_QUERY_RULES: dict[str, Any] = {
+    # A picture, a picture of the gallery, or a text that is not blank; not both kinds of picture.
+    "anyOf": [_HAS_PICTURE, _HAS_ID, _HAS_TEXT],
+    "not": {"allOf": [_HAS_PICTURE, _HAS_ID]},
+}
+
+Answer = dict[str, Any]
+ArgumentsType = TypeVar("ArgumentsType", bound="Arguments")
+
+
+class NotFoundError(QueryError):
+    """A request names a picture or a model that does not exist here."""
+
+
+def _refuse_other_types(value: object) -> object:
+    """Refuse values that pydantic would convert to a number: strings, true and false."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError("expected a number")
+    return value
+
+
+def _to_whole(value: object) -> object:
+    """Convert a number such as 5.0, which is a whole number in JSON, to an int."""
+    number = _refuse_other_types(value)
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+Whole = Annotated[int, BeforeValidator(_to_whole)]
+Number = Annotated[
+    float,
+    Field(ge=-MAX_SHIFT, le=MAX_SHIFT, allow_inf_nan=False),
+    BeforeValidator(_refuse_other_types),
+]
+
+
+Filter = Annotated[
+    str,
+    Field(
+        max_length=MAX_CHARACTERS,
+        description="Only pictures whose metadata fit, such as `category = dress and price < 50`; "
+        "empty for all. The operation `gallery` lists the columns.",
+        json_schema_extra={"format": "filter"},
+    ),
+]
+
+
+class Arguments(BaseModel):
+    """Base class of the arguments of an operation; further arguments are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class QueryArguments(Arguments):
+    """A query: a picture to start from, words that say what should be different, or both."""
+
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema.update(_QUERY_RULES))
+
+    reference: Annotated[str, Field(json_schema_extra=_BASE64)] = Field(
+        "",
+        description="The picture to start from: the file's content (JPEG, PNG, WebP and others) in "
+        "Base64, with or without the beginning of a data URL. Leave it out for words alone.",
+    )
+    reference_id: str = Field(
+        "", description="Instead of `reference`: the id of a picture of the gallery."
+    )
+    text: str = Field(
+        "",
+        max_length=MAX_CHARACTERS,
+        description="What should be different, in English, such as `shorter, with a belt`. Leave "
+        "it out for the picture alone. Words that are no English are refused if none is known.",
+        json_schema_extra={"format": "english"},
+    )
+    model: str = Field("", description="The name of the model that answers; empty for the first.")
+    filter: Filter = ""
+
+
+class SearchArguments(QueryArguments):
+    """The arguments of a search."""
+
+    k: Whole = Field(DEFAULT_RESULTS, ge=1, le=MAX_RESULTS, description="How many results.")
+    shift: Number | Literal["inf", "-inf"] = Field(
+        0.0,
+        description="Added to the logit of each stream's image weight: 0 is as learned, positive "
+        "numbers lean to the picture, negative ones to the words. JSON has no infinity: the "
+        'strings "inf" and "-inf" mean the picture alone and the words alone.',
+    )
+    fold: bool = Field(
+        False,
+        description="Whether near-duplicates are folded under the best of each group, with further "
+        "results in their place.",
+    )
+
+
+class ExplainArguments(QueryArguments):
+    """The arguments of an explanation: the query, and the result to explain."""
+
+    id: str = Field("", description="The id of the picture to explain; empty for the best result.")
+    shift: Number | Literal["inf", "-inf"] = Field(
+        0.0, description="Leans the learned weights, as in a search."
+    )
+
+
+class CompareArguments(QueryArguments):
+    """The arguments of a comparison."""
+
+    k: Whole = Field(COMPARED, ge=1, le=MAX_RESULTS, description="How many results per reading.")
+
+
+class GalleryArguments(Arguments):
+    """Which part of the gallery is listed."""
+
+    start: Whole = Field(0, ge=0, le=2**31 - 1, description="The first picture, from 0.")
+    limit: Whole = Field(
+        GALLERY_PAGE, ge=1, le=MAX_GALLERY_PAGE, description="How many pictures at most."
+    )
+    filter: Filter = ""
+
+
+class ModelsArguments(Arguments):
+    """No arguments."""
+
+
+class Operations:
+    """The operations: search, explain, compare, list the gallery and list the models.
+
+    All methods are thread-safe, and return JSON-compatible values.
+    """
+
+    def __init__(self, models: ModelPool, images: GalleryImages) -> None:
+        self.models, self.images = models, images
+
+    def search(self, args: SearchArguments, picture: bytes | None = None) -> Answer:
+        """Find the gallery's pictures that look like a picture and fit words of change.
+
+        Args:
+            args: The arguments.
+            picture: The reference's file, if it is not in `args.reference`.
+
+        Raises:
+            NotFoundError: The model or the reference's id is unknown.
+            QueryError: The query is empty.
+            ImageError: The picture cannot be read.
+            BusyError: Too many queries are waiting for the model.
+        """
+        with self._encode(args, picture) as (searcher, query):
+            result = searcher.answer(query, args.k, parse_shift(args.shift), fold=args.fold)
+            return {**result.to_dict(), **self.models.origin(args.model).to_dict()}
+
+    def explain(self, args: ExplainArguments, picture: bytes | None = None) -> Answer:
+        """Explain why a picture has its rank; raises what `search` raises."""
+        self._require_image(args.id, "id")
+        with self._encode(args, picture) as (searcher, query):
+            if args.id and args.id == args.reference_id:
+                raise NotFoundError("id is the reference itself, which is never among the results.")
+            return explain_query(searcher, query, args.id, parse_shift(args.shift))
+
+    def compare(self, args: CompareArguments, picture: bytes | None = None) -> Answer:
+        """Rank by the picture, by the words, by their average, and as learned; raises likewise."""
+        with self._encode(args, picture) as (searcher, query):
+            return compare_query(searcher, self.images, query, args.k)
+
+    def list_gallery(self, args: GalleryArguments, picture: bytes | None = None) -> Answer:
+        """List pictures of the gallery, with their metadata and descriptions.
+
+        Args:
+            args: Which pictures are listed.
+            picture: Not used.
+
+        Raises:
+            QueryError: The filter is invalid.
+        """
+        with self.models.using() as searcher:
+            table = gallery_table(searcher, args.filter, args.start, args.limit)
+        descriptions = [self.images.describe(image_id) for image_id in table["ids"]]
+        return {**table, "descriptions": descriptions}
+
+    def list_models(self, args: ModelsArguments, picture: bytes | None = None) -> Answer:
+        """List the models; the arguments are not used."""
+        return list_models(self.models)
+
+    def thumbnail(self, image_id: str) -> Path:
+        """Return the path of the thumbnail (a WebP file) of a picture of the gallery.
+
+        Raises:
+            NotFoundError: The gallery has no such picture.
+        """
+        if not image_id:
+            raise NotFoundError("id is missing; expected the id of a picture of the gallery.")
+        self._require_image(image_id, "id")
+        return self.images.draw_thumbnail(image_id)
+
+    @contextmanager
+    def _encode(
+        self, args: QueryArguments, picture: bytes | None
+    ) -> Iterator[tuple[Searcher, EncodedQuery]]:
+        if args.model and args.model not in self.models.names:
+            offered = ", ".join(self.models.names)
+            raise NotFoundError(f"there is no model {args.model!r} here. Choose one of: {offered}.")
+        self._require_image(args.reference_id, "reference_id")
+        query = self._query(args, picture)
+        with self.models.using(args.model) as searcher:
+            yield searcher, searcher.encode_query(**query, filter=args.filter)
+
+    def _query(self, args: QueryArguments, picture: bytes | None) -> dict[str, Any]:
+        """Return the arguments of `Searcher.encode_query`."""
+        text = args.text.strip()
+        if args.reference:
+            picture = decode_base64(args.reference)
+        if picture is not None and args.reference_id:
+            raise QueryError("reference and reference_id are both given; send one of them.")
+        if picture is None and not args.reference_id and not text:
+            raise QueryError("There is nothing to search: send a picture, words, or both.")
+        image = None if picture is None else _decode_picture(picture)
+        return {"image": image, "text": text, "reference_id": args.reference_id or None}
+
+    def _require_image(self, image_id: str, name: str) -> None:
+        if image_id and image_id not in self._known_ids:
+            raise NotFoundError(f"{name} is {image_id[:80]!r}; the gallery has no such picture.")
+
+    @cached_property
+    def _known_ids(self) -> frozenset[str]:
+        return frozenset(self.images.ids)
+
+
+def parse_arguments(kind: type[ArgumentsType], values: Mapping[str, Any]) -> ArgumentsType:
+    """Check the arguments of an operation.
+
+    Args:
+        kind: The type of the arguments.
+        values: The arguments by name, as parsed from JSON.
+
+    Raises:
+        QueryError: An argument is invalid; the message names all invalid arguments.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        complaints = []
+        for problem in error.errors(include_url=False):
+            name = problem["loc"][0] if problem["loc"] else "arguments"
+            if name == "shift" and name in values and values["shift"] is None:
+                parse_shift(None)
+            complaint = f"{name}: {problem['msg'].removeprefix('Value error, ')}"
+            if problem["type"] == "extra_forbidden":
+                complaint = f"{name} is no argument; expected: {', '.join(kind.model_fields)}"
+            complaints.append(complaint)
+        raise QueryError("; ".join(dict.fromkeys(complaints)) + ".") from None
+
+
+def decode_base64(text: str) -> bytes:
+    """Decode Base64, with or without the beginning of a data URL.
+
+    Raises:
+        ImageError: The text is not Base64.
+    """
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise ImageError(
+            "reference is not Base64; send the content of a picture's file in Base64."
+        ) from None
+
+
+def _decode_picture(content: bytes) -> Image.Image:
+    try:
+        return decode(content)
+    except ImageError as error:
+        raise ImageError(str(error).replace("the picture given: ", "The picture ")) from error
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation, as it is documented and called.
+
+    Attributes:
+        name: The name, which is also the last part of its address and the name of its MCP tool.
+        title: A short title.
+        description: What the operation does, for people and language models.
+        arguments: The type of its arguments.
+        answer: The type that documents its answer.
+        call: The function that runs it, with an `Operations`, the arguments and a picture.
+    """
+
+    name: str
+    title: str
+    description: str
+    arguments: type[Arguments]
+    answer: type[BaseModel]
+    call: Callable[..., Answer]
+
+    @property
+    def has_query(self) -> bool:
+        """Whether the arguments contain a query."""
+        return issubclass(self.arguments, QueryArguments)
+
+
+OPERATIONS = (
+    Operation(
+        "search",
+        "Search",
+        "Find the gallery's pictures that look like a reference picture and fit words of change. "
+        "The answer has the ranked results, and the weight that the model gave the picture and the "
+        "words in each of its streams.",
+        SearchArguments,
+        answers.SearchAnswer,
+        Operations.search,
+    ),
+    Operation(
+        "explain",
+        "Explain a result",
+        "Explain why a picture has its rank in the answer to a query: its score in parts, its "
+        "ranks by picture, words, average and as learned, what each word did, how ranks move with "
+        "the weight, and where in the reference each word looked.",
+        ExplainArguments,
+        answers.ExplainAnswer,
+        Operations.explain,
+    ),
+    Operation(
+        "compare",
+        "Compare readings",
+        "Answer one query by the picture, by the words, by their average, and as learned.",
+        CompareArguments,
+        answers.CompareAnswer,
+        Operations.compare,
+    ),
+    Operation(
+        "gallery",
+        "List the gallery",
+        "List pictures of the gallery: ids, which can be a `reference_id`, and descriptions.",
+        GalleryArguments,
+        answers.GalleryAnswer,
+        Operations.list_gallery,
+    ),
+    Operation(
+        "models",
+        "List the models",
+        "List the models that can answer. The first is the default.",
+        ModelsArguments,
+        answers.ModelsAnswer,
+        Operations.list_models,
+    ),
+)
