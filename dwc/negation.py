@@ -59,15 +59,16 @@ LONGEST_NEGATION = max(map(len, NEGATIONS))
 # vocabulary has the other word only if the model was trained on texts with negations.
 _LEARNED_WITH: dict[Tokens, str] = {("instead", "of"): "than"}
 
-# The negations that the bundled checkpoint was measured to follow on photographs: "not" before a
-# color, and these three before anything else. The checkpoint was trained on the other negations,
-# too, but still mostly returns what they exclude.
+# The negations that the bundled checkpoint was measured to follow on photographs without a
+# reference image, before anything but a color. With a reference image, it follows all negations
+# except those of `_OVERLOOKED_WITH_IMAGE`.
 _FOLLOWED: frozenset[Tokens] = frozenset({("not",), ("no",), ("without",)})
+_OVERLOOKED_WITH_IMAGE = frozenset({"never"})  # first words of negations
 _COLORS = (
     "black|white|gr[ea]y|red|pink|orange|yellow|green|teal|blue|navy|purple|brown|beige|cream|burgundy|"
     "maroon|turquoise"
 )
-_NO_COLOR = re.compile(rf"\b(?:no|without)\s+(?:{_COLORS})\b", re.IGNORECASE)
+_NO_COLOR = re.compile(rf"\b(?:no|not|without)\s+(?:{_COLORS})\b", re.IGNORECASE)
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 _CONTRACTION = re.compile(
@@ -216,38 +217,58 @@ def unknown_function_words(text: str, is_known: Callable[[str], bool]) -> list[s
     return list(unknown)
 
 
-def overlooked_negations(text: str) -> list[str]:
+def overlooked_negations(text: str, has_image: bool) -> list[str]:
     """Return the negations in a text that even a model trained on them often overlooks.
 
-    Each is listed once, in lower case: a phrase such as "anything but", or "no" or "without"
+    Each is listed once, in lower case: a phrase such as "anything but", or "no", "not" or "without"
     together with a color, such as "no red". Phrases that name the only thing that is wanted, such
     as "nothing but red", are not negations of it and are left out.
+
+    Args:
+        text: The text of a query.
+        has_image: Whether the query also has a reference image. The model then overlooks fewer.
     """
     text = _ONLY.sub(" ", spell_out_negations(text))
-    phrases = [" ".join(phrase) for phrase in negations_in(text) if phrase not in _FOLLOWED]
-    phrases += [match.lower() for match in _NO_COLOR.findall(text)]
+    found = negations_in(text)
+    if has_image:
+        phrases = [" ".join(phrase) for phrase in found if phrase[0] in _OVERLOOKED_WITH_IMAGE]
+    else:
+        phrases = [" ".join(phrase) for phrase in found if phrase not in _FOLLOWED]
+        phrases += [match.lower() for match in _NO_COLOR.findall(text)]
     return list(dict.fromkeys(phrases))
 
 
-def negation_note(text: str, is_known: Callable[[str], bool]) -> str | None:
+def negation_note(text: str, is_known: Callable[[str], bool], has_image: bool) -> str | None:
     """Return a message on negations in a text that a model has not learned or often overlooks.
 
-    The message also says which negations to use instead, if the model knows them. The result is
-    None if the text has no negation that is unknown or often overlooked. The parameters are those
-    of `unknown_function_words`.
+    The message also says what to do instead. The result is None if the text has no negation that is
+    unknown or often overlooked.
+
+    Args:
+        text: The text of a query.
+        is_known: As in `unknown_function_words`.
+        has_image: Whether the query also has a reference image.
     """
     unknown = unknown_function_words(text, is_known)
-    overlooked = [phrase for phrase in overlooked_negations(text) if phrase not in unknown]
+    overlooked = [
+        phrase for phrase in overlooked_negations(text, has_image) if phrase not in unknown
+    ]
     if not unknown and not overlooked:
         return None
+    without_image = "" if has_image else " without a picture"
     parts = [
-        f"The model {verb} {', '.join(_quoted(phrase) for phrase in phrases)}"
-        for verb, phrases in (("has not learned", unknown), ("often overlooks", overlooked))
+        f"The model {verb} {', '.join(_quoted(phrase) for phrase in phrases)}{condition}"
+        for verb, phrases, condition in (
+            ("has not learned", unknown, ""),
+            ("often overlooks", overlooked, without_image),
+        )
         if phrases
     ]
     uses = {"not": "before a color", "without": "before anything else"}
     known = [f"{_quoted(word)} {use}" for word, use in uses.items() if is_known(word)]
-    advice = f" Use {', '.join(known)}." if known else ""
+    advice = f" Use {', '.join(known)}." if known and (has_image or unknown) else ""
+    if overlooked and not has_image:
+        advice += " Add a picture, or name what you want instead."
     return f"{'; '.join(parts)}: the results may have what the words exclude.{advice}"
 
 

@@ -103,13 +103,15 @@ def test_a_negation_is_unknown_until_it_was_learned(phrase: str) -> None:
 
 
 def test_a_note_names_each_negation_once_and_those_to_use() -> None:
-    note = negation_note("minus red and minus stripes, except red", FIRST_LANGUAGE.__contains__)
+    note = negation_note(
+        "minus red and minus stripes, except red", FIRST_LANGUAGE.__contains__, has_image=True
+    )
     assert note is not None
     assert note.count("minus") == 1
     assert '"minus", "except"' in note
     assert 'Use "not" before a color, "without" before anything else.' in note
-    assert negation_note("no belt", FIRST_LANGUAGE.__contains__) is None
-    assert negation_note("longer", set().__contains__) is None
+    assert negation_note("no belt", FIRST_LANGUAGE.__contains__, has_image=False) is None
+    assert negation_note("longer", set().__contains__, has_image=False) is None
 
 
 def test_the_bundled_vocabulary_has_what_it_says() -> None:
@@ -152,7 +154,7 @@ def test_the_command_line_takes_a_leading_minus(
         ("anything but red, never striped", ["anything but", "never"]),
         ("no red", ["no red"]),
         ("w/o Blue", ["without blue"]),
-        ("not red", []),
+        ("not red", ["not red"]),
         ("without stripes", []),
         ("no belt, longer", []),
         ("nothing but red", []),
@@ -162,8 +164,26 @@ def test_the_command_line_takes_a_leading_minus(
     ],
 )
 def test_negations_that_trained_models_overlook_are_noted(text, overlooked) -> None:
-    assert overlooked_negations(text) == overlooked
-    note = negation_note(text, lambda word: True)
+    assert overlooked_negations(text, has_image=False) == overlooked
+    note = negation_note(text, lambda word: True, has_image=False)
     assert (note is None) == (not overlooked)
     for phrase in overlooked:
         assert f'often overlooks "{phrase}"' in note or f', "{phrase}"' in note
+        assert "Add a picture" in note
+
+
+@pytest.mark.parametrize(
+    ("text", "overlooked"),
+    [
+        ("never red", ["never"]),
+        ("no red", []),
+        ("anything but striped", []),
+        ("isn't red", []),
+    ],
+)
+def test_with_a_picture_fewer_negations_are_overlooked(text, overlooked) -> None:
+    assert overlooked_negations(text, has_image=True) == overlooked
+    note = negation_note(text, lambda word: True, has_image=True)
+    assert (note is None) == (not overlooked)
+    if note is not None:
+        assert 'Use "not" before a color' in note

@@ -118,7 +118,7 @@ def probe_paraphrases(
                     },
                     ids=[searcher.store.ids[image] for image in best.tolist()],
                     unknown_words=searcher.unknown_words(typed[position]),
-                    notes=searcher.text_notes(typed[position]),
+                    notes=searcher.text_notes(typed[position], query.image is not None),
                 )
             )
     overlaps = [[jaccard(one.ids, other.ids) for other in answers] for one in answers]

@@ -232,9 +232,14 @@ class Searcher:
             return list(dict.fromkeys(typed.unreadable))
         return self.checkpoint.processor.unknown_words(typed.text)
 
-    def text_notes(self, typed: TypedText) -> list[str]:
-        """Return messages for the user on the parts of a text that the model cannot use."""
-        return [*typed.notes, *self._negation_notes(typed.text)]
+    def text_notes(self, typed: TypedText, has_image: bool) -> list[str]:
+        """Return messages for the user on the parts of a text that the model cannot use.
+
+        Args:
+            typed: the text.
+            has_image: whether the query also has a reference image.
+        """
+        return [*typed.notes, *self._negation_notes(typed.text, has_image)]
 
     def notes(self, query: EncodedQuery, sweep: WeightSweep) -> list[str]:
         """Return messages for the user on problems with a query, and on images left out of results.
@@ -247,7 +252,7 @@ class Searcher:
             *query.notes,
             *self._filter_notes(query, sweep),
             *self._copies_note(query, sweep),
-            *self._negation_notes(query.text),
+            *self._negation_notes(query.text, query.image is not None),
         ]
 
     def encode(self, image: Image.Image | None, text: str) -> QueryEncoding:
@@ -367,13 +372,13 @@ class Searcher:
             notes.append(f"No picture fits the filter {format_filter(query.filter)}.")
         return notes
 
-    def _negation_notes(self, text: str) -> list[str]:
+    def _negation_notes(self, text: str, has_image: bool) -> list[str]:
         """Return a message on negations that the model has not learned or often overlooks.
 
         The result is a list of this one message; empty if the text has no such negations.
         """
         unknown_words = self.checkpoint.processor.unknown_words
-        note = negation_note(text, lambda word: not unknown_words(word))
+        note = negation_note(text, lambda word: not unknown_words(word), has_image)
         return [note] if note else []
 
     def _load_reference(self, image: ImageInput | None, reference_id: str | None) -> _Reference:
