@@ -94,8 +94,8 @@ def test_the_endpoints_are_public(open_page, address):
     told = page.request.get(f"{address}gradio_api/info").json()["named_endpoints"]
     assert {"/search", "/explain", "/compare", "/paraphrase"} <= set(told)
     for name, inputs in {
-        "/explain": ["reference", "text", "id", "shift"],
-        "/compare": ["reference", "text", "k"],
-        "/paraphrase": ["reference", "text", "wordings", "k"],
+        "/explain": ["reference", "text", "id", "shift", "filter"],
+        "/compare": ["reference", "text", "k", "filter"],
+        "/paraphrase": ["reference", "text", "wordings", "k", "filter"],
     }.items():
         assert [one["parameter_name"] for one in told[name]["parameters"]] == inputs

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from importlib.util import find_spec
 from urllib.error import HTTPError
@@ -34,6 +35,12 @@ pytestmark = pytest.mark.slow
 
 HAS_MCP = find_spec("mcp") is not None
 needs_mcp = pytest.mark.skipif(not HAS_MCP, reason="the package mcp is not installed")
+
+
+def run(coroutine):
+    """Run a coroutine in a thread of its own; the main thread may have the browser tests' loop."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 
 @pytest.fixture(scope="module")
@@ -271,7 +278,7 @@ def test_workers_refuse_what_exceeds_their_queue():
         assert await asyncio.gather(*tasks) == [True] * 3
         assert await workers.run(lambda: "again") == "again"
 
-    asyncio.run(overload())
+    run(overload())
 
 
 def test_the_document_describes_this_api(document, address):
@@ -359,7 +366,7 @@ def test_schemathesis_finds_no_fault(address, tmp_path):
     url = f"{address}/api/openapi.json"
     command = [sys.executable, "-m", "schemathesis.cli", "run", url, "--max-examples", "15"]
     command += ["--phases", "examples,fuzzing,stateful"]
-    run = subprocess.run(
+    ended = subprocess.run(
         [*command, "--seed", "1", "--no-color", "--request-timeout", "60"],
         cwd=tmp_path,
         env={**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": f"{tmp_path}:{ROOT}"},
@@ -368,7 +375,7 @@ def test_schemathesis_finds_no_fault(address, tmp_path):
         timeout=500,
         check=False,
     )
-    assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
+    assert ended.returncode == 0, ended.stdout[-6000:] + ended.stderr[-2000:]
 
 
 @needs_mcp
@@ -421,7 +428,7 @@ def test_a_real_mcp_client_lists_and_calls_the_tools(address, gallery):
             assert refused.isError, wrong
             assert complaint in refused.content[0].text
 
-    asyncio.run(with_session(f"{address}/mcp", use))
+    run(with_session(f"{address}/mcp", use))
 
 
 @needs_mcp
@@ -442,7 +449,7 @@ def test_mcp_answers_many_clients_each_its_own(address):
         return await asyncio.gather(*(search(words) for words in words_of_clients))
 
     words_of_clients = ["is blue", "is shorter", "has no sleeves", "is more formal"]
-    for words, results in zip(words_of_clients, asyncio.run(search_all()), strict=True):
+    for words, results in zip(words_of_clients, run(search_all()), strict=True):
         alone = request(f"{address}/api/search", {"text": words})[1]["results"]
         assert [result["id"] for result in results] == [result["id"] for result in alone]
 
