@@ -28,7 +28,7 @@ from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.panels.map import map_table
 from dwc.ui.panels.paraphrases import parse_wordings
 from dwc.ui.panels.weight_statistics import statistics_table
-from dwc.ui.relevance import find_relevant, garments_of
+from dwc.ui.relevance import relevance_of
 from dwc.ui.request_parsing import (
     DEFAULT_RESULTS,
     FileData,
@@ -141,8 +141,8 @@ def add_overview_endpoints(models: ModelPool) -> None:
         gallery out, and keeps that.
 
         Args:
-            start: The first picture told, counted from 0.
-            limit: How many are told at most.
+            start: The first picture returned, counted from 0.
+            limit: How many are returned at most.
             model: By which of the app's models, by its name; empty for the first.
 
         Returns:
@@ -288,7 +288,7 @@ def compare_query(searcher: Searcher, images: GalleryImages, query: EncodedQuery
         - "why_unknown": the reason why these images are unknown; empty if they are known.
         - "notes": messages for the user, as in a search result.
     """
-    relevance = find_relevant(garments_of(images), query)
+    relevance = relevance_of(images, query)
     sweep = searcher.sweep(query)
     return {
         **compare(sweep, query, k).to_dict(),

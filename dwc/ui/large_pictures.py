@@ -1,8 +1,7 @@
 """Large versions of the gallery's pictures, which the page shows in a dialog."""
 
-from collections import OrderedDict
+from functools import lru_cache
 from io import BytesIO
-from threading import Lock
 from urllib.parse import parse_qs, quote
 
 from anyio import CapacityLimiter, to_thread
@@ -39,8 +38,7 @@ class LargePictures:
     def __init__(self, app: ASGIApp, images: GalleryImages) -> None:
         self.app, self.images = app, images
         self._threads = CapacityLimiter(_THREADS)
-        self._encoded: OrderedDict[str, bytes] = OrderedDict()
-        self._lock = Lock()
+        self._read = lru_cache(_CACHED)(self._encode)  # errors are not remembered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer requests for large pictures; forward all others.
@@ -64,22 +62,9 @@ class LargePictures:
             response = Response(content, media_type="image/webp", headers=headers)
         await response(scope, receive, send)
 
-    def _read(self, image_id: str) -> bytes:
-        with self._lock:
-            if image_id in self._encoded:
-                self._encoded.move_to_end(image_id)
-                return self._encoded[image_id]
-        content = _encode(self.images.open_large(image_id, _DRAWN_PX))
-        with self._lock:
-            self._encoded[image_id] = content
-            if len(self._encoded) > _CACHED:
-                self._encoded.popitem(last=False)
-        return content
-
-
-def _encode(image: Image.Image) -> bytes:
-    small = image.convert("RGB")
-    small.thumbnail((LARGE_PX, LARGE_PX), Image.Resampling.LANCZOS)
-    file = BytesIO()
-    small.save(file, "WEBP", quality=_QUALITY)
-    return file.getvalue()
+    def _encode(self, image_id: str) -> bytes:
+        picture = self.images.open_large(image_id, _DRAWN_PX).convert("RGB")
+        picture.thumbnail((LARGE_PX, LARGE_PX), Image.Resampling.LANCZOS)
+        file = BytesIO()
+        picture.save(file, "WEBP", quality=_QUALITY)
+        return file.getvalue()

@@ -51,11 +51,13 @@ class Relevance:
             return ""
         wrong = [
             _describe_value(garment[name], allowed)
-            for name, allowed in _asked_by_text(self.demand, self.reference, garment).items()
+            for name, allowed in _constraints_of_text(self.demand, self.reference, garment).items()
             if name in garment.attributes and garment[name] not in allowed
         ]
-        kept = self.reference is not None and self.demand.allows_category(self.reference.category)
-        if not kept and not self.demand.allows_category(garment.category):
+        keeps_category = self.reference is not None and self.demand.allows_category(
+            self.reference.category
+        )
+        if not keeps_category and not self.demand.allows_category(garment.category):
             wrong.insert(0, _word(garment.category))
         return "; ".join(wrong)
 
@@ -86,23 +88,46 @@ def find_relevant(garments: Mapping[str, Garment], query: EncodedQuery) -> Relev
         garments: The garment that each image of the gallery shows, by image id.
         query: The encoded query.
     """
+    return _find(garments, query.text, query.reference_id, query.image is not None)
+
+
+def relevance_of(images: GalleryImages, query: EncodedQuery) -> Relevance:
+    """Return `find_relevant` for the garments of a gallery, computed once for each recent query.
+
+    The page needs it at every step of the weight slider, which does not change it.
+    """
+    if not isinstance(images, StoreImages):
+        return find_relevant({}, query)
+    return _remembered(images, query.text, query.reference_id, query.image is not None)
+
+
+@lru_cache(maxsize=256)
+def _remembered(
+    images: StoreImages, text: str, reference_id: str | None, has_image: bool
+) -> Relevance:
+    return _find(images.garments, text, reference_id, has_image)
+
+
+def _find(
+    garments: Mapping[str, Garment], text: str, reference_id: str | None, has_image: bool
+) -> Relevance:
     if not garments:
         return Relevance(None, "of this gallery nobody has said what is in its pictures")
-    if not query.text:
+    if not text:
         return Relevance(None, "without words many things may be meant")
-    if query.image is not None and query.reference_id is None:
+    if has_image and reference_id is None:
         return Relevance(None, "nobody has said what is in the uploaded picture")
-    reference = None if query.reference_id is None else garments[query.reference_id]
-    demand = parse_modification(query.text, reference)
+    reference = None if reference_id is None else garments[reference_id]
+    demand = parse_modification(text, reference)
     if demand is None:
         return Relevance(None, "these words are not among those that the catalogue itself can read")
-    ids = _ids_that_fit(garments, demand) - {query.reference_id}
-    others = [garment for id, garment in garments.items() if id != query.reference_id]
+    ids = _ids_that_fit(garments, demand) - {reference_id}
+    others = [garment for id, garment in garments.items() if id != reference_id]
     lacking = "" if ids else _describe_lacking(others, demand, reference)
     return Relevance(ids, lacking=lacking, demand=demand, reference=reference)
 
 
-def _asked_by_text(
+def _constraints_of_text(
     demand: Demand, reference: Garment | None, garment: Garment
 ) -> dict[str, frozenset[str]]:
     """Return the constraints that the text puts on a garment: attributes with allowed values.
@@ -131,20 +156,20 @@ def _describe_lacking(
     """
     alike = [garment for garment in garments if demand.allows_category(garment.category)]
     if not alike:
-        return "The gallery lacks this: it has no garment of the kind asked for."
-    unmet = [_unmet(garment, _asked_by_text(demand, reference, garment)) for garment in alike]
+        return "The gallery lacks this: it has no garment of the kind that the words name."
+    unmet = [_unmet(garment, _constraints_of_text(demand, reference, garment)) for garment in alike]
     granted = [garment for garment, names in zip(alike, unmet, strict=True) if not names]
     if not granted:
         return (
             "The gallery lacks this: no garment of this kind has all that the words ask for; the "
             f"closest differs in {_names(_shortest(unmet))}."
         )
-    kept = [_unmet(garment, demand.values_for(garment.category)) for garment in granted]
+    others = [_unmet(garment, demand.values_for(garment.category)) for garment in granted]
     one = "one garment of this kind has"
     counted = one if len(granted) == 1 else f"{len(granted)} garments of this kind have"
     return (
         f"The gallery lacks this: {counted} what the words ask for, but none is otherwise like the "
-        f"picture; the closest differs in {_names(_shortest(kept))}."
+        f"picture; the closest differs in {_names(_shortest(others))}."
     )
 
 

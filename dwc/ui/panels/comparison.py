@@ -30,10 +30,9 @@ from dwc.ui.panels.paraphrases import render_answered_form
 from dwc.ui.relevance import (
     Relevance,
     count_relevant,
-    find_relevant,
-    garments_of,
     own_queries,
     query_address,
+    relevance_of,
 )
 from dwc.ui.state import SearchRequest, SearchState
 
@@ -130,7 +129,7 @@ def render(
     """
     pinned = [] if pin is None else [pin.column]
     comparison = compare(state.sweep, state.query, COMPARED, others, pinned)
-    relevance = find_relevant(garments_of(images), state.query)
+    relevance = relevance_of(images, state.query)
     own = _render_own_queries(own_queries(images), images)
     return render_comparison(comparison, relevance, images, pin) + own
 

@@ -22,7 +22,7 @@ from dwc.ui.format import (
 )
 from dwc.ui.gallery_images import GalleryImages, url_of
 from dwc.ui.large_pictures import large_url
-from dwc.ui.relevance import Relevance, find_relevant, garments_of
+from dwc.ui.relevance import Relevance, garments_of, relevance_of
 from dwc.ui.state import MAX_RESULTS_SHOWN, MORE_RESULTS, SearchState
 
 SWITCH = """
@@ -83,7 +83,7 @@ def render_answer(state: SearchState, images: GalleryImages) -> str:
     Folded near-duplicates are included in the HTML; scripts on the page hide and show them.
     """
     groups, is_folded = state.duplicate_groups, state.request.folded
-    relevance = find_relevant(garments_of(images), state.query)
+    relevance = relevance_of(images, state.query)
     return render_results(state.result, images, len(state.sweep), groups, is_folded, relevance)
 
 
