@@ -19,8 +19,17 @@ def spelling_key(text: str) -> str:
     return key.replace("gray", "grey").replace("color", "colour")
 
 
+def is_number(text: str) -> bool:
+    """Return whether a cell is a number as Python writes it, such as `1.5`, `-2e3` or `nan`."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def read_csv_rows(table: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows of a CSV file, the first of which usually has the names of the columns.
+    """Yield the rows of a CSV file; the first row usually has the names of the columns.
 
     The file is UTF-8, or UTF-16 with a byte-order mark. Cells are separated with commas, or with
     semicolons or tabs if the first row has more of these. A byte-order mark, spaces around cells

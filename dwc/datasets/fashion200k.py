@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dwc.datasets.benchmark_files import ListedImages, describe_folder, read_lines
+from dwc.datasets.csv_tables import is_number
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet
 from dwc.errors import DatasetError
 
@@ -224,21 +225,13 @@ def _parse_label(path: Path, number: int, line: str) -> LabeledImage:
         len(fields) < 3
         or not fields[0].strip()
         or not fields[2].strip()
-        or not _is_number(fields[1])
+        or not is_number(fields[1])
     ):
         raise DatasetError(
             f"{path}: line {number} is {line[:80]!r}; expected a path, a detection score and a "
             "caption with tabs between them. Fetch the file again"
         )
     return LabeledImage(fields[0].strip(), clean_caption(fields[2]))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _read_queries(path: Path, captions: dict[str, str]) -> list[tuple[str, str]]:

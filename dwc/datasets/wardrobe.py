@@ -260,9 +260,7 @@ def attribute_changes(photographs: Sequence[Photograph], seed: int) -> list[Attr
         photographs: Photographs that serve as references and targets.
         seed: Seed of all random choices.
     """
-    by_category: dict[str, list[int]] = {}
-    for row, photograph in enumerate(photographs):
-        by_category.setdefault(photograph.category, []).append(row)
+    by_category = rows_by_category(photographs)
     for unknown in _UNKNOWN:
         by_category.pop(unknown, None)
     queries = []
@@ -287,6 +285,14 @@ def attribute_changes(photographs: Sequence[Photograph], seed: int) -> list[Attr
             )
         )
     return queries
+
+
+def rows_by_category(photographs: Sequence[Photograph]) -> dict[str, list[int]]:
+    """Return the indices of the photographs of each category, ascending."""
+    by_category: dict[str, list[int]] = {}
+    for row, photograph in enumerate(photographs):
+        by_category.setdefault(photograph.category, []).append(row)
+    return by_category
 
 
 def changes_between(reference: Photograph, target: Photograph) -> dict[str, str]:

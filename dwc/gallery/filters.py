@@ -21,6 +21,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dwc.datasets.csv_tables import is_number
 from dwc.errors import QueryError, list_names
 from dwc.gallery.metadata import Column, Metadata, Value, fold_text, format_value
 
@@ -498,21 +499,13 @@ def _not_comparable(name: str, column: Column, operator: str) -> QueryError:
     what = "true or false" if column.type == "boolean" else "text"
     reason = ""
     if column.type == "text":
-        words = [text for text in column.texts if not _is_number(text)]
+        words = [text for text in column.texts if not is_number(text)]
         if words and len(words) < len(column.texts):
             reason = f", since some of its values are no numbers, such as {words[0]!r}"
     return QueryError(
         f"the filter compares {name!r} by {operator}, which numbers allow; its values are "
         f"{what}{reason}. Use = or in."
     )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _typed(text: str, name: str, column: Column) -> Value:
@@ -523,7 +516,7 @@ def _typed(text: str, name: str, column: Column) -> Value:
     """
     if column.type == "text":
         return unicodedata.normalize("NFC", text)
-    if column.type == "number" and _is_number(text) and np.isfinite(float(text)):
+    if column.type == "number" and is_number(text) and np.isfinite(float(text)):
         return float(text)
     if column.type == "boolean" and text.lower() in ("true", "false"):
         return text.lower() == "true"

@@ -7,7 +7,6 @@ The table of queries has the columns `reference` (the id of a picture of the gal
 """
 
 import argparse
-import csv
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from dwc.checkpoints.load import load
-from dwc.errors import QueryError
+from dwc.datasets.csv_tables import read_table
+from dwc.errors import DatasetError, QueryError
 from dwc.gallery.store import Store
 from dwc.search.results import SearchResult
 from dwc.search.searcher import Searcher
@@ -50,17 +50,10 @@ def read_queries(table: Path) -> list[SheetQuery]:
         QueryError: The file is not such a table.
     """
     try:
-        with table.open(encoding="utf-8-sig", newline="") as lines:
-            rows = list(csv.DictReader(lines))
-    except (OSError, UnicodeDecodeError) as error:
-        raise QueryError(f"{table} cannot be read: {error}") from None
-    if not rows or not {"reference", "text"} <= set(rows[0]):
-        raise QueryError(
-            f"{table} should have the columns reference and text, and a row each query"
-        )
-    return [
-        SheetQuery((row["reference"] or "").strip(), (row["text"] or "").strip()) for row in rows
-    ]
+        rows = read_table(table, ("reference", "text"))
+    except (OSError, DatasetError) as error:
+        raise QueryError(str(error)) from error
+    return [SheetQuery(cells["reference"], cells["text"]) for _, cells in rows]
 
 
 def draw_sheet(searcher: Searcher, queries: Sequence[SheetQuery], tile: int = 120) -> Image.Image:

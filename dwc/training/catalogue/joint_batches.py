@@ -103,6 +103,35 @@ TRIPLETS_EACH = 8  # triplets for each reference among the photographs
 
 
 @dataclass(frozen=True)
+class PhotographTriplets:
+    """The triplets of a joint training whose targets are photographs or recolored photographs.
+
+    Attributes:
+        attributes: Triplets of different photographs, from `attribute_triplets`.
+        recolorings: Triplets of one garment in two colors, from `recoloring_triplets`.
+        exclusions: Pairs of triplets, from `exclusion_pairs`.
+    """
+
+    attributes: list[PhotographTriplet]
+    recolorings: list[PhotographTriplet]
+    exclusions: list[tuple[PhotographTriplet, PhotographTriplet]]
+
+    @classmethod
+    def of(cls, pool: PhotographPool, seed: int) -> "PhotographTriplets":
+        """Return random triplets of photographs; `seed` determines them."""
+        return cls(
+            attribute_triplets(pool, TRIPLETS_EACH, seed),
+            recoloring_triplets(pool, seed),
+            exclusion_pairs(pool, seed),
+        )
+
+    def texts(self) -> list[str]:
+        """Return the modification texts of all triplets."""
+        pairs = [triplet for pair in self.exclusions for triplet in pair]
+        return [triplet.words for triplet in [*self.attributes, *self.recolorings, *pairs]]
+
+
+@dataclass(frozen=True)
 class BatchMix:
     """Number of queries of each kind in a batch.
 
@@ -136,6 +165,7 @@ class JointBatches:
     Attributes:
         pool: The photographs.
         texts: All texts.
+        triplets: The triplets of photographs.
         photographs: Cached outputs of the image networks for the photographs, followed by the
             recolored photographs; one `ImageRows` per augmented view.
         drawings: Cached outputs of the image networks for the drawings.
@@ -151,6 +181,7 @@ class JointBatches:
 
     pool: PhotographPool
     texts: JointTexts
+    triplets: PhotographTriplets
     photographs: Sequence[ImageRows]
     drawings: ImageRows
     features: tuple[list[Tensor], Tensor]
@@ -162,9 +193,8 @@ class JointBatches:
 
     def batches(self) -> Callable[[int], TripletBatch]:
         """Return a function that maps a step to its batch."""
-        attributes = attribute_triplets(self.pool, TRIPLETS_EACH, self.seed)
-        recolorings = recoloring_triplets(self.pool, self.seed)
-        exclusions = exclusion_pairs(self.pool, self.seed)
+        attributes, recolorings = self.triplets.attributes, self.triplets.recolorings
+        exclusions = self.triplets.exclusions
         by_target: dict[int, list[int]] = {}
         for row, modification in enumerate(self.texts.modifications):
             by_target.setdefault(modification[1], []).append(row)

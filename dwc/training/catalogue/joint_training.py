@@ -51,10 +51,10 @@ from dwc.modeling.processing_dwc import DWCProcessor, build_clip_tokenizer, buil
 from dwc.negation import negations_in
 from dwc.training.catalogue.drawn_pool import PoolSettings, draw_pool
 from dwc.training.catalogue.joint_batches import (
-    TRIPLETS_EACH,
     BatchMix,
     JointBatches,
     JointTexts,
+    PhotographTriplets,
     collect_texts,
 )
 from dwc.training.catalogue.photograph_towers import (
@@ -67,10 +67,7 @@ from dwc.training.catalogue.photograph_towers import (
 from dwc.training.catalogue.photographs import (
     TRAIN_SPLIT,
     PhotographPool,
-    attribute_triplets,
-    exclusion_pairs,
     load_photographs,
-    recoloring_triplets,
 )
 from dwc.training.catalogue.recipe import scale_recipe
 from dwc.training.catalogue.text_tuning import SentenceTeacher
@@ -480,16 +477,15 @@ def train_streams(
     clip, resnet, projection = model.clip, stream.resnet, stream.project_regions
     every = [*texts.captions, *(text for row in texts.short_texts for text in row)]
     every += [*(m[2] for m in texts.modifications), *texts.descriptions]
-    every += [triplet.words for triplet in attribute_triplets(pool, TRIPLETS_EACH, seed)]
-    every += [triplet.words for triplet in recoloring_triplets(pool, seed)]
-    every += [triplet.words for pair in exclusion_pairs(pool, seed) for triplet in pair]
-    unique = list(dict.fromkeys(every))
+    triplets = PhotographTriplets.of(pool, seed)
+    unique = list(dict.fromkeys([*every, *triplets.texts()]))
     with torch.no_grad():
         features = [tower.projection(rows.towers) for rows in photographs]
         of_drawings = tower.projection(drawings.towers)
     made = JointBatches(
         pool,
         texts,
+        triplets,
         photographs,
         drawings,
         (features, of_drawings),

@@ -25,6 +25,7 @@ from dwc.datasets.wardrobe import (
     image_share,
     phrase_changes,
     read_wardrobe,
+    rows_by_category,
 )
 from dwc.errors import TrainingError
 from dwc.files import atomic_path
@@ -305,9 +306,7 @@ def attribute_triplets(pool: PhotographPool, each: int, seed: int) -> list[Photo
         seed: Seed of all random choices.
     """
     rng = random.Random(f"{seed}/attributes")
-    by_category: dict[str, list[int]] = {}
-    for row, photograph in enumerate(pool.photographs):
-        by_category.setdefault(photograph.category, []).append(row)
+    by_category = rows_by_category(pool.photographs)
     by_category.pop("other", None)
     triplets = []
     for row, reference in enumerate(pool.photographs):
@@ -375,9 +374,7 @@ def exclusion_pairs(
         _exclusion_pair(pool, new.source, count + number, "colour", rng)
         for number, new in enumerate(pool.recolorings)
     ]
-    by_category: dict[str, list[int]] = {}
-    for row, photograph in enumerate(pool.photographs):
-        by_category.setdefault(photograph.category, []).append(row)
+    by_category = rows_by_category(pool.photographs)
     for row, reference in enumerate(pool.photographs):
         options = [
             other
