@@ -172,36 +172,38 @@ class SearchResult:
 
 def build_hits(
     ids: Sequence[str],
-    scores: Vectors,
     positions: NDArray[np.int64],
+    scores: Vectors,
     parts: Sequence[Mapping[str, float]],
     rivals: Vectors,
+    ranked: int,
     near_duplicates: Sequence[list[str]] | None = None,
 ) -> list[Hit]:
     """Return K hits, best first, for K ranked images of a gallery of n images.
 
     Args:
         ids: the ids of the gallery's images, n strings.
-        scores: the scores of the gallery's images, shape (n,).
-        positions: indices in the gallery of the ranked images, shape (K,), best first.
-        parts: the parts of each ranked image's score by name, K mappings.
-        rivals: the scores of all images that were ranked, in any order, of which percentiles are
-            percentages.
-        near_duplicates: for each ranked image, the ids of the near-duplicates hidden under it; None
-            if near-duplicates are not hidden.
+        positions: indices in the gallery of the K images, shape (K,), best first.
+        scores: the scores of the K images, shape (K,).
+        parts: the parts of the K images' scores by name, K mappings.
+        rivals: the scores, in any order, of at least all ranked images that score as high as the
+            last hit.
+        ranked: the number of all ranked images, of which percentiles are percentages.
+        near_duplicates: for each of the K images, the ids of the near-duplicates hidden under it;
+            None if near-duplicates are not hidden.
     """
     if len(positions) == 0:
         return []
     # Only scores at least as high as the last hit's have to be sorted.
-    upper = np.sort(rivals[rivals >= scores[positions].min()])
-    lower = len(rivals) - len(upper) + np.searchsorted(upper, scores[positions], side="left")
+    upper = np.sort(rivals[rivals >= scores.min()])
+    lower = ranked - len(upper) + np.searchsorted(upper, scores, side="left")
     return [
         Hit(
             rank=index + 1,
             id=ids[position],
-            score=float(scores[position]),
+            score=float(scores[index]),
             parts=dict(parts[index]),
-            percentile=100.0 * int(lower[index]) / len(rivals),
+            percentile=100.0 * int(lower[index]) / ranked,
             near_duplicates=None if near_duplicates is None else near_duplicates[index],
         )
         for index, position in enumerate(positions.tolist())

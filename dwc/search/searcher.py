@@ -13,6 +13,7 @@ from PIL import Image
 from dwc.checkpoints.load import Checkpoint
 from dwc.datasets.image_loading import decode
 from dwc.errors import ImageError, QueryError, StoreError
+from dwc.gallery.candidate_index import CandidateIndex
 from dwc.gallery.exact_search import ExactIndex
 from dwc.gallery.filters import (
     Filter,
@@ -72,15 +73,27 @@ class Searcher:
         store: the gallery store, which has the ids, vectors and images of the gallery.
         compose: runs the model on queries; those that wait at the same moment share a pass.
         index: computes the scores of all gallery images for any vector, not only for queries.
+        candidate_index: the approximate index of the gallery; None for exact search.
         reference_weights: the checkpoint's image weights for a fixed set of comparison queries;
             None if the checkpoint has no such file.
         near_duplicates: finds near-duplicates in the gallery.
     """
 
-    def __init__(self, checkpoint: Checkpoint, store: Store) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        store: Store,
+        candidate_index: CandidateIndex | None = None,
+    ) -> None:
         """Create a searcher from a checkpoint and a gallery store with vectors of that checkpoint.
 
         A gallery store is a folder with the vectors and thumbnails of a gallery's images.
+
+        Args:
+            checkpoint: the loaded model and its processor.
+            store: the gallery store.
+            candidate_index: an approximate index of the store, as `open_index` in
+                `dwc.gallery.candidate_index` returns it; None for exact search.
 
         Raises:
             StoreError: if the store is empty or was made by another model.
@@ -95,6 +108,7 @@ class Searcher:
         self.compose = QueryComposer(checkpoint.model)
         self.store = store
         self.index = ExactIndex(store.vectors)
+        self.candidate_index = candidate_index
         self.reference_weights = load_reference_weights(checkpoint)
         self.near_duplicates = NearDuplicates(store.vectors, store.ids)
         self._cells = lru_cache(_CELLS_CACHED)(self._read_cells)
@@ -278,7 +292,8 @@ class Searcher:
     def sweep(self, query: EncodedQuery) -> WeightSweep:
         """Return an object that gives the gallery's scores for a query at any image weight.
 
-        This method reads the gallery's vectors once; the returned object does not read them again.
+        Without an approximate index, this method reads the gallery's vectors once; the returned
+        object does not read them again.
         If the query excludes its reference, copies of the reference that were saved again or have
         another size are excluded, too. If the query has a filter, only images that fit it are
         ranked.
@@ -287,7 +302,13 @@ class Searcher:
         if query.filter is not None:
             selected = find_matching(query.filter, self.store.metadata)
         sweep = WeightSweep(
-            query.encoding.composed, self.store.vectors, self.store.ids, query.excluded, selected
+            query.encoding.composed,
+            self.store.vectors,
+            self.store.ids,
+            query.excluded,
+            selected,
+            self.candidate_index,
+            query.filter,
         )
         if not query.exclude_reference or query.image is None:
             return sweep
@@ -312,10 +333,9 @@ class Searcher:
         copies: list[int] = []
         own = None
         known = query.excluded[0] if query.excluded else None
-        scores = sweep.scores(math.inf)
         count = 0
         while True:
-            ranked = sweep.best(scores, count + _COPIES_CHECKED).tolist()
+            ranked = sweep.top(math.inf, count + _COPIES_CHECKED).tolist()
             batch, count = ranked[count:], count + _COPIES_CHECKED
             rows = self.store.rows
             near = [n for n in batch if same_ratio(image.size, (rows[n].width, rows[n].height))]

@@ -8,21 +8,28 @@ image part, t the text part and j the joint part, which only some combiners have
 embedding with a gallery vector g is therefore a weighted sum of the dot products g·i, g·t [and
 g·j]. These two or three dot products are computed once for each image and stream; only this step
 reads the gallery's vectors. The scores at any weight shift are then computed from the dot products.
+
+With an approximate index, the best images at a weight shift are chosen among the candidates that
+the index proposes for the embedding at that shift, by the same scores. The dot products of all
+images are then computed only when something needs the scores of all images, such as a rank.
 """
 
 import copy
 import math
+import threading
 import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from dwc.errors import QueryError
+from dwc.gallery.candidate_index import CandidateIndex
 from dwc.gallery.exact_search import Vectors, best_positions
+from dwc.gallery.filters import Filter
 from dwc.gallery.store import match_id
 from dwc.modeling.composition import ComposedQuery, Composition
 from dwc.search.near_duplicates import NearDuplicates
@@ -47,6 +54,13 @@ both parts with weight 0.5 in every stream, and "learned" the weights that the m
 part is computed from both the image and the text, so "picture" is not a search without text.
 """
 
+# If fewer images than this are selected by a filter, their vectors are read without the index: that
+# is as fast, and no image can be missing.
+_FEW_SELECTED = 10_000
+# If more than this share of the gallery is requested, for example the 100 best of 500 images, all
+# vectors are read without the index.
+_LARGE_SHARE = 1 / 10
+
 # PyTorch warns about memory-mapped vectors that are read-only. Nothing here writes to them.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
 
@@ -54,8 +68,10 @@ warnings.filterwarnings("ignore", message="The given NumPy array is not writable
 class WeightSweep:
     """The scores of n gallery images for one query, at any image weight.
 
-    The constructor reads the gallery's vectors once, and stores two or three dot products for each
-    image and stream. The methods need only these dot products; the model is not run again.
+    Without an approximate index, the constructor reads the gallery's vectors once, and stores two
+    or three dot products for each image and stream. The methods need only these dot products; the
+    model is not run again. With an approximate index, `top`, `hits`, `parts` and `split` read only
+    the vectors of candidates, and the first other method that needs scores reads all vectors.
 
     In each stream, a query has an image part and a text part; the image weight determines how much
     each of them counts. Each part is computed from both the image and the text. The parameter
@@ -79,8 +95,12 @@ class WeightSweep:
         ids: Sequence[str],
         excluded: Iterable[int] = (),
         selected: NDArray[np.bool_] | None = None,
+        index: CandidateIndex | None = None,
+        condition: Filter | None = None,
     ) -> None:
         """Compute the dot products of all gallery vectors with the query's parts.
+
+        With an approximate index, they are computed later, and only if they are needed.
 
         Args:
             composed: one query (a batch of one), with the learned weights.
@@ -89,6 +109,8 @@ class WeightSweep:
             ids: the ids of the n images.
             excluded: positions of images that are never ranked.
             selected: whether each of the n images may be ranked; None if all may.
+            index: an approximate index of the vectors; None for exact search.
+            condition: the filter from which `selected` was computed; None without a filter.
 
         Raises:
             ValueError: if `composed` is not a batch of one, or the shapes do not match.
@@ -108,7 +130,11 @@ class WeightSweep:
         self.ids = ids
         self.excluded = tuple(sorted(set(excluded)))
         self.selected = selected
-        self._products = _gallery_products(self._streams, vectors)  # (2 or 3 per stream, n)
+        self._condition = condition
+        self._index = index
+        self._dots = _DotProducts(self._streams, vectors)
+        if index is None:
+            self._dots.of_all()
         self.build_ms = (time.perf_counter() - start) * 1e3
 
     def __len__(self) -> int:
@@ -156,7 +182,7 @@ class WeightSweep:
         Raises:
             QueryError: if the shift is NaN.
         """
-        return self._mix(self._shifted(shift))
+        return self._mix(self._shifted(shift), self._dots.of_all())
 
     def variant_scores(self, variant: Variant) -> Vectors | None:
         """Return the scores (n,) of all n images for a variant of the query.
@@ -170,7 +196,7 @@ class WeightSweep:
             and for "average" if it lacks either.
         """
         queries = self._variant(variant)
-        return None if queries is None else self._mix(queries)
+        return None if queries is None else self._mix(queries, self._dots.of_all())
 
     def variant_weights(self, variant: Variant) -> dict[str, Weight] | None:
         """Return the image and text weights in a variant of the query.
@@ -210,20 +236,20 @@ class WeightSweep:
             positions: the images' positions in the gallery.
             shift: number added to the logit of every stream's image weight.
         """
-        columns = list(positions)
+        gallery_products = self._dots.of(list(positions))  # (2 or 3 per stream, K)
         parts: dict[str, list[float]] = {}
         row = 0
         for name, stream in self._shifted(shift).items():
             had_joint = self._streams[name].joint_part is not None
             coefficients = _coefficients(stream, had_joint)  # (2 or 3,)
-            products = self._products[row : row + len(coefficients), columns]  # (2 or 3, K)
+            products = gallery_products[row : row + len(coefficients)]  # (2 or 3, K)
             values = (coefficients[:, None] * products).tolist()
             parts[f"{name}_image"] = values[0]
             parts[f"{name}_text"] = values[1]
             if stream.joint_part is not None:
                 parts[f"{name}_joint"] = values[2]
             row += len(coefficients)
-        return [{name: column[k] for name, column in parts.items()} for k in range(len(columns))]
+        return [{name: column[k] for name, column in parts.items()} for k in range(len(positions))]
 
     def top(self, shift: float, k: int) -> NDArray[np.int64]:
         """Return the positions of the best images in the gallery, best first.
@@ -232,7 +258,7 @@ class WeightSweep:
             shift: number added to the logit of every stream's image weight.
             k: number of images, 1 or more. If fewer are ranked, all of them are returned.
         """
-        return self.best(self.scores(shift), k)
+        return self._rank_best(shift, k).positions
 
     def hits(self, shift: float, k: int, duplicates: NearDuplicates | None = None) -> list[Hit]:
         """Return the `k` best images as hits, best first.
@@ -244,16 +270,63 @@ class WeightSweep:
                 their group; images from further down the ranking take their places. None to hide
                 nothing.
         """
-        scores = self.scores(shift)
-        copies: list[list[str]] | None = None
         if duplicates is None:
-            positions = self.best(scores, k)
-        else:
-            groups = duplicates.fold(lambda count: self.best(scores, count), _require_positive(k))
-            positions = np.array(list(groups), dtype=np.int64)
-            copies = [[self.ids[position] for position in group] for group in groups.values()]
-        parts = self.split(positions.tolist(), shift)
-        return build_hits(self.ids, scores, positions, parts, self.rivals(scores), copies)
+            best = self._rank_best(shift, k)
+            parts = self.split(best.positions.tolist(), shift)
+            return build_hits(self.ids, best.positions, best.scores, parts, best.rivals, len(self))
+        ranking = _GrowingRanking(self, shift)
+        groups = duplicates.fold(ranking.top, _require_positive(k))
+        best = ranking.best
+        scores = dict(zip(best.positions.tolist(), best.scores.tolist(), strict=True))
+        positions = np.array(list(groups), dtype=np.int64)
+        return build_hits(
+            self.ids,
+            positions,
+            np.array([scores[position] for position in groups], dtype=np.float32),
+            self.split(list(groups), shift),
+            best.rivals,
+            len(self),
+            [[self.ids[position] for position in group] for group in groups.values()],
+        )
+
+    def _rank_best(self, shift: float, k: int) -> "_Best":
+        """Return the `k` best images at a weight shift, with the index if there is one.
+
+        Args:
+            shift: number added to the logit of every stream's image weight.
+            k: number of images, 1 or more. If fewer are ranked, all of them are returned.
+        """
+        k = min(_require_positive(k), len(self))
+        if k == 0:
+            none = np.empty(0, dtype=np.float32)
+            return _Best(np.empty(0, dtype=np.int64), none, none)
+        candidates = self._candidates(shift, k)
+        if candidates is not None:
+            ranked = candidates[~np.isin(candidates, self.excluded)]  # ascending
+            if len(ranked) >= k:
+                scores = self._mix(self._shifted(shift), self._dots.of(ranked))
+                order = best_positions(scores, k)
+                return _Best(ranked[order], scores[order], scores)
+        scores = self.scores(shift)
+        positions = self.best(scores, k)
+        return _Best(positions, scores[positions], self.rivals(scores))
+
+    def _candidates(self, shift: float, k: int) -> NDArray[np.int64] | None:
+        """Return the positions, ascending, of images that probably include the `k` best.
+
+        They include excluded images. The result is None if all vectors should be read: there is no
+        index, or `k` is a large part of the gallery.
+        """
+        if self._index is None:
+            return None
+        if self.selected is not None and np.count_nonzero(self.selected) <= _FEW_SELECTED:
+            return np.flatnonzero(self.selected)
+        count = k + len(self.excluded)
+        if count > _LARGE_SHARE * len(self.ids):
+            return None
+        streams = self._shifted(shift).values()
+        query = torch.cat([stream.embedding[0] for stream in streams]).numpy()  # (D,)
+        return np.unique(self._index.candidates(query, count, self.selected, self._condition))
 
     def rank(self, scores: Vectors, position: int) -> int:
         """Return the rank of an image, from 1, when the gallery is ordered by the given scores.
@@ -355,7 +428,8 @@ class WeightSweep:
             return None
         return {name: _averaged(stream) for name, stream in self._streams.items()}
 
-    def _mix(self, queries: Mapping[str, Composition]) -> Vectors:
+    def _mix(self, queries: Mapping[str, Composition], products: Vectors) -> Vectors:
+        """Return the scores (m,) of m images for a query, from their dot products (P, m)."""
         coefficients = np.concatenate(
             [
                 _coefficients(query, self._streams[name].joint_part is not None)
@@ -364,10 +438,66 @@ class WeightSweep:
         )
         # The rows are added one by one, so that images with equal products have equal scores. A
         # matrix product may round equal columns differently.
-        total = coefficients[0] * self._products[0]
-        for coefficient, products in zip(coefficients[1:], self._products[1:], strict=True):
-            total += coefficient * products
-        return total  # (n,)
+        total = coefficients[0] * products[0]
+        for coefficient, row in zip(coefficients[1:], products[1:], strict=True):
+            total += coefficient * row
+        return total
+
+
+class _Best(NamedTuple):
+    """The best images at one weight shift.
+
+    Attributes:
+        positions: their positions (K,) in the gallery, best first.
+        scores: their scores (K,).
+        rivals: scores of ranked images, in any order: at least of all that reach the last of
+            `scores`.
+    """
+
+    positions: NDArray[np.int64]
+    scores: Vectors
+    rivals: Vectors
+
+
+class _GrowingRanking:
+    """The ranking at one weight shift, of which ever more images are requested.
+
+    Attributes:
+        best: the images that were requested last.
+    """
+
+    best: _Best
+
+    def __init__(self, sweep: WeightSweep, shift: float) -> None:
+        self._sweep, self._shift = sweep, shift
+
+    def top(self, count: int) -> NDArray[np.int64]:
+        """Return the positions of the `count` best images, and store them in `best`."""
+        self.best = self._sweep._rank_best(self._shift, count)
+        return self.best.positions
+
+
+class _DotProducts:
+    """The dot products of gallery vectors with the parts of a query; safe to use from threads."""
+
+    def __init__(self, streams: Mapping[str, Composition], vectors: Vectors) -> None:
+        self._streams, self._vectors = streams, vectors
+        self._all: Vectors | None = None
+        self._lock = threading.Lock()
+
+    def of_all(self) -> Vectors:
+        """Return the dot products (P, n) with all n vectors; they are computed only once."""
+        with self._lock:
+            if self._all is None:
+                self._all = _gallery_products(self._streams, self._vectors)
+            return self._all
+
+    def of(self, positions: Sequence[int] | NDArray[np.int64]) -> Vectors:
+        """Return the dot products (P, m) with the vectors at m positions."""
+        if self._all is not None:
+            return self._all[:, positions]
+        vectors = self._vectors.view(np.ndarray)  # indexing a memory map is slow
+        return _gallery_products(self._streams, vectors[positions])
 
 
 def _gallery_products(streams: Mapping[str, Composition], vectors: Vectors) -> Vectors:

@@ -230,6 +230,7 @@ def test_page_search():
     searcher = Searcher.__new__(Searcher)  # without a model: the query is composed already
     searcher.store = store
     searcher.near_duplicates = NearDuplicates(vectors, ids)
+    searcher.candidate_index = None
     composed = made_query(widths=(256, 256))
     image = Image.new("RGB", (256, 256))
     query = EncodedQuery(image, WORDS, QueryEncoding(composed, WORDS, None), (5,), ids[5])
