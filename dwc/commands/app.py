@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dwc.errors import DWCError
 
@@ -55,6 +55,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="offer the search to language models too: serve MCP at /mcp (DWC_MCP=1)",
     )
+    parser.add_argument(
+        "--root-path",
+        metavar="PATH",
+        type=parse_root_path,
+        help="the path of the page behind a proxy that removes it, such as /dwc, or the page's "
+        "whole address (GRADIO_ROOT_PATH)",
+    )
+    parser.add_argument(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        help="write structured logs from this level on, one JSON object a line, without words and "
+        "pictures",
+    )
+    parser.add_argument(
+        "--log-queries",
+        action="store_true",
+        help="with --log-level: log the words and the gallery's pictures of searches, too",
+    )
+    parser.add_argument(
+        "--metrics",
+        action="store_true",
+        help="serve metrics for Prometheus at /metrics (needs the extra: dwc[metrics])",
+    )
 
 
 def complete_from_environment(args: argparse.Namespace) -> argparse.Namespace:
@@ -65,8 +88,8 @@ def complete_from_environment(args: argparse.Namespace) -> argparse.Namespace:
         empty list of models stands for the bundled models.
 
     Raises:
-        DWCError: An environment variable has an invalid value, or MCP is requested and the package
-            `mcp` is not installed.
+        DWCError: An environment variable has an invalid value, or MCP or metrics are requested and
+            the package for them is not installed.
     """
     models, keep_loaded = args.models, args.keep_loaded
     if models is None:
@@ -82,6 +105,10 @@ def complete_from_environment(args: argparse.Namespace) -> argparse.Namespace:
     mcp = args.mcp or os.environ.get("DWC_MCP", "").lower() in ("1", "true")
     if mcp and find_spec("mcp") is None:
         raise DWCError("--mcp needs the package mcp. Install it: pip install 'dwc[mcp]'")
+    if args.metrics and find_spec("prometheus_client") is None:
+        raise DWCError(
+            "--metrics needs the package prometheus-client. Install it: pip install 'dwc[metrics]'"
+        )
     completed = {"models": models, "keep_loaded": keep_loaded, "gallery": gallery, "mcp": mcp}
     return argparse.Namespace(**{**vars(args), **completed})
 
@@ -108,14 +135,51 @@ def parse_model_count(text: str) -> int:
     return number
 
 
+def parse_root_path(text: str) -> str:
+    """Parse a path such as `/dwc`, or an address such as `https://example.org/dwc`.
+
+    Returns:
+        The path or address without a slash at the end.
+
+    Raises:
+        argparse.ArgumentTypeError: The text is neither a path nor an address.
+    """
+    if not text.startswith(("/", "http://", "https://")) or any(c in text for c in '?# "<>'):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no path such as /dwc, and no address such as https://example.org/dwc"
+        )
+    return text.rstrip("/")
+
+
 def run(args: argparse.Namespace) -> int:
     """Load the models, build the page, serve it until interrupted, and return the exit status."""
     args = complete_from_environment(args)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 
+    from dwc.ui.monitoring.loading_server import answer_while_loading
+    from dwc.ui.monitoring.logs import configure_logs
+
+    if args.log_level is not None:
+        configure_logs(args.log_level)
+    with answer_while_loading(args.host, args.port) as port:
+        page, options = _prepare(args)
+    page.launch(**{**options, "server_port": port})
+    return 0
+
+
+def _prepare(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
+    """Load the models and build the page.
+
+    Args:
+        args: The return value of `complete_from_environment`.
+
+    Returns:
+        The page (a `gr.Blocks`), and the keyword arguments for its method `launch`.
+    """
     from dwc.ui import zerogpu  # noqa: F401  # must be imported before torch
     from dwc.ui.blocks import build_page
     from dwc.ui.gallery_images import StoreImages
+    from dwc.ui.monitoring.setup import MonitoringOptions, add_monitoring
     from dwc.ui.panels.examples import choose_examples
     from dwc.ui.programs import add_program_access
     from dwc.ui.startup import (
@@ -126,6 +190,7 @@ def run(args: argparse.Namespace) -> int:
         serve_thumbnails,
     )
 
+    monitoring = MonitoringOptions.from_args(args)
     names = args.models or list_bundled()
     models, store = open_models(
         names,
@@ -137,11 +202,12 @@ def run(args: argparse.Namespace) -> int:
     images = StoreImages(store)
     serve_thumbnails(images)  # must come before the page is built, or Gradio copies the images
     page = build_page(models, images, choose_examples(images))
-    open_meanwhile(models, () if args.models else models.names, store)
     options = launch_options(images, args.host, args.port)
-    add_program_access(options, models, images, serves_mcp=args.mcp)
-    page.launch(**options)
-    return 0
+    options["root_path"] = args.root_path
+    observers = add_monitoring(page, options, models, images, monitoring)
+    add_program_access(options, models, images, args.mcp, observers)
+    open_meanwhile(models, () if args.models else models.names, store)
+    return page, options
 
 
 @contextmanager

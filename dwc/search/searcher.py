@@ -37,6 +37,7 @@ from dwc.search.query import (
 from dwc.search.query_composer import QueryComposer
 from dwc.search.reference_weights import load_reference_weights
 from dwc.search.results import SearchResult
+from dwc.search.search_record import add_query, add_stage
 from dwc.search.weight_sweep import WeightSweep
 
 ImageInput = Image.Image | str | Path
@@ -176,6 +177,7 @@ class Searcher:
         sweep = sweep or self.sweep(query)
         hits = sweep.hits(shift, k, self.near_duplicates if fold else None)
         search_ms = earlier_ms + (time.perf_counter() - start) * 1e3
+        add_stage("search", search_ms)
         return SearchResult(
             hits=hits,
             weights=sweep.weights(shift),
@@ -212,6 +214,7 @@ class Searcher:
         _check_query(image, text.strip(), reference_id)
         if reference_id is not None:
             reference_id = self.store.complete_id(reference_id)
+        add_query(text.strip(), reference_id)
         condition = self._parse_filter(filter)
         typed = self.read_typed(text)
         text = typed.text
@@ -222,6 +225,8 @@ class Searcher:
             )
         reference = self._load_reference(image, reference_id)
         encoding = self.encode(reference.image, text)
+        encode_ms = (time.perf_counter() - start) * 1e3
+        add_stage("encode", encode_ms)
         return EncodedQuery(
             image=reference.image,
             text=text,
@@ -229,7 +234,7 @@ class Searcher:
             excluded=tuple(reference.positions) if exclude_reference else (),
             reference_id=reference_id,
             notes=(*reference.notes, *typed.notes),
-            encode_ms=(time.perf_counter() - start) * 1e3,
+            encode_ms=encode_ms,
             exclude_reference=exclude_reference,
             typed=typed,
             filter=condition,

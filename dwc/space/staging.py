@@ -75,7 +75,7 @@ Retrieval with Hybrid-Modality Queries](https://arxiv.org/abs/2204.11212).
 
 {serves}
 Uploads are deleted after ten minutes, and nothing is sent elsewhere. The app's API is described
-under *Use via API* at the foot of the page.
+under *Use via API* at the foot of the page; `/health` says whether it can answer.
 """
 
 

@@ -168,7 +168,7 @@ def _call(
     images = 0
     if operation.name == "search":
         images = _parse_image_count(values.pop("images", DEFAULT_IMAGES))
-    answer = operation.call(operations, parse_arguments(operation.arguments, values))
+    answer = operations.run(operation, parse_arguments(operation.arguments, values))
     content: list[types.ContentBlock] = [
         types.TextContent(type="text", text=json.dumps(answer, ensure_ascii=False))
     ]

@@ -6,7 +6,7 @@ are in the OpenAPI document and in the list of MCP tools.
 
 import base64
 import binascii
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,6 +31,7 @@ from dwc.ui.api import (
     list_models,
 )
 from dwc.ui.gallery_images import GalleryImages
+from dwc.ui.monitoring.observation import Observer, observe_operation
 from dwc.ui.request_parsing import DEFAULT_RESULTS, MAX_CHARACTERS, MAX_RESULTS, parse_shift
 
 MAX_GALLERY_PAGE = 10_000
@@ -171,8 +172,23 @@ class Operations:
     All methods are thread-safe, and return JSON-compatible values.
     """
 
-    def __init__(self, models: ModelPool, images: GalleryImages) -> None:
+    def __init__(
+        self, models: ModelPool, images: GalleryImages, observers: Sequence[Observer] = ()
+    ) -> None:
+        """Create the operations.
+
+        Args:
+            models: The models.
+            images: The gallery.
+            observers: The observers that get a report of every call of `run`.
+        """
         self.models, self.images = models, images
+        self._observers = observers
+
+    def run(self, operation: "Operation", args: Arguments, picture: bytes | None = None) -> Answer:
+        """Run an operation, report it, and return its answer; raises what the operation raises."""
+        with observe_operation(operation.name, self._observers):
+            return operation.call(self, args, picture)
 
     def search(self, args: SearchArguments, picture: bytes | None = None) -> Answer:
         """Find the gallery's pictures that look like a picture and fit words of change.

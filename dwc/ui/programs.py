@@ -1,7 +1,7 @@
 """Access for programs: adds the HTTP API and MCP to the page's server."""
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from typing import Any
 
 from gradio.route_utils import get_root_url
@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from dwc.search.model_pool import ModelPool
 from dwc.ui.gallery_images import GalleryImages
+from dwc.ui.monitoring.observation import Observer
 from dwc.ui.operations import Operations
 from dwc.ui.rest import RestApi
 from dwc.ui.workers import Workers
@@ -23,6 +24,7 @@ def add_program_access(
     models: ModelPool,
     images: GalleryImages,
     serves_mcp: bool = False,
+    observers: Sequence[Observer] = (),
 ) -> None:
     """Add the HTTP API, and MCP if requested, to the options for `gr.Blocks.launch`.
 
@@ -31,11 +33,12 @@ def add_program_access(
         models: The models.
         images: The gallery.
         serves_mcp: Whether MCP is served. The package `mcp` must then be installed.
+        observers: The observers that get a report of every operation.
     """
     # Gradio's own MCP server would offer the same endpoints with answers as text, and mix up the
     # values of `gr.State` of its clients. An environment variable could switch it on.
     options["mcp_server"] = False
-    operations, workers = Operations(models, images), Workers()
+    operations, workers = Operations(models, images, observers), Workers()
     max_body_bytes = int(options["max_file_size"] * _BASE64_GROWTH) + _OTHER_BYTES
     app_kwargs = options["app_kwargs"]
     routes = app_kwargs.setdefault("routes", [])

@@ -14,7 +14,7 @@ from typing import Any
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive
 
 from dwc.errors import BusyError, DWCError, ImageError, QueryError
@@ -61,22 +61,23 @@ class RestApi:
 
     @property
     def routes(self) -> list[BaseRoute]:
-        """The routes to add to the page's server, before its own."""
-        own = [
+        """The routes to add to the page's server, before its own.
+
+        They are not in a `Mount`: below one, Starlette finds no route if there is a root path that
+        a proxy has removed.
+        """
+        routes: list[BaseRoute] = [
             Route(
-                f"/{operation.name}",
+                f"{ADDRESS}/{operation.name}",
                 partial(self._answer, operation),
                 methods=["POST" if operation.has_query else "GET"],
             )
             for operation in OPERATIONS
         ]
-        own.append(Route("/picture", self._send_picture, methods=["GET"]))
-        own.append(Route("/openapi.json", self._send_description, methods=["GET"]))
-        aliases = [
-            Route(address, self._send_description, methods=["GET"])
-            for address in OTHER_DOCUMENT_ADDRESSES
-        ]
-        return [Mount(ADDRESS, routes=own), *aliases]
+        routes.append(Route(f"{ADDRESS}/picture", self._send_picture, methods=["GET"]))
+        documents = (f"{ADDRESS}/openapi.json", *OTHER_DOCUMENT_ADDRESSES)
+        routes += [Route(path, self._send_description, methods=["GET"]) for path in documents]
+        return routes
 
     async def _answer(self, operation: Operation, request: Request) -> Response:
         try:
@@ -86,7 +87,7 @@ class RestApi:
             else:
                 values = parse_query_string(request.query_params.multi_items())
             args = parse_arguments(operation.arguments, values)
-            call = partial(operation.call, self._operations, args, picture)
+            call = partial(self._operations.run, operation, args, picture)
             return JSONResponse(await self._workers.run(call))
         except DWCError as error:
             return _refusal(error)

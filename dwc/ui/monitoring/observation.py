@@ -1,0 +1,259 @@
+"""Observation of requests and events: identifies and times them, and reports them to observers.
+
+A request is an HTTP request. An event is a call of one of the page's handlers, of one of Gradio's
+endpoints, or of one of the operations for programs. Gradio runs most events after the request that
+triggered them has been answered; an event has the id of that request.
+"""
+
+import functools
+import inspect
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import gradio as gr
+from gradio.context import LocalContext
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from dwc.errors import DWCError
+from dwc.search.search_record import SearchRecord, record_searches
+
+REQUEST_ID = "x-request-id"
+"""The header with the id of a request. A proxy may set it; responses have it, too."""
+
+# A request id is written to logs, so only harmless ones are accepted.
+_VALID_ID = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
+_SCOPE_KEY = "dwc.request"
+# The paths to distinguish. What follows them are names of files, words and ids, never reported.
+_ROUTES = re.compile(
+    r"/(?:gradio_api/(?:call|run|queue/join|queue/data|file|large|upload|upload_progress|info|heartbeat|"
+    r"component_server|cancel|reset|openapi\.json)|"
+    r"api/(?:search|explain|compare|gallery|models|picture|openapi\.json)|mcp|"
+    r"assets|static|svelte|health|metrics|config|theme\.css|manifest\.json|favicon\.ico)?(?=/|=|$)"
+)
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+OTHER = "other"
+"""The route and the method of a request with one that the app does not have."""
+
+_NO_STATUS = 0  # the client disconnected before there was a response
+
+
+@dataclass(frozen=True)
+class _Arrival:
+    """The id of a request, and when it arrived by `time.perf_counter`."""
+
+    id: str
+    time: float
+
+
+_current_arrival: ContextVar[_Arrival | None] = ContextVar("request_arrival", default=None)
+
+
+@dataclass(frozen=True)
+class RequestReport:
+    """A finished request.
+
+    Attributes:
+        id: The request's id.
+        method: The HTTP method; "other" for an unknown one.
+        route: The path up to the first part that a visitor chooses; see `route_of`.
+        status: The HTTP status; 0 if there was no response.
+        seconds: The time until the end of the response, in seconds.
+    """
+
+    id: str
+    method: str
+    route: str
+    status: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class EventReport:
+    """A finished event.
+
+    Attributes:
+        request_id: The id of the request that triggered the event; empty if it is unknown.
+        name: The name of the endpoint or operation, or of the handler for an event of the page.
+        outcome: "ok"; "refused" for an error that is reported to the visitor; "failed" for any
+            other error.
+        error: The class of the error; empty if there is none.
+        wait_seconds: The time from the request to the start of the call, in seconds.
+        seconds: The time that the call took, in seconds.
+        searches: The searches that the call made.
+    """
+
+    request_id: str
+    name: str
+    outcome: str
+    error: str
+    wait_seconds: float
+    seconds: float
+    searches: SearchRecord
+
+
+class Observer(Protocol):
+    """Interface of objects that get reports; their methods are called from several threads."""
+
+    def report_request(self, report: RequestReport) -> None:
+        """Take the report of a finished request."""
+
+    def report_event(self, report: EventReport) -> None:
+        """Take the report of a finished event."""
+
+
+class ObserveRequests:
+    """Middleware that gives every HTTP request an id and reports the request when it ends."""
+
+    def __init__(self, app: ASGIApp, observers: Sequence[Observer]) -> None:
+        self.app, self.observers = app, observers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Forward a request, add its id to the response, and report it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        arrival = _Arrival(_read_id(scope), time.perf_counter())
+        scope[_SCOPE_KEY] = arrival
+        token = _current_arrival.set(arrival)
+        status = _NO_STATUS
+
+        async def send_with_id(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID] = arrival.id
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_id)
+        finally:
+            _current_arrival.reset(token)
+            seconds = time.perf_counter() - arrival.time
+            method = scope["method"] if scope["method"] in _METHODS else OTHER
+            report = RequestReport(
+                arrival.id, method, route_of(path_in_app(scope)), status, seconds
+            )
+            for observer in self.observers:
+                observer.report_request(report)
+
+
+def path_in_app(scope: Scope) -> str:
+    """Return a request's path without the path under which a proxy serves the app."""
+    root, path = scope.get("root_path", ""), str(scope["path"])
+    return path.removeprefix(root) if root and path.startswith(f"{root}/") else path
+
+
+def route_of(path: str) -> str:
+    """Return the part of a path that does not depend on a visitor's pictures and words.
+
+    Example: `/gradio_api/file` for `/gradio_api/file=/home/me/coat.jpg`. The result is "other" for
+    any path that the app does not have, so that the number of different results is small.
+    """
+    match = _ROUTES.match(path)
+    return match[0] if match else OTHER
+
+
+def observe_events(page: gr.Blocks, observers: Sequence[Observer]) -> None:
+    """Make all handlers of a page report when they end.
+
+    Call this function once, after the page is built.
+    """
+    for block_fn in page.fns.values():
+        handler = block_fn.fn
+        if handler is None or not _is_plain(handler):
+            continue
+        name = block_fn.api_name or getattr(handler, "__name__", "handler")
+        block_fn.fn = _reporting(handler, name, observers)
+
+
+def _is_plain(handler: Callable[..., Any]) -> bool:
+    """Return whether a handler returns its result when it is called."""
+    special = (
+        inspect.iscoroutinefunction,
+        inspect.isgeneratorfunction,
+        inspect.isasyncgenfunction,
+    )
+    return not any(is_special(handler) for is_special in special)
+
+
+def _reporting(
+    handler: Callable[..., Any], name: str, observers: Sequence[Observer]
+) -> Callable[..., Any]:
+    """Return a handler that does the same and reports each call.
+
+    The returned handler has the same signature, which Gradio inspects.
+    """
+
+    @functools.wraps(handler)
+    def reporting(*args: Any, **kwargs: Any) -> Any:
+        with _report_call(name, _find_arrival(), observers):
+            return handler(*args, **kwargs)
+
+    return reporting
+
+
+@contextmanager
+def observe_operation(name: str, observers: Sequence[Observer]) -> Iterator[None]:
+    """Report the block as an event of the request that is being answered.
+
+    Args:
+        name: The name of the operation.
+        observers: The observers that get the report; none means that nothing is recorded.
+    """
+    if not observers:
+        yield
+        return
+    with _report_call(name, _current_arrival.get(), observers):
+        yield
+
+
+@contextmanager
+def _report_call(
+    name: str, arrival: _Arrival | None, observers: Sequence[Observer]
+) -> Iterator[None]:
+    """Report the block as an event of the request that arrived; None if it is unknown."""
+    start = time.perf_counter()
+    arrival = arrival or _Arrival("", start)
+    outcome, error_name = "ok", ""
+    with record_searches() as searches:
+        try:
+            yield
+        except BaseException as error:
+            outcome = "refused" if isinstance(error, (gr.Error, DWCError)) else "failed"
+            error_name = type(error).__name__
+            raise
+        finally:
+            report = EventReport(
+                request_id=arrival.id,
+                name=name,
+                outcome=outcome,
+                error=error_name,
+                wait_seconds=start - arrival.time,
+                seconds=time.perf_counter() - start,
+                searches=searches,
+            )
+            for observer in observers:
+                observer.report_event(report)
+
+
+def _find_arrival() -> _Arrival | None:
+    """Return the id and arrival of the request that triggered the current event, if known."""
+    request = LocalContext.request.get(None)
+    original = getattr(request, "request", None)  # Gradio wraps the request
+    scope = getattr(original, "scope", None)
+    return scope.get(_SCOPE_KEY) if scope else None
+
+
+def _read_id(scope: Scope) -> str:
+    """Return the id in a request's headers, or a new one if there is no valid one."""
+    for name, value in scope["headers"]:
+        if name == REQUEST_ID.encode() and _VALID_ID.fullmatch(value):
+            return value.decode()
+    return uuid.uuid4().hex[:16]
