@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "convert": {"errors", "files", "modeling", "checkpoints"},
     "space": {"errors", "files", "checkpoints"},
     "catalogue": {"errors", "files", "datasets", "negation"},
-    "gallery": {"errors", "files", "datasets", "catalogue"},
+    "gallery": {"errors", "files", "progress", "datasets", "catalogue"},
     "evaluation": {"errors", "files", "progress", "modeling", "datasets", "catalogue"},
     "search": {"errors", "files", "modeling", "checkpoints", "datasets", "gallery", "negation"},
     "explain": {"errors", "files", "modeling", "checkpoints", "gallery", "evaluation", "search"},

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dwc.commands.arguments import add_index_argument
 from dwc.errors import DWCError
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a folder of pictures, tar or Parquet files, a saved dataset, a dataset of the Hub, "
         "or: catalogue (DWC_GALLERY, catalogue)",
     )
+    add_index_argument(parser)
     parser.add_argument("--port", type=int, help="the port (the first free one from 7860)")
     parser.add_argument("--host", help="the address to listen at (127.0.0.1: this machine only)")
     parser.add_argument(
@@ -156,9 +158,11 @@ def run(args: argparse.Namespace) -> int:
     args = complete_from_environment(args)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 
+    from dwc.gallery.candidate_index import AUTO, check_index_name
     from dwc.ui.monitoring.loading_server import answer_while_loading
     from dwc.ui.monitoring.logs import configure_logs
 
+    check_index_name(args.index or AUTO)
     if args.log_level is not None:
         configure_logs(args.log_level)
     with answer_while_loading(args.host, args.port) as port:
@@ -176,6 +180,7 @@ def _prepare(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     Returns:
         The page (a `gr.Blocks`), and the keyword arguments for its method `launch`.
     """
+    from dwc.gallery.candidate_index import AUTO
     from dwc.ui import zerogpu  # noqa: F401  # must be imported before torch
     from dwc.ui.blocks import build_page
     from dwc.ui.gallery_images import StoreImages
@@ -198,6 +203,7 @@ def _prepare(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
         partial(show_progress, several=len(names) > 1),
         args.keep_loaded,
         waits=bool(args.models),
+        index=args.index or AUTO,
     )
     images = StoreImages(store)
     serve_thumbnails(images)  # must come before the page is built, or Gradio copies the images

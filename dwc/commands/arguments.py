@@ -16,6 +16,16 @@ def expand_home(text: str) -> str:
     return os.path.expanduser(text)
 
 
+def add_index_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--index`, which names the index that a gallery is searched with."""
+    parser.add_argument(
+        "--index",
+        metavar="INDEX",
+        help="exact: compare with every picture; faiss: with candidates of an approximate index, "
+        "which is built when needed (faiss from 200,000 pictures on, if it is installed)",
+    )
+
+
 def _expand_path(text: str) -> Path:
     return Path(expand_home(text))
 

@@ -5,7 +5,7 @@ import shutil
 import sys
 from typing import Any
 
-from dwc.commands.arguments import expand_home
+from dwc.commands.arguments import add_index_argument, expand_home
 from dwc.commands.output import json_text
 from dwc.datasets.image_kinds import printable
 
@@ -42,12 +42,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="remove the pictures whose files are gone, unless all are; otherwise they are kept, "
         "since a drive may be away",
     )
+    add_index_argument(parser)
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
     parser.add_argument(
         "--check",
         type=expand_home,
         metavar="STORE",
-        help="verify a store instead: its database, every vector and every thumbnail",
+        help="verify a store instead: its database, every vector, every thumbnail and its index",
     )
     parser.add_argument(
         "--list-stores",
@@ -79,9 +80,11 @@ def run(args: argparse.Namespace) -> int:
             "index needs a folder of pictures and a store: python -m dwc index PHOTOS --out STORE"
         )
     from dwc.gallery.builder import update_store
+    from dwc.gallery.candidate_index import AUTO, check_index_name, open_index
     from dwc.gallery.sources import open_source
 
     # Mistakes in the arguments are reported before torch is imported, which takes seconds.
+    index_name = check_index_name(args.index or AUTO)
     source = open_source(args.source, args.revision, args.exclude)
 
     from dwc.checkpoints.load import load
@@ -98,11 +101,14 @@ def run(args: argparse.Namespace) -> int:
             progress=line.show,
             prune=args.prune,
         )
+    index = open_index(index_name, store)
     manifest = store.manifest
     remarks = [f"{removed:,} removed from the store"] if removed else []
     if columns := manifest.metadata.get("columns"):
         names = ", ".join(f"{name} ({type})" for name, type in columns.items())
         remarks.append(f"metadata: {names}")
+    if index is not None and index.recall is not None:
+        remarks.append(f"index: {index.name}, finds {index.recall:.1%} of the 50 best")
     print_skipped(manifest.skipped, remarks + manifest.remarks())
     if args.json:
         counts = {"embedded": embedded, "removed": removed}
@@ -140,10 +146,12 @@ def print_skipped(skipped: dict[str, str], remarks: list[str]) -> None:
 
 
 def _check_store(folder: str, as_json: bool) -> int:
+    from dwc.gallery.faiss_index import check_index
     from dwc.gallery.store import Store
 
     store = Store.open(folder)
     store.check()
+    check_index(store)
     if as_json:
         summary = {"store": str(store.path), "sound": True, **store.manifest.summary()}
         sys.stdout.write(json_text(summary) + "\n")

@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from dwc.commands.arguments import expand_home
+from dwc.commands.arguments import add_index_argument, expand_home
 from dwc.commands.output import json_text
 from dwc.datasets.image_kinds import printable
 
@@ -45,6 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="only pictures whose metadata fit: 'category = dress', 'price < 50', 'colour != red', "
         "'size in (S, M)', joined by and, or, not; if repeated, all have to fit",
     )
+    add_index_argument(parser)
     parser.add_argument("--model", help="a checkpoint's folder or Hub id (the store's own)")
     parser.add_argument("--model-revision", help="the model's commit, branch or tag on the Hub")
     parser.add_argument("--json", action="store_true", help="print all that is known, as JSON")
@@ -52,6 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Search the stored gallery once, print the results, and return the exit status."""
+    from dwc.gallery.candidate_index import AUTO, open_index
     from dwc.gallery.filters import join_filters, parse_filter
     from dwc.gallery.store import Store
 
@@ -59,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     store = Store.open(args.store)
     condition = join_filters(args.filter)
     parse_filter(condition, store.metadata)
+    index = open_index(args.index or AUTO, store, build=False)
 
     from dwc.checkpoints.load import load
     from dwc.search.searcher import Searcher
@@ -68,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         checkpoint = load(made_by.name, args.model_revision or made_by.revision)
     else:
         checkpoint = load(args.model, args.model_revision)
-    result = Searcher(checkpoint, store).search(
+    result = Searcher(checkpoint, store, index).search(
         args.image,
         args.text,
         args.k,
@@ -93,6 +96,9 @@ def format_table(result: "SearchResult") -> str:
     if result.filter:
         fitting = f"{result.fitting:,} of {result.gallery_size:,} pictures fit"
         lines.append(f"filter: {result.filter} ({fitting})")
+    if result.index != "exact":
+        known = "" if result.recall is None else f" (finds {result.recall:.1%} of the 50 best)"
+        lines.append(f"index: {result.index}{known}")
     lines += result.notes
     parts = list(result.hits[0].parts) if result.hits else []
     lines.append("  ".join(["rank", " score", *parts, "id"]))

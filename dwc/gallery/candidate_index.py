@@ -1,4 +1,4 @@
-"""Interface of approximate indexes of a gallery.
+"""Interface of approximate indexes of a gallery, and the choice of one.
 
 An approximate index proposes candidates for a query vector without reading all vectors of the
 gallery. The candidates' scores are then computed exactly from their vectors, by the same code as
@@ -6,13 +6,27 @@ without an index (`dwc.search.weight_sweep`). So scores, their parts and the ord
 exact; only an image that the index does not propose can be missing.
 """
 
+import logging
+from importlib.util import find_spec
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dwc.errors import QueryError, StoreError
 from dwc.gallery.exact_search import Vectors
+from dwc.gallery.faiss_index import MIN_PICTURES, FaissIndex
 from dwc.gallery.filters import Filter
+from dwc.gallery.store import Store
+
+logger = logging.getLogger(__name__)
+
+AUTO = "auto"
+EXACT = "exact"
+FAISS = "faiss"
+
+LARGE_GALLERY = 200_000
+"""The number of pictures from which the program chooses an approximate index by itself."""
 
 
 class CandidateIndex(Protocol):
@@ -24,8 +38,13 @@ class CandidateIndex(Protocol):
             it was measured on this gallery; None if that is unknown.
     """
 
-    name: str
-    recall: float | None
+    @property
+    def name(self) -> str:
+        """The name of the index in messages and in JSON, such as "faiss"."""
+
+    @property
+    def recall(self) -> float | None:
+        """The measured recall; see the class."""
 
     def candidates(
         self,
@@ -52,3 +71,57 @@ class CandidateIndex(Protocol):
         Raises:
             StoreError: the index cannot be searched, for example since its server is away.
         """
+
+
+def check_index_name(name: str) -> str:
+    """Return the name of an index: "auto", "exact" or "faiss".
+
+    Raises:
+        QueryError: there is no index of this name.
+    """
+    if name not in (AUTO, EXACT, FAISS):
+        raise QueryError(f"there is no index {name!r}. Choose one: {AUTO}, {EXACT} or {FAISS}.")
+    return name
+
+
+def open_index(name: str, store: Store, build: bool = True) -> CandidateIndex | None:
+    """Open the index with which a store is searched; build it if it is missing or outdated.
+
+    Args:
+        name: "exact" for none; "faiss"; or "auto", which is "faiss" for a store of at least
+            `LARGE_GALLERY` pictures if FAISS is installed, and otherwise "exact".
+        store: the store.
+        build: whether "auto" builds an index. If not, and there is none that fits the store, the
+            store is searched exactly.
+
+    Returns:
+        The index; None for exact search.
+
+    Raises:
+        QueryError: there is no index of this name.
+        DWCError: "faiss" is requested and not installed.
+    """
+    if check_index_name(name) == EXACT or (name == AUTO and len(store) < LARGE_GALLERY):
+        return None
+    if len(store) < MIN_PICTURES:
+        logger.info("%s: has few pictures and is searched exactly.", store.path)
+        return None
+    if len(store) != store.manifest.count:  # restricted to the pictures of another store
+        logger.info("%s: a part of the store is searched exactly.", store.path)
+        return None
+    if name == AUTO and find_spec("faiss") is None:
+        logger.info(
+            "%s: %d pictures are searched exactly. An index makes that faster: "
+            "pip install 'dwc[faiss]'",
+            store.path,
+            len(store),
+        )
+        return None
+    try:
+        return FaissIndex.open(store)
+    except StoreError as error:
+        if name == AUTO and not build:
+            logger.info("%s The store is searched exactly.", error)
+            return None
+        logger.info("%s Building it.", error)
+    return FaissIndex.build(store)

@@ -135,6 +135,10 @@ class SearchResult:
         filter: the filter that all hits fit, as text; empty for none.
         fitting: the number of images that fit the filter, including a reference that is left out;
             None without a filter.
+        index: the name of the approximate index that proposed the images, such as "faiss"; "exact"
+            for none.
+        recall: the share of the 50 best images, in [0, 1], that the index proposed when it was
+            measured; None without an index, or if that is unknown.
     """
 
     hits: list[Hit]
@@ -148,14 +152,21 @@ class SearchResult:
     notes: list[str] = field(default_factory=list)
     filter: str = ""
     fitting: int | None = None
+    index: str = "exact"
+    recall: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-compatible values, named as in responses of `/search`.
 
         An infinite `shift` becomes the string "inf" or "-inf". The entries `filter` and
-        `filter_fits` are omitted without a filter.
+        `filter_fits` are omitted without a filter, `index` and `index_recall` if every image was
+        compared with the query.
         """
-        filtered = {"filter": self.filter, "filter_fits": self.fitting} if self.filter else {}
+        optional: dict[str, Any] = {}
+        if self.filter:
+            optional |= {"filter": self.filter, "filter_fits": self.fitting}
+        if self.index != "exact":
+            optional |= {"index": self.index, "index_recall": self.recall}
         return {
             "weights": {name: asdict(weight) for name, weight in self.weights.items()},
             "results": [hit.to_dict() for hit in self.hits],
@@ -166,7 +177,7 @@ class SearchResult:
             "unfamiliar": self.ood_score,
             "read": self.model_text,
             "notes": list(self.notes),
-            **filtered,
+            **optional,
         }
 
 

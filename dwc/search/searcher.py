@@ -194,6 +194,8 @@ class Searcher:
             notes=self.notes(query, sweep),
             filter=format_filter(query.filter),
             fitting=None if sweep.selected is None else int(np.count_nonzero(sweep.selected)),
+            index="exact" if self.candidate_index is None else self.candidate_index.name,
+            recall=None if self.candidate_index is None else self.candidate_index.recall,
         )
 
     def encode_query(

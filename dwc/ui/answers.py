@@ -66,6 +66,10 @@ class SearchAnswer(BaseModel):
     notes: list[str] = Field(description="Remarks on how the query was read.")
     filter: str = Field("", description="The filter that all results fit, if one was given.")
     filter_fits: int | None = Field(None, description="How many pictures fit the filter.")
+    index: str = Field("exact", description="The approximate index, if one was used.")
+    index_recall: float | None = Field(
+        None, description="The share of the 50 best pictures that the index was measured to find."
+    )
     model: ModelOrigin
     gallery: GalleryOrigin
 

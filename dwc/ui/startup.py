@@ -22,6 +22,7 @@ from dwc.checkpoints import load
 from dwc.checkpoints.load import GALLERY_VECTORS, Checkpoint
 from dwc.errors import CheckpointError, DWCError, ImageError, StoreError
 from dwc.gallery.builder import Progress, build_store
+from dwc.gallery.candidate_index import AUTO, open_index
 from dwc.gallery.precomputed import PrecomputedVector, draw_thumbnails, load_precomputed
 from dwc.gallery.sources import FolderSource, Source, open_source
 from dwc.gallery.store import Store, find_store
@@ -66,6 +67,7 @@ def open_models(
     show_progress: ShowProgress,
     keep_loaded: int = KEEP_LOADED,
     waits: bool = True,
+    index: str = AUTO,
 ) -> OpenedModels:
     """Open the models for a gallery.
 
@@ -82,6 +84,7 @@ def open_models(
         waits: Whether to open all models before returning. If False, only the first model is
             opened; each of the others is opened by `open_meanwhile` or by the first query that
             requests it.
+        index: The name of the index with which the gallery is searched; see `open_index`.
 
     Raises:
         DWCError: The first model cannot be opened.
@@ -89,7 +92,7 @@ def open_models(
             vectors) cannot be read or written.
     """
     sources = name_models(arguments)
-    opener = _ModelOpener(sources, gallery, show_progress)
+    opener = _ModelOpener(sources, gallery, show_progress, index)
     models = ModelPool(list(sources), opener.open, keep_loaded)
     first, *others = sources
     with models.using(first):
@@ -195,12 +198,13 @@ class _ModelOpener:
     """
 
     def __init__(
-        self, sources: Mapping[str, str], gallery: str, show_progress: ShowProgress
+        self, sources: Mapping[str, str], gallery: str, show_progress: ShowProgress, index: str
     ) -> None:
         # Contains only the gallery store of the model that was opened first; the page shows the
         # images of this store.
         self.stores: dict[str, Store] = {}
         self._sources, self._gallery, self._show_progress = sources, gallery, show_progress
+        self._index = index
         self._opened_before: dict[str, _OpenedBefore] = {}
 
     def open(self, name: str) -> Searcher:
@@ -222,7 +226,7 @@ class _ModelOpener:
             store = open_gallery(self._gallery, checkpoint, progress)
         for shown_store in self.stores.values():
             store = _match_images(store, shown_store)
-        searcher = Searcher(checkpoint, store)
+        searcher = Searcher(checkpoint, store, open_index(self._index, store))
         if not self.stores:
             self.stores[name] = store
         self._opened_before[name] = _OpenedBefore(
@@ -245,7 +249,7 @@ class _ModelOpener:
             store = self.stores[name] if name in self.stores else Store.open(before.store)
             for shown_store in self.stores.values():
                 store = store.restrict(shown_store.ids)
-            return Searcher(checkpoint, store)
+            return Searcher(checkpoint, store, open_index(self._index, store))
         except (DWCError, OSError) as error:
             raise CheckpointError(
                 f"The model {name} cannot be loaded again: {error} Choose another model, or repair "

@@ -307,3 +307,41 @@ def test_metadata_is_typed_and_counted_in_what_is_printed(gallery, index):
     assert "metadata: code (text), price (number)" in err
     assert "The metadata lists 1 picture that does not exist: 'no.png'." in err
     assert "4 pictures are not listed in the metadata." in err
+
+
+def test_an_index_is_built_used_and_checked(gallery, index, monkeypatch, tmp_path, capsys):
+    """With limits so low that a few pictures are many."""
+    pytest.importorskip("faiss")
+    for n in range(60):
+        Image.new("RGB", (30, 20), (4 * n, 100, n)).save(gallery / f"r{n}.png")
+    monkeypatch.setattr("dwc.gallery.candidate_index.MIN_PICTURES", 10)
+    monkeypatch.setattr("dwc.search.weight_sweep._LARGE_SHARE", 1.0)
+    code, answer, err = index(gallery, "--index", "faiss")
+    assert (code, answer["pictures"]) == (0, 66)
+    assert "index: faiss, finds 100.0% of the 50 best" in err
+
+    def search(*options):
+        store = str(tmp_path / "store")
+        assert main(["search", store, "--text", "is red", "--k", "5", *options]) == 0
+        return capsys.readouterr().out
+
+    swift = json.loads(search("--index", "faiss", "--json"))
+    exact = json.loads(search("--index", "exact", "--json"))
+    assert (swift.pop("index"), swift.pop("index_recall")) == ("faiss", 1.0)
+    assert "index" not in exact
+    assert [hit["id"] for hit in swift["results"]] == [hit["id"] for hit in exact["results"]]
+    assert "index: faiss (finds 100.0% of the 50 best)" in search("--index", "faiss")
+    assert main(["index", "--check", str(tmp_path / "store")]) == 0
+    file = tmp_path / "store" / "candidates.faiss"
+    damaged = bytearray(file.read_bytes())
+    damaged[len(damaged) // 2] ^= 4
+    file.write_bytes(damaged)
+    assert main(["index", "--check", str(tmp_path / "store")]) == 2
+    assert "candidates.faiss: is damaged. Delete it" in capsys.readouterr().err
+
+
+def test_an_unknown_index_is_refused_before_anything_is_done(gallery, index, tmp_path):
+    code, _, err = index(gallery, "--index", "annoy")
+    assert code == 2
+    assert "there is no index 'annoy'" in err
+    assert not (tmp_path / "store").exists()

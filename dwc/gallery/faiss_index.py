@@ -1,0 +1,437 @@
+"""An approximate index of a gallery's vectors, made with the library FAISS.
+
+The index divides the gallery into clusters and stores each vector in 64 bytes: 128 principal
+components of the vector, rotated at random and encoded in 4 bits each. A search reads only the
+codes of the clusters nearest to the query. It returns far more candidates than results are needed,
+since the codes are imprecise; the caller computes the candidates' exact scores.
+
+How many clusters are read and how many candidates are returned is measured when the index is built:
+as few as find `TARGET_RECALL` of the 50 best images, for queries that are mixed from the gallery's
+vectors as a model mixes an image part and a text part.
+
+FAISS's own `IndexRefine` and `IndexHNSW` are not used. `IndexRefine` ignores a selector in its own
+search parameters and resets its factor if there are any; search parameters of `IndexHNSW` reset its
+breadth. `tests/gallery/test_faiss_index.py` checks this with the installed version.
+
+The index is one file in the folder of the store:
+
+    candidates.faiss     what `faiss.write_index` writes, a description as JSON, its length, a
+                         CRC-32 of all bytes before it, and `_MAGIC`
+
+The description contains a fingerprint of the vectors, so that the index of other vectors is not
+used. The file is replaced as a whole, and can be deleted at any time.
+"""
+
+import json
+import logging
+import math
+import struct
+import zlib
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dwc.errors import DWCError, StoreError
+from dwc.files import atomic_path
+from dwc.gallery.exact_search import Vectors
+from dwc.gallery.filters import Filter
+from dwc.gallery.store import Store
+from dwc.progress import track
+
+logger = logging.getLogger(__name__)
+
+FILE = "candidates.faiss"
+
+MIN_PICTURES = 1_000
+"""The smallest gallery for which an index can be built; smaller ones are searched exactly."""
+
+TARGET_RECALL = 0.99
+"""The share of the 50 best images that the index shall propose on average."""
+
+RECALL_AT = 50
+"""The number of best images of which the recall is the share that is proposed."""
+
+_FORMAT = 1
+_MAGIC = b"DWCFAISS"
+_LENGTH = struct.Struct("<I")  # length of the description
+_TAIL = struct.Struct("<I8s")  # CRC-32, magic
+_BLOCK = 1 << 22  # bytes hashed at a time
+_ADDED = 1 << 16  # vectors encoded at a time: 128 MB at 512 numbers
+_SCORED = 1 << 15  # vectors compared with the trial queries at a time
+
+_COMPONENTS = 128
+_BITS_PER_CODE = 4  # codes of 4 bits fit the processor's registers, FAISS's "fast scan"
+_CLUSTERS_LIMIT = 65_536
+_TRAINED_PER_CLUSTER = 50
+_TRIAL_QUERIES = 200
+_MOST_CANDIDATES = 3_200
+_GATHER_COST = 4  # reading a byte of scattered vectors, in bytes of codes read in order
+_CANARIES = 16
+
+
+@dataclass(frozen=True)
+class IndexDescription:
+    """What is stored with an index.
+
+    Attributes:
+        format: the version of this file format.
+        fingerprint: hash of the vectors; see `vectors_fingerprint`.
+        count: the number of vectors n.
+        dimension: the length D of a vector.
+        clusters: into how many clusters the vectors are divided.
+        probes: how many clusters a search reads.
+        candidates: how many candidates are returned for the 50 best images.
+        recall: the share of the 50 best images that was among the candidates, for trial queries.
+        library: the version of FAISS that wrote the index.
+    """
+
+    format: int
+    fingerprint: str
+    count: int
+    dimension: int
+    clusters: int
+    probes: int
+    candidates: int
+    recall: float
+    library: str
+
+
+def require_faiss() -> ModuleType:
+    """Import FAISS and return it; raise `DWCError` with the command that installs it."""
+    try:
+        import faiss
+    except ImportError as error:
+        raise DWCError(
+            "the index 'faiss' needs the package faiss-cpu. Install it: pip install 'dwc[faiss]'"
+        ) from error
+    return faiss
+
+
+def vectors_fingerprint(store: Store) -> str:
+    """Return a hash (16 hex digits) of a store's vectors in their order and of their model.
+
+    It is computed from the checksums of the vectors, which the store has read already.
+    """
+    checksums = np.array([row.checksum for row in store.rows], dtype="<u4")
+    digest = sha256(store.manifest.model.fingerprint.encode())
+    digest.update(checksums.tobytes())
+    return digest.hexdigest()[:16]
+
+
+class FaissIndex:
+    """An approximate index of one store; implements `CandidateIndex`.
+
+    Attributes:
+        name: the name of the index, "faiss".
+        description: what is stored with the index.
+    """
+
+    name = "faiss"
+
+    def __init__(self, index: Any, description: IndexDescription) -> None:
+        """Create the object from an index of FAISS; use `open` or `build`."""
+        self._faiss = require_faiss()
+        self._index = index
+        self.description = description
+
+    @property
+    def recall(self) -> float:
+        """The share of the 50 best images that was among the candidates of trial queries."""
+        return self.description.recall
+
+    @classmethod
+    def open(cls, store: Store) -> "FaissIndex":
+        """Read the index of a store from its file, and verify it.
+
+        Raises:
+            DWCError: FAISS is not installed.
+            StoreError: There is no index, it is damaged, or it was built from other vectors.
+        """
+        faiss = require_faiss()
+        path = store.path / FILE
+        description = _read_description(path)
+        expected = (vectors_fingerprint(store), *store.vectors.shape)
+        if (description.fingerprint, description.count, description.dimension) != expected:
+            raise StoreError(
+                f"{path}: was built from other vectors ({description.count:,} of them; the store "
+                f"has {len(store):,}). {_cure(path)}"
+            )
+        try:
+            index = faiss.read_index(str(path))
+        except RuntimeError as error:
+            raise StoreError(
+                f"{path}: faiss-cpu {faiss.__version__} cannot read it, which "
+                f"{description.library} wrote ({_first_line(error)}). {_cure(path)}"
+            ) from error
+        opened = cls(index, description)
+        opened._check_canaries(store)
+        return opened
+
+    @classmethod
+    def build(cls, store: Store) -> "FaissIndex":
+        """Build the index of a store, and write it to its file.
+
+        If the file cannot be written, a warning is logged and the index stays in memory.
+
+        Args:
+            store: the store, with at least `MIN_PICTURES` pictures.
+
+        Raises:
+            DWCError: FAISS is not installed.
+        """
+        faiss = require_faiss()
+        vectors = store.vectors.view(np.ndarray)
+        index = _train(faiss, vectors)
+        count, dimension = vectors.shape
+        for start in track(range(0, count, _ADDED), "index: blocks encoded", logger):
+            index.add(np.ascontiguousarray(vectors[start : start + _ADDED]))
+        tuning = _tune(faiss, index, vectors)
+        description = IndexDescription(
+            _FORMAT,
+            vectors_fingerprint(store),
+            count,
+            dimension,
+            faiss.extract_index_ivf(index).nlist,
+            *tuning,
+            library=faiss.__version__,
+        )
+        if description.recall < TARGET_RECALL:
+            logger.warning(
+                "%s: the index finds %.1f %% of the %d best pictures, not %.0f %%. Search with "
+                "--index exact where that matters.",
+                store.path,
+                100 * description.recall,
+                RECALL_AT,
+                100 * TARGET_RECALL,
+            )
+        path = store.path / FILE
+        try:
+            with atomic_path(path, fsync=True) as partial:
+                faiss.write_index(index, str(partial))
+                _append_description(partial, description)
+        except (OSError, RuntimeError) as error:
+            logger.warning(
+                "%s: cannot be written (%s); the index is built again when it is next needed.",
+                path,
+                _first_line(error),
+            )
+        return cls(index, description)
+
+    def candidates(
+        self,
+        query: Vectors,
+        k: int,
+        selected: NDArray[np.bool_] | None = None,
+        condition: Filter | None = None,
+    ) -> NDArray[np.int64]:
+        """Return positions that probably include the `k` best; see `CandidateIndex.candidates`."""
+        factor = max(k / RECALL_AT, 1.0)
+        count = min(math.ceil(factor * self.description.candidates), self.description.count)
+        probes = factor * self.description.probes
+        if selected is not None:
+            # The best among few selected images are further from the query than the best of all.
+            probes *= len(selected) / max(int(np.count_nonzero(selected)), 1)
+        probes = min(math.ceil(probes), self.description.clusters)
+        return _search(self._faiss, self._index, query[None], count, probes, selected)[0]
+
+    def _check_canaries(self, store: Store) -> None:
+        """Check that pictures find themselves; raise `StoreError` if most do not."""
+        positions = np.linspace(0, len(store) - 1, _CANARIES).astype(np.int64)
+        vectors = store.vectors.view(np.ndarray)
+        found = sum(
+            bool(np.isin(position, self.candidates(vectors[position], 1)))
+            for position in positions.tolist()
+        )
+        if found < _CANARIES // 2:
+            path = store.path / FILE
+            raise StoreError(
+                f"{path}: only {found} of {_CANARIES} pictures find themselves. {_cure(path)}"
+            )
+
+
+def check_index(store: Store) -> bool:
+    """Verify the index of a store if there is one; return whether there is one.
+
+    Raises:
+        DWCError: There is an index, and FAISS is not installed.
+        StoreError: The index is damaged, or was built from other vectors.
+    """
+    if not (store.path / FILE).exists():
+        return False
+    FaissIndex.open(store)
+    return True
+
+
+def _cure(path: Path) -> str:
+    return f"Delete it, or build it again: python -m dwc index … --out {path.parent} --index faiss"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
+
+
+def _search(
+    faiss: ModuleType,
+    index: Any,
+    queries: Vectors,
+    count: int,
+    probes: int,
+    selected: NDArray[np.bool_] | None = None,
+) -> list[NDArray[np.int64]]:
+    """Return the positions of at most `count` candidates for each of Q queries (Q, D), best first.
+
+    The parameters are created for each search, since an index is shared by threads.
+    """
+    selector = None
+    if selected is not None:
+        # The selector has a pointer to the bits, so the array must outlive the search.
+        bits = np.packbits(selected, bitorder="little")
+        selector = faiss.IDSelectorBitmap(bits)
+    parameters = faiss.SearchParametersIVF(sel=selector, nprobe=probes)
+    if isinstance(index, faiss.IndexPreTransform):
+        parameters = faiss.SearchParametersPreTransform(index_params=parameters)
+    queries = np.ascontiguousarray(queries, dtype=np.float32)
+    _, positions = index.search(queries, count, params=parameters)
+    return [row[row >= 0] for row in positions]  # -1 stands for a missing candidate
+
+
+def _train(faiss: ModuleType, vectors: Vectors) -> Any:
+    """Return an empty index of FAISS that was trained on some of the vectors (n, D).
+
+    Distances are Euclidean: all vectors have the same length (the streams' parts have unit
+    length), so they order images as dot products do, and the principal components may be centered.
+    """
+    count, dimension = vectors.shape
+    clusters = _cluster_count(count)
+    components = min(_COMPONENTS, dimension // 2 * 2)
+    sampled = min(count, max(_TRAINED_PER_CLUSTER * clusters, 20_000))
+    rng = np.random.default_rng(0)
+    rows = np.sort(rng.choice(count, sampled, replace=False))
+    logger.info("index: %d clusters are trained on %d vectors", clusters, sampled)
+    description = f"PCAR{components},IVF{clusters},PQ{components}x{_BITS_PER_CODE}fs"
+    index = faiss.index_factory(dimension, description, faiss.METRIC_L2)
+    index.train(np.ascontiguousarray(vectors[rows]))
+    return index
+
+
+def _cluster_count(count: int) -> int:
+    """Return into how many clusters to divide `count` vectors: about 4 times the square root."""
+    return min(2 ** round(math.log2(4 * math.sqrt(count))), count // 40, _CLUSTERS_LIMIT)
+
+
+def _tune(faiss: ModuleType, index: Any, vectors: Vectors) -> tuple[int, int, float]:
+    """Choose how many clusters to read and how many candidates to return.
+
+    Returns:
+        The number of clusters, the number of candidates, and the recall with them. Of the pairs
+        that reach `TARGET_RECALL`, this is the pair that reads least; if none reaches it, the pair
+        with the highest recall.
+    """
+    count, dimension = vectors.shape
+    queries = _trial_queries(vectors)
+    best = _best_positions(queries, vectors)  # (Q, 50)
+    clusters = faiss.extract_index_ivf(index).nlist
+    code_bytes = faiss.extract_index_ivf(index).code_size + 8  # with the position
+    most = min(_MOST_CANDIDATES, count)
+    sizes = [size for size in (100, 200, 400, 800, 1_600) if size < most] + [most]
+    trials = []
+    probes = 1
+    while True:
+        probes = min(probes, clusters)
+        found = _search(faiss, index, queries, most, probes)
+        for size in sizes:
+            shares = [np.isin(row, f[:size]).mean() for row, f in zip(best, found, strict=True)]
+            recall = float(np.mean(shares))
+            read = count * code_bytes * probes / clusters + size * dimension * 4 * _GATHER_COST
+            trials.append((recall >= TARGET_RECALL, recall, -read, probes, size))
+        if probes == clusters:
+            break
+        probes *= 2
+    good = [trial for trial in trials if trial[0]]
+    chosen = max(good, key=lambda t: t[2]) if good else max(trials, key=lambda t: t[1:3])
+    _, recall, _, probes, size = chosen
+    return probes, size, round(recall, 4)
+
+
+def _trial_queries(vectors: Vectors) -> Vectors:
+    """Return queries (Q, D) that resemble a model's: vectors of the gallery, single and mixed.
+
+    Every second query is a mixture of two images that were drawn at random, in equal parts. Such a
+    mixture is further from all images than an image is, as a query with a text is.
+    """
+    rng = np.random.default_rng(1)
+    rows = rng.integers(0, len(vectors), (2, _TRIAL_QUERIES))
+    queries = vectors[rows[0]].copy()
+    queries[::2] = (vectors[rows[0]] + vectors[rows[1]])[::2] / np.sqrt(2)
+    return queries
+
+
+def _best_positions(queries: Vectors, vectors: Vectors) -> NDArray[np.int64]:
+    """Return the positions (Q, 50) of the best images by exact search, in any order."""
+    best_scores = np.full((len(queries), RECALL_AT), -np.inf, dtype=np.float32)
+    best = np.zeros((len(queries), RECALL_AT), dtype=np.int64)
+    blocks = range(0, len(vectors), _SCORED)
+    for start in track(blocks, "index: blocks compared with trial queries", logger):
+        block = queries @ vectors[start : start + _SCORED].T
+        scores = np.concatenate([best_scores, block], axis=1)
+        columns = np.argpartition(-scores, RECALL_AT - 1, axis=1)[:, :RECALL_AT]
+        positions = np.where(
+            columns < RECALL_AT,
+            np.take_along_axis(best, np.minimum(columns, RECALL_AT - 1), axis=1),
+            columns - RECALL_AT + start,
+        )
+        best_scores, best = np.take_along_axis(scores, columns, axis=1), positions
+    return best
+
+
+def _append_description(path: Path, description: IndexDescription) -> None:
+    text = json.dumps(asdict(description)).encode()
+    with path.open("ab") as file:
+        file.write(text + _LENGTH.pack(len(text)))
+    crc = _crc(path, path.stat().st_size)
+    with path.open("ab") as file:
+        file.write(_TAIL.pack(crc, _MAGIC))
+
+
+def _read_description(path: Path) -> IndexDescription:
+    """Return the description in an index file after verifying the CRC of all bytes.
+
+    Raises:
+        StoreError: There is no file, it is damaged, or it has another format.
+    """
+    try:
+        size = path.stat().st_size - _TAIL.size  # without the tail
+        if size < _LENGTH.size:
+            raise StoreError(f"{path}: is damaged. {_cure(path)}")
+        with path.open("rb") as file:
+            file.seek(size)
+            if file.read() != _TAIL.pack(_crc(path, size), _MAGIC):
+                raise StoreError(f"{path}: is damaged. {_cure(path)}")
+            file.seek(size - _LENGTH.size)
+            (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
+            file.seek(size - _LENGTH.size - length)
+            content = json.loads(file.read(length))
+    except OSError as error:
+        reason = "there is no index" if isinstance(error, FileNotFoundError) else error.strerror
+        raise StoreError(f"{path}: {reason}. {_cure(path)}") from error
+    if content.get("format") != _FORMAT:
+        raise StoreError(
+            f"{path}: is of format {content.get('format')}; this version reads format {_FORMAT}. "
+            f"{_cure(path)}"
+        )
+    return IndexDescription(**content)
+
+
+def _crc(path: Path, size: int) -> int:
+    """Return the CRC-32 of the first `size` bytes of a file."""
+    crc = 0
+    with path.open("rb") as file:
+        while size > 0 and (block := file.read(min(_BLOCK, size))):
+            crc = zlib.crc32(block, crc)
+            size -= len(block)
+    return crc
