@@ -156,7 +156,7 @@ def parse_root_path(text: str) -> str:
 def run(args: argparse.Namespace) -> int:
     """Load the models, build the page, serve it until interrupted, and return the exit status."""
     args = complete_from_environment(args)
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
+    configure_gradio()
 
     from dwc.gallery.candidate_index import AUTO, check_index_name
     from dwc.ui.monitoring.loading_server import answer_while_loading
@@ -214,6 +214,15 @@ def _prepare(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     add_program_access(options, models, images, args.mcp, observers)
     open_meanwhile(models, () if args.models else models.names, store)
     return page, options
+
+
+def configure_gradio() -> None:
+    """Set environment variables that Gradio reads when it is imported or starts a queue."""
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    # Gradio keeps statistics of up to 10,000 events, which it computes anew with pandas after every
+    # event, and which nothing here reads.
+    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
 
 
 @contextmanager

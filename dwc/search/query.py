@@ -21,6 +21,8 @@ from dwc.modeling.modeling_dwc import DWCModel, ImageFeatures
 from dwc.modeling.processing_dwc import fill_template
 from dwc.modeling.text_cleaning import TypedText
 
+_IMAGES_AT_ONCE = 8  # on a CPU
+
 Compose = Callable[[Mapping[str, Tensor]], ComposedQuery]
 """Function that composes N queries, that is, combines the image and the text of each query.
 
@@ -161,7 +163,7 @@ def model_runner(model: DWCModel) -> RunModel:
         texts = {name: tensor.to(device) for name, tensor in inputs.texts.items()}
         encoded = None
         if inputs.pixel_values is not None:
-            encoded = model.image_features(inputs.pixel_values.to(device))
+            encoded = _encode_images(model, inputs.pixel_values.to(device))
         images = None
         if inputs.image_rows is not None:
             known = None if inputs.known is None else inputs.known.to(device)
@@ -171,6 +173,20 @@ def model_runner(model: DWCModel) -> RunModel:
         return ModelOutputs(composed, None if encoded is None else encoded.to("cpu"))
 
     return run
+
+
+def _encode_images(model: DWCModel, pixel_values: Tensor) -> ImageFeatures:
+    """Return the features of N images (N, 3, height, width), computed in the fastest way.
+
+    On a CPU, convolutions are about twice as fast if the channels are last in memory, and a few
+    images at a time are faster than many, whose feature maps do not fit into the cache.
+    """
+    if pixel_values.device.type != "cpu":
+        return model.image_features(pixel_values)
+    pixel_values = pixel_values.contiguous(memory_format=torch.channels_last)
+    return ImageFeatures.concatenate(
+        [model.image_features(images) for images in pixel_values.split(_IMAGES_AT_ONCE)]
+    )
 
 
 def encode_query(

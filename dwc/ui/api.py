@@ -5,7 +5,7 @@
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any
@@ -58,8 +58,11 @@ MAP_PAGE = 10_000
 
 Answer = dict[str, Any]
 
+Lane = Mapping[str, Any]
+"""The queue in which the calls of an endpoint wait: Gradio's concurrency id, and its limit."""
 
-def add_search_endpoint(models: ModelPool, images: GalleryImages, concurrency_id: str) -> None:
+
+def add_search_endpoint(models: ModelPool, images: GalleryImages, lane: Lane) -> None:
     """Add the endpoint `/search`. Call inside `gr.Blocks`.
 
     If there are several models, the endpoint has an input `model`, placed before the last inputs,
@@ -104,10 +107,10 @@ def add_search_endpoint(models: ModelPool, images: GalleryImages, concurrency_id
     shift = gr.Number(value=0.0, visible=False, label="shift")
     fold = gr.Checkbox(value=False, visible=False, label="fold")
     filter = gr.Textbox(value="", visible=False, label="filter")
-    _add_endpoint(search, "search", models, concurrency_id, [k, shift], [fold, filter])
+    _add_endpoint(search, "search", models, lane, [k, shift], [fold, filter])
 
 
-def add_explaining_endpoints(models: ModelPool, images: GalleryImages, concurrency_id: str) -> None:
+def add_explaining_endpoints(models: ModelPool, images: GalleryImages, lane: Lane) -> None:
     """Add the endpoints `/explain`, `/compare` and `/paraphrase`. Call inside `gr.Blocks`.
 
     If there are several models, each endpoint has an input `model`, before the last input `filter`.
@@ -119,16 +122,12 @@ def add_explaining_endpoints(models: ModelPool, images: GalleryImages, concurren
 
     id = gr.Textbox(value="", visible=False, label="id")
     shift = gr.Number(value=0.0, visible=False, label="shift")
-    _add_endpoint(
-        endpoints.explain_result, "explain", models, concurrency_id, [id, shift], [filter()]
-    )
+    _add_endpoint(endpoints.explain_result, "explain", models, lane, [id, shift], [filter()])
     k = gr.Number(value=COMPARED, visible=False, label="k")
-    _add_endpoint(endpoints.compare_readings, "compare", models, concurrency_id, [k], [filter()])
+    _add_endpoint(endpoints.compare_readings, "compare", models, lane, [k], [filter()])
     wordings = gr.JSON(value=[], visible=False, label="wordings")
     k = gr.Number(value=COMPARED, visible=False, label="k")
-    _add_endpoint(
-        endpoints.paraphrase, "paraphrase", models, concurrency_id, [wordings, k], [filter()]
-    )
+    _add_endpoint(endpoints.paraphrase, "paraphrase", models, lane, [wordings, k], [filter()])
 
 
 def add_overview_endpoints(models: ModelPool) -> None:
@@ -409,7 +408,7 @@ def _add_endpoint(
     function: Callable[..., Answer],
     name: str,
     models: ModelPool,
-    concurrency_id: str,
+    lane: Lane,
     inputs: Sequence[gr.components.Component],
     last_inputs: Sequence[gr.components.Component] = (),
 ) -> None:
@@ -434,8 +433,7 @@ def _add_endpoint(
         # Gradio must not open the file: this package decodes it, with its own size limits and
         # error messages.
         preprocess=False,
-        concurrency_id=concurrency_id,
-        concurrency_limit=1,
+        **lane,
     )
 
 

@@ -12,6 +12,7 @@ from dwc.ui.api import (
     add_overview_endpoints,
     add_search_endpoint,
 )
+from dwc.ui.busy import QUEUE_LENGTH
 from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.handlers import PageComponents, PageHandlers, find_opening
 from dwc.ui.layout import PageContent, build_layout
@@ -19,33 +20,50 @@ from dwc.ui.panels.comparison import ComparisonHandlers
 from dwc.ui.panels.examples import Example
 from dwc.ui.panels.registry import (
     FAST_PANELS,
+    LIGHT_RESULT_PANELS,
     MAP_PANELS,
+    MODEL_RESULT_PANELS,
     PANELS,
-    RESULT_PANELS,
     SHIFT_PANELS,
     SLOW_PANELS,
     ExplanationPanel,
 )
 from dwc.ui.security import UPLOAD_CHECK_SECONDS, UPLOAD_LIFETIME_SECONDS, UPLOAD_MINUTES
 
-MODEL = "model"
-"""The Gradio concurrency id of all events that run a model.
+SEARCHES_AT_ONCE = 32
+"""How many searches are answered at the same moment; their queries share passes of the model."""
 
-Such events run one at a time: two at once on the same cores would both take longer.
-"""
-
-ON_MODEL: dict[str, Any] = {
-    "concurrency_id": MODEL,
+SEARCH_LANE: dict[str, Any] = {
+    "concurrency_id": "search",
+    "concurrency_limit": SEARCHES_AT_ONCE,
+}
+EXPLAIN_LANE: dict[str, Any] = {
+    # Explanations run one at a time: they take as long as searches, and may come after them.
+    "concurrency_id": "explain",
     "concurrency_limit": 1,
+}
+SEARCH: dict[str, Any] = {
+    # Gradio must not open the file: the handlers decode it, with their own size limits and error
+    # messages.
+    "preprocess": False,
+    "show_progress": "minimal",
     "api_visibility": "private",
+    **SEARCH_LANE,
+}
+EXPLAIN: dict[str, Any] = {
+    # By default, Gradio drops an event that is triggered while the same event is pending. The
+    # handlers themselves skip explanations of an answer that is not on the screen any more.
+    "trigger_mode": "multiple",
+    "show_progress": "hidden",
+    "api_visibility": "private",
+    **EXPLAIN_LANE,
 }
 LIGHT: dict[str, Any] = {
+    # These events pass by Gradio's queue, so that they never wait behind searches.
     "queue": False,
     "show_progress": "hidden",
     "api_visibility": "private",
 }
-QUEUE_LENGTH = 64
-"""How many events may wait; further events are refused with a message on the page."""
 
 
 class PageBlocks(gr.Blocks):
@@ -90,8 +108,8 @@ def build_page(models: ModelPool, images: GalleryImages, examples: Sequence[Exam
             components.pin_cache,
         )
         _Wiring(page, components, handlers, comparison).connect()
-        add_search_endpoint(models, images, MODEL)
-        add_explaining_endpoints(models, images, MODEL)
+        add_search_endpoint(models, images, SEARCH_LANE)
+        add_explaining_endpoints(models, images, EXPLAIN_LANE)
         add_overview_endpoints(models)
     page.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=1)
     return page
@@ -124,14 +142,7 @@ class _Wiring:
 
     def _connect_searches(self) -> None:
         c, handlers = self.components, self.handlers
-        searching: dict[str, Any] = {
-            # Gradio must not open the file: the handlers decode it, with their own size limits and
-            # error messages.
-            "preprocess": False,
-            "show_progress": "minimal",
-            "show_progress_on": c.results,
-            **ON_MODEL,
-        }
+        searching = {**SEARCH, "show_progress_on": c.results}
         filled = [c.reference, c.words, *c.answer]
         for start in (c.search.click, c.words.submit):
             # A search requested during another one runs next. By default it would be dropped.
@@ -142,7 +153,7 @@ class _Wiring:
                 trigger_mode="always_last",
                 **searching,
             )
-            self._explain_after(event)
+            self._explain_after(event, "search")
         example = self._on(
             c.examples,
             "ask",
@@ -151,7 +162,7 @@ class _Wiring:
             filled,
             **searching,
         )
-        self._explain_after(example)
+        self._explain_after(example, "examples-ask")
         query = self._on(
             c.panels["atlas"],
             "ask",
@@ -160,7 +171,7 @@ class _Wiring:
             filled,
             **searching,
         )
-        self._explain_after(query)
+        self._explain_after(query, "atlas-ask")
         chosen = self._on(
             c.header,
             "choose",
@@ -170,16 +181,17 @@ class _Wiring:
             **searching,
         )
         chosen.then(None, js="() => window.dwc.showModel()", api_visibility="private")
-        self._explain_after(chosen)
+        self._explain_after(chosen, "masthead-choose")
         back = self._on(
             c.history_strip,
             "back",
             handlers.go_back,
             [c.history, c.model, c.screen],
             [*filled, c.history, c.history_strip, *c.filtering],
-            **searching,
+            **{**LIGHT, "preprocess": False, "show_progress": "minimal"},
+            show_progress_on=c.results,
         )
-        self._explain_after(back)
+        self._explain_after(back, "trail-back")
         filtered = self._on(
             c.facets,
             "filter",
@@ -188,7 +200,7 @@ class _Wiring:
             [*c.answer, *c.filtering],
             **searching,
         )
-        self._explain_after(filtered)
+        self._explain_after(filtered, "facets-filter")
 
     def _connect_session(self) -> None:
         """Connect the events that open or restore the page, and the events that call `session.js`.
@@ -201,21 +213,20 @@ class _Wiring:
             c.visit,
             self.restored,
             js="() => [window.dwcSession.visit(true)]",
-            show_progress="hidden",
-            **ON_MODEL,
+            **LIGHT,
         )
+        opened.success(None, js="() => window.dwcSession.opened()", api_visibility="private")
         restored = self._on(
             c.session,
             "restore",
             handlers.restore,
             None,
             self.restored,
-            show_progress="hidden",
-            **ON_MODEL,
+            **{**SEARCH, "show_progress": "hidden"},
         )
         for event in (opened, restored):
-            self._add_columns_after(event)
-            event.failure(None, js="() => window.dwcSession.retry()", api_visibility="private")
+            self._ask_again_after(event, "(wait) => window.dwcSession.retry(wait)")
+        self._fill_panels_after(restored)
         gr.on(
             [c.screen.change],
             None,
@@ -255,21 +266,21 @@ class _Wiring:
             handlers.explain(SHIFT_PANELS),
             self.current,
             [*self._of(SHIFT_PANELS), c.state, c.message],
-            show_progress="hidden",
-            **ON_MODEL,
+            **EXPLAIN,
         )
         self._record_after(rested)
         self._on(c.results, "more", handlers.show_more, self.current, ranking, **LIGHT)
         self._on(c.fold_switch, "fold", handlers.fold, self.current, ranking, **LIGHT)
-        self._on(
+        selected = self._on(
             c.results,
             "why",
             handlers.select_result,
             self.current,
-            [c.state, c.screen, c.message, *self._of(RESULT_PANELS)],
-            show_progress="hidden",
-            **ON_MODEL,
-        ).then(None, js="() => window.dwc.showWhy()", api_visibility="private")
+            [c.state, c.screen, c.message, *self._of(LIGHT_RESULT_PANELS)],
+            **LIGHT,
+        )
+        selected.then(None, js="() => window.dwc.showWhy()", api_visibility="private")
+        self._fill_after(selected, MODEL_RESULT_PANELS)
         self._on(
             c.toolbar,
             "save",
@@ -289,8 +300,7 @@ class _Wiring:
             self.comparison.pin_or_drop,
             self.current,
             [c.panels["compare"], c.pin, c.pin_cache],
-            show_progress="hidden",
-            **ON_MODEL,
+            **EXPLAIN,
         )
         probed = self._on(
             c.panels["paraphrase"],
@@ -298,8 +308,7 @@ class _Wiring:
             self.comparison.probe,
             self.current,
             c.panels["paraphrase"],
-            show_progress="hidden",
-            **ON_MODEL,
+            **EXPLAIN,
         )
         for event, button in ((pinned, "pin"), (probed, "probe")):
             refocus = f"() => window.dwcPanels.refocus('{button}')"
@@ -318,8 +327,7 @@ class _Wiring:
             handlers.explain(MAP_PANELS),
             self.current,
             [*self._of(MAP_PANELS), c.state, c.message],
-            show_progress="hidden",
-            **ON_MODEL,
+            **EXPLAIN,
         )
 
     def _on(self, component: Any, name: str, *handling: Any, **options: Any) -> Any:
@@ -335,34 +343,58 @@ class _Wiring:
             options: Further options of the Gradio listener.
         """
         listen = getattr(component, name)
-        event = listen(*handling, trigger_mode="multiple", **options)
+        event = listen(*handling, **{"trigger_mode": "multiple", **options})
         ended = f"() => window.dwcEvents.ended('{component.elem_id}-{name}')"
         for outcome in (event.success, event.failure):
             outcome(None, js=ended, api_visibility="private")
         return event
 
-    def _explain_after(self, event: Any) -> None:
-        """Connect the steps that follow a search.
+    def _explain_after(self, event: Any, key: str) -> None:
+        """Connect what happens after a search that `event` runs.
 
-        The search is recorded in the history. Then the explanation panels are filled, the slow
-        panels last. At the end, columns for a pinned search and for other models are added to the
-        comparison panel.
+        The search is recorded in the history. Then its explanations are added. If the server is too
+        busy to take the search, the browser sends it again later.
 
         Args:
-            event: The Gradio listener that runs the search.
+            event: The listener of the search.
+            key: The name of the event in the scripts: "search" for the search button, and the name
+                in `static/events.js` for others.
         """
-        event.failure(None, js="() => window.dwcSession.refuse()", api_visibility="private")
-        event = self._record_after(event)
+        self._ask_again_after(event, f"(wait) => window.dwcSession.refuse(wait, '{key}')")
+        self._fill_panels_after(self._record_after(event))
+
+    def _ask_again_after(self, event: Any, js: str) -> None:
+        """Connect a script that gets the server's estimate of how long it is busy.
+
+        It runs if an event fails. The handlers show errors of a search themselves, so the event
+        fails only if the server is too busy to take it, or cannot be reached.
+        """
+        c = self.components
+        waited = event.failure(self.handlers.estimate_wait, None, c.wait, **LIGHT)
+        waited.then(None, c.wait, js=js, api_visibility="private")
+
+    def _fill_panels_after(self, event: Any) -> None:
+        """Connect the explanations that are added after an event that shows a search result.
+
+        The explanation panels are filled, the slow ones last. Then the columns of a pinned search
+        and of other models are added.
+        """
         for panels in (FAST_PANELS, SLOW_PANELS):
-            event = event.then(
-                self.handlers.explain(panels),
-                self.current,
-                [*self._of(panels), self.components.state, self.components.message],
-                show_progress="hidden",
-                **ON_MODEL,
-            )
+            event = self._fill_after(event, panels)
         self._add_columns_after(event)
         event.then(None, js="() => window.dwcSession.explained()", api_visibility="private")
+
+    def _fill_after(self, event: Any, panels: Sequence[ExplanationPanel]) -> Any:
+        c = self.components
+        filled = event.then(
+            self.handlers.explain(panels),
+            self.current,
+            [*self._of(panels), c.state, c.message],
+            **EXPLAIN,
+        )
+        refused = "() => window.dwcSession.refuseExplanation()"
+        filled.failure(None, js=refused, api_visibility="private")
+        return filled
 
     def _record_after(self, event: Any) -> Any:
         c = self.components
@@ -379,8 +411,7 @@ class _Wiring:
             self.comparison.add_columns,
             [*self.current, c.pin, c.pin_cache],
             [c.panels["compare"], c.pin_cache],
-            show_progress="hidden",
-            **ON_MODEL,
+            **EXPLAIN,
         )
 
     def _of(self, panels: Sequence[ExplanationPanel]) -> list[gr.HTML]:

@@ -13,6 +13,7 @@ import gradio as gr
 from dwc.errors import DWCError, QueryError
 from dwc.gallery.filters import format_filter
 from dwc.search.model_pool import ModelPool
+from dwc.ui.busy import busy_seconds
 from dwc.ui.format import render_error, render_unknown_words
 from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.history import HistoryQuery, SearchHistory
@@ -22,7 +23,7 @@ from dwc.ui.panels.facets import choose_filter, render_facets
 from dwc.ui.panels.gallery_browser import parse_page, render_gallery
 from dwc.ui.panels.header import render_header
 from dwc.ui.panels.history_view import deleted_message, image_exists, record_answer, render_history
-from dwc.ui.panels.registry import PANELS, RESULT_PANELS, ExplanationPanel, render_panels
+from dwc.ui.panels.registry import LIGHT_RESULT_PANELS, ExplanationPanel, render_panels
 from dwc.ui.panels.results import EMPTY, render_answer
 from dwc.ui.panels.save_and_share import export_answer, render_toolbar
 from dwc.ui.panels.weight_statistics import parse_reference_query
@@ -96,6 +97,7 @@ class PageComponents:
         pin: The data that repeats the pinned search, with which later searches are compared; it has
             the form of `screen`. None if no search is pinned.
         pin_cache: The result of the pinned search, cached on the server.
+        wait: How long the server is busy, as `PageHandlers.estimate_wait` tells the browser.
     """
 
     header: gr.HTML
@@ -125,6 +127,7 @@ class PageComponents:
     parcel: gr.JSON
     pin: gr.JSON
     pin_cache: gr.State
+    wait: gr.JSON
 
     @property
     def answer(self) -> list[Any]:
@@ -397,26 +400,28 @@ class PageHandlers:
     # Opening and restoring
 
     def open_page(self, visit: object) -> Update:
-        """Fill the page when it is opened, reloaded or restored.
+        """Fill the page when it is opened or reloaded, unless it has to show a search.
 
         Args:
             visit: The data that the browser sends; see the attribute `visit` of `PageComponents`.
 
         Returns:
-            The updates that show a search: the search that the page showed before a reload; without
-            that, the search in the page's address; without either, the example search with which
-            the page opens.
+            The updates that show the search with which the page opens. There are none if the page
+            showed another search before a reload, or if its address names one: the browser then
+            triggers `restore`, which may have to wait for other visitors' searches.
         """
-        known = visit if isinstance(visit, Mapping) else {}
-        screen = known.get("screen")
-        shown = screen if isinstance(screen, Mapping) else {}
-        request, message = SearchRequest.from_dict(shown.get("request")), ""
-        if request is None:
-            address = str(known.get("address", ""))
-            request, message = read_link(address, self._models, self._images)
-            filter = parse_link(address).get("filter")
-            if request is None and filter and self._opening is not None:
-                request, message = with_link_filter(self._opening.request, filter, self._images)
+        request, _, _ = self._read_visit(visit)
+        return self._open_with_own_answer() if request is None else gr.skip()
+
+    def restore(self, event: gr.EventData) -> Update:
+        """Show the search that the page showed before a reload, or else that of its address.
+
+        The explanation panels are filled by later events. The browser sends the data about the
+        visit with the event: when the page opens, after Back or Forward, and after an attempt that
+        failed.
+        """
+        visit = get_attribute(event, "visit")
+        request, message, known = self._read_visit(visit)
         if request is None:
             return self._open_with_own_answer()
         history = SearchHistory.from_dict(known.get("history"))
@@ -431,19 +436,30 @@ class PageHandlers:
             update |= self._clear_answer(str(error))
         else:
             history = record_answer(history, state)
-            update |= self._show(state) | self.fill_panels(PANELS, state)
+            update |= self._show(state)
             update |= self._show_model(state.request.model)
         update |= self._show_history(history)
         update[self._components.pin] = known.get("pin")
         return update | self._restore_draft(known.get("draft"))
 
-    def restore(self, event: gr.EventData) -> Update:
-        """Fill the page as `open_page` does, with the data that the browser sent with an event.
+    def _read_visit(self, visit: object) -> tuple[SearchRequest | None, str, Mapping[str, Any]]:
+        """Parse what the browser sends about a visit.
 
-        The browser sends the event when the visitor presses Back or Forward, and after a failed
-        attempt to fill the page.
+        Returns:
+            The search that the page has to show, None for that with which it opens; an error
+            message if the page's address cannot be followed, else empty; and the visit's data.
         """
-        return self.open_page(get_attribute(event, "visit"))
+        known = visit if isinstance(visit, Mapping) else {}
+        screen = known.get("screen")
+        shown = screen if isinstance(screen, Mapping) else {}
+        request, message = SearchRequest.from_dict(shown.get("request")), ""
+        if request is None:
+            address = str(known.get("address", ""))
+            request, message = read_link(address, self._models, self._images)
+            filter = parse_link(address).get("filter")
+            if request is None and filter and self._opening is not None:
+                request, message = with_link_filter(self._opening.request, filter, self._images)
+        return request, message, known
 
     def go_back(self, history: object, model: str, screen: object, event: gr.EventData) -> Update:
         """Repeat a search of the history, at the image weight at which it was last shown."""
@@ -473,6 +489,10 @@ class PageHandlers:
             return {c.message: render_error(str(error))}
         recorded = self._show_history(record_answer(there, state))
         return {**fields, **self._show(state), **recorded}
+
+    def estimate_wait(self) -> Update:
+        """Tell a browser, whose search was refused, after how many seconds to send it again."""
+        return {self._components.wait: {"seconds": busy_seconds()}}
 
     # Acting on the search result
 
@@ -515,7 +535,10 @@ class PageHandlers:
     def select_result(
         self, state: SearchState | None, screen: object, event: gr.EventData
     ) -> Update:
-        """Select another result, and fill the panels that explain the selected result."""
+        """Select another result to be explained.
+
+        The panels that run the model are filled by a later event.
+        """
 
         def act(current: SearchState) -> Update:
             selected = select_hit(current, get_attribute(event, "id"))
@@ -523,7 +546,7 @@ class PageHandlers:
                 return {}
             return {
                 **self._remember(selected),
-                **self.fill_panels(RESULT_PANELS, selected),
+                **self.fill_panels(LIGHT_RESULT_PANELS, selected),
             }
 
         return self._with_current(state, screen, act)

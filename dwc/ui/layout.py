@@ -211,6 +211,7 @@ def _build_session(content: PageContent) -> dict[str, Any]:
         "pin": gr.JSON(None, visible="hidden", elem_id="pinned"),
         "state": gr.State(None),
         "pin_cache": gr.State(None),
+        "wait": gr.JSON({"seconds": 1}, visible="hidden"),
     }
 
 

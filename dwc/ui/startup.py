@@ -31,6 +31,7 @@ from dwc.search.model_pool import KEEP_LOADED, ModelPool, short_name
 from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 from dwc.ui import zerogpu
+from dwc.ui.busy import TellWhenToRetry
 from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.large_pictures import LargePictures
 from dwc.ui.security import DrawThumbnails, FetchNothing
@@ -366,6 +367,19 @@ FONTS = ("Inter", "Helvetica Neue", "Arial", "sans-serif")
 
 MAX_UPLOAD_BYTES = 60 * 1024 * 1024
 
+MAX_THREADS = 64
+"""How many handlers run at the same moment.
+
+It exceeds the number of searches and explanations that run at once, so that light events always
+find a thread.
+"""
+
+MAX_SESSIONS = 256
+"""How many visitors' search results the server caches; those of others are searched again.
+
+Gradio keeps the values of a visitor's page for an hour after they left, and its default is 10,000.
+"""
+
 
 def make_theme() -> gr.themes.Base:
     """Return a theme with the page's colors for Gradio's own components (such as buttons)."""
@@ -408,10 +422,13 @@ def launch_options(images: GalleryImages, host: str | None, port: int | None) ->
         "share": False,
         "allowed_paths": [str(images.folder)],
         "max_file_size": MAX_UPLOAD_BYTES,
+        "max_threads": MAX_THREADS,
+        "state_session_capacity": MAX_SESSIONS,
         "footer_links": ["api"],
         "ssr_mode": False,
         "app_kwargs": {
             "middleware": [
+                Middleware(TellWhenToRetry),
                 Middleware(FetchNothing),
                 Middleware(DrawThumbnails, images=images),
                 Middleware(LargePictures, images=images),

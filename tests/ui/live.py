@@ -34,15 +34,20 @@ def draw_gallery(folder: Path, size: int = 30) -> Path:
     return folder
 
 
-def environment(cache: Path) -> dict[str, str]:
-    """A process's environment with its own caches and without the network."""
-    return {
+def environment(cache: Path, threads: int | None = 1) -> dict[str, str]:
+    """A process's environment with its own caches and without the network.
+
+    `threads`: on how many it computes; None for as many as there are processors.
+    """
+    own = {
         **os.environ,
         "DWC_CACHE": str(cache / "dwc"),
         "GRADIO_TEMP_DIR": str(cache / "uploads"),
         "HF_HUB_OFFLINE": "1",
-        "OMP_NUM_THREADS": "1",
     }
+    if threads is not None:
+        own["OMP_NUM_THREADS"] = str(threads)
+    return own
 
 
 def free_port() -> int:
@@ -54,7 +59,12 @@ def free_port() -> int:
 
 @contextmanager
 def serve(
-    model: Path, gallery: Path, cache: Path, *options: str, port: int | None = None
+    model: Path,
+    gallery: Path,
+    cache: Path,
+    *options: str,
+    port: int | None = None,
+    threads: int | None = 1,
 ) -> Iterator[str]:
     """Start the app, with more options if given, give its address once it answers, and stop it."""
     port = free_port() if port is None else port
@@ -64,7 +74,7 @@ def serve(
         app = subprocess.Popen(
             [*command, "--port", str(port)],
             cwd=ROOT,
-            env=environment(cache),
+            env=environment(cache, threads),
             stdout=output,
             stderr=subprocess.STDOUT,
         )

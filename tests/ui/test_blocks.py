@@ -85,8 +85,14 @@ class Visit:
         self.states.clear()
 
     def open(self, **visit):
+        """Load the page: it opens with its own answer, or asks for the one it has to show."""
         self.values["visit"] = {"address": "", **visit}
-        return self.call("open_page")
+        opened = self.call("open_page")
+        return opened or self.restore(**self.values["visit"])
+
+    def restore(self, **visit):
+        """Show a search again, and explain it."""
+        return {**self.call("restore", visit=visit), **self.call("fill_panels")}
 
     @property
     def ids(self):
@@ -360,7 +366,7 @@ def test_going_back_in_the_browser_goes_back_in_the_history(visit):
     visit.search("is red", 5)
     steps = len(visit.values["history"]["steps"])
     entry = {"screen": screen, "step": step, "history": visit.values["history"]}
-    filled = visit.call("restore", visit={"address": "", **entry})
+    filled = visit.restore(address="", **entry)
     assert filled["words"] == "is blue"
     assert visit.values["history"]["current"] == step
     assert len(visit.values["history"]["steps"]) == steps

@@ -45,6 +45,7 @@ class ExplanationPanel:
         of_result: Whether the panel explains the selected result. Such a panel is filled again
             whenever another result is selected.
         slow: Whether the panel takes long to compute. Such a panel is filled after the others.
+        uses_model: Whether the panel runs the model. It may then have to wait for searches.
         on_load: The JavaScript that the browser runs when it inserts the panel; None for none.
     """
 
@@ -55,6 +56,7 @@ class ExplanationPanel:
     row: str = ""
     of_result: bool = False
     slow: bool = False
+    uses_model: bool = False
     on_load: str | None = None
 
     @property
@@ -79,8 +81,17 @@ def _panel(id: str, label: str, module: ModuleType, **options: Any) -> Explanati
 PANELS: tuple[ExplanationPanel, ...] = (
     _panel("trace", "What if it listened otherwise?", rank_trace, title=True),
     _panel("why", "Why this result", score_split, row="reasons", of_result=True),
-    _panel("words-effect", "What each word did", word_ablation, row="reasons", of_result=True),
-    _panel("regions", "Where the words looked", attention_maps, title=True, slow=True),
+    _panel(
+        "words-effect",
+        "What each word did",
+        word_ablation,
+        row="reasons",
+        of_result=True,
+        uses_model=True,
+    ),
+    _panel(
+        "regions", "Where the words looked", attention_maps, title=True, slow=True, uses_model=True
+    ),
     _panel("compare", "The same question, read otherwise", comparison, title=True, slow=True),
     _panel("paraphrase", "The same wish in other words", paraphrases, title=True, slow=True),
     _panel("read", "", model_input),
@@ -92,6 +103,8 @@ PANELS: tuple[ExplanationPanel, ...] = (
 FAST_PANELS = tuple(panel for panel in PANELS if not panel.slow)
 SLOW_PANELS = tuple(panel for panel in PANELS if panel.slow)
 RESULT_PANELS = tuple(panel for panel in PANELS if panel.of_result)
+LIGHT_RESULT_PANELS = tuple(panel for panel in RESULT_PANELS if not panel.uses_model)
+MODEL_RESULT_PANELS = tuple(panel for panel in RESULT_PANELS if panel.uses_model)
 MAP_PANELS = tuple(panel for panel in PANELS if panel.id == "map")
 SHIFT_PANELS = (*RESULT_PANELS, *MAP_PANELS)
 """Panels that are filled again when the slider of the image weight stops moving.

@@ -7,11 +7,13 @@
 window.dwcSession = (() => {
   const STORED = "dwc-visit";
   const ADDRESS_MS = 250;
-  const RETRY_MS = [1000, 2000, 4000, 8000];
+  const MOST_REFUSALS = 20; // one after the other, before the page stops asking by itself
   let fire = null; // triggers the event `restore` of the page
   let screen = null; // the answer shown, as `describe_screen` in handlers.py describes it
   let fields = null; // what is in the fields: the reference's file, and the words
-  let failures = 0; // of opening or restoring, one after the other
+  let refusals = 0; // by a busy server, one after the other
+  let asking; // the timer that asks a busy server again
+  let isUnexplained = false; // an explanation of the answer shown was refused
   let updating; // the timer that writes the answer into the address
   let expected = null; // the question of the history entry that is being restored
 
@@ -81,12 +83,29 @@ window.dwcSession = (() => {
     });
   }
 
+  /* The page was opened. What its address or a reload asks for is a search, which may have to wait. */
+  function opened() {
+    if (isWaiting()) fire?.("restore", {visit: visit(true)});
+  }
+
+  /* Ask a busy server again, after the seconds that it gave or, if it goes on refusing, up to 8.
+     Return these seconds; 0 if the page stops asking. */
+  function askLater(wait, ask) {
+    refusals += 1;
+    clearTimeout(asking);
+    if (refusals > MOST_REFUSALS) return 0;
+    const seconds = Math.max(wait?.seconds ?? 1, Math.min(2 ** (refusals - 1), 8));
+    asking = setTimeout(ask, 1000 * seconds);
+    return seconds;
+  }
+
   /* Opening or restoring was refused or lost: do it again as soon as there is room. */
-  function retry() {
-    const delay = RETRY_MS[Math.min(failures, RETRY_MS.length - 1)];
-    failures += 1;
-    if (isWaiting()) notify("The server is busy. This search is opened as soon as there is room.");
-    setTimeout(() => fire?.("restore", {visit: visit(true)}), delay);
+  function retry(wait) {
+    const seconds = askLater(wait, () => fire?.("restore", {visit: visit(true)}));
+    if (!isWaiting()) return;
+    notify(seconds
+      ? `The server is busy, about ${seconds} s. This search is opened as soon as there is room.`
+      : "The server is busy. Load the page again later.");
   }
 
   function question({request}) {
@@ -108,10 +127,13 @@ window.dwcSession = (() => {
   /* An answer, or none, is on the screen: the address follows it. */
   function show(shown) {
     const isNew = !screen || !shown || question(screen) !== question(shown);
-    // What is opened or restored comes with its explanations; after a search they follow.
-    const isExplained = !screen || isWaiting();
+    // The page's own first answer comes with its explanations; all others are explained later.
+    const isExplained = !screen && !isWaiting();
+    if (isNew || isWaiting()) {
+      refusals = 0;
+      clearTimeout(asking);
+    }
     screen = shown;
-    failures = 0;
     if (shown && expected && question(shown) !== expected) return; // of an entry that was left since
     expected = null;
     answerColumn()?.removeAttribute("data-waiting");
@@ -130,7 +152,10 @@ window.dwcSession = (() => {
       clearTimeout(updating);
       updating = setTimeout(() => updateEntry(screen), ADDRESS_MS);
     }
-    if (isNew && !isExplained) answerColumn()?.setAttribute("data-explaining", "");
+    if (isNew && !isExplained) {
+      isUnexplained = false;
+      answerColumn()?.setAttribute("data-explaining", "");
+    }
   }
 
   function addressOf({link}) {
@@ -148,7 +173,13 @@ window.dwcSession = (() => {
 
   /* The panels explain the answer on the screen. */
   function explained() {
-    answerColumn()?.removeAttribute("data-explaining");
+    if (!isUnexplained) answerColumn()?.removeAttribute("data-explaining");
+  }
+
+  /* The server took no explanation: the panels go on explaining an earlier answer. */
+  function refuseExplanation() {
+    isUnexplained = true;
+    notify("The server is busy. What is below the results explains an earlier search; search again to see it.");
   }
 
   /* Mark the answer where the fields hold another search than it answers. */
@@ -161,9 +192,16 @@ window.dwcSession = (() => {
     notify(differs ? `These results answer another search: ${shown.description}. Press Search for yours.` : "");
   }
 
-  /* The server took no search: what is shown still answers the one before. */
-  function refuse() {
-    notify("The server did not take this search; it may be busy. These results answer an earlier one. Search again.");
+  /* The server took no search: what is shown still answers the one before. It is asked again.
+     `wait`: about how many seconds the server is busy. `key`: the event, as in `dwcEvents.repeat`. */
+  function refuse(wait, key) {
+    const seconds = askLater(wait, () => {
+      if (key === "search") document.getElementById("search")?.click();
+      else window.dwcEvents.repeat(key);
+    });
+    const next = seconds ? `it is busy, about ${seconds} s. The search is sent again by itself.`
+      : "it may be busy. Search again.";
+    notify(`The server did not take this search; ${next} These results answer an earlier one.`);
   }
 
   /* The visit's history or the pin changed. */
@@ -172,5 +210,8 @@ window.dwcSession = (() => {
     if (history.state?.screen) history.replaceState({...history.state, step: visited?.current ?? null}, "");
   }
 
-  return {start, connect, visit, retry, refuse, show, explained, compare, keep, isPending};
+  return {
+    start, connect, visit, opened, retry, refuse, refuseExplanation, show, explained, compare, keep,
+    isPending,
+  };
 })();
