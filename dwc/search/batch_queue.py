@@ -71,7 +71,8 @@ class BatchQueue:
         self._waiting: deque[_Ticket] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._item_seconds = 0.0  # moving average; 0 before the first batch
+        self._item_seconds = 0.0  # moving average; 0 before the second batch
+        self._has_run = False
         self._batch_end = -math.inf
 
     def __len__(self) -> int:
@@ -80,10 +81,11 @@ class BatchQueue:
 
     @property
     def item_seconds(self) -> float:
-        """The average time per item of the last batches, in seconds; 0 before the first batch.
+        """The average time per item of the last batches, in seconds; 0 before the second batch.
 
         It is the wall time from one batch's end to the next batch's end, so it includes the time
-        that other work on the same processors takes.
+        that other work on the same processors takes. The first batch does not count: it takes many
+        times as long, since the model's code and weights are read for the first time.
         """
         return self._item_seconds
 
@@ -148,10 +150,11 @@ class BatchQueue:
             batch = self._take_batch()
         _run(batch)
         end = time.monotonic()
-        seconds = (end - max(start, self._batch_end)) / len(batch)
-        is_first = self._item_seconds == 0
-        weight = 1.0 if is_first else _PACE_WEIGHT
-        self._item_seconds += weight * (seconds - self._item_seconds)
+        if self._has_run:
+            seconds = (end - max(start, self._batch_end)) / len(batch)
+            weight = _PACE_WEIGHT if self._item_seconds else 1.0
+            self._item_seconds += weight * (seconds - self._item_seconds)
+        self._has_run = True
         self._batch_end = end
         return True
 

@@ -71,6 +71,11 @@ def test_what_waits_at_the_same_moment_is_one_batch(pool, queue, worker):
     assert queue.item_seconds > 0
 
 
+def test_the_first_batch_does_not_count_for_the_pace(queue):
+    assert queue.submit("a", 1, 1, lambda items: items) == 1
+    assert queue.item_seconds == 0
+
+
 def test_the_oldest_item_is_always_in_the_next_batch(pool, queue, worker):
     items = [("a", 0, 1), ("b", 1, 1), ("a", 2, 1), ("b", 3, 1), ("c", 4, 1), ("a", 5, 1)]
     for future in submit_in_order(pool, queue, worker, items):
