@@ -14,7 +14,7 @@ def await_answer(page, act, timeout=15.0):
     under_way, came = set(), []
 
     def started(request):
-        if "/queue/" in request.url:
+        if "/queue/" in request.url or "/run/" in request.url:
             under_way.add(request)
 
     def ended(request):
