@@ -24,8 +24,7 @@ def search(page, words=None):
 
 
 def complaint(page, words):
-    page.fill(WORDS, words)
-    page.click("#search")
+    search(page, words)
     page.wait_for_selector("#message .trouble")
     return page.inner_text("#message")
 

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 from PIL import Image, ImageDraw
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 90
+START_SECONDS = 300
 
 
 def draw_gallery(folder: Path, size: int = 30) -> Path:
