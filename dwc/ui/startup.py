@@ -17,6 +17,9 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse
+from starlette.routing import Route
 
 from dwc.checkpoints import load
 from dwc.checkpoints.load import GALLERY_VECTORS, Checkpoint
@@ -353,6 +356,7 @@ _STYLES = (
     "study.css",
 )
 _SCRIPTS = (
+    "embedding.js",
     "events.js",
     "page.js",
     "session.js",
@@ -432,7 +436,8 @@ def launch_options(images: GalleryImages, host: str | None, port: int | None) ->
                 Middleware(FetchNothing),
                 Middleware(DrawThumbnails, images=images),
                 Middleware(LargePictures, images=images),
-            ]
+            ],
+            "routes": [Route("/gradio.js", _send_component_script)],
         },
         "show_error": True,
         "theme": make_theme(),
@@ -440,6 +445,12 @@ def launch_options(images: GalleryImages, host: str | None, port: int | None) ->
         "head": make_head(MAX_UPLOAD_BYTES),
         "js": "() => window.dwc.start()",
     }
+
+
+def _send_component_script(request: Request) -> FileResponse:
+    """Send the script that defines `<gradio-app>`; Gradio has it, but at no address of its own."""
+    script = Path(gr.__file__).parent / "templates" / "frontend" / "gradio.js"
+    return FileResponse(script, media_type="text/javascript")
 
 
 def serve_thumbnails(images: GalleryImages) -> None:

@@ -104,6 +104,7 @@ _FILE_ROUTES = (
     "/static",
     "/svelte",
     "/theme.css",
+    "/gradio.js",
     "/manifest.json",
     "/favicon.ico",
     "/gradio_api/file",

@@ -35,7 +35,7 @@ _ROUTES = re.compile(
     r"/(?:gradio_api/(?:call|run|queue/join|queue/data|file|large|upload|upload_progress|info|heartbeat|"
     r"component_server|cancel|reset|openapi\.json)|"
     r"api/(?:search|explain|compare|gallery|models|picture|openapi\.json)|mcp|"
-    r"assets|static|svelte|health|metrics|config|theme\.css|manifest\.json|favicon\.ico)?(?=/|=|$)"
+    r"assets|static|svelte|health|metrics|config|theme\.css|gradio\.js|manifest\.json|favicon\.ico)?(?=/|=|$)"
 )
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 OTHER = "other"

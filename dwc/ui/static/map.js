@@ -137,7 +137,7 @@ window.dwcMap = (() => {
     const sizes = new ResizeObserver(() => (node.isConnected ? drawing.fit() : sizes.disconnect()));
     sizes.observe(drawing.canvas);
     const theme = new MutationObserver(() => (node.isConnected ? drawing.ask() : theme.disconnect()));
-    theme.observe(document.body, {attributes: true, attributeFilter: ["class"]});
+    theme.observe(window.dwcEmbedding.themed(), {attributes: true, attributeFilter: ["class"]});
     requestAnimationFrame(() => { node.dataset.drawn = ""; }); // after the first painting
   }
 

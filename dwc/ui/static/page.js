@@ -1,7 +1,7 @@
 /* What the page does without the server: light and dark, upload limits, copying, saving, scrolling. */
 window.dwc = (() => {
   const STORED = "dwc-theme";
-  const dark = () => document.body.classList.contains("dark");
+  const dark = () => window.dwcEmbedding.themed().classList.contains("dark");
 
   function storedTheme() {
     // Storage may be forbidden, as in a sandboxed frame.
@@ -13,7 +13,7 @@ window.dwc = (() => {
   }
 
   function show(theme) {
-    document.body.classList.toggle("dark", theme === "dark");
+    window.dwcEmbedding.themed().classList.toggle("dark", theme === "dark");
     document.getElementById("theme-toggle")?.setAttribute("aria-pressed", String(dark()));
   }
 
@@ -55,7 +55,7 @@ window.dwc = (() => {
       dialog.id = "large-picture";
       dialog.innerHTML = '<button type="button" aria-label="Close"><img alt=""></button><p></p>';
       dialog.addEventListener("click", () => dialog.close());
-      document.body.append(dialog);
+      window.dwcEmbedding.container().append(dialog);
     }
     const image = dialog.querySelector("img");
     const caption = dialog.querySelector("p");
@@ -67,7 +67,7 @@ window.dwc = (() => {
     const large = new Image();
     large.onload = () => { if (dialog.open) image.src = large.src; };
     large.onerror = () => { caption.textContent += " (only the thumbnail is left)"; };
-    large.src = button.dataset.large;
+    large.src = window.dwcEmbedding.resolve(button.dataset.large);
     dialog.showModal();
   }
 
@@ -95,7 +95,7 @@ window.dwc = (() => {
     watchEnlarging();
     showModel();
     window.dwcSession.start();
-    document.documentElement.lang = "en";
+    if (!window.dwcEmbedding.isEmbedded()) document.documentElement.lang = "en";
   }
 
   /* A new reference is in place: focus the words, selected, ready to be replaced. */
@@ -121,9 +121,9 @@ window.dwc = (() => {
   async function share(button) {
     const status = document.getElementById("taken");
     if (button.dataset.refusal) { status.textContent = button.dataset.refusal; return; }
-    const address = new URL(location.href);
+    const address = window.dwcEmbedding.pageAddress();
     address.search = button.dataset.query;
-    history.replaceState(history.state, "", address);
+    if (!window.dwcEmbedding.isEmbedded()) history.replaceState(history.state, "", address);
     try {
       await navigator.clipboard.writeText(address.href);
       status.textContent = "The link is copied.";

@@ -102,7 +102,7 @@ window.dwcPanels = (() => {
       line.classList.add("picked");
       line.parentNode.append(line); // on top
       detail.hidden = false;
-      detail.querySelector("img").src = line.dataset.picture;
+      detail.querySelector("img").src = window.dwcEmbedding.resolve(line.dataset.picture);
       detail.querySelector("p").textContent = line.getAttribute("aria-label");
     };
     element.addEventListener("click", (event) => select(event.target.closest(".line")));

@@ -45,7 +45,7 @@ window.dwcSession = (() => {
 
   /* Whether the address or this entry of the browser's history names a search. */
   function isAddressed() {
-    const parameters = new URLSearchParams(location.search);
+    const parameters = new URLSearchParams(window.dwcEmbedding.query());
     return ["ref", "text", "filter"].some((name) => parameters.get(name)) || Boolean(history.state?.screen);
   }
 
@@ -60,7 +60,7 @@ window.dwcSession = (() => {
     const entry = history.state?.screen ? history.state : null;
     const kept = stored();
     return {
-      address: location.search,
+      address: window.dwcEmbedding.query(),
       screen: entry?.screen ?? null,
       step: entry?.step ?? null,
       history: entry || !loads ? kept.history ?? null : null,
@@ -159,7 +159,7 @@ window.dwcSession = (() => {
   }
 
   function addressOf({link}) {
-    return location.pathname + (link ? `?${link}` : "");
+    return window.dwcEmbedding.addressOf(link);
   }
 
   /* Write an answer into the current entry of the browser's history, and into the address. */
