@@ -393,6 +393,10 @@ class DWCConfig(PretrainedConfig):
             captions (`pair`), as in training.
         familiarity: Whether the weights include out-of-distribution (OOD) statistics of the
             training images.
+        ood_groups: Number of groups of training images with OOD statistics of their own, computed
+            from the feature map of an EfficientNet-Lite image tower; 0 for statistics of all
+            training images, computed from CLIP's features.
+        ood_components: Number of principal components in the statistics of a group.
         format_version: Version of the checkpoint format.
     """
 
@@ -416,6 +420,8 @@ class DWCConfig(PretrainedConfig):
         default_factory=lambda: {"single": "{0}", "pair": "{0} and {1}"}
     )
     familiarity: bool = False
+    ood_groups: int = 0
+    ood_components: int = 64
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -498,6 +504,19 @@ class DWCConfig(PretrainedConfig):
                 raise ValueError(
                     f"cnn_config.shared_channels is {self.cnn_config.shared_channels}, and CLIP's "
                     "image tower is no EfficientNet-Lite; set it to 0."
+                )
+        if self.ood_groups:
+            _require_positive(self, "ood_groups", "ood_components")
+            vision = None if self.clip_config is None else self.clip_config.vision_config
+            if not isinstance(vision, EfficientNetLiteConfig):
+                raise ValueError(
+                    f"ood_groups is {self.ood_groups}, and CLIP's image tower is no "
+                    "EfficientNet-Lite; set it to 0."
+                )
+            if self.ood_components >= vision.feature_dim:
+                raise ValueError(
+                    f"ood_components is {self.ood_components}; it must be below the image tower's "
+                    f"{vision.feature_dim} channels."
                 )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}; it must be at least 0 and below 1.")

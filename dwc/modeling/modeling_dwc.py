@@ -19,7 +19,7 @@ from dwc.modeling.cnn_stream import CnnStream, RegionMaps
 from dwc.modeling.composition import ComposedQuery
 from dwc.modeling.configuration_dwc import DWCConfig
 from dwc.modeling.efficientnet_lite import EfficientNetLiteTower
-from dwc.modeling.ood import MahalanobisOOD
+from dwc.modeling.ood import MahalanobisOOD, SubspaceOOD
 from dwc.modeling.strict_loading import StrictModel
 
 
@@ -31,10 +31,13 @@ class ImageFeatures:
         clip: CLIP's image features of size F, (N, F); None if the model has no CLIP stream.
         cnn_map: The CNN stream's feature maps with C channels of h by w regions, (N, C, h, w); None
             if the model has no CNN stream.
+        ood_score: Out-of-distribution scores (N,), at least 0, as in `ComposedQuery`; None if the
+            model has no statistics of its training images.
     """
 
     clip: Tensor | None
     cnn_map: Tensor | None
+    ood_score: Tensor | None = None
 
     def __len__(self) -> int:
         """Return the number N of images."""
@@ -64,12 +67,11 @@ class ImageFeatures:
     @classmethod
     def concatenate(cls, features: Sequence["ImageFeatures"]) -> "ImageFeatures":
         """Return the features of one or more batches of images, by the same model, as one batch."""
-        clips = [batch.clip for batch in features if batch.clip is not None]
-        maps = [batch.cnn_map for batch in features if batch.cnn_map is not None]
-        return cls(torch.cat(clips) if clips else None, torch.cat(maps) if maps else None)
+        columns = zip(*(batch._tensors() for batch in features), strict=True)
+        return cls(*(None if column[0] is None else torch.cat(column) for column in columns))
 
-    def _tensors(self) -> tuple[Tensor | None, Tensor | None]:
-        return self.clip, self.cnn_map
+    def _tensors(self) -> tuple[Tensor | None, ...]:
+        return self.clip, self.cnn_map, self.ood_score
 
 
 _DIVIDING_DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
@@ -98,14 +100,17 @@ class DWCModel(StrictModel):
         self.clip: ClipBackbone | None = None
         self.clip_stream: ClipStream | None = None
         self.cnn_stream: CnnStream | None = None
-        self.familiarity: MahalanobisOOD | None = None
+        self.familiarity: MahalanobisOOD | SubspaceOOD | None = None
         if config.clip_config is not None:
             feature_dim = config.clip_config.projection_dim
             self.clip = ClipBackbone(config.clip_config)
             self.clip_stream = ClipStream(
                 feature_dim, config.clip_embedding_dim, config.combiner, config.dropout
             )
-            if config.familiarity:
+            if config.familiarity and config.ood_groups:
+                channels = config.clip_config.vision_config.feature_dim
+                self.familiarity = SubspaceOOD(channels, config.ood_groups, config.ood_components)
+            elif config.familiarity:
                 self.familiarity = MahalanobisOOD(feature_dim)
         if config.cnn_config is not None:
             self.cnn_stream = CnnStream(config.cnn_config, config.cnn_embedding_dim, config.dropout)
@@ -216,12 +221,19 @@ class DWCModel(StrictModel):
         Args:
             pixel_values: Images (N, 3, height, width), normalized as in `compose`.
         """
-        clip = cnn_map = shared_map = None
+        clip = cnn_map = shared_map = ood_score = None
         if self.clip is not None:
             clip, shared_map = self._clip_image_features(pixel_values)
+            if isinstance(self.familiarity, SubspaceOOD):
+                assert shared_map is not None  # the config requires an EfficientNet-Lite
+                ood_score = self.familiarity.score(shared_map.float().mean(dim=(2, 3)))
+            elif self.familiarity is not None:
+                ood_score = self.familiarity.score(clip)
         if self.cnn_stream is not None:
-            cnn_map = self.cnn_stream.feature_map(pixel_values, shared_map)
-        return ImageFeatures(clip, cnn_map)
+            cnn_map = self.cnn_stream.feature_map(
+                pixel_values, shared_map if self.shares_backbone else None
+            )
+        return ImageFeatures(clip, cnn_map, ood_score)
 
     def compose_features(
         self,
@@ -245,19 +257,17 @@ class DWCModel(StrictModel):
             QueryError: As in `compose`.
         """
         self._require_both_forms(clip_input_ids, word_ids)
-        clip = cnn = ood_score = None
+        clip = cnn = None
         if self.clip is not None and self.clip_stream is not None:
-            image = text = None
-            if images is not None:
-                image = images.clip
-                if self.familiarity is not None and image is not None:
-                    ood_score = self.familiarity.score(image)
+            image = None if images is None else images.clip
+            text = None
             if clip_input_ids is not None:
                 text = self.clip.text_features(clip_input_ids, clip_attention_mask)
             clip = self.clip_stream.compose(image, text)
         if self.cnn_stream is not None:
             cnn_map = None if images is None else images.cnn_map
             cnn = self.cnn_stream.compose_map(cnn_map, word_ids, word_mask)
+        ood_score = None if images is None else images.ood_score
         return ComposedQuery(clip=clip, cnn=cnn, ood_score=ood_score)
 
     def embed_images(self, pixel_values: Tensor) -> Tensor:
@@ -277,6 +287,7 @@ class DWCModel(StrictModel):
             features, shared_map = self._clip_image_features(pixel_values)
             embeddings.append(self.clip_stream.embed(features))
         if self.cnn_stream is not None:
+            shared_map = shared_map if self.shares_backbone else None
             embeddings.append(self.cnn_stream.embed(pixel_values, shared_map))
         return torch.cat(embeddings, dim=-1)
 
@@ -396,11 +407,11 @@ class DWCModel(StrictModel):
     def _clip_image_features(self, pixel_values: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return CLIP's features of N images, of size F, (N, F), and the image tower's feature map.
 
-        The map is None if the CNN stream does not use it.
+        The map is None if the image tower is no EfficientNet-Lite.
         """
         assert self.clip is not None
         tower = self.clip.vision_model
-        if not (self.shares_backbone and isinstance(tower, EfficientNetLiteTower)):
+        if not isinstance(tower, EfficientNetLiteTower):
             return self.clip.image_features(pixel_values), None
         shared_map = tower.region_map(pixel_values)
         return tower.pool(shared_map, pixel_values), shared_map

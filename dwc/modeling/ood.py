@@ -1,14 +1,19 @@
 """Out-of-distribution (OOD) score of an image: how far it lies from the training images.
 
-The score is the Mahalanobis distance of the image's features from the mean of the training images'
-features. The method follows Lee et al. 2018, "A Simple Unified Framework for Detecting
-Out-of-Distribution Samples and Adversarial Attacks", but with one mean for all training images.
+The score is a Mahalanobis distance between the image's features and the training images' features.
+The method follows Lee et al. 2018, "A Simple Unified Framework for Detecting Out-of-Distribution
+Samples and Adversarial Attacks", but without classes: `MahalanobisOOD` has one mean for all
+training images, `SubspaceOOD` has one for each group of them, such as drawings and photographs.
 
-Buffer names: `mean`, `precision`, `threshold`.
+Buffer names: `mean`, `precision`, `threshold`; of `SubspaceOOD` `means`, `components`, `variances`,
+`noise`, `thresholds`.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class MahalanobisOOD(nn.Module):
@@ -78,3 +83,89 @@ class MahalanobisOOD(nn.Module):
         offset = image_features - self.mean  # (N, F)
         squared = ((offset @ self.precision) * offset).sum(dim=-1)
         return squared.clamp_min(0).sqrt()
+
+
+class SubspaceOOD(nn.Module):
+    """Probabilistic PCA of the image features of each of G groups, and distance thresholds.
+
+    The features are scaled to unit length. The covariance matrix of a group has its K largest
+    principal components, and the same variance in all other directions, which takes little memory.
+
+    Source: Tipping & Bishop 1999, "Probabilistic Principal Component Analysis".
+    """
+
+    means: Tensor  # (G, F)
+    components: Tensor  # (G, K, F)
+    variances: Tensor  # (G, K)
+    noise: Tensor  # (G,)
+    thresholds: Tensor  # (G,)
+
+    def __init__(self, feature_dim: int, groups: int, components: int):
+        super().__init__()
+        self.register_buffer("means", torch.zeros(groups, feature_dim))
+        self.register_buffer("components", torch.zeros(groups, components, feature_dim))
+        self.register_buffer("variances", torch.ones(groups, components))
+        self.register_buffer("noise", torch.ones(groups))
+        self.register_buffer("thresholds", torch.ones(groups))
+
+    def score(self, image_features: Tensor) -> Tensor:
+        """Return the out-of-distribution score of each image, (N,).
+
+        The score is the distance from a group divided by the group's threshold, at least 0, for the
+        group for which it is smallest. An image with a score above 1 counts as out of distribution.
+
+        Args:
+            image_features: Features of N images, of length F, (N, F); their norms do not matter.
+        """
+        features = functional.normalize(image_features.float(), dim=-1)
+        distances = [
+            self._distance(features, group) / self.thresholds[group].float()
+            for group in range(len(self.thresholds))
+        ]
+        return torch.stack(distances).amin(dim=0)
+
+    @torch.no_grad()
+    def fit(self, groups: Sequence[tuple[Tensor, Tensor]], quantile: float = 0.99) -> None:
+        """Estimate the statistics of all groups.
+
+        Args:
+            groups: For each group, features of M training images and of K other images of the same
+                kind, both of length F, (M, F) and (K, F); M is at least 2 and K at least 1.
+            quantile: The threshold of a group is this quantile (0 to 1) of the distances of its
+                other images.
+
+        Raises:
+            ValueError: There are too few images, or not as many groups as in the model.
+        """
+        if len(groups) != len(self.thresholds):
+            raise ValueError(
+                f"there are images of {len(groups)} groups; the model has {len(self.thresholds)}."
+            )
+        for group, (training, held_out) in enumerate(groups):
+            if len(training) < 2 or len(held_out) < 1:
+                raise ValueError(
+                    f"group {group} has {len(training)} training and {len(held_out)} held-out "
+                    "images; at least 2 and 1 are needed."
+                )
+            exact = functional.normalize(training.double(), dim=-1)
+            variances, directions = torch.linalg.eigh(torch.cov(exact.T))  # ascending
+            count = self.components.shape[1]
+            noise = variances[:-count].mean().clamp_min(1e-9)
+            self.means[group] = exact.mean(dim=0)
+            self.components[group] = directions[:, -count:].T
+            self.variances[group] = variances[-count:].clamp_min(noise)
+            self.noise[group] = noise
+            features = functional.normalize(held_out.float(), dim=-1)
+            distances = self._distance(features, group)
+            self.thresholds[group] = torch.quantile(distances, quantile).clamp_min(1e-12)
+
+    def _distance(self, features: Tensor, group: int) -> Tensor:
+        """Return the Mahalanobis distance of N images from the mean of a group, (N,).
+
+        `features` are unit vectors of size F, (N, F).
+        """
+        offset = features - self.means[group].float()  # (N, F)
+        within = offset @ self.components[group].float().T  # (N, K)
+        outside = offset.square().sum(dim=-1) - within.square().sum(dim=-1)
+        squared = (within.square() / self.variances[group].float()).sum(dim=-1)
+        return (squared + outside.clamp_min(0) / self.noise[group].float()).sqrt()

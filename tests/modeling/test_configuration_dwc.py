@@ -53,6 +53,7 @@ def test_openais_early_conversions_get_the_end_token_they_meant():
         ({"dropout": 1.0}, r"dropout is 1\.0; it must be at least 0 and below 1"),
         ({"combiner": "clip4cir", "clip_embedding_dim": 24}, "length 20; clip_embedding_dim is 24"),
         ({"familiarity": True, "clip_config": None}, "clip_config is None"),
+        ({"familiarity": True, "ood_groups": 2}, "ood_groups is 2, and CLIP's image tower is no"),
         ({"caption_template": {"single": "{0}"}}, r"\['pair'\] is None"),
         ({"caption_template": {"single": "{0}", "pair": "{0}"}}, r"\{0\} and \{1\}"),
         ({"caption_template": {"single": "{0} {x}", "pair": "{0} {1}"}}, r"\['single'\]"),

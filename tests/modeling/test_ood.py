@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dwc.modeling.ood import MahalanobisOOD
+from dwc.modeling.ood import MahalanobisOOD, SubspaceOOD
 
 
 def test_ood_score_is_the_mahalanobis_distance_over_the_threshold():
@@ -41,3 +41,46 @@ def test_fewer_pictures_than_features_still_have_an_inverse():
     assert torch.isfinite(measure.score(torch.randn(3, 20))).all()
     with pytest.raises(ValueError, match="1 training and 6 held-out"):
         measure.fit(torch.randn(1, 20), torch.randn(6, 20))
+
+
+def _around(center: torch.Tensor, count: int) -> torch.Tensor:
+    spread = torch.linspace(0.3, 0.01, len(center))
+    return center + torch.randn(count, len(center)) * spread
+
+
+def test_each_group_is_familiar_and_what_lies_between_them_is_not():
+    first, second = torch.eye(12)[0] * 3, torch.eye(12)[1] * 3
+    measure = SubspaceOOD(12, groups=2, components=4)
+    measure.fit([(_around(center, 3000), _around(center, 1000)) for center in (first, second)])
+    for center in (first, second):
+        share = (measure.score(_around(center, 1000)) > 1).float().mean()
+        assert 0 < share < 0.03
+    between = _around((first + second) / 2, 100)
+    assert (measure.score(between) > 1).all()
+
+
+def test_a_subspace_with_nearly_all_components_gives_the_exact_mahalanobis_distance():
+    features = torch.nn.functional.normalize(torch.randn(500, 6) + 2, dim=1)
+    measure = SubspaceOOD(6, groups=1, components=5)
+    measure.fit([(features, features)])
+    offset = features - features.mean(dim=0)
+    exact = ((offset @ torch.linalg.inv(torch.cov(features.T))) * offset).sum(dim=1).sqrt()
+    expected = exact / exact.quantile(0.99)
+    torch.testing.assert_close(measure.score(features), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_the_norm_of_features_does_not_matter_to_a_subspace():
+    measure = SubspaceOOD(8, groups=1, components=3)
+    measure.fit([(torch.rand(100, 8), torch.rand(50, 8))])
+    features = torch.rand(5, 8)
+    torch.testing.assert_close(measure.score(features * 7), measure.score(features))
+
+
+def test_few_images_of_a_subspace_still_give_finite_scores():
+    measure = SubspaceOOD(20, groups=1, components=10)
+    measure.fit([(torch.randn(3, 20), torch.randn(1, 20))])
+    assert torch.isfinite(measure.score(torch.randn(3, 20))).all()
+    with pytest.raises(ValueError, match="group 0 has 1 training and 3 held-out"):
+        measure.fit([(torch.randn(1, 20), torch.randn(3, 20))])
+    with pytest.raises(ValueError, match="2 groups; the model has 1"):
+        measure.fit([(torch.randn(3, 20), torch.randn(3, 20))] * 2)

@@ -21,6 +21,7 @@ from dwc.training.catalogue.photographs import (
     describe_photograph,
     exclusion_pairs,
     recoloring_triplets,
+    text_exclusions,
 )
 from dwc.training.catalogue.widening import ImageRows
 from dwc.training.dwc.mutual_training import TripletBatch
@@ -110,25 +111,30 @@ class PhotographTriplets:
         attributes: Triplets of different photographs, from `attribute_triplets`.
         recolorings: Triplets of one garment in two colors, from `recoloring_triplets`.
         exclusions: Pairs of triplets, from `exclusion_pairs`.
+        text_exclusions: Pairs of text-only queries with their targets, from `text_exclusions`.
     """
 
     attributes: list[PhotographTriplet]
     recolorings: list[PhotographTriplet]
     exclusions: list[tuple[PhotographTriplet, PhotographTriplet]]
+    text_exclusions: list[tuple[tuple[str, int], tuple[str, int]]]
 
     @classmethod
     def of(cls, pool: PhotographPool, seed: int) -> "PhotographTriplets":
         """Return random triplets of photographs; `seed` determines them."""
+        pairs = exclusion_pairs(pool, seed)
         return cls(
             attribute_triplets(pool, TRIPLETS_EACH, seed),
             recoloring_triplets(pool, seed),
-            exclusion_pairs(pool, seed),
+            pairs,
+            text_exclusions(pool, pairs, seed),
         )
 
     def texts(self) -> list[str]:
-        """Return the modification texts of all triplets."""
+        """Return the texts of all triplets and text-only queries."""
         pairs = [triplet for pair in self.exclusions for triplet in pair]
-        return [triplet.words for triplet in [*self.attributes, *self.recolorings, *pairs]]
+        texts = [triplet.words for triplet in [*self.attributes, *self.recolorings, *pairs]]
+        return texts + [text for pair in self.text_exclusions for text, _ in pair]
 
 
 @dataclass(frozen=True)
@@ -142,6 +148,8 @@ class BatchMix:
         exclusions: Composed queries that ask for or exclude a color or pattern, in pairs; even.
         captions: Text-only queries with the caption of a photograph.
         short_texts: Text-only queries with a short text of a photograph or recolored photograph.
+        text_exclusions: Text-only queries that ask for or exclude a color or pattern, in pairs;
+            even.
         descriptions: Text-only queries with the description of a drawing.
         images: Image-only queries with a photograph.
     """
@@ -152,6 +160,7 @@ class BatchMix:
     exclusions: int = 24
     captions: int = 36
     short_texts: int = 20
+    text_exclusions: int = 24
     descriptions: int = 8
     images: int = 4
 
@@ -240,6 +249,12 @@ class JointBatches:
                 alone.append(rng.choice(self.texts.short_texts[image]))
                 names.append(("text", alone[-1]))
                 targets.append(self._photograph(image, rng.randrange(len(self.photographs))))
+            excluding = self.triplets.text_exclusions
+            for pair in rng.choices(excluding, k=mix.text_exclusions // 2) if excluding else []:
+                for text, image in pair:
+                    alone.append(text)
+                    names.append(("image", image))
+                    targets.append(self._photograph(image, rng.randrange(len(self.photographs))))
             for item in rng.choices(range(len(self.texts.descriptions)), k=mix.descriptions):
                 alone.append(self.texts.descriptions[item])
                 names.append(("drawing", item))

@@ -47,6 +47,7 @@ from dwc.files import atomic_path, file_digest, write_json
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.efficientnet_lite import MEAN, STD
 from dwc.modeling.modeling_dwc import DWCModel
+from dwc.modeling.ood import SubspaceOOD
 from dwc.modeling.processing_dwc import DWCProcessor, build_clip_tokenizer, build_word_tokenizer
 from dwc.negation import negations_in
 from dwc.training.catalogue.drawn_pool import PoolSettings, draw_pool
@@ -293,7 +294,8 @@ def train_jointly(
         drawing_anchors(start, start_processor, texts, drawings, work / "drawing-anchors.pt"),
     )
     interpolate_streams(model, before_streams, recipe.trained_shares)
-    fit_joint_ood(model, photographs[0], drawings)
+    count = len(pool.photographs)
+    fit_joint_ood(model, [rows.head(count) for rows in photographs], drawings)
     return model, processor
 
 
@@ -512,17 +514,28 @@ def train_streams(
 
 
 @torch.no_grad()
-def fit_joint_ood(model: DWCModel, photographs: ImageRows, drawings: ImageRows) -> None:
-    """Fit the model's out-of-distribution statistics in place to photographs and drawings.
+def fit_joint_ood(model: DWCModel, photographs: Sequence[ImageRows], drawings: ImageRows) -> None:
+    """Fit the model's out-of-distribution statistics in place to photographs and to drawings.
 
-    A fifth of the images is held out to set the threshold.
+    The thresholds are set by the last augmented view of the photographs, or by a fifth of them if
+    there is one view only, and by a fifth of the drawings.
+
+    Args:
+        model: The model.
+        photographs: Cached outputs of the image networks for the photographs, without recolored
+            photographs; one `ImageRows` per augmented view.
+        drawings: Cached outputs of the image networks for the drawings.
     """
-    assert model.familiarity is not None
-    tower, _ = image_networks(model)
-    features = [tower.projection(rows.towers) for rows in (photographs, drawings)]
-    held_out = [rows[::_HELD_OUT] for rows in features]
-    seen = [torch.cat([rows[n::_HELD_OUT] for n in range(1, _HELD_OUT)]) for rows in features]
-    model.familiarity.fit(torch.cat(seen), torch.cat(held_out))
+    assert isinstance(model.familiarity, SubspaceOOD)
+    views = [rows.pooled for rows in photographs]
+    groups = [(torch.cat(views[:-1]), views[-1]) if len(views) > 1 else _split(views[0])]
+    model.familiarity.fit([*groups, _split(drawings.pooled)])
+
+
+def _split(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the rows of a tensor without every fifth row, and every fifth row."""
+    held_out = torch.arange(len(features)) % _HELD_OUT == 0
+    return features[~held_out], features[held_out]
 
 
 class _KnownFeatures(nn.Module):

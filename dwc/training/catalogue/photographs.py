@@ -77,6 +77,7 @@ _LABEL_NOUNS = {
 _PATTERN_WORDS = {"leopard": "leopard print", "colour_block": "colour block", "graphic": "printed"}
 _EXCLUSION_SHARE = 0.15  # share of short texts that also exclude a color or a pattern
 _NEEDLESS_SHARE = 0.6  # share of exclusions of a value that the reference does not have
+_NOUNLESS_SHARE = 0.25  # share of text-only exclusions without a noun
 _SAME_IN_COLOR = (
     "in {}", "the same in {}", "same but in {}", "make it {}", "but {}", "{} instead",
     "in {} please", "this in {}", "the same one in {}", "change the colour to {}", "{}",
@@ -415,3 +416,29 @@ def _exclusion_pair(
             ("image", without),
         ),
     )
+
+
+def text_exclusions(
+    pool: PhotographPool,
+    pairs: Sequence[tuple[PhotographTriplet, PhotographTriplet]],
+    seed: int,
+) -> list[tuple[tuple[str, int], tuple[str, int]]]:
+    """Return text-only queries for pairs of triplets, each with the index of its target image.
+
+    The texts are those of the triplets, mostly after a noun: "dress, in red" and "dress, not red".
+
+    Args:
+        pool: The photographs with their recolored copies.
+        pairs: Pairs of triplets, from `exclusion_pairs`.
+        seed: Seed of all random choices.
+    """
+    rng = random.Random(f"{seed}/text exclusions")
+    queries = []
+    for wish, exclusion in pairs:
+        category = pool.photograph_of(wish.target).category
+        noun = rng.choice(_NOUNS.get(category, (category,)))
+        has_noun = rng.random() >= _NOUNLESS_SHARE
+        start = noun + rng.choice((", ", " ", " but ")) if has_noun else ""
+        asking = start.replace(" but ", " ") + wish.words
+        queries.append(((asking, wish.target), (start + exclusion.words, exclusion.target)))
+    return queries

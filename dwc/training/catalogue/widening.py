@@ -10,7 +10,7 @@ old one.
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -98,8 +98,11 @@ def widened_config(
         dropout=config.dropout,
         caption_template=dict(config.caption_template),
         familiarity=config.familiarity,
+        ood_groups=len(OOD_GROUPS),
     )
 
+
+OOD_GROUPS = ("photographs", "drawings")  # groups with out-of-distribution statistics, in order
 
 _CNN_FIELDS = (
     "resnet_config", "word_embedding_dim", "hidden_dim", "word_temperature", "region_temperature",
@@ -325,6 +328,10 @@ class ImageRows:
     def towers(self) -> Tensor:
         """Input of the image projection: `pooled` and `details`, (N, 1280 + D) float32."""
         return torch.cat([self.pooled.float(), self.details.float()], dim=1)
+
+    def head(self, count: int) -> "ImageRows":
+        """Return the outputs for the first `count` images."""
+        return ImageRows(*(getattr(self, field.name)[:count] for field in fields(self)))
 
     def maps(self, rows: Tensor) -> Tensor:
         """Return `regions` and `shared` of the given images, flattened and concatenated, float32.

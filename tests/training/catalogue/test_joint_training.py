@@ -33,6 +33,7 @@ from dwc.training.catalogue.photographs import (
     exclusion_pairs,
     load_photographs,
     recoloring_triplets,
+    text_exclusions,
 )
 from dwc.training.catalogue.recipe import catalogue_config
 from dwc.training.catalogue.train_catalogue import make_processor
@@ -178,6 +179,21 @@ def test_an_exclusion_has_the_excluded_image_as_its_negative(wardrobe, tmp_path)
     assert references == {True, False}
 
 
+def test_text_exclusions_have_the_texts_and_targets_of_their_triplets(wardrobe, tmp_path) -> None:
+    pool = load_photographs(wardrobe, tmp_path, 0, 1)
+    pairs = exclusion_pairs(pool, 0)
+    queries = text_exclusions(pool, pairs, 0)
+    assert len(queries) == len(pairs) > 0
+    starts = set()
+    for triplets, texts in zip(pairs, queries, strict=True):
+        for triplet, (text, target) in zip(triplets, texts, strict=True):
+            assert target == triplet.target
+            assert text.endswith(triplet.words)
+            starts.add(text.removesuffix(triplet.words).strip(" ,"))
+    assert "" in starts
+    assert any("dress" in start for start in starts)
+
+
 def test_half_of_the_photographs_triplets_share_a_reference(wardrobe, tmp_path) -> None:
     pool = load_photographs(wardrobe, tmp_path, 0, 1)
     triplets = attribute_triplets(pool, TRIPLETS_EACH, 0)
@@ -192,6 +208,8 @@ def test_a_checkpoint_of_both_worlds_is_written_and_measured(published) -> None:
     loaded = load(str(place / "out"))
     assert numbers["fingerprint"] == loaded.fingerprint
     assert loaded.model.shares_backbone
+    assert len(loaded.model.familiarity.thresholds) == 2  # photographs and drawings
+    assert (loaded.model.familiarity.thresholds > 1e-3).all()
     assert loaded.model.config.clip_config.projection_dim == 256 + 16
     assert numbers["before"]["fingerprint"] == load(str(place / "start")).fingerprint
     for part in (numbers, numbers["before"]):
