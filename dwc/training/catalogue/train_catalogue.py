@@ -33,6 +33,7 @@ from dwc.evaluation.photographs import evaluate_photographs, read_labeled_photog
 from dwc.files import write_json
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.modeling_dwc import DWCModel
+from dwc.modeling.ood import MahalanobisOOD
 from dwc.modeling.processing_dwc import DWCProcessor
 from dwc.training.catalogue.augmentation import random_views
 from dwc.training.catalogue.batches import (
@@ -241,7 +242,7 @@ def fit_ood(model: DWCModel, pool: PoolSettings, items: int, seed: int, drawings
         drawings: Folder of the drawings' files, which are created if missing.
     """
     assert model.clip is not None  # see catalogue_config
-    assert model.familiarity is not None
+    assert isinstance(model.familiarity, MahalanobisOOD)
     generator = torch.Generator().manual_seed(seed)
     features = []
     for split in ("train", "val"):
