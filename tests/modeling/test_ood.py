@@ -1,6 +1,14 @@
+import os
+from importlib.resources import files
+from pathlib import Path
+
 import pytest
 import torch
+from PIL import Image
 
+from dwc.checkpoints.load import load
+from dwc.datasets.image_loading import decode
+from dwc.datasets.wardrobe import image_path, read_wardrobe
 from dwc.modeling.ood import MahalanobisOOD, SubspaceOOD
 
 
@@ -84,3 +92,41 @@ def test_few_images_of_a_subspace_still_give_finite_scores():
         measure.fit([(torch.randn(1, 20), torch.randn(3, 20))])
     with pytest.raises(ValueError, match="2 groups; the model has 1"):
         measure.fit([(torch.randn(3, 20), torch.randn(3, 20))] * 2)
+
+
+@pytest.fixture(scope="module")
+def bundled():
+    return load("dwc-catalogue")
+
+
+@torch.inference_mode()
+def _scores(checkpoint, images: list[Image.Image]) -> torch.Tensor:
+    batches = [images[start : start + 16] for start in range(0, len(images), 16)]
+    features = [
+        checkpoint.model.image_features(checkpoint.processor(images=batch)["pixel_values"])
+        for batch in batches
+    ]
+    return torch.cat([batch.ood_score for batch in features])
+
+
+@pytest.mark.slow
+def test_the_bundled_model_finds_pictures_without_a_garment_unfamiliar(bundled):
+    folders = [files("sklearn") / "datasets/images", files("gradio") / "media_assets/images"]
+    paths = [path for folder in folders for path in sorted(Path(str(folder)).glob("*.[jp]*g"))]
+    images = []
+    for path in paths:
+        image = decode(path)
+        width, height = image.size
+        images += [image, image.crop((0, 0, width * 3 // 5, height * 3 // 5))]
+        images.append(image.crop((width * 2 // 5, height * 2 // 5, width, height)))
+    assert len(images) >= 15
+    assert (_scores(bundled, images) > 1).float().mean() >= 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("DWC_TEST_DATA" not in os.environ, reason="DWC_TEST_DATA is not set")
+def test_the_bundled_model_finds_photographs_of_garments_familiar(bundled):
+    folder = Path(os.environ["DWC_TEST_DATA"]) / "wardrobe"
+    photographs = read_wardrobe(folder, "eval")[::4]
+    images = [decode(image_path(folder, photograph.file)) for photograph in photographs]
+    assert (_scores(bundled, images) > 1).float().mean() <= 0.05
