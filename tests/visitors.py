@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ class Visitor:
             component["props"].get("elem_id"): id for id, component in self._components.items()
         }
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._early: dict[str, dict[str, Any]] = {}  # answers that came before their event's id
         self._stream: asyncio.Task[None] | None = None
         self._places: dict[str, list[tuple[int, int]]] = {}
         self.places: list[tuple[int, int]] = []
@@ -99,9 +100,11 @@ class Visitor:
                 return int(self._values[id]["seconds"])
         raise LookupError("nothing follows a refusal")
 
-    async def explain(self) -> None:
-        """Everything that the page asks for after a search, one after the other."""
-        previous = self._last
+    def explain(self) -> Coroutine[Any, Any, None]:
+        """Everything that the page asks for after the last event, one after the other."""
+        return self._follow(self._last)
+
+    async def _follow(self, previous: Mapping[str, Any]) -> None:
         while True:
             following = [
                 dependency
@@ -136,7 +139,9 @@ class Visitor:
         response.raise_for_status()
         event_id = response.json()["event_id"]
         future = self._waiting[event_id] = asyncio.get_running_loop().create_future()
-        if self._stream is None or self._stream.done():
+        if event_id in self._early:
+            self._waiting.pop(event_id).set_result(self._early.pop(event_id))
+        if not future.done() and (self._stream is None or self._stream.done()):
             self._stream = asyncio.create_task(self._listen())
         output = await asyncio.wait_for(future, WAIT_SECONDS)
         self.places = self._places.pop(event_id, [])
@@ -160,7 +165,9 @@ class Visitor:
                         self._places.setdefault(event_id, []).append(place)
                     elif message["msg"] == "process_completed":
                         future = self._waiting.pop(event_id, None)
-                        if future is not None:
+                        if future is None:
+                            self._early[event_id] = message
+                        else:
                             future.set_result(message)
                     elif message["msg"] == "close_stream":
                         break
