@@ -16,6 +16,7 @@ Every error message says what was found, what was expected, and what to do.
 from collections.abc import Iterable
 
 _LISTED = 12  # maximum number of names in one message
+_LONGEST_VALUE = 80  # maximum number of characters of a value that is quoted in a message
 
 
 class DWCError(Exception):
@@ -62,3 +63,9 @@ def list_names(names: Iterable[str]) -> str:
     ordered = sorted(names)
     rest = len(ordered) - _LISTED
     return ", ".join(ordered[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def quote(value: object) -> str:
+    """Return the repr of a value for a message, shortened to 80 characters."""
+    quoted = repr(value)
+    return quoted if len(quoted) <= _LONGEST_VALUE else quoted[:_LONGEST_VALUE] + "…"

@@ -180,6 +180,7 @@ def _prepare(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     Returns:
         The page (a `gr.Blocks`), and the keyword arguments for its method `launch`.
     """
+    set_upload_folder()
     from dwc.gallery.candidate_index import AUTO
     from dwc.ui import zerogpu  # noqa: F401  # must be imported before torch
     from dwc.ui.blocks import build_page
@@ -223,6 +224,17 @@ def configure_gradio() -> None:
     # event, and which nothing here reads.
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
+
+
+def set_upload_folder() -> None:
+    """Give uploads a folder of their own, which only this user may read, if none is set.
+
+    Gradio's default folder is shared with other Gradio apps.
+    """
+    from dwc.gallery.walker import cache_folder
+
+    folder = Path(os.environ.setdefault("GRADIO_TEMP_DIR", str(cache_folder() / "uploads")))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 @contextmanager

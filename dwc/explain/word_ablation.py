@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dwc.errors import QueryError
+from dwc.errors import QueryError, quote
 from dwc.modeling.composition import ComposedQuery
 from dwc.search.query import EncodedQuery
 from dwc.search.results import shift_to_json
@@ -256,5 +256,5 @@ def _effect(
 def _vector(searcher: Searcher, id: str) -> NDArray[np.float32]:
     """Return a copy of a gallery image's vector (D,), which has D numbers, given the image's id."""
     if id not in searcher.store.ids:
-        raise QueryError(f"the gallery has no picture {id!r}. Take one that it found.")
+        raise QueryError(f"the gallery has no picture {quote(id)}. Take one that it found.")
     return np.array(searcher.store.vectors[searcher.store.position(id)], dtype=np.float32)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dwc.errors import QueryError
+from dwc.errors import QueryError, quote
 from dwc.search.searcher import Searcher
 
 
@@ -148,7 +148,9 @@ class ModelPool:
             return self.default
         if name not in self._names:
             offered = ", ".join(self._names)
-            raise QueryError(f"there is no model {name!r} here. Choose one of these: {offered}.")
+            raise QueryError(
+                f"there is no model {quote(name)} here. Choose one of these: {offered}."
+            )
         return str(name)
 
     @contextmanager

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dwc.errors import QueryError
+from dwc.errors import QueryError, quote
 from dwc.gallery.candidate_index import CandidateIndex
 from dwc.gallery.exact_search import Vectors, best_positions
 from dwc.gallery.filters import Filter
@@ -356,7 +356,8 @@ class WeightSweep:
             position = self.ids.index(match_id(id, self.ids) or id)
         except ValueError:
             raise QueryError(
-                f"the gallery has no picture {id!r} among its {len(self.ids):,}. Take one it found."
+                f"the gallery has no picture {quote(id)} among its {len(self.ids):,}. "
+                "Take one it found."
             ) from None
         if position in self.excluded:
             raise QueryError(

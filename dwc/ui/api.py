@@ -39,7 +39,6 @@ from dwc.ui.request_parsing import (
     parse_whole_number,
     run_search,
 )
-from dwc.ui.security import refuse_addresses
 
 COMPARED = 10
 """How many of the best results of each ranking `/explain`, `/compare` and `/paraphrase` consider.
@@ -420,7 +419,6 @@ def _add_endpoint(
     # The endpoint has hidden components of its own, so that the settings of the page's components
     # do not limit its inputs.
     reference = gr.Image(visible=False, label="reference", type="filepath")
-    refuse_addresses(reference)
     text = gr.Textbox(value="", visible=False, label="text")
     model = []
     if len(models.names) > 1:

@@ -1,10 +1,15 @@
 """Assembly of the page: creates Gradio blocks and connects the events of components to handlers."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.exceptions import ComponentProcessingError
+from pydantic import ValidationError
 
+from dwc.errors import DWCError, ImageError, QueryError
 from dwc.search.model_pool import ModelPool
 from dwc.ui.api import (
     ENDPOINTS,
@@ -28,7 +33,12 @@ from dwc.ui.panels.registry import (
     SLOW_PANELS,
     ExplanationPanel,
 )
-from dwc.ui.security import UPLOAD_CHECK_SECONDS, UPLOAD_LIFETIME_SECONDS, UPLOAD_MINUTES
+from dwc.ui.request_limits import FAILED
+from dwc.ui.request_parsing import parse_string
+from dwc.ui.security import check_values
+from dwc.ui.upload_folder import UPLOAD_CHECK_SECONDS, UPLOAD_LIFETIME_SECONDS, UPLOAD_MINUTES
+
+logger = logging.getLogger(__name__)
 
 SEARCHES_AT_ONCE = 32
 """How many searches are answered at the same moment; their queries share passes of the model."""
@@ -67,19 +77,86 @@ LIGHT: dict[str, Any] = {
 
 
 class PageBlocks(gr.Blocks):
-    """Gradio blocks whose public endpoints may be called without their last inputs.
+    """Gradio blocks that check the inputs of every event, and report errors without details.
 
-    Gradio's own clients send the default values of inputs that a caller leaves out, but scripts
-    that send plain HTTP requests do not. Without this class, such scripts would fail as soon as the
-    endpoint gets a further input.
+    The public endpoints may be called without their last inputs. Gradio's own clients send
+    the default values of inputs that a caller leaves out, but scripts that send plain HTTP requests
+    do not. Without this class, such scripts would fail as soon as an endpoint gets a further
+    input.
+
+    Attributes:
+        image_folder: The folder with the gallery's thumbnails, which requests may name; None if
+            requests may name uploads only.
     """
 
+    image_folder: Path | None = None
+
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
-        """Fill in omitted trailing inputs with defaults; validate as Gradio does."""
+        """Fill in omitted trailing inputs of endpoints with defaults, and check all inputs.
+
+        Raises:
+            DWCError: An input is missing, names a file that may not be named, or has another type
+                than the page sends.
+        """
         if block_fn.api_name in ENDPOINTS:
             missing = block_fn.inputs[len(inputs) :]
             inputs.extend(component.value for component in missing)
-        super().validate_inputs(block_fn, inputs)
+        if block_fn.fn is None:
+            raise QueryError("this event is handled in the browser; the server has no part in it.")
+        is_public = block_fn.api_visibility == "public"
+        if len(inputs) < len(block_fn.inputs) or (is_public and len(inputs) > len(block_fn.inputs)):
+            raise QueryError(
+                f"the request has {len(inputs)} inputs; expected {len(block_fn.inputs)}. They are "
+                "listed under /?view=api."
+            )
+        check_values(inputs, self.image_folder)
+        if not is_public:
+            for component, value in zip(block_fn.inputs, inputs, strict=False):
+                _check_field(component, value)
+
+    async def postprocess_data(self, block_fn: Any, predictions: Any, state: Any) -> list[Any]:
+        """Check that no output names a file of this computer, and prepare it as Gradio does."""
+        check_values([predictions], self.image_folder)
+        return await super().postprocess_data(block_fn, predictions, state)
+
+    async def process_api(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """Run an event handler or an endpoint as Gradio does; report errors without their details.
+
+        Raises:
+            gr.Error: The request is invalid, which the message explains, or the server failed.
+        """
+        try:
+            return await super().process_api(*arguments, **options)
+        except gr.Error as error:
+            error.print_exception = False  # it is the request's fault, and its message explains it
+            raise
+        except DWCError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        except ValidationError as error:  # of an input's form, such as that of a file
+            problem = error.errors()[0]
+            place = ".".join(map(str, problem["loc"]))
+            message = f"an input has another form than expected: {place} {problem['msg']}"
+            raise gr.Error(message, print_exception=False) from error
+        except ComponentProcessingError as error:
+            # Names the component, what it expects, and the beginning of the value.
+            message = str(error).partition("\n\nOriginal error")[0]
+            raise gr.Error(message, print_exception=False) from error
+        except Exception as error:
+            logger.exception("A request failed:")
+            raise gr.Error(FAILED, print_exception=False) from error
+
+
+def _check_field(component: Any, value: object) -> None:
+    """Check the type of a value that the browser sends for a component of the page.
+
+    Raises:
+        ImageError: The value of an image component is no file.
+        QueryError: The value of a text field is no text.
+    """
+    if isinstance(component, gr.Image) and not (value is None or isinstance(value, Mapping)):
+        raise ImageError("The picture did not arrive. Choose it again.")
+    if isinstance(component, gr.Textbox):
+        parse_string(value, component.label or "the text")
 
 
 def build_page(models: ModelPool, images: GalleryImages, examples: Sequence[Example]) -> gr.Blocks:
@@ -97,6 +174,7 @@ def build_page(models: ModelPool, images: GalleryImages, examples: Sequence[Exam
         analytics_enabled=False,
         delete_cache=(UPLOAD_CHECK_SECONDS, UPLOAD_LIFETIME_SECONDS),
     ) as page:
+        page.image_folder = images.folder
         components = build_layout(PageContent(models, images, examples, opening), PANELS)
         handlers = PageHandlers(models, images, examples, components, opening, UPLOAD_MINUTES)
         comparison = ComparisonHandlers(
@@ -111,7 +189,8 @@ def build_page(models: ModelPool, images: GalleryImages, examples: Sequence[Exam
         add_search_endpoint(models, images, SEARCH_LANE)
         add_explaining_endpoints(models, images, EXPLAIN_LANE)
         add_overview_endpoints(models)
-    page.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=1)
+    # Direct requests would pass by the queue, and run the model as often at once as they like.
+    page.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=1, api_open=False)
     return page
 
 

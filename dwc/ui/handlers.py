@@ -30,6 +30,7 @@ from dwc.ui.panels.weight_statistics import parse_reference_query
 from dwc.ui.panels.weights import render_answer_slider, render_answer_weights
 from dwc.ui.request_parsing import (
     FileData,
+    get_attribute,
     parse_link,
     parse_query,
     read_link,
@@ -247,11 +248,6 @@ def reference_file(request: SearchRequest, images: GalleryImages) -> FileData | 
     if request.reference_id not in images.ids:
         raise QueryError(f"the picture {request.reference_id!r} is not in this gallery.")
     return {"path": str(images.draw_thumbnail(request.reference_id))}
-
-
-def get_attribute(event: gr.EventData, name: str) -> Any:
-    """Return the value of the given name that the browser sent with an event, or None."""
-    return getattr(event, name, None)
 
 
 class PageHandlers:

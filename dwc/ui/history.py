@@ -12,6 +12,8 @@ from dwc.search.results import shift_to_json
 MAX_STEPS = 24
 """The maximum number of steps in the history, which take a few kilobytes."""
 
+_MAX_SENT_STEPS = 10 * MAX_STEPS  # pages send at most MAX_STEPS; checking takes quadratic time
+
 
 @dataclass(frozen=True)
 class HistoryQuery:
@@ -112,7 +114,7 @@ class SearchHistory:
         try:
             history = _parse_history(content)
             return _bounded(history) if _is_tree(history) else cls()
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             return cls()
 
     def search(self, query: HistoryQuery, weight_shift: WeightShift) -> "SearchHistory":
@@ -249,6 +251,8 @@ def _parse_history(content: Any) -> SearchHistory:
     Raises:
         KeyError, TypeError, ValueError: The content does not have that form.
     """
+    if len(content["steps"]) > _MAX_SENT_STEPS:
+        raise ValueError(f"{len(content['steps'])} steps are sent")
     steps = tuple(
         HistoryStep(
             number=step["number"],

@@ -26,8 +26,8 @@ from dwc.ui.panels.facets import ON_LOAD as FACETS_ON_LOAD
 from dwc.ui.panels.facets import render_facets
 from dwc.ui.panels.map import add_map_service
 from dwc.ui.panels.registry import ExplanationPanel, render_panels
-from dwc.ui.security import UPLOAD_MINUTES, refuse_addresses
 from dwc.ui.state import SearchState
+from dwc.ui.upload_folder import UPLOAD_MINUTES
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,6 @@ def _build_query_column(content: PageContent) -> dict[str, Any]:
         alt_text="The picture to start from",
         elem_id="reference",
     )
-    refuse_addresses(reference)
     html(render_hint(f"What you upload is deleted after {UPLOAD_MINUTES} minutes."))
     words = gr.Textbox(
         "" if opening is None else opening.request.words,

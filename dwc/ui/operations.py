@@ -17,7 +17,7 @@ from PIL import Image
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from dwc.datasets.image_loading import decode
-from dwc.errors import ImageError, QueryError
+from dwc.errors import ImageError, QueryError, quote
 from dwc.search.model_pool import ModelPool
 from dwc.search.query import EncodedQuery
 from dwc.search.searcher import Searcher
@@ -256,7 +256,9 @@ class Operations:
     ) -> Iterator[tuple[Searcher, EncodedQuery]]:
         if args.model and args.model not in self.models.names:
             offered = ", ".join(self.models.names)
-            raise NotFoundError(f"there is no model {args.model!r} here. Choose one of: {offered}.")
+            raise NotFoundError(
+                f"there is no model {quote(args.model)} here. Choose one of: {offered}."
+            )
         self._require_image(args.reference_id, "reference_id")
         query = self._query(args, picture)
         with self.models.using(args.model) as searcher:
@@ -276,7 +278,7 @@ class Operations:
 
     def _require_image(self, image_id: str, name: str) -> None:
         if image_id and image_id not in self._known_ids:
-            raise NotFoundError(f"{name} is {image_id[:80]!r}; the gallery has no such picture.")
+            raise NotFoundError(f"{name} is {quote(image_id)}; the gallery has no such picture.")
 
     @cached_property
     def _known_ids(self) -> frozenset[str]:

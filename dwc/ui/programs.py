@@ -1,7 +1,8 @@
 """Access for programs: adds the HTTP API and MCP to the page's server."""
 
 import os
-from collections.abc import MutableMapping, Sequence
+from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from gradio.route_utils import get_root_url
@@ -11,12 +12,14 @@ from dwc.search.model_pool import ModelPool
 from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.monitoring.observation import Observer
 from dwc.ui.operations import Operations
+from dwc.ui.request_limits import body_limits
 from dwc.ui.rest import RestApi
 from dwc.ui.workers import Workers
 
 _LOCAL_HOSTS = (None, "127.0.0.1", "localhost", "::1")
-_BASE64_GROWTH = 4 / 3
-_OTHER_BYTES = 1024 * 1024  # for everything in a request but the picture
+
+Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
+"""A context manager in which a server runs, made from its app."""
 
 
 def add_program_access(
@@ -39,18 +42,27 @@ def add_program_access(
     # values of `gr.State` of its clients. An environment variable could switch it on.
     options["mcp_server"] = False
     operations, workers = Operations(models, images, observers), Workers()
-    max_body_bytes = int(options["max_file_size"] * _BASE64_GROWTH) + _OTHER_BYTES
     app_kwargs = options["app_kwargs"]
     routes = app_kwargs.setdefault("routes", [])
-    rest = RestApi(operations, workers, max_body_bytes, _root_url, has_mcp=serves_mcp)
+    rest = RestApi(operations, workers, _root_url, has_mcp=serves_mcp)
     routes += rest.routes
     if serves_mcp:
-        from dwc.ui.mcp_server import McpMount
+        from dwc.ui.mcp_server import ADDRESS, McpMount
 
         host = options["server_name"] or os.environ.get("GRADIO_SERVER_NAME")
-        mount = McpMount(operations, workers, max_body_bytes, is_local=host in _LOCAL_HOSTS)
+        limit = body_limits(options["max_file_size"])[ADDRESS]
+        mount = McpMount(operations, workers, limit, is_local=host in _LOCAL_HOSTS)
         routes += mount.routes
-        app_kwargs["lifespan"] = mount.lifespan
+        app_kwargs["lifespan"] = _nest(app_kwargs["lifespan"], mount.lifespan)
+
+
+def _nest(outer: Lifespan, inner: Lifespan) -> Lifespan:
+    @asynccontextmanager
+    async def run(app: Any) -> AsyncIterator[None]:
+        async with outer(app), inner(app):
+            yield
+
+    return run
 
 
 def _root_url(request: Request) -> str:

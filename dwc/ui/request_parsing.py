@@ -14,10 +14,11 @@ from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode
 
+from gradio import EventData
 from PIL import Image
 
 from dwc.datasets.image_loading import decode
-from dwc.errors import ImageError, QueryError
+from dwc.errors import ImageError, QueryError, quote
 from dwc.gallery.filters import format_filter, parse_filter
 from dwc.gallery.store import match_id
 from dwc.search.model_pool import ModelPool
@@ -27,13 +28,12 @@ from dwc.search.reference_weights import ReferenceWeights
 from dwc.search.results import SearchResult, shift_to_json
 from dwc.search.weight_sweep import WeightSweep
 from dwc.ui.gallery_images import GalleryImages
-from dwc.ui.security import read_upload
+from dwc.ui.security import check_text, check_values, read_upload
 from dwc.ui.state import SearchRequest
 
 MAX_CHARACTERS = 1000
 """The maximum number of characters of a text, far more than a model reads."""
 
-_LONGEST_VALUE = 80  # maximum number of characters of a value that is quoted in a message
 
 MAX_RESULTS = 200
 """The maximum of `k`, the number of results, in requests to the API."""
@@ -166,6 +166,22 @@ def parse_reference(
         raise ImageError(str(error).replace("the picture given: ", "The picture ")) from error
 
 
+def get_attribute(event: EventData, name: str) -> Any:
+    """Return the value of the given name that the browser sent with an event, or None.
+
+    Raises:
+        QueryError: The value is nested too deeply, or has a text that cannot be encoded.
+        ImageError: The value names a file in Gradio's format for files, which no event of the page
+            does.
+    """
+    try:
+        value = getattr(event, name, None)
+    except TypeError:  # the event has no data, or data that is not a dict
+        return None
+    check_values([value], image_folder=None)
+    return value
+
+
 def parse_string(value: object, name: str) -> str:
     """Parse a string from JSON; None becomes the empty string.
 
@@ -174,14 +190,15 @@ def parse_string(value: object, name: str) -> str:
         name: The name of the parameter, for the message.
 
     Raises:
-        QueryError: The value is neither a string nor None.
+        QueryError: The value is neither a string nor None, or cannot be encoded.
     """
     if value is None:
         return ""
     if not isinstance(value, str):
         raise QueryError(
-            f"{name} is {_quote(value)}; expected a string. Send it in quotes, or leave it out."
+            f"{name} is {quote(value)}; expected a string. Send it in quotes, or leave it out."
         )
+    check_text(value)
     return value
 
 
@@ -197,7 +214,7 @@ def parse_whole_number(value: object, name: str) -> int:
     """
     number = _parse_number(value, name)
     if not number.is_integer():
-        raise QueryError(f"{name} is {_quote(value)}; expected a whole number.")
+        raise QueryError(f"{name} is {quote(value)}; expected a whole number.")
     return int(number)
 
 
@@ -209,7 +226,7 @@ def parse_count(k: object) -> int:
     """
     number = _parse_number(k, "the number of results, k,")
     if not number.is_integer() or not 1 <= number <= MAX_RESULTS:
-        raise QueryError(f"k is {k}; expected a whole number from 1 to {MAX_RESULTS}.")
+        raise QueryError(f"k is {quote(k)}; expected a whole number from 1 to {MAX_RESULTS}.")
     return int(number)
 
 
@@ -246,7 +263,7 @@ def parse_switch(value: object, name: str) -> bool:
         return value.lower() == "true"
     if isinstance(value, (bool, int, float)) and value in (0, 1):
         return bool(value)
-    raise QueryError(f"{name} is {_quote(value)}; expected true or false.")
+    raise QueryError(f"{name} is {quote(value)}; expected true or false.")
 
 
 def _parse_number(value: object, name: str) -> float:
@@ -256,12 +273,7 @@ def _parse_number(value: object, name: str) -> float:
             return float(value)
         except (ValueError, OverflowError):
             pass
-    raise QueryError(f"{name} is {_quote(value)}; expected a number.")
-
-
-def _quote(value: object) -> str:
-    quoted = repr(value)
-    return quoted if len(quoted) <= _LONGEST_VALUE else quoted[:_LONGEST_VALUE] + "…"
+    raise QueryError(f"{name} is {quote(value)}; expected a number.")
 
 
 def write_link(request: SearchRequest, names_model: bool = False) -> str | None:

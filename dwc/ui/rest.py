@@ -15,7 +15,6 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Message, Receive
 
 from dwc.errors import BusyError, DWCError, ImageError, QueryError
 from dwc.ui.openapi import ADDRESS, OTHER_DOCUMENT_ADDRESSES, describe_api
@@ -36,13 +35,12 @@ class _RequestError(DWCError):
 
 
 class RestApi:
-    """The routes of the HTTP API."""
+    """The routes of the HTTP API; `request_limits.py` limits the sizes of its requests."""
 
     def __init__(
         self,
         operations: Operations,
         workers: Workers,
-        max_body_bytes: int,
         root_url: Callable[[Request], str],
         has_mcp: bool = False,
     ) -> None:
@@ -51,13 +49,12 @@ class RestApi:
         Args:
             operations: The operations.
             workers: The threads that run them.
-            max_body_bytes: The maximum size of a request.
             root_url: Function that returns the address of the page, without a slash at the end, as
                 the client of a request sees it.
             has_mcp: Whether MCP is served too; the description then mentions it.
         """
         self._operations, self._workers = operations, workers
-        self._max_body_bytes, self._root_url, self._has_mcp = max_body_bytes, root_url, has_mcp
+        self._root_url, self._has_mcp = root_url, has_mcp
 
     @property
     def routes(self) -> list[BaseRoute]:
@@ -105,17 +102,16 @@ class RestApi:
 
     async def _read_body(self, request: Request) -> tuple[dict[str, Any], bytes | None]:
         """Return the arguments in a request's body, and the picture in a form."""
-        limited = Request(request.scope, _limit(request.receive, self._max_body_bytes))
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "application/json":
-            return _parse_json(await limited.body()), None
+            return _parse_json(await request.body()), None
         if kind != "multipart/form-data":
             raise _RequestError(
                 415,
                 f"the content type is {kind[:80]!r}; expected application/json or "
                 "multipart/form-data.",
             )
-        return await _read_form(limited)
+        return await _read_form(request)
 
 
 async def _read_form(request: Request) -> tuple[dict[str, Any], bytes | None]:
@@ -123,8 +119,6 @@ async def _read_form(request: Request) -> tuple[dict[str, Any], bytes | None]:
         form = await request.form(
             max_files=1, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES
         )
-    except _RequestError:
-        raise
     except Exception as error:  # starlette and python-multipart raise errors of several types
         raise _RequestError(400, f"the form cannot be read: {error}.") from error
     try:
@@ -194,21 +188,6 @@ def _parse_json(body: bytes) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f'{name} is not JSON; send "inf" or "-inf" in quotes')
-
-
-def _limit(receive: Receive, most: int) -> Receive:
-    """Return a `receive` that refuses more than `most` bytes of a body."""
-    total = 0
-
-    async def receive_limited() -> Message:
-        nonlocal total
-        message = await receive()
-        total += len(message.get("body", b""))
-        if total > most:
-            raise _RequestError(413, f"the request is too large; at most {most:,} bytes are read.")
-        return message
-
-    return receive_limited
 
 
 def _refusal(error: DWCError) -> JSONResponse:

@@ -37,7 +37,14 @@ from dwc.ui import zerogpu
 from dwc.ui.busy import TellWhenToRetry
 from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.large_pictures import LargePictures
+from dwc.ui.request_limits import (
+    EXCEPTION_HANDLERS,
+    LimitRequests,
+    MarkBadInputs,
+    body_limits,
+)
 from dwc.ui.security import DrawThumbnails, FetchNothing
+from dwc.ui.upload_folder import expire_uploads
 
 logger = logging.getLogger(__name__)
 
@@ -432,12 +439,16 @@ def launch_options(images: GalleryImages, host: str | None, port: int | None) ->
         "ssr_mode": False,
         "app_kwargs": {
             "middleware": [
+                Middleware(LimitRequests, limits=body_limits(MAX_UPLOAD_BYTES)),
                 Middleware(TellWhenToRetry),
+                Middleware(MarkBadInputs),
                 Middleware(FetchNothing),
                 Middleware(DrawThumbnails, images=images),
                 Middleware(LargePictures, images=images),
             ],
             "routes": [Route("/gradio.js", _send_component_script)],
+            "exception_handlers": EXCEPTION_HANDLERS,
+            "lifespan": expire_uploads,
         },
         "show_error": True,
         "theme": make_theme(),

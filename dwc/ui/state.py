@@ -29,6 +29,8 @@ MORE_RESULTS = 12
 MAX_RESULTS_SHOWN = 96
 """The maximum number of results on the page; the command line and the API return more."""
 
+_LONGEST_NAME = 4096  # maximum number of characters of an id or a path in a request
+
 MAX_HITS_FOLDED = 192
 """The highest rank number of a result that is shown in place of a hidden near-duplicate."""
 
@@ -92,10 +94,21 @@ class SearchRequest:
                 selected=_checked(content["selected"], str, type(None)),
                 filter=_checked(content.get("filter", ""), str),
             )
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             return None
         both = request.reference_id is not None and request.upload is not None
-        is_valid = not math.isnan(request.shift) and 1 <= request.count <= MAX_RESULTS_SHOWN
+        texts = (
+            request.reference_id,
+            request.upload,
+            request.model,
+            request.selected,
+            request.filter,
+        )
+        is_valid = (
+            not math.isnan(request.shift)
+            and 1 <= request.count <= MAX_RESULTS_SHOWN
+            and all(text is None or len(text) <= _LONGEST_NAME for text in texts)
+        )
         return request if is_valid and not both else None
 
 

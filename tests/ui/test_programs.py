@@ -19,7 +19,6 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
-from starlette.testclient import TestClient
 
 from dwc import __version__
 from dwc.ui.blocks import build_page
@@ -246,19 +245,6 @@ def test_other_methods_and_addresses(address):
     assert request(f"{address}/api/search")[0] == 405
     assert request(f"{address}/api/gallery", {}, method="DELETE")[0] == 405
     assert request(f"{address}/api/nothing")[0] == 404
-
-
-def test_a_body_beyond_the_limit_is_refused():
-    from starlette.applications import Starlette
-
-    from dwc.ui.rest import RestApi
-    from dwc.ui.workers import Workers
-
-    api = RestApi(None, Workers(), 1000, lambda _: "")
-    client = TestClient(Starlette(routes=api.routes))
-    assert client.post("/api/search", json={"text": "x" * 1001}).status_code == 413
-    files = {"reference": b"x" * 2000}
-    assert client.post("/api/search", files=files).status_code == 413
 
 
 def test_workers_refuse_what_exceeds_their_queue():

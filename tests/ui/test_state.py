@@ -45,6 +45,7 @@ def test_a_browser_keeps_a_request_as_json(shift):
         {"words": None}, {"count": 0}, {"count": MAX_RESULTS_SHOWN + 1}, {"count": True},
         {"count": "12"}, {"shift": "left"}, {"shift": "nan"}, {"folded": 1}, {"upload": 3},
         {"reference_id": "p-0001", "upload": "/tmp/cat.png"}, {"selected": []},
+        {"upload": "x" * 5000}, {"reference_id": "x" * 5000}, {"filter": "x" * 5000},
     ],
 )  # fmt: skip
 def test_what_no_page_sends_is_no_request(changes):

@@ -34,6 +34,7 @@ from dwc.ui.relevance import (
     query_address,
     relevance_of,
 )
+from dwc.ui.request_parsing import get_attribute
 from dwc.ui.state import SearchRequest, SearchState
 
 COMPARED = 10
@@ -313,7 +314,7 @@ class ComparisonHandlers:
             if current is None or screen is None:
                 return gr.skip()
             pin = None
-            if getattr(event, "keep", None) is True:
+            if get_attribute(event, "keep") is True:
                 pin = pin_answer(current, self._images, screen, self._model_name(current))
             kept = None if pin is None else dict(pin.screen)
             content = self._render(current, pin)
@@ -342,7 +343,7 @@ class ComparisonHandlers:
             current = self._current_state(state, screen)
             if current is None:
                 return gr.skip()
-            wordings = getattr(event, "wordings", None)
+            wordings = get_attribute(event, "wordings")
             with self._models.using(current.request.model) as searcher:
                 return {self._paraphrases: render_answered_form(searcher, current, wordings)}
         except DWCError as error:  # raised also when the model cannot be loaded again

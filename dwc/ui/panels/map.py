@@ -339,7 +339,7 @@ class MapService:
         self._models = models
         self._images = images
 
-    def points(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def points(self, request: object) -> dict[str, Any]:
         """Return a model's map of the gallery; compute it if it has not been computed yet.
 
         Args:
@@ -351,7 +351,7 @@ class MapService:
             in turn, as unsigned 16-bit little-endian numbers from 0 to 65,535 (x increases to the
             right, y downwards), encoded in base64.
         """
-        with self._models.using(self._models.require(request.get("model"))) as searcher:
+        with self._models.using(self._models.require(_get(request, "model"))) as searcher:
             projection = PROJECTIONS.get(searcher.store)
             packed = np.ascontiguousarray(projection.positions, dtype="<u2").tobytes()
             return {
@@ -359,7 +359,7 @@ class MapService:
                 "points": base64.b64encode(packed).decode(),
             }
 
-    def card(self, request: Mapping[str, Any]) -> str:
+    def card(self, request: object) -> str:
         """Return the HTML of one image, with a button that makes it the next reference.
 
         Args:
@@ -369,14 +369,20 @@ class MapService:
         Raises:
             QueryError: The index is not a whole number, or the gallery has no such index.
         """
-        position = request.get("position")
-        with self._models.using(self._models.require(request.get("model"))) as searcher:
+        position = _get(request, "position")
+        with self._models.using(self._models.require(_get(request, "model"))) as searcher:
             ids = searcher.store.ids
         if isinstance(position, bool) or not isinstance(position, int):
             raise QueryError(f"the position is {position!r}; a whole number was expected.")
         if not 0 <= position < len(ids):
             raise QueryError(f"the position is {position}; the gallery has {len(ids):,} pictures.")
         return render_card(ids[position], self._images)
+
+
+def _get(request: object, name: str) -> object:
+    if not isinstance(request, Mapping):
+        raise QueryError("the request of the map has no fields; expected a model.")
+    return request.get(name)
 
 
 def add_map_service(models: ModelPool, images: GalleryImages) -> gr.HTML:

@@ -15,7 +15,7 @@ from dwc.search.searcher import Searcher
 from dwc.ui.format import escape, format_stream, on_load, percents, render_error
 from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.relevance import garments_of
-from dwc.ui.request_parsing import MAX_CHARACTERS
+from dwc.ui.request_parsing import MAX_CHARACTERS, parse_string
 from dwc.ui.state import SearchState
 
 ON_LOAD = on_load("dwcPanels.paraphrases", "probe")
@@ -104,7 +104,7 @@ def parse_wordings(wordings: object) -> list[str]:
     lines = wordings.splitlines() if isinstance(wordings, str) else wordings
     if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
         raise QueryError("the wordings are not texts. Give one a line.")
-    texts = [line.strip() for line in lines if line.strip()]
+    texts = [parse_string(line, "a wording").strip() for line in lines if line.strip()]
     if not 1 <= len(texts) <= MAX_WORDINGS:
         raise QueryError(
             f"there are {len(texts)} other wordings; 1 to {MAX_WORDINGS} are asked. Give one a "

@@ -1,0 +1,100 @@
+"""The folder of uploaded pictures: their lifetime, and the limits of their size and number."""
+
+import os
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from anyio import create_task_group, sleep, to_thread
+from gradio.utils import get_upload_folder
+
+UPLOAD_CHECK_SECONDS = 60
+"""Interval between checks for expired uploads, in seconds."""
+
+UPLOAD_LIFETIME_SECONDS = 600
+"""Time after which an upload is deleted, in seconds."""
+
+UPLOAD_MINUTES = UPLOAD_LIFETIME_SECONDS // 60
+
+MAX_UPLOADED_BYTES = 2 * 1024**3
+"""The total size of all uploads, in bytes, above which the server refuses further uploads."""
+
+MAX_UPLOADED_FILES = 10_000
+"""The number of uploaded files above which the server refuses further uploads."""
+
+
+def delete_expired_uploads(folder: Path) -> None:
+    """Delete files in the upload folder that are older than the lifetime, and empty folders.
+
+    Gradio deletes the uploads that it knows. Uploads that ended halfway, or that an earlier process
+    left when it was killed, are deleted here.
+
+    Args:
+        folder: The upload folder. Only its files, and files in folders that are named like an
+            upload's hash, are deleted.
+    """
+    latest = time.time() - UPLOAD_LIFETIME_SECONDS
+    for entry in _scan(folder):
+        if entry.is_dir(follow_symlinks=False):
+            if _UPLOAD_FOLDER_NAME.fullmatch(entry.name):
+                is_old = entry.stat(follow_symlinks=False).st_mtime < latest
+                for file in _scan(Path(entry.path)):
+                    _delete_if_expired(file, latest)
+                if is_old:
+                    with suppress(OSError):  # it is not empty
+                        os.rmdir(entry.path)
+        else:
+            _delete_if_expired(entry, latest)
+
+
+_UPLOAD_FOLDER_NAME = re.compile(r"[0-9a-f]{64}")
+
+
+def _delete_if_expired(file: "os.DirEntry[str]", latest: float) -> None:
+    with suppress(OSError):  # for example, Gradio has deleted it meanwhile
+        if not file.is_dir(follow_symlinks=False) and _modified(file) < latest:
+            os.remove(file.path)
+
+
+def _modified(file: "os.DirEntry[str]") -> float:
+    return file.stat(follow_symlinks=False).st_mtime
+
+
+def _scan(folder: Path) -> "list[os.DirEntry[str]]":
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []
+
+
+def is_full(folder: Path) -> bool:
+    """Return whether the upload folder has reached the limit of its size or number of files."""
+    files = size = 0
+    for entry in _scan(folder):
+        inner = _scan(Path(entry.path)) if entry.is_dir(follow_symlinks=False) else [entry]
+        for file in inner:
+            with suppress(OSError):
+                size += file.stat(follow_symlinks=False).st_size
+            files += 1
+            if files >= MAX_UPLOADED_FILES or size >= MAX_UPLOADED_BYTES:
+                return True
+    return False
+
+
+@asynccontextmanager
+async def expire_uploads(app: Any) -> AsyncIterator[None]:
+    """Delete expired uploads at regular intervals while the server runs (its `lifespan`)."""
+
+    async def delete_regularly() -> None:
+        while True:
+            await to_thread.run_sync(delete_expired_uploads, Path(get_upload_folder()))
+            await sleep(UPLOAD_CHECK_SECONDS)
+
+    async with create_task_group() as tasks:
+        tasks.start_soon(delete_regularly)
+        yield
+        tasks.cancel_scope.cancel()
