@@ -8,7 +8,7 @@ WARDROBE ?=
 WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS)
 
-.PHONY: run test test-fast bench wardrobe checkpoint progressive study lint format clean
+.PHONY: run test test-fast bench wardrobe checkpoint progressive gallery study lint format clean
 
 run: $(VENV)/.app            ## open the page: make run ARGS="--gallery PHOTOS"
 	$(BIN)/python app.py $(ARGS)
@@ -46,6 +46,10 @@ progressive: $(VENV)/.dev    ## train PL's, on the towers of the checkpoint of d
 	  --out assets/checkpoints/progressive-catalogue
 	$(BIN)/python -m dwc weights assets/checkpoints/progressive-catalogue
 	$(BIN)/python -m dwc report --out assets/docs/results.md
+
+gallery: $(VENV)/.app        ## embed the default gallery again with every bundled checkpoint
+	@for file in assets/checkpoints/*/gallery.safetensors; do \
+	  $(BIN)/python -m dwc weights --gallery-only "$$(dirname "$$file")" || exit 1; done
 
 study: $(VENV)/.dev          ## what each part is worth, measured: assets/study
 	$(BIN)/python -m dwc study --work runs/study --out assets $(ARGS)

@@ -60,7 +60,11 @@ NARROW = {
     # Weight statistics are correlated as in a benchmark.
     ("explain", "evaluation"): {"dwc.evaluation.metrics"},
     # A gallery source draws the catalogue.
-    ("gallery", "catalogue"): {"dwc.catalogue.drawing", "dwc.catalogue.splits"},
+    ("gallery", "catalogue"): {
+        "dwc.catalogue.drawing",
+        "dwc.catalogue.families",
+        "dwc.catalogue.splits",
+    },
 }
 
 FILES_AND_PICTURES = {"os", "io", "pathlib", "shutil", "tempfile", "glob", "json", "PIL"}

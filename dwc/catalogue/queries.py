@@ -1,21 +1,54 @@
-"""Random queries against a gallery of drawn garments, each with all gallery images that fit it."""
+"""Random queries against a gallery of drawn garments, each with all gallery images that fit it.
+
+A benchmark's query (`queries`) changes one or many attributes, and at least one image fits. A wish
+(`wishes`) changes a single attribute, and perhaps no image fits.
+"""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dwc.catalogue.encoded_garments import EncodedGarments
 from dwc.catalogue.language.modifications import (
+    Modification,
     constraints,
     draw_modification,
+    draw_wish,
     picture_only,
     picture_share,
 )
-from dwc.catalogue.splits import CatalogueItem
+from dwc.catalogue.language.nouns import SHOES
+from dwc.catalogue.schema import (
+    CATEGORIES,
+    COMMON,
+    UNSHADED,
+    Garment,
+    attributes_of,
+    sample_value,
+)
+from dwc.catalogue.splits import CatalogueItem, consistent
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
 
 # The number of already used pairs in a row after which the gallery is assumed to have no new pairs.
 _REPEATS = 200
+
+# How often a wish is about each attribute: how often captions name it, in thousandths of all
+# attributes that they name. Keywords were counted in the 48,032 captions of FashionIQ (training and
+# validation) and the 10,751 of Shoes. Set by hand are the attributes that are not in these tables
+# (`_RARELY`), the second color, and a new category among clothes, which is as frequent as in Shoes.
+_NAMED_OF_CLOTHES = {
+    "colour": 386, "sleeve": 181, "pattern": 177, "shade": 99, "length": 56, "neckline": 35,
+    "fit": 32, "second_colour": 20, "fastening": 18, "waist": 11, "pockets": 4, "category": 51,
+}  # fmt: skip
+_NAMED_OF_SHOES = {
+    "colour": 409, "heel": 105, "toe": 80, "pattern": 77, "strap": 71, "sole": 66, "fastening": 57,
+    "category": 51, "shade": 44, "length": 40, "second_colour": 20,
+}  # fmt: skip
+_RARELY = 10
+_WISH_TRIES = 10_000  # random values tried for one wish before the gallery is reported as too small
+
+Values = Mapping[str, Mapping[str, frozenset[str]]]
+"""The values of every attribute of every category."""
 
 
 @dataclass(frozen=True)
@@ -91,17 +124,11 @@ def _query(
 ) -> CatalogueQuery:
     reference, target = (items[index] for index in pair)
     modification = draw_modification(reference.garment, target.garment, rng, negation_share)
-    limits = constraints(reference.garment, modification)
-    indices = [
-        index
-        for category in sorted(modification.allowed_categories(reference.garment))
-        for index in pool.matching(category, limits)
-    ]
     return CatalogueQuery(
         reference=reference.id,
         captions=modification.captions,
         target=target.id,
-        hits=frozenset(items[index].id for index in indices) - {reference.id},
+        hits=_find_hits(items, pool, pair[0], modification),
         stated=modification.stated
         | ({"category"} if modification.changes_category(reference.garment) else set()),
         relative=modification.relative,
@@ -109,6 +136,23 @@ def _query(
         free=modification.free,
         picture_share=picture_share(reference.garment, modification),
     )
+
+
+def _find_hits(
+    items: Sequence[CatalogueItem],
+    pool: EncodedGarments,
+    reference: int,
+    modification: Modification,
+) -> frozenset[str]:
+    """Return the ids of all images but the reference that fit; `reference` is its index."""
+    garment = items[reference].garment
+    limits = constraints(garment, modification)
+    indices = [
+        index
+        for category in sorted(modification.allowed_categories(garment))
+        for index in pool.matching(category, limits)
+    ]
+    return frozenset(items[index].id for index in indices) - {items[reference].id}
 
 
 def benchmark(
@@ -129,3 +173,161 @@ def benchmark(
         ),
         reference_removed=True,
     )
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A text that asks for one change of a garment, and the gallery images that fit.
+
+    Attributes:
+        reference: Id of the reference image.
+        attribute: The attribute that the text changes, or "category".
+        text: The text.
+        hits: Ids of all gallery images that fit the text and otherwise equal the reference; empty
+            if the gallery cannot grant the wish. The reference is never among them.
+        picture_share: The true image weight, as in `CatalogueQuery`.
+    """
+
+    reference: str
+    attribute: str
+    text: str
+    hits: frozenset[str]
+    picture_share: float
+
+
+def wishes(items: Sequence[CatalogueItem], count: int, seed: int, are_offered: bool) -> list[Wish]:
+    """Draw random single wishes: "in blue", "longer", "without stripes", "as a skirt".
+
+    Each starts from a random garment of the gallery. The attribute is drawn as often as captions of
+    people name it, and a value that the garment does not have, at random. The words are those of
+    the catalogue's language, so that many allow several values ("longer", "no stripes").
+
+    Args:
+        items: The gallery.
+        count: The number of wishes.
+        seed: The seed of the random choices.
+        are_offered: Whether only values are wished for that occur in the gallery among the garments
+            of the category, and only categories that occur. Otherwise all values that the category
+            can have are wished for, and all categories.
+
+    Raises:
+        ValueError: The gallery has no such wishes, for example, because its garments are all equal.
+    """
+    rng = random.Random(f"wishes|{seed}")
+    garments = [item.garment for item in items]
+    pool = EncodedGarments(garments)
+    values = _values_of(garments) if are_offered else _all_values()
+    drawn = []
+    for _ in range(count):
+        index = rng.randrange(len(items))
+        reference = garments[index]
+        attribute, target = _draw_change(rng, reference, values)
+        modification = draw_wish(reference, target, attribute, rng)
+        drawn.append(
+            Wish(
+                reference=items[index].id,
+                attribute=attribute,
+                text=modification.captions[0],
+                hits=_find_hits(items, pool, index, modification),
+                picture_share=picture_share(reference, modification),
+            )
+        )
+    return drawn
+
+
+def _all_values() -> Values:
+    return {
+        category: {name: frozenset(values) for name, values in attributes_of(category).items()}
+        for category in CATEGORIES
+    }
+
+
+def _values_of(garments: Sequence[Garment]) -> Values:
+    """Return the values that the attributes of each category have in a gallery.
+
+    The shade of a black or white garment does not count.
+    """
+    found: dict[str, dict[str, set[str]]] = {}
+    for garment in garments:
+        of_category = found.setdefault(garment.category, {})
+        for name, value in garment.attributes.items():
+            known = of_category.setdefault(name, set())
+            if name != "shade" or garment["colour"] not in UNSHADED:
+                known.add(value)
+    return {
+        category: {name: frozenset(values) for name, values in attributes.items()}
+        for category, attributes in found.items()
+    }
+
+
+def _draw_change(rng: random.Random, reference: Garment, values: Values) -> tuple[str, Garment]:
+    """Return a random attribute (or "category"), and the reference with another value of it.
+
+    Raises:
+        ValueError: No such change was found.
+    """
+    named = _NAMED_OF_SHOES if reference.category in SHOES else _NAMED_OF_CLOTHES
+    own = values[reference.category]
+    can_change = [name for name, known in own.items() if _can_change(reference, name, known)]
+    if len(values) > 1:
+        can_change.append("category")
+    if can_change:
+        attribute = rng.choices(can_change, [named.get(name, _RARELY) for name in can_change])[0]
+        for _ in range(_WISH_TRIES):
+            target = _draw_target(rng, reference, attribute, values)
+            if _differs(target, reference, attribute) and _has_values(target, reference, values):
+                return attribute, target
+    raise ValueError(f"found no wish from {reference}; take a larger gallery")
+
+
+def _differs(target: Garment, reference: Garment, attribute: str) -> bool:
+    if attribute == "category":
+        return target.category != reference.category
+    return target[attribute] != reference[attribute]
+
+
+def _can_change(reference: Garment, attribute: str, known: frozenset[str]) -> bool:
+    """Return whether one of the known values can replace the reference's value of an attribute."""
+    if attribute == "second_colour":
+        if reference["pattern"] == "plain":
+            return False
+        known -= {"none", reference["colour"]}
+    if attribute == "shade" and reference["colour"] in UNSHADED:
+        return False
+    return not known <= {reference[attribute]}
+
+
+def _has_values(target: Garment, reference: Garment, values: Values) -> bool:
+    """Return whether each value of the target is one of `values` or that of the reference.
+
+    The shade of a black or white garment does not count. Neither does the second color, if the
+    category has none that is not the garment's color.
+    """
+    known = values[target.category]
+    ignored = {"shade"} if target["colour"] in UNSHADED else set()
+    if not known["second_colour"] - {"none", target["colour"]}:
+        ignored.add("second_colour")
+    return all(
+        value in known[name] or value == reference.get(name)
+        for name, value in target.attributes.items()
+        if name not in ignored
+    )
+
+
+def _draw_target(rng: random.Random, reference: Garment, attribute: str, values: Values) -> Garment:
+    """Return a garment with a random value of one attribute, perhaps that of the reference.
+
+    A garment of another category has the reference's color, shade, pattern and second color, as far
+    as the category can have them, and random values of its own attributes.
+    """
+    if attribute != "category":
+        category = reference.category
+        value = sample_value(rng, category, attribute)
+        return consistent(rng, category, {**reference.attributes, attribute: value})
+    category = rng.choice(sorted(values.keys() - {reference.category}))
+    own = [name for name in attributes_of(category) if name not in COMMON]
+    drawn = {name: rng.choice(sorted(values[category][name])) for name in own}
+    look = {name: reference[name] for name in COMMON}
+    if reference["pattern"] not in attributes_of(category)["pattern"]:
+        look["pattern"] = rng.choice(sorted(values[category]["pattern"]))
+    return consistent(rng, category, {**drawn, **look})

@@ -94,8 +94,8 @@ def _relative(rng: random.Random, base: Garment, count: int, split: Split) -> Ga
         values = dict(base.attributes)
         for name in rng.sample(names, count):
             values[name] = _another(rng, base, name)
-        garment = _consistent(rng, base.category, values)
-        if garment is not None and garment != base and split_of(garment) == split:
+        garment = consistent(rng, base.category, values)
+        if garment != base and split_of(garment) == split:
             return garment
     return None
 
@@ -107,7 +107,7 @@ def _another(rng: random.Random, base: Garment, name: str) -> str:
             return value
 
 
-def _consistent(rng: random.Random, category: str, values: dict[str, str]) -> Garment | None:
+def consistent(rng: random.Random, category: str, values: dict[str, str]) -> Garment:
     """Return a garment with the given values; a contradictory second color or shade is replaced.
 
     For example, a plain garment has no second color, so its second color becomes "none".
@@ -140,8 +140,8 @@ def _other_category(rng: random.Random, base: Garment, split: Split) -> Garment 
         if rng.random() < 0.3:
             name = rng.choice(COMMON)
             values[name] = drawn[name]
-        garment = _consistent(rng, category, values)
-        if garment is not None and split_of(garment) == split:
+        garment = consistent(rng, category, values)
+        if split_of(garment) == split:
             return garment
     return None
 
@@ -169,7 +169,7 @@ def gallery(split: Split, size: int, seed: int = 0) -> list[CatalogueItem]:
     return items
 
 
-def picture_seed(split: Split, seed: int, index: int) -> int:
+def picture_seed(split: str, seed: int, index: int) -> int:
     """Return the seed of the pose, light and background of the image at `index`, below 2**31."""
     digest = sha256(f"picture|{split}|{seed}|{index}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1

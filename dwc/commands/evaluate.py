@@ -15,6 +15,7 @@ HELP = "measure a checkpoint on a benchmark"
 # The splits of each benchmark; the first is the default.
 SPLITS = {
     "catalogue": ("test", "val"),
+    "wishes": ("families",),
     "fashion_iq": ("val",),
     "shoes": ("test",),
     "fashion200k": ("test",),
@@ -37,13 +38,19 @@ BELONGS_TO = {
 }
 
 _CATALOGUE_QUERIES = 2_000
+_WISHES = 1_000
+_DRAWN = frozenset({"catalogue", "wishes"})  # benchmarks without files
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("model", help="a checkpoint's folder, a Hub id, or dwc-catalogue")
     parser.add_argument("--dataset", default="catalogue", choices=tuple(SPLITS))
-    parser.add_argument("--data", type=Path, help="the benchmark's folder; not for the catalogue")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="the benchmark's folder; not for what is drawn: catalogue and wishes",
+    )
     parser.add_argument(
         "--split",
         help="the benchmark's usual one: val for fashion_iq and cirr, eval for wardrobe, test for "
@@ -68,7 +75,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--queries",
         type=int,
-        help=f"how many queries are asked ({_CATALOGUE_QUERIES:,} of the catalogue, all of others)",
+        help=f"how many queries are asked ({_CATALOGUE_QUERIES:,} of the catalogue, {_WISHES:,} of "
+        "each kind of wishes, all of others)",
     )
     parser.add_argument("--json", type=Path, dest="json_file", help="write the numbers here, too")
 
@@ -124,7 +132,7 @@ def _check(args: argparse.Namespace) -> None:
         raise DatasetError(f"--queries is {args.queries}; ask at least 1")
     if args.submission and args.queries is not None:
         raise DatasetError("CIRR's server wants every query; leave --queries out")
-    if args.dataset != "catalogue":
+    if args.dataset not in _DRAWN:
         require_folder(args.data, args.dataset)
 
 
@@ -135,6 +143,10 @@ def _measure(checkpoint: "Checkpoint", args: argparse.Namespace) -> dict[str, An
 
         queries = args.queries or _CATALOGUE_QUERIES
         return evaluate_catalogue(model, processor, args.split, queries=queries, seed=args.seed)
+    if args.dataset == "wishes":
+        from dwc.evaluation.catalogue import evaluate_wishes
+
+        return evaluate_wishes(model, processor, count=args.queries or _WISHES, seed=args.seed)
     if args.dataset == "photographs":
         from dwc.evaluation.photographs import evaluate_photographs, read_labeled_photographs
 

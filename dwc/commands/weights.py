@@ -8,6 +8,10 @@ import argparse
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dwc.checkpoints.load import Checkpoint
 
 HELP = "save what the page needs besides a model: weights of test queries, the gallery's vectors"
 
@@ -19,7 +23,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model", type=Path, help="a checkpoint's folder; the files are written there"
     )
-    parser.add_argument("--gallery", type=int, default=2_000, help="how many garments are drawn")
+    parser.add_argument(
+        "--gallery-only", action="store_true", help="save the vectors of the default gallery alone"
+    )
+    parser.add_argument(
+        "--gallery", type=int, help="how many garments are drawn (the whole galleries)"
+    )
     parser.add_argument("--queries", type=int, default=2_000, help="how many are asked")
     parser.add_argument("--seed", type=int, default=0, help="draws which are asked")
 
@@ -30,19 +39,24 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         The exit status.
     """
-    from dwc.checkpoints.load import GALLERY_VECTORS, load
-    from dwc.evaluation.catalogue import catalogue_weights
-    from dwc.gallery.builder import build_store
-    from dwc.gallery.precomputed import save_precomputed
-    from dwc.gallery.sources import CatalogueSource
-    from dwc.search.query import image_embedder, model_identity
-    from dwc.search.reference_weights import ReferenceQueries, ReferenceWeights
+    from dwc.checkpoints.load import load
 
     checkpoint = load(args.model)
+    if not args.gallery_only:
+        sys.stdout.write(f"{_save_weights(checkpoint, args)}\n")
+    sys.stdout.write(f"{_save_gallery(checkpoint, args)}\n")
+    return 0
+
+
+def _save_weights(checkpoint: "Checkpoint", args: argparse.Namespace) -> Path:
+    """Save the image weights of the comparison queries; return the file's path."""
+    from dwc.evaluation.catalogue import GALLERY_SIZE, catalogue_weights
+    from dwc.search.reference_weights import ReferenceQueries, ReferenceWeights
+
     queries, weights = catalogue_weights(
         checkpoint.model,
         checkpoint.processor,
-        gallery_size=args.gallery,
+        gallery_size=args.gallery or GALLERY_SIZE,
         queries=args.queries,
         seed=args.seed,
     )
@@ -60,17 +74,26 @@ def run(args: argparse.Namespace) -> int:
     reference_weights = ReferenceWeights.from_queries(
         reference_queries, protocol, checkpoint.fingerprint
     )
-    file = reference_weights.save(args.model)
-    sys.stdout.write(f"{file}\n")
+    return reference_weights.save(args.model)
+
+
+def _save_gallery(checkpoint: "Checkpoint", args: argparse.Namespace) -> Path:
+    """Save the vectors of the default gallery; return the file's path."""
+    from dwc.catalogue.families import DEFAULT_SIZE
+    from dwc.checkpoints.load import GALLERY_VECTORS
+    from dwc.gallery.builder import build_store
+    from dwc.gallery.precomputed import save_precomputed
+    from dwc.gallery.sources import CatalogueSource
+    from dwc.search.query import image_embedder, model_identity
+
+    file = args.model / GALLERY_VECTORS
     with TemporaryDirectory() as folder:
         store = build_store(
-            CatalogueSource(size=args.gallery),
+            CatalogueSource(size=args.gallery or DEFAULT_SIZE),
             image_embedder(checkpoint),
             Path(folder) / "store",
             model_identity(checkpoint),
         )
-        file = args.model / GALLERY_VECTORS
         save_precomputed(store, file)
         del store  # some systems cannot delete a mapped file
-    sys.stdout.write(f"{file}\n")
-    return 0
+    return file

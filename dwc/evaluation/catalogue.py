@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dwc.catalogue.drawing.draw import draw
-from dwc.catalogue.queries import benchmark
+from dwc.catalogue.families import DEFAULT_SIZE, FAMILIES, catalogue_items
+from dwc.catalogue.queries import Wish, benchmark, wishes
 from dwc.catalogue.queries import queries as draw_queries
 from dwc.catalogue.splits import CatalogueItem, Split, gallery
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
@@ -21,6 +22,7 @@ from dwc.modeling.processing_dwc import DWCProcessor
 IMAGE_PX = 256  # the size of the drawings in the web page's gallery
 GALLERY_SIZE = 2_000
 QUERIES = 2_000
+WISHES = 1_000
 
 
 class CatalogueImages:
@@ -97,6 +99,76 @@ def catalogue_weights(
     items, drawn = _benchmark(split, gallery_size, queries, seed)
     composed = compose_queries(model, processor, drawn.queries, CatalogueImages(items))
     return drawn.queries, composed.image_weights
+
+
+def evaluate_wishes(
+    model: DWCModel,
+    processor: DWCProcessor,
+    gallery_size: int = DEFAULT_SIZE,
+    count: int = WISHES,
+    seed: int = 0,
+    pictures: Callable[[str], Image.Image] | None = None,
+) -> dict[str, Any]:
+    """Measure how many single wishes the default gallery grants, and how often a model does.
+
+    A wish such as "in blue" or "as a skirt" is granted if some garment of the gallery fits it and
+    otherwise equals the reference. `count` wishes are drawn twice: from the values that occur in
+    the gallery ("offered"), and from all values of the catalogue's language ("language").
+
+    Args:
+        model: The model.
+        processor: The model's processor.
+        gallery_size: Number of garments of the default gallery.
+        count: Number of wishes of each of the two kinds.
+        seed: Random seed of the wishes.
+        pictures: Function that takes a garment's id and returns its image; None to draw the images.
+
+    Returns:
+        A dict with the protocol, the size of the gallery and the seed. `offered` and `language`
+        have the number of wishes, `granted`, the fraction for which a garment fits, `first_fits`,
+        the fraction of all wishes for which the first result fits, and `attributes`, the same by
+        the attribute that the wish changes.
+    """
+    items = catalogue_items(FAMILIES, gallery_size)
+    drawn = {
+        "offered": wishes(items, count, seed, are_offered=True),
+        "language": wishes(items, count, seed, are_offered=False),
+    }
+    everything = [wish for part in drawn.values() for wish in part]
+    queries = tuple(
+        RetrievalQuery(wish.reference, (wish.text,), wish.hits, wish.picture_share)
+        for wish in everything
+    )
+    gallery = Benchmark("wishes", tuple(item.id for item in items), queries)
+    report = run_benchmark(gallery, model, processor, pictures or CatalogueImages(items))
+    fits = report.ranks["together"] == 1  # the rank is beyond the gallery if nothing fits
+    numbers: dict[str, Any] = {"protocol": "wishes", "gallery": len(items), "seed": seed}
+    for number, (name, part) in enumerate(drawn.items()):
+        numbers[name] = _summarize_wishes(part, fits[number * count : (number + 1) * count])
+    return numbers
+
+
+def _summarize_wishes(drawn: Sequence[Wish], fits: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return `granted` and `first_fits` of wishes, for all of them and by attribute.
+
+    Args:
+        drawn: The N wishes.
+        fits: Whether the first result of each fits, (N,).
+    """
+    granted = np.array([bool(wish.hits) for wish in drawn])
+    attributes = np.array([wish.attribute for wish in drawn])
+
+    def summarize(mask: NDArray[np.bool_]) -> dict[str, Any]:
+        return {
+            "wishes": int(mask.sum()),
+            "granted": float(granted[mask].mean()),
+            "first_fits": float(fits[mask].mean()),
+        }
+
+    return {
+        **summarize(np.ones(len(drawn), dtype=bool)),
+        "attributes": {str(name): summarize(attributes == name) for name in np.unique(attributes)},
+    }
 
 
 def _benchmark(

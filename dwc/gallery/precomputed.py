@@ -1,6 +1,6 @@
 """Precomputed vectors of the default gallery, which come with a checkpoint.
 
-Drawing and embedding the 2,000 garments takes a minute or more on two cores. A checkpoint's folder
+Drawing and embedding its garments takes a minute or more on two cores. A checkpoint's folder
 may therefore contain a safetensors file with the vectors as float16. The metadata of that file has
 the rows of the gallery store for which the vectors were computed. The web page creates its gallery
 store from the file, and draws each garment when the garment is shown for the first time.

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from PIL import Image
 
+from dwc.catalogue.families import DEFAULT_SIZE, FAMILIES, catalogue_items
 from dwc.datasets.image_kinds import escape_name, printable, unescape_name
 from dwc.datasets.image_loading import SUFFIXES, decode, decode_file, open_binary
 from dwc.errors import ImageError
@@ -30,7 +31,7 @@ from dwc.gallery.walker import (
 )
 
 if TYPE_CHECKING:
-    from dwc.catalogue.splits import CatalogueItem, Split
+    from dwc.catalogue.splits import CatalogueItem
 
 logger = logging.getLogger(__name__)
 
@@ -491,15 +492,18 @@ class DrawnItem:
 
 
 class CatalogueSource:
-    """The drawn garments of one catalogue split, as square pictures of `picture_px` pixels a side.
+    """Drawn garments, as square pictures of `picture_px` pixels a side.
 
-    The splits, such as "train" and "test", have no garment in common.
+    These are the garments of the default gallery, or of one of the catalogue's splits, such as
+    "train" and "test", which have no garment in common.
     """
 
     computed = True
 
-    def __init__(self, split: "Split" = "test", size: int = 2000, picture_px: int = 256) -> None:
-        """Create the source of the first `size` garments of a split."""
+    def __init__(
+        self, split: str = FAMILIES, size: int = DEFAULT_SIZE, picture_px: int = 256
+    ) -> None:
+        """Create the source of the first `size` garments of a split or of the default gallery."""
         self.split = split
         self.size = size
         self.picture_px = picture_px
@@ -531,16 +535,15 @@ class CatalogueSource:
         """Return the garment with an id; raise `ImageError` if there is none."""
         if id not in self._by_id:
             raise ImageError(
-                f"{id}: is not in the catalogue's {self.split} split of {self.size}. "
+                f"{id}: is not in the catalogue's gallery {self.split} of {self.size}. "
                 "Index the catalogue again."
             )
         return self._by_id[id]
 
     @cached_property
     def _by_id(self) -> dict[str, DrawnItem]:
-        from dwc.catalogue.splits import gallery
-
-        return {g.id: DrawnItem(g, self.picture_px) for g in gallery(self.split, self.size)}
+        items = catalogue_items(self.split, self.size)
+        return {item.id: DrawnItem(item, self.picture_px) for item in items}
 
 
 def open_source(argument: str, revision: str | None = None, exclude: Iterable[str] = ()) -> Source:
@@ -670,7 +673,7 @@ _COMPARED_PICTURES = 24
 def is_same_gallery(spec: dict[str, Any], source: Source, content_keys: Mapping[str, str]) -> bool:
     """Return whether a gallery store belongs to a source, and may be updated from that source.
 
-    Datasets are compared by repository id, folders by path; two catalogue sources always match.
+    Datasets are compared by repository id, folders by path, and the catalogue's galleries by split.
     The source's folder is assumed to be the recorded folder, renamed or moved, if the pictures have
     moved there: in a sample of the store's pictures, none is in the recorded folder any more, and
     at least half are in the source's folder with the same content.
@@ -684,7 +687,9 @@ def is_same_gallery(spec: dict[str, Any], source: Source, content_keys: Mapping[
     if spec.get("kind") != new["kind"]:
         return False
     if new["kind"] != "folder":
-        return all(spec.get(name) == new.get(name) for name in ("repo_id", "location", "column"))
+        return all(
+            spec.get(name) == new.get(name) for name in ("repo_id", "location", "column", "split")
+        )
     if _is_same_folder(spec["folder"], new["folder"]):
         return True
     ids = sorted(content_keys)

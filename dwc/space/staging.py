@@ -301,7 +301,7 @@ def _render_readme(
     serves += [
         f"- [{c.repo}](https://huggingface.co/{c.repo}), at {c.hash[:12]}\n" for c in commits
     ]
-    gallery = settings.gallery or "2,000 drawn garments"
+    gallery = settings.gallery or "the drawn garments"
     body = _TEXT.format(
         title=settings.title, serves=f"It serves, over {gallery}:\n\n{''.join(serves)}"
     )

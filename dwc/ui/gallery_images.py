@@ -9,8 +9,9 @@ from urllib.parse import quote
 from PIL import Image
 
 from dwc.catalogue.drawing.draw import draw
+from dwc.catalogue.families import catalogue_items
 from dwc.catalogue.schema import Garment
-from dwc.catalogue.splits import CatalogueItem, gallery
+from dwc.catalogue.splits import CatalogueItem
 from dwc.errors import StoreError
 from dwc.gallery.metadata import Metadata
 from dwc.gallery.sources import CATALOGUE
@@ -178,7 +179,7 @@ class StoreImages:
         if not self.is_catalogue:
             return {}
         source = self._store.manifest.source
-        return {item.id: item for item in gallery(source["split"], source["size"])}
+        return {item.id: item for item in catalogue_items(source["split"], source["size"])}
 
     @cached_property
     def _by_content(self) -> dict[str, str]:

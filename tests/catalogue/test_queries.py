@@ -3,8 +3,10 @@ import random
 import pytest
 
 from dwc.catalogue.encoded_garments import EncodedGarments
+from dwc.catalogue.families import DEFAULT_SIZE, FAMILIES, catalogue_items
 from dwc.catalogue.language.modifications import constraints, draw_modification, fits
-from dwc.catalogue.queries import benchmark, queries
+from dwc.catalogue.language.parser import parse_modification
+from dwc.catalogue.queries import Wish, benchmark, queries, wishes
 from dwc.catalogue.schema import attributes_of
 from dwc.catalogue.splits import CatalogueItem, gallery
 
@@ -81,3 +83,62 @@ def test_as_a_benchmark(items: list[CatalogueItem]) -> None:
         assert converted.captions == query.captions
         assert converted.hits == query.hits
         assert converted.picture_share == query.picture_share
+
+
+@pytest.fixture(scope="module")
+def default_items() -> list[CatalogueItem]:
+    return catalogue_items(FAMILIES, DEFAULT_SIZE)
+
+
+def share_granted(drawn: list[Wish]) -> float:
+    return sum(bool(wish.hits) for wish in drawn) / len(drawn)
+
+
+def test_the_default_gallery_grants_wishes_that_a_random_one_does_not(
+    default_items: list[CatalogueItem],
+) -> None:
+    random_items = gallery("test", DEFAULT_SIZE)
+    assert share_granted(wishes(default_items, 1000, 0, are_offered=True)) >= 0.9
+    assert share_granted(wishes(default_items, 1000, 0, are_offered=False)) >= 0.65
+    assert share_granted(wishes(random_items, 1000, 0, are_offered=True)) < 0.2
+
+
+@pytest.mark.parametrize("are_offered", [True, False])
+def test_a_wish_means_what_it_says(default_items: list[CatalogueItem], are_offered: bool) -> None:
+    garments = {item.id: item.garment for item in default_items}
+    drawn = wishes(default_items, 200, 3, are_offered)
+    assert drawn == wishes(default_items, 200, 3, are_offered)
+    assert drawn != wishes(default_items, 200, 4, are_offered)
+    understood = 0
+    for wish in drawn:
+        reference = garments[wish.reference]
+        assert wish.reference not in wish.hits
+        demand = parse_modification(wish.text, reference)
+        if demand is None:  # several meanings
+            continue
+        if wish.attribute == "category" and demand.allows_category(reference.category):
+            assert "sleeve" in wish.text  # "a long sleeve" of a dress, or a T-shirt of this kind
+            continue
+        understood += 1
+        fitting = {id for id, garment in garments.items() if demand.fits(garment)}
+        assert fitting - {wish.reference} == wish.hits
+        if wish.attribute != "category":
+            assert reference[wish.attribute] not in demand.values[wish.attribute]
+    assert understood >= 180
+    assert len({wish.attribute for wish in drawn}) >= 6
+
+
+def test_what_is_offered_is_a_value_of_the_gallery(default_items: list[CatalogueItem]) -> None:
+    offered = wishes(default_items, 1000, 1, are_offered=True)
+    everything = wishes(default_items, 1000, 1, are_offered=False)
+    never_varied = {"neckline", "fit", "hem", "waist", "pockets", "fastening", "heel", "toe"}
+    assert not {wish.attribute for wish in offered} & never_varied
+    assert {wish.attribute for wish in everything} & never_varied
+    colors = sum(wish.attribute == "colour" for wish in everything)
+    assert 330 <= colors <= 470  # people name the color in about 40 % of their captions
+
+
+def test_a_gallery_of_one_garment_has_no_wishes(default_items: list[CatalogueItem]) -> None:
+    with pytest.raises(ValueError, match="take a larger gallery"):
+        wishes(default_items[:1], 1, 0, are_offered=True)
+    assert not wishes(default_items[:1], 1, 0, are_offered=False)[0].hits

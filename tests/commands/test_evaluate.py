@@ -77,6 +77,23 @@ def test_the_seed_draws_queries_and_leaves_the_gallery(
 
 
 @pytest.mark.usefixtures("made_model")
+def test_wishes_need_no_files(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn = []
+
+    def evaluate_wishes(model: object, processor: object, **options: int) -> dict[str, object]:
+        drawn.append(options)
+        return {"protocol": "wishes"}
+
+    monkeypatch.setattr("dwc.evaluation.catalogue.evaluate_wishes", evaluate_wishes)
+    assert evaluate("--dataset", "wishes") == 0
+    assert json.loads(capsys.readouterr().out)["protocol"] == "wishes"
+    assert evaluate("--dataset", "wishes", "--queries", 7, "--seed", 3) == 0
+    assert drawn == [{"count": 1000, "seed": 0}, {"count": 7, "seed": 3}]
+
+
+@pytest.mark.usefixtures("made_model")
 def test_options_of_one_benchmark(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data.mkdir()
     test_fashion200k.write(data)

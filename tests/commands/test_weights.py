@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from dwc.catalogue.families import FAMILIES, catalogue_items
 from dwc.catalogue.queries import queries
 from dwc.catalogue.splits import gallery
 from dwc.checkpoints import load
 from dwc.cli import main
 from dwc.evaluation.catalogue import CatalogueImages, evaluate_catalogue
 from dwc.gallery.precomputed import load_precomputed
+from dwc.gallery.sources import CatalogueSource
 from dwc.search.query import encode_query
 from dwc.search.query_composer import QueryComposer
 from dwc.search.reference_weights import ReferenceWeights
@@ -64,3 +66,24 @@ def test_each_query_is_kept_with_its_weights_and_its_truth(tmp_path):
         for name, stream in composed.streams.items():
             weight = kept.reference_queries.image_weights[name][place]
             assert float(stream.image_weight) == pytest.approx(weight, abs=2e-5)
+
+
+def test_the_gallery_alone_is_embedded_again(tmp_path, capsys):
+    torch.set_num_threads(1)
+    folder = write_tiny_checkpoint(tmp_path / "model")
+    assert main(["weights", str(folder), "--gallery-only", "--gallery", "12"]) == 0
+    assert [Path(line).name for line in capsys.readouterr().out.splitlines()] == [
+        "gallery.safetensors"
+    ]
+    assert not (folder / "reference_weights.json").exists()
+    saved = load_precomputed(folder / "gallery.safetensors", load.fingerprint(folder))
+    assert {vector.row.id for vector in saved.values()} == {
+        item.id for item in catalogue_items(FAMILIES, 12)
+    }
+
+
+@pytest.mark.parametrize("name", load.ALL_BUNDLED)
+def test_the_bundled_vectors_are_those_of_the_default_gallery(name):
+    folder = load.BUNDLED_FOLDER.parent / name
+    saved = load_precomputed(folder / load.GALLERY_VECTORS, load.fingerprint(folder))
+    assert list(saved) == [item.content_key() for item in CatalogueSource().items()]

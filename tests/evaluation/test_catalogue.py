@@ -5,8 +5,15 @@ import torch
 from PIL import Image
 
 from dwc.catalogue.drawing.draw import draw
+from dwc.catalogue.families import FAMILIES, catalogue_items
+from dwc.catalogue.queries import wishes
 from dwc.catalogue.splits import gallery
-from dwc.evaluation.catalogue import IMAGE_PX, CatalogueImages, evaluate_catalogue
+from dwc.evaluation.catalogue import (
+    IMAGE_PX,
+    CatalogueImages,
+    evaluate_catalogue,
+    evaluate_wishes,
+)
 from tests.training.tiny import tiny_model, tiny_processor
 
 
@@ -55,3 +62,26 @@ def test_pictures_are_drawn_as_the_gallery_shows_them():
     assert pictures(items[1].id).tobytes() == expected.tobytes()
     with pytest.raises(KeyError):
         pictures("test-99999")
+
+
+def test_wishes_of_both_kinds_are_counted_in_all_and_by_attribute(world):
+    def pictures(name):
+        place = int(name.split("-")[1])
+        return Image.new("RGB", (40, 40), (4 * place, 120, 255 - 4 * place))
+
+    options = {"gallery_size": 60, "count": 50, "pictures": pictures}
+    report = evaluate_wishes(*world, **options, seed=1)
+    assert report == evaluate_wishes(*world, **options, seed=1)
+    assert report != evaluate_wishes(*world, **options, seed=2)
+    assert (report["protocol"], report["gallery"], report["seed"]) == ("wishes", 60, 1)
+    for kind in ("offered", "language"):
+        drawn = wishes(catalogue_items(FAMILIES, 60), 50, 1, are_offered=kind == "offered")
+        numbers = report[kind]
+        granted = sum(bool(wish.hits) for wish in drawn)
+        assert (numbers["wishes"], numbers["granted"]) == (50, pytest.approx(granted / 50))
+        assert 0 <= numbers["first_fits"] <= numbers["granted"]
+        parts = numbers["attributes"].values()
+        assert sum(part["wishes"] for part in parts) == 50
+        for name in ("granted", "first_fits"):
+            together = sum(part["wishes"] * part[name] for part in parts) / 50
+            assert together == pytest.approx(numbers[name])

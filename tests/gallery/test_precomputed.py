@@ -7,6 +7,7 @@ from starlette.testclient import TestClient
 
 from dwc.catalogue import drawing
 from dwc.datasets.image_loading import decode
+from dwc.errors import StoreError
 from dwc.gallery.builder import build_store
 from dwc.gallery.precomputed import draw_thumbnails, load_precomputed, save_precomputed
 from dwc.gallery.sources import CatalogueSource
@@ -91,3 +92,10 @@ def test_garments_of_another_drawing_version_are_embedded(file, tmp_path, monkey
     known = load_precomputed(file, "abc")
     with pytest.raises(AssertionError, match="6 pictures were embedded"):
         build_store(SOURCE, embed_nothing, tmp_path / "third", MODEL, precomputed=known)
+
+
+def test_the_store_of_another_gallery_of_drawings_is_not_mixed_with_this_one(store) -> None:
+    with pytest.raises(StoreError, match="its pictures are not those"):
+        build_store(CatalogueSource("test", 6, 48), embed_nothing, store.path, MODEL)
+    larger = build_store(CatalogueSource(size=7, picture_px=48), embed, store.path, MODEL)
+    assert larger.ids[:6] == store.ids

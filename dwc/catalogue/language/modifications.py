@@ -221,15 +221,45 @@ def draw_modification(
     changed = [name for name, value in target.attributes.items() if value != reference[name]]
     if excludes:
         return _exclude_values(reference, target, changed, rng)
-    statements = say_look_change(reference, target, changed, rng)
-    statements += [
-        say_change(reference, target, name, rng) for name in changed if name not in COMMON
-    ]
+    statements = _say_changes(reference, target, changed, rng)
     statements = _complete(reference, target, statements, rng)
     if rng.random() < _RESTATED_SHARE:
         statements += say_unchanged(target, changed, rng)
     captions = phrase_modification(reference, statements, rng)
     return _read(reference, None, captions, statements)
+
+
+def draw_wish(
+    reference: Garment, target: Garment, attribute: str, rng: random.Random
+) -> Modification:
+    """Return a random modification of one caption that asks for one change.
+
+    Unlike those of `draw_modification`, the text neither names an attribute that stays the same nor
+    repeats itself in a second caption. For a new category it is only a noun: "as a skirt".
+
+    Args:
+        reference: The garment to modify.
+        target: The garment that the modification should allow, different from the reference.
+        attribute: The attribute that the text changes, or "category". If the target differs in
+            other attributes, too, the text mentions only those that it does not leave free.
+        rng: Random generator by which the words are chosen.
+    """
+    if attribute == "category":
+        noun = rng.choice(nouns_for(target))
+        captions = phrase_change_of_category(reference, target, noun, [], rng)
+        return _read(reference, target.category, captions, [_as_statement(noun)])
+    statements = _say_changes(reference, target, [attribute], rng)
+    statements = _complete(reference, target, statements, rng)
+    return _read(reference, None, (_caption(reference, statements, rng, alone=True),), statements)
+
+
+def _say_changes(
+    reference: Garment, target: Garment, changed: Sequence[str], rng: random.Random
+) -> list[Statement]:
+    """Return random statements that ask for the target's values of the changed attributes."""
+    statements = say_look_change(reference, target, changed, rng)
+    own = [name for name in changed if name not in COMMON]
+    return statements + [say_change(reference, target, name, rng) for name in own]
 
 
 _SECOND_EXCLUSION_SHARE = 0.25  # share of modifications with exclusions that have two
@@ -258,8 +288,7 @@ def _exclude_values(
         both = frozenset(changed) | settled | {"colour", "second_colour"}
         exclusions.append(exclude_something(rng, target, both, with_category=False))
     rest = [name for name in changed if name not in settled]
-    statements = say_look_change(reference, target, rest, rng)
-    statements += [say_change(reference, target, name, rng) for name in rest if name not in COMMON]
+    statements = _say_changes(reference, target, rest, rng)
     silent = [*exchanged, *_as_statements(reference, exclusions)]
     said = _complete(reference, target, [*silent, *statements], rng)[len(silent) :]
     captions = phrase_modification(reference, said, rng) if said else ()

@@ -4,7 +4,7 @@ The examples are chosen so that they make sense for the current gallery.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from dwc.catalogue.schema import Garment
 from dwc.ui.format import escape, on_load
@@ -39,36 +39,43 @@ class Wish:
         words: The modification text.
         category: The category that the garment must have.
         values: The values that the garment must have, by attribute name.
-        other_than: The values that the garment must not have, by attribute name.
     """
 
     words: str
     category: str
-    values: Mapping[str, str] = field(default_factory=dict)
-    other_than: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str]
 
     def suits(self, garment: Garment) -> bool:
         """Return whether a garment meets the conditions."""
-        return (
-            garment.category == self.category
-            and all(garment.get(name) == value for name, value in self.values.items())
-            and all(garment.get(name) != value for name, value in self.other_than.items())
+        return garment.category == self.category and all(
+            garment.get(name) == value for name, value in self.values.items()
         )
 
 
 # The page opens with the first example, for which both image and text matter: the text determines
-# the sleeves and the shade, the image determines the kind of garment and the color.
+# the sleeves and the shade, the image determines the kind of garment, the color and the pattern.
 CATALOGUE_WISHES = (
-    Wish("darker, with long sleeves", "t_shirt", {"sleeve": "short", "shade": "light"}),
+    Wish(
+        "darker, with long sleeves",
+        "t_shirt",
+        {"colour": "teal", "shade": "light", "pattern": "striped", "sleeve": "short"},
+    ),
     Wish(
         "blue, with white stripes",
         "dress",
-        {"pattern": "plain", "sleeve": "long"},
-        {"colour": "blue"},
+        {"colour": "pink", "shade": "light", "pattern": "plain", "sleeve": "long"},
     ),
-    Wish("shorter, and in red", "boots", {"length": "long", "pattern": "plain"}, {"colour": "red"}),
-    Wish("no pattern", "bag", {"pattern": "dotted"}),
-    Wish("chunkier, with laces", "trainers", {"sole": "thin", "fastening": "none"}),
+    Wish(
+        "shorter, and in red",
+        "boots",
+        {"colour": "black", "pattern": "plain", "length": "long"},
+    ),
+    Wish("no pattern", "shirt", {"colour": "blue", "shade": "dark", "pattern": "checked"}),
+    Wish(
+        "as a bag",
+        "dress",
+        {"colour": "orange", "pattern": "floral", "sleeve": "sleeveless"},
+    ),
 )
 CATALOGUE_WORDS_ONLY = "a yellow floral skirt"
 
