@@ -152,6 +152,7 @@ def test_an_answer_that_is_not_the_hubs_is_reported(hub, cache):
 # What passes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [429, 500, 503])
 @pytest.mark.parametrize("pattern", ["GET .*api/models", "HEAD .*config", WEIGHTS])
 def test_a_stumble_is_waited_out(hub, cache, no_waits, fingerprint, status, pattern):

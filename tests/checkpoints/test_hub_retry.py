@@ -11,6 +11,7 @@ from tests.checkpoints.faults import refused, shorter_by, silent, stalled
 from tests.checkpoints.loading import WEIGHTS, leftovers, refusal
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pattern", "fault"), [("api/models/", silent), (WEIGHTS, stalled), (WEIGHTS, silent)]
 )

@@ -298,6 +298,7 @@ def location(request):
     return request.param
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_what_is_not_sound_is_refused_in_words(hub, cache, tiny, tmp_path, location, case):
     folder = shutil.copytree(tiny, tmp_path / "damaged")

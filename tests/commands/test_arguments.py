@@ -30,7 +30,7 @@ def values_of(action):
     """Two different texts that the option takes."""
     if action.choices:
         return [str(choice) for choice in list(action.choices)[:2]]
-    return ["3", "4"]
+    return ["/a", "/b"] if action.dest == "root_path" else ["3", "4"]
 
 
 def single_valued():

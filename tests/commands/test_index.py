@@ -201,6 +201,7 @@ def test_heic_in_a_file_of_another_suffix_is_counted_by_its_kind(gallery, index)
         assert "HEIC" in answer["skipped"]["IMG_0001.jpg"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode elsewhere")
 def test_output_fails_for_no_name_and_no_encoding(gallery, model, tmp_path):
     Image.new("RGB", (9, 9)).save(gallery / "été \u2028 \u202e ☃.png")

@@ -60,6 +60,7 @@ def run(encoding: str, *arguments: object) -> "subprocess.CompletedProcess[bytes
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
 def test_a_search_prints_odd_names_in_every_encoding(store: Path, encoding: str) -> None:
     done = run(encoding, "search", store, "--text", "is red", "--json")
@@ -73,6 +74,7 @@ def test_a_search_prints_odd_names_in_every_encoding(store: Path, encoding: str)
     assert rb"\x1b[31mred.png" in table.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ["-sleeves", "-high sleeves", "-1 sleeves"])
 def test_words_may_begin_with_a_minus(store: Path, words: str) -> None:
     done = run("utf-8", "search", store, "--text", words, "--json")

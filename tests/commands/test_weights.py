@@ -19,6 +19,7 @@ from dwc.search.reference_weights import ReferenceWeights
 from tests.search.tiny import write_tiny_checkpoint
 
 
+@pytest.mark.slow
 def test_the_weights_of_many_queries_are_kept(tmp_path, capsys):
     torch.set_num_threads(1)
     folder = write_tiny_checkpoint(tmp_path / "model")
@@ -39,6 +40,7 @@ def test_the_weights_of_many_queries_are_kept(tmp_path, capsys):
         assert sum(weights) / 25 == pytest.approx(mean, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_each_query_is_kept_with_its_weights_and_its_truth(tmp_path):
     torch.set_num_threads(1)
     folder = write_tiny_checkpoint(tmp_path / "model")

@@ -80,6 +80,7 @@ STRUCTURES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "suffix"), [*zip(STRUCTURES, [".pt", ".safetensors"] * 3, strict=True)]
 )

@@ -33,6 +33,7 @@ def test_scalars_and_settings_beside_the_tensors_are_read(tmp_path, beside):
     assert notes == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prefixes", ["module.", "_orig_mod.", "model.", "module._orig_mod."])
 @pytest.mark.parametrize("key", ["model_state_dict", "state_dict", "model", None])
 def test_prefixes_and_nestings_are_unwrapped_and_reported(tmp_path, files, prefixes, key):

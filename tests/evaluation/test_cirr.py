@@ -169,6 +169,7 @@ def real(root: Path, split: str) -> tuple[list[dict[str, Any]], list[str]]:
     return entries, list(paths)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("DWC_TEST_DATA" not in os.environ, reason="DWC_TEST_DATA is not set")
 def test_the_real_annotations(tmp_path: Path) -> None:
     entries, gallery = real(tmp_path, "val")
@@ -184,6 +185,7 @@ def test_the_real_annotations(tmp_path: Path) -> None:
         assert abs(report[f"recall@{k}"] - naive_recall(ranks, k)) <= 1 - fitting.mean()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("DWC_TEST_DATA" not in os.environ, reason="DWC_TEST_DATA is not set")
 def test_the_real_test_split_gives_the_servers_files(tmp_path: Path) -> None:
     entries, gallery = real(tmp_path, "test1")

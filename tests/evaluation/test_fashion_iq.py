@@ -175,6 +175,7 @@ def test_a_triplet_of_one_picture_is_counted_apart(world, tmp_path, protocol):
     assert "unanswerable" not in report["categories"]["shirt"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("DWC_TEST_DATA" not in os.environ, reason="DWC_TEST_DATA is not set")
 @pytest.mark.parametrize("protocol", ["P1", "P2", "P3", "P4"])
 def test_the_real_annotations(tmp_path, protocol):

@@ -97,6 +97,7 @@ def test_no_picture_at_all_says_what_is_there(tmp_path: Path) -> None:
         evaluate_benchmark("shoes", *WORLD, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("DWC_TEST_DATA" not in os.environ, reason="DWC_TEST_DATA is not set")
 def test_the_real_annotations(tmp_path: Path) -> None:
     real = Path(os.environ["DWC_TEST_DATA"]) / "shoes"

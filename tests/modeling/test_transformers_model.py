@@ -131,6 +131,7 @@ def test_outputs_that_do_not_exist_are_refused_with_what_there_is(option, messag
 # Weights
 
 
+@pytest.mark.slow
 @every_config
 def test_weights_start_finite_and_are_those_of_the_seed(changes):
     first, same, other = build(changes), build(changes), build(changes, seed=1)
@@ -151,6 +152,7 @@ def test_no_two_weights_share_memory(changes):
     assert len(set(pointers)) == len(pointers)
 
 
+@pytest.mark.slow
 @every_config
 def test_a_model_without_memory_has_the_same_weights(changes):
     with torch.device("meta"):
@@ -163,6 +165,7 @@ def test_a_model_without_memory_has_the_same_weights(changes):
 # Saving and loading
 
 
+@pytest.mark.slow
 @every_config
 def test_saved_and_loaded_a_model_gives_the_same_outputs(changes, tmp_path):
     original = model(**changes)
@@ -296,6 +299,7 @@ def attention_of(built):
     }
 
 
+@pytest.mark.slow
 @every_config
 def test_every_part_with_attention_gets_the_implementation(changes, tmp_path):
     original = model(**changes)

@@ -36,6 +36,7 @@ def searcher(request, pictures, tmp_path_factory):
     return Searcher(loaded, made)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shift", SOME_SHIFTS)
 @pytest.mark.parametrize(
     "question",

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from dwc.catalogue.splits import gallery
+from dwc.catalogue.families import FAMILIES, catalogue_items
 from dwc.errors import ImageError
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import CatalogueSource, FolderSource
@@ -85,7 +85,7 @@ def test_a_drawn_garment_is_drawn_larger_and_a_photograph_opened(tmp_path):
     drawn = StoreImages(
         build_store(CatalogueSource(size=3), mean_colors, tmp_path / "drawn", IDENTITY)
     )
-    garment = gallery("test", 3)[1].id
+    garment = catalogue_items(FAMILIES, 3)[1].id
     assert drawn.open_large(garment, 512).size == (512, 512)
     with pytest.raises(KeyError):
         drawn.open_large("test-00099", 512)

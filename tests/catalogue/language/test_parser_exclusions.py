@@ -42,6 +42,7 @@ def names_in_both_numbers(category: str, attribute: str, value: str) -> Iterator
             yield kind, other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_every_value_is_excluded_in_every_form(category: str) -> None:
     unread, wrong, count = [], [], 0
@@ -71,6 +72,7 @@ def test_every_value_is_excluded_in_every_form(category: str) -> None:
     assert not unread
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_a_category_is_excluded_in_every_form(category: str) -> None:
     reference = sample_garment(random.Random(category), category)

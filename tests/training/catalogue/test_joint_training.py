@@ -40,6 +40,8 @@ from dwc.training.catalogue.train_catalogue import make_processor
 from dwc.training.dwc.mutual_training import MutualSettings
 from tests.datasets.test_wardrobe import photograph, write_table
 
+pytestmark = pytest.mark.training
+
 FLOOR = (200, 190, 180)
 COLORS = {"red": (200, 40, 40), "blue": (40, 60, 190), "green": (40, 160, 60)}
 
