@@ -1,7 +1,8 @@
 """Data about the images of the gallery for the page: ids, thumbnails and descriptions."""
 
+import re
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 from urllib.parse import quote
@@ -11,7 +12,7 @@ from PIL import Image
 from dwc.catalogue.drawing.draw import draw
 from dwc.catalogue.families import catalogue_items
 from dwc.catalogue.schema import Garment
-from dwc.catalogue.splits import CatalogueItem
+from dwc.catalogue.splits import CatalogueItem, gallery
 from dwc.errors import StoreError
 from dwc.gallery.metadata import Metadata
 from dwc.gallery.sources import CATALOGUE
@@ -77,6 +78,7 @@ def url_of(thumbnail: Path) -> str:
 # Attribute values that mean a feature is absent or ordinary; descriptions omit them.
 _ABSENT = frozenset({"none", "plain", "mid", "regular"})
 _CATEGORY_NAMES = {"t_shirt": "T-shirt"}
+_TEST_GARMENTS = 2_000  # size of the benchmark's gallery
 
 
 class StoreImages:
@@ -206,3 +208,24 @@ def describe_garment(garment: Garment) -> str:
 
 def _name_category(garment: Garment) -> str:
     return _CATEGORY_NAMES.get(garment.category, garment.category)
+
+
+def describe_test_garment(image_id: str) -> str | None:
+    """Describe a garment of the benchmark's gallery, of which no picture is at hand.
+
+    Args:
+        image_id: The id of the garment there, such as "test-00012".
+
+    Returns:
+        The description; None for any other id.
+    """
+    if re.fullmatch(r"test-\d{5}", image_id) is None:
+        return None
+    index = int(image_id.removeprefix("test-"))
+    garments = _test_garments()
+    return describe_garment(garments[index]) if index < len(garments) else None
+
+
+@cache
+def _test_garments() -> list[Garment]:
+    return [item.garment for item in gallery("test", _TEST_GARMENTS)]

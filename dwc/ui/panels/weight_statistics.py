@@ -20,7 +20,7 @@ from dwc.search.reference_weights import ReferenceWeights
 from dwc.search.results import Weight
 from dwc.search.searcher import Searcher
 from dwc.ui.format import escape, format_count, format_stream, on_load, percents, signed
-from dwc.ui.gallery_images import GalleryImages, url_of
+from dwc.ui.gallery_images import GalleryImages, describe_test_garment, url_of
 from dwc.ui.panels.examples import Example
 from dwc.ui.state import SearchState
 
@@ -243,7 +243,9 @@ def _query(side: str, index: int, query: ExtremeQuery, images: GalleryImages) ->
     weights = f"picture {picture} %, words {words} %"
     text = f"{escape(query.words)}<small>{weights}{_truth(query)}</small>"
     if query.reference not in images.ids:  # another gallery is open
-        return f'<p class="untried">{text}</p>'
+        garment = describe_test_garment(query.reference)
+        reference = f"<small>Like {escape(garment)}, but</small> " if garment else ""
+        return f'<p class="untried">{reference}{text}</p>'
     alt = escape(f"Like {images.describe(query.reference)}, but:")
     return (
         f'<button type="button" data-side="{side}" data-place="{index}">'

@@ -5,9 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from dwc.catalogue.splits import gallery
 from dwc.explain.weight_statistics import EXTREMES, compute_weight_statistics
 from dwc.search.reference_weights import ReferenceQueries, ReferenceWeights
 from dwc.search.results import Weight
+from dwc.ui.gallery_images import describe_garment, describe_test_garment
 from dwc.ui.panels.examples import Example
 from dwc.ui.panels.weight_statistics import (
     parse_reference_query,
@@ -145,6 +147,20 @@ def test_queries_of_another_gallery_can_be_read_only(context, pictures):
     assert page.all("button") == []
     assert len(page.all("p", "untried")) == 2 * EXTREMES
     assert parse_reference_query("words", 0, standing(other), pictures) is None
+
+
+def test_a_reference_of_the_benchmarks_gallery_is_described(context, pictures):
+    elsewhere = ReferenceQueries(
+        ["test-00012"] * COUNT,
+        context.reference_queries.words,
+        SHARES,
+        context.reference_queries.image_weights,
+    )
+    page = drawn(ReferenceWeights.from_queries(elsewhere, "elsewhere"), pictures)
+    described = describe_garment(gallery("test", 13)[12].garment)
+    assert page.full_text().count(f"Like {described}, but") == 2 * EXTREMES
+    assert describe_test_garment("test-99999") is None
+    assert describe_test_garment("garment-00001") is None
 
 
 def test_a_file_of_weights_alone_is_drawn_and_says_what_it_lacks(context, pictures):
