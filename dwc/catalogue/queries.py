@@ -315,10 +315,11 @@ def _has_values(target: Garment, reference: Garment, values: Values) -> bool:
 
 
 def _draw_target(rng: random.Random, reference: Garment, attribute: str, values: Values) -> Garment:
-    """Return a garment with a random value of one attribute, perhaps that of the reference.
+    """Return a variation of the reference with a random value of one attribute.
 
-    A garment of another category has the reference's color, shade, pattern and second color, as far
-    as the category can have them, and random values of its own attributes.
+    The random value may equal the reference's. If the attribute is "category", the category always
+    changes: color, shade, pattern and second color are kept where the new category can have them,
+    and its other attributes are random.
     """
     if attribute != "category":
         category = reference.category

@@ -64,10 +64,10 @@ def sample_in_split(rng: random.Random, split: Split, category: str | None = Non
 def family(rng: random.Random, split: Split) -> list[Garment]:
     """Return a "family": a random garment, then up to five distinct variations of this garment.
 
-    In four of the variations, about one, about two, about half and about all of the attributes are
-    changed. The fifth, which is rare, is a garment of another category with nearly the same color,
-    shade, pattern and second color. All garments belong to `split`. A variation is left out if none
-    of the random garments tried for it belongs to the split.
+    Four of the variations change approximately one, two, half and all of the attributes. A fifth is
+    included only occasionally: a garment of another category with nearly the same color, shade,
+    pattern and second color. All garments belong to `split`. A variation is left out if none of the
+    random garments tried for it belongs to the split.
     """
     base = sample_in_split(rng, split)
     names = len(base.values)
@@ -182,7 +182,7 @@ def training_triplets(
     wrong_text_share: float = 0.0,
     negation_share: float = 0.0,
 ) -> Iterator[tuple[int, int, Modification]]:
-    """Yield random training triplets; few and many changed attributes are equally frequent.
+    """Yield random training triplets whose numbers of changed attributes are about uniform.
 
     Args:
         items: The images from which reference and target are chosen.

@@ -129,17 +129,20 @@ def _in_folder(folder: Path) -> Path | None:
 
 
 def _beside(folder: Path, transformers_first: bool = False) -> Path | None:
-    """Return the source of CLIP's tokenizer in a folder that may have files of other models, too.
+    """Return the path from which to load CLIP's tokenizer in a folder, or None if there is none.
+
+    The folder may contain files of other models, too.
 
     `tokenizer.json` is ignored, because it may belong to another model.
 
     Args:
         folder: The folder.
         transformers_first: Whether to prefer `vocab.json` and `merges.txt` of transformers to
-            OpenAI's file of merges if the folder has both.
+            OpenAI's BPE merges file if the folder has both.
 
     Returns:
-        OpenAI's file of merges; or `folder` if it has `vocab.json` and `merges.txt`; or None.
+        The path of OpenAI's BPE merges file; or `folder`, if it has `vocab.json` and `merges.txt`;
+        None if it has neither.
     """
     openai = folder / _OPENAI_FILE
     pair = (folder / _TABLE).is_file() and (folder / _MERGES).is_file()

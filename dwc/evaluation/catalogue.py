@@ -109,25 +109,27 @@ def evaluate_wishes(
     seed: int = 0,
     pictures: Callable[[str], Image.Image] | None = None,
 ) -> dict[str, Any]:
-    """Measure how many single wishes the default gallery grants, and how often a model does.
+    """Measure how often one change of a garment of the default gallery can be found in it.
 
-    A wish such as "in blue" or "as a skirt" is granted if some garment of the gallery fits it and
-    otherwise equals the reference. `count` wishes are drawn twice: from the values that occur in
-    the gallery ("offered"), and from all values of the catalogue's language ("language").
+    A query consists of a reference garment and a text that changes one attribute, such as "in blue"
+    or "as a skirt". It counts as granted if the gallery contains a garment with the requested value
+    that otherwise equals the reference. Two sets of `count` queries are drawn at random: one with
+    values that occur in the gallery ("offered"), one with all values of the catalogue's language
+    ("language").
 
     Args:
         model: The model.
         processor: The model's processor.
         gallery_size: Number of garments of the default gallery.
-        count: Number of wishes of each of the two kinds.
-        seed: Random seed of the wishes.
+        count: Number of queries in each of the two sets.
+        seed: Random seed of the queries.
         pictures: Function that takes a garment's id and returns its image; None to draw the images.
 
     Returns:
         A dict with the protocol, the size of the gallery and the seed. `offered` and `language`
-        have the number of wishes, `granted`, the fraction for which a garment fits, `first_fits`,
-        the fraction of all wishes for which the first result fits, and `attributes`, the same by
-        the attribute that the wish changes.
+        have the number of queries; `granted`, the fraction of granted queries; `first_fits`, the
+        fraction of all queries whose first result is such a garment; and `attributes`, the same for
+        each changed attribute.
     """
     items = catalogue_items(FAMILIES, gallery_size)
     drawn = {

@@ -228,7 +228,7 @@ def format_value(value: Value) -> str:
 
 
 def is_table(id: str) -> bool:
-    """Return whether a file of a folder, given by its relative path, is named like a table."""
+    """Return whether a relative path has the name of a table of metadata, one of `TABLES`."""
     return posixpath.basename(id).lower() in TABLES
 
 

@@ -127,9 +127,9 @@ def _same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
 
 
 class InvertedResidual(nn.Module):
-    """A block that adds channels, filters each channel, and reduces the number of channels again.
+    """Inverted residual block: 1x1 expansion, depthwise convolution and 1x1 projection.
 
-    The input is added to the result if both have the same shape.
+    It has a skip connection if input and output have the same shape.
     """
 
     def __init__(self, shape: BlockShape):

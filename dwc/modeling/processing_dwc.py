@@ -250,9 +250,9 @@ class DWCProcessor(ProcessorMixin):
     def _can_read(self, words: Sequence[str]) -> bool:
         """Return whether the model can use a text, given as a list of words.
 
-        The text is usable if the word vocabulary contains all words, or at least one word that is
-        not a function word such as "with". If CLIP has OpenAI's vocabulary or the model has no word
-        vocabulary, a text with an ASCII letter or digit suffices.
+        If CLIP has OpenAI's vocabulary, which covers any English text, or if the model has no word
+        vocabulary, the text needs one ASCII letter or digit. Otherwise the word vocabulary must
+        contain all words, or one that is not a function word such as "with".
         """
         if self.word_tokenizer is not None:
             unknown = [word for word in words if not self._is_known(word)]

@@ -96,7 +96,7 @@ class BatchQueue:
         rows: int,
         run: Callable[[Sequence[Item]], Sequence[Result]],
     ) -> Result:
-        """Wait until an item has been run, and return its result.
+        """Wait until an item has been processed, and return its result.
 
         Args:
             key: items may share a batch if their keys are equal; equal keys need the same `run`.
@@ -107,7 +107,8 @@ class BatchQueue:
 
         Raises:
             BusyError: too many items are waiting.
-            Exception: any error that `run` raises for this item alone.
+            Exception: the error that `run` raised for this item. If a batch fails, its items are
+                run one by one, so that an item's error does not reach the others.
         """
         ticket = _Ticket(key, item, rows, run)
         with self._changed:

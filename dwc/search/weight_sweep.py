@@ -370,17 +370,18 @@ class WeightSweep:
     def rank_trace(
         self, shifts: Iterable[float] = TRACE_SHIFTS, k: int = 10, limit: int = TRACE_LIMIT
     ) -> RankTrace:
-        """Return the ranks of the best images at several image weights.
-
-        The trace has every image that is among the `k` best at any of these weights.
+        """Rank the images at several weight shifts, and return the ranks of the best images.
 
         Args:
-            shifts: the weight shifts: adding one of these numbers to the logit of every stream's
-                image weight gives one of the weights. Minus infinity, 0 and infinity are always
-                included.
-            k: how many of the best images at each weight the trace contains, 1 or more.
-            limit: the highest rank number that is reported, `k` or more. Lower-ranked images have
-                None instead of a rank.
+            shifts: the weight shifts. A shift is added to the logit of each stream's image weight.
+                Minus infinity (text only), 0 (the learned weights) and infinity (image only) are
+                always included.
+            k: number of best images at each shift that the result contains, 1 or more.
+            limit: the highest rank number that is reported, `k` or more.
+
+        Returns:
+            The sorted shifts, and the ranks at each shift of every image that is among the `k` best
+            at any shift; None instead of ranks above `limit`.
 
         Raises:
             QueryError: if a shift is NaN, or `k` or `limit` is out of range.

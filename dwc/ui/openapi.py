@@ -95,7 +95,10 @@ def _form_name(operation: Operation) -> str:
 
 
 def _form_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a form with the same arguments; the picture is a file."""
+    """Return the schema of a multipart form with the arguments of a JSON request.
+
+    The form has the reference picture as an uploaded file. `schema` is the JSON request's schema.
+    """
     form = copy.deepcopy(schema)
     form["properties"]["reference"] = {
         "type": "string",

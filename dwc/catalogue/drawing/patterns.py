@@ -160,10 +160,10 @@ def _reduced(tile: Weight, factor: int) -> Weight:
 def _block_weight(
     layout: int, box: tuple[int, int, int, int], span: tuple[float, ...], turn: float
 ) -> Weight:
-    """Return the weight (h, w) of the second color in a box for the pattern "colour_block".
+    """Return the blending weights (h, w) of the second color in a box for "colour_block".
 
-    The blocks are halves, a band or quarters of the garment and rotate with it. The arguments are
-    those of `Pattern.weight`.
+    A weight of 1 at a pixel means the second color, 0 the first. The blocks are halves, a band or
+    quarters of the garment and rotate with it. The arguments are those of `Pattern.weight`.
     """
     left, top, right, bottom = box
     middle = ((span[0] + span[2]) / 2, (span[1] + span[3]) / 2)

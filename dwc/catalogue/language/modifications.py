@@ -475,7 +475,10 @@ def _read(
 
 
 def _names(reference: Garment, modification: Modification) -> tuple[str, ...]:
-    """Return the attributes of the target's category, or `COMMON` if several categories fit."""
+    """Return the names of the attributes of the target's category.
+
+    If the modification changes the category without naming the new one, return `COMMON`.
+    """
     if modification.category is None and modification.changes_category(reference):
         return COMMON
     return tuple(attributes_of(modification.category or reference.category))

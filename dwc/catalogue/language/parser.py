@@ -442,14 +442,13 @@ def _described(category: str, readings: Sequence[frozenset[Meaning]]) -> Demand 
 
 
 def _all_but(tokens: Tokens) -> Demand | None:
-    """Return the constraints that a description expresses if it only excludes something.
+    """Parse a description that consists of exclusions only, such as "no stripes" or "not a hat".
 
-    Examples: "no stripes", "not a hat". Categories without the attribute of an excluded value fit:
-    every hat fits "no sleeves".
+    A category that lacks the excluded attribute matches: every hat matches "no sleeves".
 
     Returns:
-        The constraints for each category that fits; None if the text does not only exclude
-        something, has no meaning, or fits no category.
+        The constraints for each matching category; None if the text also requires something, has no
+        meaning, or matches no category.
     """
     by_category = {}
     for category in CATEGORIES:

