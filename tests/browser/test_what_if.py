@@ -78,7 +78,9 @@ def test_a_click_on_a_result_tells_why(open_page):
     assert page.inner_text("#why h3").startswith("Why no. 1 scores")
     page.click("#results .card:nth-child(3) .frame")
     page.wait_for_function("document.querySelector('#why h3').textContent.includes('no. 3')")
-    assert "score of no. 3" in page.inner_text("#words-effect")
+    page.wait_for_function(
+        "document.querySelector('#words-effect').textContent.includes('score of no. 3')"
+    )
     parts = page.eval_on_selector_all(
         "#why td.number[data-value]", "cells => cells.map((cell) => Number(cell.dataset.value))"
     )

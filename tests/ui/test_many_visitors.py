@@ -22,7 +22,7 @@ from dwc.ui.startup import launch_options, open_models, serve_thumbnails
 from tests.search.tiny import write_tiny_checkpoint
 from tests.ui.live import draw_gallery, free_port
 from tests.ui.test_startup import Counts
-from tests.visitors import Refused, visitors
+from tests.visitors import Refused, run_in_thread, visitors
 
 SECONDS = 120  # at most, on a busy machine
 PEOPLE = 8
@@ -190,7 +190,7 @@ def test_light_actions_pass_while_searches_wait_and_these_share_a_pass(served, u
             assert model.queries == model.images == [1, PEOPLE - 1]
             return [cards(person) for person in people], people
 
-    found, people = asyncio.run(run())
+    found, people = run_in_thread(run())
     for ids, person in zip(found, people, strict=True):
         words = person.screen["request"]["words"]
         with (
@@ -227,7 +227,7 @@ def test_who_waits_sees_their_place_and_is_served_in_turn(served, uploads, one_a
             assert [place for place, _ in last] == sorted((p for p, _ in last), reverse=True)
             assert last[-1] == (1, 1)
 
-    asyncio.run(run())
+    run_in_thread(run())
 
 
 def test_beyond_the_limit_the_answer_says_when_to_ask_again(served, uploads, one_at_a_time):
@@ -252,7 +252,7 @@ def test_beyond_the_limit_the_answer_says_when_to_ask_again(served, uploads, one
             assert all(await asyncio.gather(*searches))
             assert await late.search()
 
-    asyncio.run(run())
+    run_in_thread(run())
 
 
 def test_the_same_picture_of_two_visitors_is_encoded_once_and_shown_to_each(served, uploads):
@@ -270,4 +270,4 @@ def test_the_same_picture_of_two_visitors_is_encoded_once_and_shown_to_each(serv
             assert sum(model.queries) == 2
             assert cards(one) == cards(other)
 
-    asyncio.run(run())
+    run_in_thread(run())

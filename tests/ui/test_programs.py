@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from importlib.util import find_spec
 from urllib.error import HTTPError
@@ -29,17 +28,12 @@ from dwc.ui.programs import add_program_access
 from dwc.ui.startup import launch_options, open_models, serve_thumbnails
 from tests.search.tiny import write_tiny_checkpoint
 from tests.ui.live import ROOT, draw_gallery, free_port
+from tests.visitors import run_in_thread
 
 pytestmark = pytest.mark.slow
 
 HAS_MCP = find_spec("mcp") is not None
 needs_mcp = pytest.mark.skipif(not HAS_MCP, reason="the package mcp is not installed")
-
-
-def run(coroutine):
-    """Run a coroutine in a thread of its own; the main thread may have the browser tests' loop."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, coroutine).result()
 
 
 @pytest.fixture(scope="module")
@@ -264,7 +258,7 @@ def test_workers_refuse_what_exceeds_their_queue():
         assert await asyncio.gather(*tasks) == [True] * 3
         assert await workers.run(lambda: "again") == "again"
 
-    run(overload())
+    run_in_thread(overload())
 
 
 def test_the_document_describes_this_api(document, address):
@@ -414,7 +408,7 @@ def test_a_real_mcp_client_lists_and_calls_the_tools(address, gallery):
             assert refused.isError, wrong
             assert complaint in refused.content[0].text
 
-    run(with_session(f"{address}/mcp", use))
+    run_in_thread(with_session(f"{address}/mcp", use))
 
 
 @needs_mcp
@@ -435,7 +429,7 @@ def test_mcp_answers_many_clients_each_its_own(address):
         return await asyncio.gather(*(search(words) for words in words_of_clients))
 
     words_of_clients = ["is blue", "is shorter", "has no sleeves", "is more formal"]
-    for words, results in zip(words_of_clients, run(search_all()), strict=True):
+    for words, results in zip(words_of_clients, run_in_thread(search_all()), strict=True):
         alone = request(f"{address}/api/search", {"text": words})[1]["results"]
         assert [result["id"] for result in results] == [result["id"] for result in alone]
 

@@ -1,7 +1,5 @@
 """Reports of requests and events, without a server."""
 
-import asyncio
-
 import gradio as gr
 import pytest
 
@@ -15,6 +13,7 @@ from dwc.ui.monitoring.observation import (
     path_in_app,
     route_of,
 )
+from tests.visitors import run_in_thread
 
 
 class Reports:
@@ -62,7 +61,7 @@ def request(app, headers=(), path="/health", method="GET"):
         sent.append(message)
 
     scope = {"type": "http", "method": method, "path": path, "headers": list(headers)}
-    asyncio.run(app(scope, None, send))
+    run_in_thread(app(scope, None, send))
     return sent
 
 
