@@ -161,7 +161,7 @@ def test_nothing_to_search_is_told_in_the_page_and_the_results_stay(open_page):
     assert cards(page) == before
     search(page, "is blue")
     assert "the words alone" in page.inner_text("#weights")
-    assert page.inner_text("#message").strip() == ""
+    page.wait_for_function("document.querySelector('#message').innerText.trim() === ''")
 
 
 def test_words_that_are_too_many_are_told(open_page):
