@@ -75,7 +75,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--queries",
         type=int,
-        help=f"how many queries are asked ({_CATALOGUE_QUERIES:,} of the catalogue, {_WISHES:,} of "
+        help=f"how many queries to run ({_CATALOGUE_QUERIES:,} of the catalogue, {_WISHES:,} of "
         "each kind of wishes, all of others)",
     )
     parser.add_argument("--json", type=Path, dest="json_file", help="write the numbers here, too")

@@ -54,7 +54,7 @@ TARGET_RECALL = 0.99
 """The share of the 50 best images that the index shall propose on average."""
 
 RECALL_AT = 50
-"""The number of best images of which the recall is the share that is proposed."""
+"""The number of best images in the definition of recall."""
 
 _FORMAT = 1
 _MAGIC = b"DWCFAISS"

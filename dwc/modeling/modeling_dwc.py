@@ -230,9 +230,7 @@ class DWCModel(StrictModel):
             elif self.familiarity is not None:
                 ood_score = self.familiarity.score(clip)
         if self.cnn_stream is not None:
-            cnn_map = self.cnn_stream.feature_map(
-                pixel_values, shared_map if self.shares_backbone else None
-            )
+            cnn_map = self.cnn_stream.feature_map(pixel_values, shared_map)
         return ImageFeatures(clip, cnn_map, ood_score)
 
     def compose_features(
@@ -287,7 +285,6 @@ class DWCModel(StrictModel):
             features, shared_map = self._clip_image_features(pixel_values)
             embeddings.append(self.clip_stream.embed(features))
         if self.cnn_stream is not None:
-            shared_map = shared_map if self.shares_backbone else None
             embeddings.append(self.cnn_stream.embed(pixel_values, shared_map))
         return torch.cat(embeddings, dim=-1)
 

@@ -251,8 +251,8 @@ class DWCProcessor(ProcessorMixin):
         """Return whether the model can use a text, given as a list of words.
 
         If CLIP has OpenAI's vocabulary, which covers any English text, or if the model has no word
-        vocabulary, the text needs one ASCII letter or digit. Otherwise the word vocabulary must
-        contain all words, or one that is not a function word such as "with".
+        vocabulary, one ASCII letter or digit suffices. Otherwise the word vocabulary must contain
+        all words, or one that is not a function word such as "with".
         """
         if self.word_tokenizer is not None:
             unknown = [word for word in words if not self._is_known(word)]

@@ -199,7 +199,7 @@ def build_hits(
         parts: the parts of the K images' scores by name, K mappings.
         rivals: the scores, in any order, of at least all ranked images that score as high as the
             last hit.
-        ranked: the number of all ranked images, of which percentiles are percentages.
+        ranked: the number of all ranked images; percentiles refer to this number.
         near_duplicates: for each of the K images, the ids of the near-duplicates hidden under it;
             None if near-duplicates are not hidden.
     """

@@ -462,7 +462,7 @@ class _Best(NamedTuple):
 
 
 class _GrowingRanking:
-    """The ranking at one weight shift, of which ever more images are requested.
+    """The ranking at one weight shift, which is computed further as more images are requested.
 
     Attributes:
         best: the images that were requested last.

@@ -211,7 +211,7 @@ def _name_category(garment: Garment) -> str:
 
 
 def describe_test_garment(image_id: str) -> str | None:
-    """Describe a garment of the benchmark's gallery, of which no picture is at hand.
+    """Describe a garment of the benchmark's gallery, which has no picture in this gallery.
 
     Args:
         image_id: The id of the garment there, such as "test-00012".

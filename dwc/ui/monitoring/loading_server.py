@@ -50,7 +50,7 @@ def answer_while_loading(host: str | None, port: int | None) -> Iterator[int | N
     """Answer requests with status 503 (service unavailable) within the block.
 
     `/health` gets the status as JSON, any other path a page that loads itself again. If the port
-    is in use, nothing is answered; whoever serves the page then reports that.
+    is in use, nothing is answered; the page's server then reports that.
 
     Args:
         host: The host name or address to listen on. If None, it is taken from the environment
