@@ -167,6 +167,28 @@ def test_an_image_that_was_not_used_before_is_encoded_for_its_features(loaded, c
     torch.testing.assert_close(features.cnn_map, alone.cnn_map)
 
 
+def test_few_queries_run_in_one_thread_of_torch_and_other_threads_keep_theirs(loaded, images):
+    before = torch.get_num_threads()
+    counts = []
+
+    def run_model(inputs):
+        with ThreadPoolExecutor(1) as new_thread:
+            elsewhere = new_thread.submit(torch.get_num_threads).result()
+        counts.append((len(inputs.image_rows), torch.get_num_threads(), elsewhere))
+        return model_runner(loaded.model)(inputs)
+
+    composer = QueryComposer(loaded.model, BatchQueue())
+    composer.run_model = run_model
+    torch.set_num_threads(3)
+    try:
+        for number, count in enumerate((1, 8, 2)):
+            composer(loaded.processor(images=images[:count], text=[TEXTS[number]] * count))
+        assert counts == [(1, 1, 3), (8, 3, 3), (2, 1, 3)]
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_the_caches_are_bounded(loaded, images):
     inputs = [loaded.processor(images=image, text=TEXTS[0]) for image in images]
     size = loaded.model.image_features(inputs[0]["pixel_values"]).size_bytes
