@@ -92,6 +92,23 @@ _ANSWERED_NO = re.compile(
 )
 _ANSWER_END = re.compile(r"[^\S\n]*(?:\n|\s(?!and\b|but\b)[^\W\d_]+\s*[:=])", re.IGNORECASE)
 _NO_LONGER = re.compile(r"\bno longer\b", re.IGNORECASE)
+# Verbs and interjections that exclude something: "avoid red", "red excluded", "I hate red".
+_EXCLUSIONS = re.compile(
+    r"(?<![\w-])(avoid(?:s|ed|ing)?|exclud(?:e|es|ed)|eliminat(?:e|es|ed|ing)|forbid(?:s|den)?"
+    r"|ban(?:s|ned|ning)?|reject(?:s|ed|ing)?|hat(?:e|es|ed|ing)|dislik(?:e|es|ed|ing)|loathes?"
+    r"|detests?|despises?|can['\u2019]?t stand|sick of|tired of|fed up with|nope|nah)(?![\w'])",
+    re.IGNORECASE,
+)
+# Words that look like a negation but exclude nothing: "no, in red", "not only red", "no problem".
+_LEADING_NO = re.compile(
+    r"^\W*((?:oh\s+|well\s+)?no)\s*[,.;!:\u2013\u2014]\s*(?=\w)(?!(?:no|not|without|nothing)\b)",
+    re.IGNORECASE,
+)
+_EXCLUDES_NOTHING = re.compile(
+    r"\b(not\s+(?:only|just|merely|simply|solely|necessarily|sure)|no\s+(?:matter|problem|worries"
+    r"|doubt|need|idea)|why\s+not|whether\s+or\s+not|if\s+not)\b",
+    re.IGNORECASE,
+)
 # Phrases that name the only thing that is wanted: "nothing but red", "no other color than red".
 _ONLY = re.compile(
     r"\b(?:nothing|none|not\s+anything|no\s+colou?rs?|no\s+others?(?:\s+\w+){0,2})"
@@ -197,8 +214,8 @@ def unknown_function_words(text: str, is_known: Callable[[str], bool]) -> list[s
 
     Returns:
         Each unknown negation once, in order, in lower case, such as "without any"; then "no longer"
-        for "no longer red", "!" for "!red", "!=" for "color != red", and "? no" or ": no" for
-        "red? no" or "belt: no". Empty if there are none.
+        for "no longer red", words such as "avoid" for "avoid red", "!" for "!red", "!=" for
+        "color != red", and "? no" or ": no" for "red? no" or "belt: no". Empty if there are none.
     """
     unknown: dict[str, None] = {}
     text = _ONLY.sub(" ", spell_out_negations(text))
@@ -208,6 +225,8 @@ def unknown_function_words(text: str, is_known: Callable[[str], bool]) -> list[s
             unknown[" ".join(phrase)] = None
     if _NO_LONGER.search(text):
         unknown["no longer"] = None
+    for word in _EXCLUSIONS.findall(text):
+        unknown[word.lower().replace("\u2019", "'")] = None
     if _NOT_SIGN.search(text):
         unknown["!"] = None
     if _UNEQUAL.search(text):
@@ -238,11 +257,21 @@ def overlooked_negations(text: str, has_image: bool) -> list[str]:
     return list(dict.fromkeys(phrases))
 
 
-def negation_note(text: str, is_known: Callable[[str], bool], has_image: bool) -> str | None:
-    """Return a message on negations in a text that a model has not learned or often overlooks.
+def false_negations(text: str) -> list[str]:
+    """Return phrases that look like negations but exclude nothing, each once, in lower case.
 
-    The message also says what to do instead. The result is None if the text has no negation that is
-    unknown or often overlooked.
+    A model reads "no, in red" as "no red", and "not only red" as "not red".
+    """
+    found = [match[1] for match in _LEADING_NO.finditer(text)]
+    found += _EXCLUDES_NOTHING.findall(text)
+    return list(dict.fromkeys(" ".join(phrase.lower().split()) for phrase in found))
+
+
+def negation_note(text: str, is_known: Callable[[str], bool], has_image: bool) -> str | None:
+    """Return a message on negations in a text that a model misunderstands.
+
+    These are negations that it has not learned or often overlooks, and phrases that only look like
+    a negation. The message also says what to do instead. The result is None if there are none.
 
     Args:
         text: The text of a query.
@@ -253,8 +282,19 @@ def negation_note(text: str, is_known: Callable[[str], bool], has_image: bool) -
     overlooked = [
         phrase for phrase in overlooked_negations(text, has_image) if phrase not in unknown
     ]
+    excludes_nothing = [
+        phrase
+        for phrase in false_negations(text)
+        if is_known("not" if "not" in phrase.split() else "no")
+    ]
+    mistaken = (
+        f"The model reads {' and '.join(map(_quoted, excludes_nothing))} as a negation of what "
+        "follows. If you want what follows, remove these words."
+        if excludes_nothing
+        else None
+    )
     if not unknown and not overlooked:
-        return None
+        return mistaken
     without_image = "" if has_image else " without a picture"
     parts = [
         f"The model {verb} {', '.join(_quoted(phrase) for phrase in phrases)}{condition}"
@@ -269,7 +309,8 @@ def negation_note(text: str, is_known: Callable[[str], bool], has_image: bool) -
     advice = f" Use {', '.join(known)}." if known and (has_image or unknown) else ""
     if overlooked and not has_image:
         advice += " Add a picture, or name what you want instead."
-    return f"{'; '.join(parts)}: the results may have what the words exclude.{advice}"
+    note = f"{'; '.join(parts)}: the results may have what the words exclude.{advice}"
+    return f"{note} {mistaken}" if mistaken else note
 
 
 def _quoted(phrase: str) -> str:

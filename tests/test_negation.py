@@ -11,6 +11,7 @@ from dwc.cli import main
 from dwc.commands import search
 from dwc.negation import (
     NEGATIONS,
+    false_negations,
     negation_note,
     negations_in,
     overlooked_negations,
@@ -87,7 +88,10 @@ def test_short_forms_are_spelled_out(text: str, read: str) -> None:
         ("belt \u2013 none", ["- none"]), ("(belt: false)", [": false"]), ("cut-off", []),
         ("color: off-white", []), ("note: no stripes", []), ("color != red", ["!="]),
         ("dress <> red", ["!="]), ("\u2260red", ["!="]), ("dress,!red", ["!"]),
-        ("no longer red", ["no longer"]),
+        ("no longer red", ["no longer"]), ("avoid red", ["avoid"]), ("red excluded", ["excluded"]),
+        ("I HATE red", ["hate"]), ("exclude red, avoid stripes", ["exclude", "avoid"]),
+        ("nope red", ["nope"]), ("can\u2019t stand red", ["can't stand"]), ("a red hat", []),
+        ("banner in red", []), ("tired of red", ["tired of"]),
     ],
 )  # fmt: skip
 def test_short_forms_that_a_model_has_not_learned(text: str, unlearned: list[str]) -> None:
@@ -112,6 +116,29 @@ def test_a_note_names_each_negation_once_and_those_to_use() -> None:
     assert 'Use "not" before a color, "without" before anything else.' in note
     assert negation_note("no belt", FIRST_LANGUAGE.__contains__, has_image=False) is None
     assert negation_note("longer", set().__contains__, has_image=False) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "phrases"),
+    [
+        ("no, in red", ["no"]), ("No. Red!", ["no"]), ("oh no, red", ["oh no"]), ("no red", []),
+        ("no, not red", []), ("red, no stripes", []), ("not only red", ["not only"]),
+        ("not  just red, not necessarily long", ["not just", "not necessarily"]),
+        ("no problem, red", ["no problem"]), ("not too short", []), ("why not red", ["why not"]),
+        ("notjust red", []),
+    ],
+)  # fmt: skip
+def test_words_that_only_look_like_a_negation_are_noted(text: str, phrases: list[str]) -> None:
+    assert false_negations(text) == phrases
+    note = negation_note(text, WHOLE_LANGUAGE.__contains__, has_image=True)
+    if phrases:
+        assert note == (
+            f"The model reads {' and '.join(f'{chr(34)}{p}{chr(34)}' for p in phrases)} as a "
+            "negation of what follows. If you want what follows, remove these words."
+        )
+    else:
+        assert note is None
+    assert "reads" not in (negation_note(text, set().__contains__, has_image=True) or "")
 
 
 def test_the_bundled_vocabulary_has_what_it_says() -> None:

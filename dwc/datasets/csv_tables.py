@@ -131,7 +131,9 @@ def wrong_cell_count(position: str, cells: int, columns: int) -> str:
         cells: The number of cells in the row.
         columns: The number of columns.
     """
-    return (
-        f"{position}: has {cells} cells; expected {columns}, one for each column. "
+    advice = (
         "Put a text that has a comma between quotation marks"
+        if columns > 1
+        else "The first line must have the names of the columns: remove a title above it"
     )
+    return f"{position}: has {cells} cells; expected {columns}, one for each column. {advice}"

@@ -16,7 +16,6 @@ import struct
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import lru_cache
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
@@ -24,8 +23,15 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageFile, ImageOps, TiffImagePlugin
+from PIL import Image, ImageFile, ImageOps, TiffImagePlugin
 
+from dwc.datasets.image_color import (
+    apply_profile,
+    color_space_name,
+    convert_to_srgb,
+    declared_color,
+    png_chunk,
+)
 from dwc.datasets.image_kinds import (
     HEIC,
     IMAGE_SUFFIXES,
@@ -59,7 +65,7 @@ SUFFIXES = IMAGE_SUFFIXES | ({".heic", ".heif", ".hif"} if HAS_HEIF else set())
 DECODER_VERSION = f"2, Pillow {Image.__version__}, {' '.join(FORMATS)}"
 """Identifies the set of readable formats. If it changes, unreadable files are tried again."""
 
-RENDERING_VERSION = 3
+RENDERING_VERSION = 4
 """Version of the decoder's output, incremented when decoded pixels or their hashes change.
 
 The images of a gallery that was indexed with another version are decoded and hashed again.
@@ -291,6 +297,7 @@ def _convert(
             width, height = image.size
             shrink = _shrink_divisor(image.size)
         raw_mode = _deep_raw_mode(image)
+        _prevent_rotation_by_xmp(image)
         image.load()
         if raw_mode is not None and reopen is not None:
             converted = _restore_depth(image, raw_mode, _is_declared_scaled(image, file), reopen)
@@ -303,12 +310,14 @@ def _convert(
         part = _take_part(upright)
         if is_animated or part.size != upright.size:
             part_of = hash_pixels(upright) if file is None else _hash_content(file)
-        result = _to_srgb(part, icc, 1 if reduced else shrink)
-        if not icc:
-            result = _apply_declared_color(result, image)
+        declared = declared_color(image, file)
+        profile = None if declared is not None else icc
+        result = _to_srgb(part, profile, 1 if reduced else shrink)
+        if declared is not None:
+            result = convert_to_srgb(result, declared)
         if result is image and file is None and result.info:
             result = result.copy()  # the caller's image keeps its metadata
-        ignored = icc and _color_space(icc) is None
+        ignored = profile and color_space_name(profile) is None
         result.info = {IGNORED_PROFILE: True} if ignored else {}
         if part_of is not None:
             result.info[PART_OF] = part_of
@@ -378,15 +387,19 @@ def _is_secondary(image: Image.Image) -> bool:
 
 
 def _seek_full_page(image: Image.Image) -> None:
-    """Seek the first frame that `_is_secondary` is false of, or the first if there is none."""
-    for frame in range(_MAX_FRAMES):
+    """Seek the first frame that `_is_secondary` is false of, or the first if there is none.
+
+    The default image of an animated PNG is passed over if it is not part of the animation.
+    """
+    first = 1 if image.info.get("default_image") else 0
+    for frame in range(first, _MAX_FRAMES):
         try:
             image.seek(frame)
         except EOFError:
             break
         if not _is_secondary(image):
             return
-    image.seek(0)
+    image.seek(first)
 
 
 def _seek_content(image: Image.Image, name: str, limit: int) -> None:
@@ -408,6 +421,7 @@ def _seek_content(image: Image.Image, name: str, limit: int) -> None:
         if frame > first and _is_secondary(image):
             continue
         _check_size(image, name, limit, 1)
+        _prevent_rotation_by_xmp(image)
         ranges = [band.getextrema() for band in image.convert("RGBA").split()]
         spans = [int(high) - int(low) for low, high in ranges]  # type: ignore[arg-type]
         if ranges[3][1] and max(spans) > _SINGLE_COLOR_RANGE:
@@ -419,8 +433,39 @@ def _turn_upright(image: Image.Image, original: Image.Image) -> Image.Image:
     orientation = None
     # An image with broken EXIF data can still be used; it is assumed to be upright.
     with suppress(*_DECODER_ERRORS):
-        orientation = original.getexif().get(_ORIENTATION_TAG)
+        orientation = _exif_orientation(original)
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
+def _exif_orientation(image: Image.Image) -> int | None:
+    """Return the orientation in an image's EXIF data.
+
+    The orientation in XMP data is ignored, as browsers ignore it. Pillow's `getexif` uses it for an
+    image without an orientation in its EXIF data: editors that rotate pixels may leave it outdated.
+    """
+    content = image.info.get("exif")
+    if content is not None:
+        exif = Image.Exif()
+        exif.load(content)
+        return exif.get(_ORIENTATION_TAG)
+    has_xmp = "xmp" in image.info or "XML:com.adobe.xmp" in image.info
+    if has_xmp and _RAW_EXIF not in image.info:
+        return None
+    return image.getexif().get(_ORIENTATION_TAG)
+
+
+def _prevent_rotation_by_xmp(image: Image.Image) -> None:
+    """Remove the orientation in the XMP data of a TIFF, by which Pillow would rotate the pixels.
+
+    Pillow rotates a TIFF while it loads the pixels, and removes its orientation.
+    """
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and _ORIENTATION_TAG not in image.tag_v2:
+        with suppress(*_DECODER_ERRORS):
+            image.info.pop("xmp", None)
+            image.getexif().pop(_ORIENTATION_TAG, None)
+
+
+_RAW_EXIF = "Raw profile type exif"  # key in the `info` of a PNG that ImageMagick wrote
 
 
 def _take_part(image: Image.Image) -> Image.Image:
@@ -442,12 +487,12 @@ def _to_srgb(image: Image.Image, icc: bytes | None, shrink: int) -> Image.Image:
         shrink: Divisor of width and height: 1, 2, 4 or 8.
     """
     if image.has_transparency_data:
-        layers = _apply_profile(image.convert("RGBA"), icc)
+        layers = apply_profile(image.convert("RGBA"), icc)
         return _reduce(_flatten(layers), shrink)
     if image.mode not in ("RGB", "L", "CMYK", "LAB"):
         image = image.convert("RGB")
     if icc or image.mode == "LAB":
-        return _apply_profile(_reduce(image, shrink), icc)
+        return apply_profile(_reduce(image, shrink), icc)
     return _reduce(image if image.mode == "RGB" else image.convert("RGB"), shrink)
 
 
@@ -473,118 +518,6 @@ def _flatten(layers: Image.Image) -> Image.Image:
         best = int(np.argmin(hidden))
     ground = Image.new("RGBA", layers.size, (*_BACKGROUNDS[best], 255))
     return Image.alpha_composite(ground, layers).convert("RGB")
-
-
-def _apply_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
-    """Convert an RGB, RGBA, L, CMYK or LAB image to sRGB with its ICC color profile.
-
-    If the profile is missing or unusable, the image is converted to RGB without it. The result of
-    an RGBA image is RGBA.
-    """
-    if icc and image.mode == "L" and _color_space(icc) == "RGB":
-        image = image.convert("RGB")
-    transform = _transform(icc, image.mode) if icc or image.mode == "LAB" else None
-    if transform is not None:
-        with suppress(*_DECODER_ERRORS, ImageCms.PyCMSError):
-            converted = ImageCms.applyTransform(image, transform)
-            if converted is not None:
-                return converted
-    return image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
-
-
-_EXIF_IFD, _INTEROPERABILITY_IFD = 0x8769, 0xA005
-_COLOR_SPACE_TAG, _SRGB_COLOR_SPACE = 0xA001, 1
-_ADOBE_RGB = "R03"  # EXIF interoperability index of images that cameras store in Adobe RGB
-_ADOBE_GAMMA = 563 / 256
-# Matrix from linear Adobe RGB (1998) to linear sRGB; both have the white point D65.
-_ADOBE_TO_SRGB = np.array(
-    [[1.39836, -0.39836, 0.0], [0.0, 1.0, 0.0], [0.0, -0.04293, 1.04293]], dtype=np.float32
-)
-_SRGB_GAMMA = 2.2
-
-
-def _apply_declared_color(image: Image.Image, original: Image.Image) -> Image.Image:
-    """Convert an RGB image to sRGB if its file declares another color space without a profile.
-
-    Cameras declare Adobe RGB in the EXIF data only, and a PNG may declare a gamma.
-
-    Args:
-        image: The decoded RGB image.
-        original: The image as opened, with the file's metadata.
-    """
-    gamma = original.info.get("gamma")
-    if original.format == "PNG" and gamma and "srgb" not in original.info:
-        exponent = 1 / (_SRGB_GAMMA * gamma)
-        if 0.05 < gamma < 5 and abs(exponent - 1) > 0.03:
-            return image.point([round(255 * (n / 255) ** exponent) for n in range(256)] * 3)
-        return image
-    if original.format not in ("JPEG", "MPO", "TIFF", "HEIF") or not _is_adobe_rgb(original):
-        return image
-    levels = np.linspace(0, 1, 256, dtype=np.float32) ** _ADOBE_GAMMA
-    linear = (levels[np.asarray(image)] @ _ADOBE_TO_SRGB.T).clip(0, 1)
-    steps = np.linspace(0, 1, 4096, dtype=np.float32)
-    encoded = np.where(steps <= 0.0031308, 12.92 * steps, 1.055 * steps ** (1 / 2.4) - 0.055)
-    table = (encoded * 255).round().astype(np.uint8)
-    return Image.fromarray(table[(linear * 4095).round().astype(np.int32)])
-
-
-def _is_adobe_rgb(image: Image.Image) -> bool:
-    with suppress(*_DECODER_ERRORS):
-        exif = image.getexif()
-        if _EXIF_IFD not in exif:
-            return False
-        if exif.get_ifd(_EXIF_IFD).get(_COLOR_SPACE_TAG) == _SRGB_COLOR_SPACE:
-            return False
-        return exif.get_ifd(_INTEROPERABILITY_IFD).get(1) == _ADOBE_RGB
-    return False
-
-
-_CMS_ERRORS = (OSError, ValueError, TypeError, ImageCms.PyCMSError)
-_PROFILE_MODES = {"RGB": ("RGB", "RGBA"), "GRAY": ("L",), "CMYK": ("CMYK",), "Lab": ("LAB",)}
-
-
-@lru_cache(maxsize=32)
-def _color_space(icc: bytes) -> str | None:
-    """Return a profile's color space ("RGB", "GRAY", "CMYK", …), or None if it is broken."""
-    try:
-        return ImageCms.getOpenProfile(BytesIO(icc)).profile.xcolor_space.strip()
-    except _CMS_ERRORS:
-        return None
-
-
-@lru_cache(maxsize=32)
-def _transform(icc: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Return the transform that converts images of a mode with a color profile to sRGB.
-
-    Args:
-        icc: Content of the ICC color profile; None for LAB images without a profile.
-        mode: Pillow's mode of the images.
-
-    Returns:
-        The transform. None if the profile is sRGB itself, so that no conversion is needed, or if no
-        conversion is possible because the profile is broken or belongs to another color space than
-        the mode. An image that was converted to another mode may retain its old profile: a CMYK
-        profile in an RGB image, for example, is meaningless.
-    """
-    try:
-        if icc is None:
-            profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
-        elif mode in _PROFILE_MODES.get(_color_space(icc) or "", ()):
-            profile = ImageCms.getOpenProfile(BytesIO(icc))
-        else:
-            return None
-        output = "RGBA" if mode == "RGBA" else "RGB"
-        transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, output)
-        if mode not in ("RGB", "RGBA"):
-            return transform
-        levels = np.linspace(0, 255, 6).round().astype(np.uint8)
-        grid = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(6, 36, 3)
-        colors = Image.fromarray(grid).convert(mode)
-        converted = np.asarray(ImageCms.applyTransform(colors, transform), dtype=np.int64)
-        same = np.abs(converted - np.asarray(colors, dtype=np.int64)).max() <= 2
-        return None if same else transform
-    except _CMS_ERRORS:
-        return None
 
 
 def _to_eight_bits(image: Image.Image, file: IO[bytes] | None) -> Image.Image:
@@ -624,7 +557,12 @@ def _drop_unused_alpha(image: Image.Image, format: str | None) -> Image.Image:
 def _reduce_depth(image: Image.Image, file: IO[bytes] | None) -> Image.Image:
     if image.mode.startswith("I;16"):
         bits = 16 if _is_declared_scaled(image, file) else None
-        return _from_levels(np.asarray(image).astype(np.uint16), bits)
+        levels = np.asarray(image).astype(np.uint16)
+        reduced = _from_levels(levels, bits)
+        transparent = image.info.get("transparency")
+        if isinstance(transparent, int):  # the level of a PNG that is transparent
+            reduced.putalpha(Image.fromarray(((levels != transparent) * 255).astype(np.uint8)))
+        return reduced
     if image.mode == "I":
         integers = np.asarray(image)
         if (integers.min() >= 0 and 255 < integers.max() <= 65_535) or image.format == "PPM":
@@ -719,16 +657,11 @@ def _is_declared_scaled(image: Image.Image, file: IO[bytes] | None) -> bool:
         return highest is not None and 65_535 in np.ravel(highest)
     if image.format != "PNG" or file is None:
         return False
-    file.seek(8)
-    while len(start := file.read(8)) == 8:
-        length, kind = struct.unpack(">I4s", start)
-        if kind == b"sBIT":
-            significant = max(file.read(length), default=0)
-            return significant >= 16 or 1 <= significant <= 8
-        if kind == b"IDAT":
-            break
-        file.seek(length + 4, os.SEEK_CUR)
-    return False
+    significant = png_chunk(file, b"sBIT")
+    if significant is None:
+        return False
+    bits = max(significant, default=0)
+    return bits >= 16 or 1 <= bits <= 8
 
 
 def _restore_depth(

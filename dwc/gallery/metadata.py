@@ -237,7 +237,8 @@ def read_tables(root: Path, tables: Iterable[str], ids: Collection[str]) -> List
 
     A table names each picture in a column `file_name` (or `filename`, `file`, `path`, `image`), by
     its path relative to the table's folder. The pictures of a table `attributes.csv` may also be in
-    a folder `photos` beside it.
+    a folder `photos` beside it. If several tables have values of a picture in the same column, the
+    first table in the order of their paths is used, and different values are counted as a problem.
 
     Args:
         root: The folder.
@@ -300,7 +301,7 @@ def _add_table(
             repeated.append(named)
             continue
         listed.add(id)
-        collected.add(id, row)
+        collected.add(id, row, table)
     if repeated:
         collected.problems.append(
             f"{table} lists {len(repeated):,} pictures more than once; the first row of each is "
@@ -391,21 +392,27 @@ class MetadataCollector:
         self._columns: dict[str, _CollectedColumn] = {}
         self._rows: dict[str, dict[str, Value]] = {}
         self._counted: dict[str, list[str]] = {}
+        self._contradictions: dict[str, dict[str, list[str]]] = {}  # table -> column -> pictures
 
-    def add(self, id: str, row: Mapping[str, Any]) -> None:
+    def add(self, id: str, row: Mapping[str, Any], table: str = "") -> None:
         """Add values of a picture; values of earlier rows of the same picture are not replaced.
 
         Args:
             id: The picture's id.
+            table: The table that has the row, to name it if an earlier table has other values.
             row: Its values by column. None, empty texts, NaN and infinities are missing values. A
                 column with lists or other nested values is not used.
         """
         values = self._rows.setdefault(id, {})
         for name, value in row.items():
             column = self._columns.setdefault(name, _CollectedColumn())
+            if name in values:
+                if not _is_missing(value) and not _is_same(value, values[name]):
+                    self._contradictions.setdefault(table, {}).setdefault(name, []).append(id)
+                continue
             checked = column.check(value)
             if checked is not None:
-                values.setdefault(name, checked)
+                values[name] = checked
 
     def count_problem(self, table: str, message: str) -> None:
         """Record that a row of a table is not used, and why; only the first messages are shown."""
@@ -417,6 +424,13 @@ class MetadataCollector:
         for table, messages in self._counted.items():
             rows = "1 row" if len(messages) == 1 else f"{len(messages):,} rows"
             problems.append(f"{table}: {rows} not used. {'; '.join(messages[:_NAMED])}.")
+        for table, columns in self._contradictions.items():
+            for name, ids in columns.items():
+                pictures = "1 picture" if len(ids) == 1 else f"{len(ids):,} pictures"
+                problems.append(
+                    f"{table} contradicts an earlier table in the column {name!r} of {pictures}; "
+                    f"the earlier table's values are used: {list_some(ids)}."
+                )
         types: dict[str, ColumnType] = {}
         for name, column in self._columns.items():
             if column.nested is None:
@@ -458,7 +472,7 @@ class _CollectedColumn:
 
     def check(self, value: Any) -> Value | None:
         """Take a value into account and return it; None if it is missing or nested."""
-        if value is None or value == "" or (isinstance(value, float) and not math.isfinite(value)):
+        if _is_missing(value):
             return None
         if not isinstance(value, (str, int, float)):
             if self.nested is None:
@@ -471,6 +485,26 @@ class _CollectedColumn:
         if self._may_be_number:
             self._may_be_number = _is_number(value)
         return value
+
+
+def _is_missing(value: Any) -> bool:
+    """Return whether a cell is None, an empty text, NaN or an infinity."""
+    return value is None or value == "" or (isinstance(value, float) and not math.isfinite(value))
+
+
+def _is_same(value: Any, other: Value) -> bool:
+    """Return whether two cells of a column have the same text, or write the same number."""
+    if isinstance(value, (str, int, float)):
+        if _as_text(value) == _as_text(other):
+            return True
+        return _is_number(value) and _is_number(other) and float(value) == float(other)
+    return False
+
+
+def _as_text(value: Value) -> str:
+    text = str(value)
+    is_written = isinstance(value, (bool, UntypedText))
+    return text.lower() if is_written and text.lower() in ("true", "false") else text
 
 
 def _is_number(value: Value) -> bool:

@@ -377,7 +377,11 @@ def _unsupported(id: str, path: str, kind: str) -> LeftOut:
 
 def _unreadable(relative: str, path: str, error: OSError, what: str) -> LeftOut:
     says = error.strerror or type(error).__name__
+    advice = "Check its permissions"
     if what == "link" and isinstance(error, FileNotFoundError):
-        says = "its link leads nowhere"
-    message = f"{printable(path)}: the {what} cannot be read ({says}). Check its permissions."
+        says = "what it leads to does not exist"
+        advice = "Remove or repair the link, or connect the drive that it leads to"
+    elif not isinstance(error, PermissionError):
+        advice = "Check the drive, and index again"
+    message = f"{printable(path)}: the {what} cannot be read ({says}). {advice}."
     return LeftOut(escape_name(relative), UNREADABLE, message=message)

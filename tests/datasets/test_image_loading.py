@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, TiffImagePlugin
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin
 
 from dwc.datasets.image_kinds import UnsupportedImageError
 from dwc.datasets.image_loading import HAS_HEIF, IGNORED_PROFILE, decode, hash_pixels
@@ -55,6 +55,75 @@ def test_exif_orientation_is_undone(orientation):
     exif[0x0112] = orientation
     picture = decode(saved(Image.fromarray(np.ascontiguousarray(stored)), "PNG", exif=exif))
     assert np.array_equal(np.asarray(picture), scene)
+
+
+XMP_OF_ROTATION = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+    b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
+    b'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
+@pytest.mark.parametrize("has_exif", [False, True])
+def test_an_orientation_in_xmp_alone_is_ignored_as_in_browsers(format, has_exif):
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    options = {"exif": exif} if has_exif else {}
+    if format == "PNG":
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", XMP_OF_ROTATION.decode())
+    elif format == "TIFF":
+        options["tiffinfo"] = {700: XMP_OF_ROTATION}
+        options.pop("exif", None)
+    else:
+        options["xmp"] = XMP_OF_ROTATION
+    content = saved(two_halves(), format, **options)
+    with Image.open(BytesIO(content)) as opened:
+        assert opened.info.get("xmp") or opened.info.get("XML:com.adobe.xmp")
+    assert decode(content).size == (60, 40)
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+@pytest.mark.parametrize("pages", [1, 2])
+@pytest.mark.parametrize(("tag", "size"), [(1, (60, 40)), (6, (40, 60)), (None, (60, 40))])
+def test_a_tiff_is_rotated_by_its_tag_alone(compression, pages, tag, size):
+    tags = {700: XMP_OF_ROTATION.replace(b'"6"', b'"8"')} | ({274: tag} if tag else {})
+    more = [two_halves()] * (pages - 1)
+    options = {"save_all": True, "append_images": more, "compression": compression}
+    assert decode(saved(two_halves(), "TIFF", tiffinfo=tags, **options)).size == size
+    blank = Image.new("RGB", (60, 40))
+    options["append_images"] = [two_halves()]
+    assert decode(saved(blank, "TIFF", tiffinfo=tags, **options)).size == size
+
+
+def test_the_orientation_of_an_opened_image_is_undone_once():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(BytesIO(saved(two_halves(), "JPEG", exif=exif))) as opened:
+        assert decode(opened).size == (40, 60)
+        assert decode(ImageOps.exif_transpose(opened)).size == (40, 60)
+
+
+def test_the_default_image_outside_an_animation_is_passed_over():
+    shown = two_halves().transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    other = Image.new("RGB", (60, 40), (0, 200, 0))
+    options = {"save_all": True, "duration": 100_000}
+    content = saved(
+        two_halves(), "PNG", append_images=[shown, other], default_image=True, **options
+    )
+    assert_close(decode(content).getpixel((5, 20)), RIGHT)
+    content = saved(two_halves(), "PNG", append_images=[shown, other], **options)
+    assert_close(decode(content).getpixel((5, 20)), LEFT)
+
+
+def test_the_transparent_level_of_gray_with_sixteen_bits_is_obeyed():
+    levels = np.full((40, 60), 20_000, np.uint16)
+    levels[:, 30:] = 50_001
+    content = saved(Image.fromarray(levels), "PNG", transparency=50_001)
+    decoded = decode(content)
+    assert_close(decoded.getpixel((5, 20)), (78,) * 3, 2)
+    assert_close(decoded.getpixel((55, 20)), (255,) * 3, 2)
 
 
 @pytest.mark.parametrize(

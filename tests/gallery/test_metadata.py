@@ -75,6 +75,25 @@ def test_json_lines_keep_their_types(photos, build):
     assert any("'parts'" in remark and "nested" in remark for remark in store.manifest.remarks())
 
 
+def test_tables_that_contradict_each_other_are_named(photos, build):
+    write_csv(photos, "file_name,price,new,color", "p0.png,12.50,true,", "p1.png,3,false,red")
+    write_jsonl(
+        photos,
+        {"file_name": "p0.png", "price": 12.5, "new": True, "color": "blue"},
+        {"file_name": "p1.png", "price": "4 or 5", "new": True, "color": "red", "note": "x"},
+    )
+    store = build(photos)
+    assert row(store, "p0.png") == {"price": 12.5, "new": True, "color": "blue"}
+    assert row(store, "p1.png") == {"price": 3.0, "new": False, "color": "red", "note": "x"}
+    assert columns(store)["price"] == "number"
+    remarks = [text for text in store.manifest.remarks() if "contradicts" in text]
+    assert remarks == [
+        f"metadata.jsonl contradicts an earlier table in the column {name!r} of 1 picture; the "
+        "earlier table's values are used: 'p1.png'."
+        for name in ("price", "new")
+    ]
+
+
 def test_no_file_or_folder_name_changes_what_the_gallery_is(tmp_path, build):
     folder = tmp_path / "shop"
     (folder / "train").mkdir(parents=True)

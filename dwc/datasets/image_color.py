@@ -1,0 +1,325 @@
+"""Conversion of decoded images to sRGB.
+
+A file describes the colors of its image with an ICC profile, or in one of these ways:
+
+- A PNG, AVIF or HEIC file has code points (CICP, of the standard ITU-T H.273) that name the
+  primaries and the transfer function.
+- A PNG has the exponent of its transfer function, and perhaps the chromaticities of its primaries.
+- A camera's JPEG has an entry in its EXIF data that says Adobe RGB.
+
+`declared_color` reads these, and `convert_to_srgb` applies them. `apply_profile` applies an ICC
+profile.
+"""
+
+import struct
+from contextlib import suppress
+from functools import lru_cache
+from io import BytesIO
+from typing import IO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+_CMS_ERRORS = (
+    OSError, ValueError, TypeError, LookupError, SyntaxError, RuntimeError, MemoryError,
+    struct.error, ImageCms.PyCMSError,
+)  # fmt: skip
+_PROFILE_MODES = {"RGB": ("RGB", "RGBA"), "GRAY": ("L",), "CMYK": ("CMYK",), "Lab": ("LAB",)}
+
+
+class DeclaredColor(NamedTuple):
+    """A color space of RGB images with 8 bits per channel.
+
+    Attributes:
+        linear: The linear light of each level (256,), float32; 1 is white, and brighter highlights
+            of HDR images have larger values.
+        matrix: Matrix (3, 3), float32, from linear RGB to linear sRGB.
+    """
+
+    linear: NDArray[np.float32]
+    matrix: NDArray[np.float32]
+
+
+def declared_color(image: Image.Image, file: IO[bytes] | None) -> DeclaredColor | None:
+    """Return the color space that a file declares without an ICC profile.
+
+    Code points take precedence over an ICC profile in a PNG (PNG, third edition, section 4.3), and
+    are used only without a profile in other formats.
+
+    Args:
+        image: The image as opened, with the file's metadata.
+        file: The file that contains it; None if a PIL image was given.
+
+    Returns:
+        The color space. None if the file declares none or sRGB, or has an ICC profile.
+    """
+    has_profile = bool(image.info.get("icc_profile"))
+    if image.format == "PNG":
+        points = None if file is None else _png_code_points(file)
+        if points is not None and (color := _color_of_code_points(*points)) is not None:
+            return None if _is_srgb(color) else color
+        if has_profile or "srgb" in image.info:
+            return None
+        return _color_of_gamma(image.info.get("gamma"), image.info.get("chromaticity"))
+    if has_profile:
+        return None
+    if image.format in ("JPEG", "MPO", "TIFF", "HEIF") and _is_adobe_rgb(image):
+        return DeclaredColor(_power_levels(_ADOBE_GAMMA), _matrix_to_srgb(_ADOBE_PRIMARIES, _D65))
+    if image.format in ("AVIF", "HEIF") and file is not None:
+        points = _nclx_code_points(file)
+        color = None if points is None else _color_of_code_points(*points)
+        return None if color is None or _is_srgb(color) else color
+    return None
+
+
+def convert_to_srgb(image: Image.Image, color: DeclaredColor) -> Image.Image:
+    """Convert an RGB image from another color space to sRGB; colors outside sRGB are clipped."""
+    linear = (color.linear[np.asarray(image)] @ color.matrix.T).clip(0, 1)
+    steps = np.linspace(0, 1, 4096, dtype=np.float32)
+    encoded = np.where(steps <= 0.0031308, 12.92 * steps, 1.055 * steps ** (1 / 2.4) - 0.055)
+    table = (encoded * 255).round().astype(np.uint8)
+    return Image.fromarray(table[(linear * 4095).round().astype(np.int32)])
+
+
+def _is_srgb(color: DeclaredColor) -> bool:
+    is_same_matrix = np.abs(color.matrix - np.eye(3)).max() < 0.02
+    return bool(is_same_matrix and np.abs(color.linear - _srgb_levels()).max() < 0.02)
+
+
+# Chromaticities (x, y) of white points, and of the red, green and blue primaries.
+_D65 = (0.3127, 0.3290)
+_SRGB_PRIMARIES = ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060))
+_ADOBE_PRIMARIES = ((0.640, 0.330), (0.210, 0.710), (0.150, 0.060))
+_ADOBE_GAMMA = 563 / 256
+# From cone responses of the Bradford model to adapt colors to another white point.
+_BRADFORD = np.array(
+    [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+)
+
+# ITU-T H.273, table 2: code point -> (primaries, white point).
+_PRIMARIES: dict[int, tuple[tuple[tuple[float, float], ...], tuple[float, float]]] = {
+    1: (_SRGB_PRIMARIES, _D65),
+    5: (((0.64, 0.33), (0.29, 0.60), (0.15, 0.06)), _D65),
+    6: (((0.630, 0.340), (0.310, 0.595), (0.155, 0.070)), _D65),
+    9: (((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)), _D65),
+    11: (((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)), (0.314, 0.351)),
+    12: (((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)), _D65),
+}
+_REFERENCE_WHITE = 203  # cd/m2 of diffuse white in HDR images (ITU-R BT.2408)
+_HLG_PEAK = 1000  # cd/m2 of the display for which the HLG system gamma is 1.2 (ITU-R BT.2100)
+
+
+def _color_of_code_points(
+    primaries: int, transfer: int, is_full_range: bool
+) -> DeclaredColor | None:
+    """Return the color space of code points; None if they are unspecified or not supported."""
+    linear = _transfer_levels(transfer, is_full_range)
+    if linear is None or primaries not in _PRIMARIES:
+        return None
+    return DeclaredColor(linear, _matrix_to_srgb(*_PRIMARIES[primaries]))
+
+
+def _color_of_gamma(gamma: object, chromaticity: object) -> DeclaredColor | None:
+    """Return the color space that a PNG declares with an exponent and with chromaticities.
+
+    Args:
+        gamma: The exponent of the encoding, such as 0.45455; None if missing. Chromaticities
+            without an exponent are ignored, as browsers ignore them.
+        chromaticity: The chromaticities x and y of white, red, green and blue; None if missing.
+    """
+    if not isinstance(gamma, float) or not 0.05 < gamma < 5:
+        return None
+    matrix = np.eye(3, dtype=np.float32)
+    if isinstance(chromaticity, tuple) and len(chromaticity) == 8:
+        white, *primaries = zip(chromaticity[::2], chromaticity[1::2], strict=True)
+        with suppress(np.linalg.LinAlgError, ZeroDivisionError):
+            matrix = _matrix_to_srgb(tuple(primaries), white)
+    is_like_srgb = abs(1 / (_SRGB_GAMMA * gamma) - 1) <= 0.03
+    if is_like_srgb and np.abs(matrix - np.eye(3)).max() < 0.02:
+        return None
+    return DeclaredColor(_srgb_levels() if is_like_srgb else _power_levels(1 / gamma), matrix)
+
+
+_SRGB_GAMMA = 2.2
+
+
+def _matrix_to_srgb(
+    primaries: tuple[tuple[float, float], ...], white: tuple[float, float]
+) -> NDArray[np.float32]:
+    """Return the matrix (3, 3) from linear RGB of some primaries to linear sRGB."""
+    source, source_white = _matrix_to_xyz(primaries, white)
+    srgb, srgb_white = _matrix_to_xyz(_SRGB_PRIMARIES, _D65)
+    scale = np.diag((_BRADFORD @ srgb_white) / (_BRADFORD @ source_white))
+    adaptation = np.linalg.inv(_BRADFORD) @ scale @ _BRADFORD
+    return (np.linalg.inv(srgb) @ adaptation @ source).astype(np.float32)
+
+
+def _matrix_to_xyz(
+    primaries: tuple[tuple[float, float], ...], white: tuple[float, float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the matrix (3, 3) from linear RGB to XYZ, and the white point's XYZ (3,)."""
+    columns = np.array([[x / y, 1.0, (1 - x - y) / y] for x, y in primaries]).T
+    x, y = white
+    white_xyz = np.array([x / y, 1.0, (1 - x - y) / y])
+    return columns * np.linalg.solve(columns, white_xyz), white_xyz
+
+
+def _power_levels(exponent: float) -> NDArray[np.float32]:
+    return np.linspace(0, 1, 256, dtype=np.float32) ** np.float32(exponent)
+
+
+def _srgb_levels() -> NDArray[np.float32]:
+    return _decode_srgb(np.linspace(0, 1, 256)).astype(np.float32)
+
+
+def _decode_srgb(signal: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4)
+
+
+def _transfer_levels(transfer: int, is_full_range: bool) -> NDArray[np.float32] | None:
+    """Return the linear light of each 8-bit level for a code point of ITU-T H.273, table 3.
+
+    Args:
+        transfer: The code point of the transfer function.
+        is_full_range: Whether black and white are the levels 0 and 255 instead of 16 and 235.
+
+    Returns:
+        Linear light (256,), where 1 is white; None for other functions and for "unspecified".
+    """
+    levels = np.arange(256.0)
+    signal = levels / 255 if is_full_range else ((levels - 16) / 219).clip(0, 1)
+    if transfer in (1, 6, 13, 14, 15):  # of video; browsers decode it like sRGB
+        linear = _decode_srgb(signal)
+    elif transfer in (4, 5, 8):
+        linear = signal ** {4: 2.2, 5: 2.8, 8: 1.0}[transfer]
+    elif transfer == 16:  # PQ, ITU-R BT.2100
+        power = signal ** (1 / 78.84375)
+        light = (power - 0.8359375).clip(0) / (18.8515625 - 18.6875 * power)
+        linear = light ** (1 / 0.1593017578125) * 10_000 / _REFERENCE_WHITE
+    elif transfer == 18:  # HLG, ITU-R BT.2100
+        a, b, c = 0.17883277, 0.28466892, 0.55991073
+        scene = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
+        linear = scene**1.2 * _HLG_PEAK / _REFERENCE_WHITE
+    else:
+        return None
+    return linear.astype(np.float32)
+
+
+def png_chunk(file: IO[bytes], kind: bytes) -> bytes | None:
+    """Return the content of the first chunk of a kind before the pixels of a PNG; None if absent.
+
+    Args:
+        file: The open file.
+        kind: The four letters of the kind.
+    """
+    file.seek(8)
+    while len(start := file.read(8)) == 8:
+        length, found = struct.unpack(">I4s", start)
+        if found == kind:
+            return file.read(length)
+        if found == b"IDAT":
+            break
+        file.seek(length + 4, 1)
+    return None
+
+
+def _png_code_points(file: IO[bytes]) -> tuple[int, int, bool] | None:
+    content = png_chunk(file, b"cICP")
+    if content is None or len(content) != 4 or content[2] != 0:  # 0: RGB, the only matrix allowed
+        return None
+    return content[0], content[1], content[3] != 0
+
+
+_HEADER_BYTES = 1 << 20  # the metadata of an AVIF or HEIC file, which precedes the pixels
+
+
+def _nclx_code_points(file: IO[bytes]) -> tuple[int, int, bool] | None:
+    """Return the code points of the first color box "nclx" of an AVIF or HEIC file, or None.
+
+    The decoder has already expanded levels of a limited range.
+    """
+    file.seek(0)
+    content = file.read(_HEADER_BYTES)
+    found = content.find(b"colrnclx", 0, content.find(b"mdat") if b"mdat" in content else None)
+    if found < 0 or len(content) < found + 12:
+        return None
+    primaries, transfer = struct.unpack_from(">HH", content, found + 8)
+    return primaries, transfer, True
+
+
+_EXIF_IFD, _INTEROPERABILITY_IFD = 0x8769, 0xA005
+_COLOR_SPACE_TAG, _SRGB_COLOR_SPACE = 0xA001, 1
+_ADOBE_RGB = "R03"  # EXIF interoperability index of images that cameras store in Adobe RGB
+
+
+def _is_adobe_rgb(image: Image.Image) -> bool:
+    with suppress(*_CMS_ERRORS):
+        exif = image.getexif()
+        if _EXIF_IFD not in exif:
+            return False
+        if exif.get_ifd(_EXIF_IFD).get(_COLOR_SPACE_TAG) == _SRGB_COLOR_SPACE:
+            return False
+        return exif.get_ifd(_INTEROPERABILITY_IFD).get(1) == _ADOBE_RGB
+    return False
+
+
+def apply_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
+    """Convert an RGB, RGBA, L, CMYK or LAB image to sRGB with its ICC color profile.
+
+    If the profile is missing or unusable, the image is converted to RGB without it. The result of
+    an RGBA image is RGBA.
+    """
+    if icc and image.mode == "L" and color_space_name(icc) == "RGB":
+        image = image.convert("RGB")
+    transform = _transform(icc, image.mode) if icc or image.mode == "LAB" else None
+    if transform is not None:
+        with suppress(*_CMS_ERRORS):
+            converted = ImageCms.applyTransform(image, transform)
+            if converted is not None:
+                return converted
+    return image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
+
+
+@lru_cache(maxsize=32)
+def color_space_name(icc: bytes) -> str | None:
+    """Return a profile's color space ("RGB", "GRAY", "CMYK", …), or None if it is broken."""
+    try:
+        return ImageCms.getOpenProfile(BytesIO(icc)).profile.xcolor_space.strip()
+    except _CMS_ERRORS:
+        return None
+
+
+@lru_cache(maxsize=32)
+def _transform(icc: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """Return the transform that converts images of a mode with a color profile to sRGB.
+
+    Args:
+        icc: Content of the ICC color profile; None for LAB images without a profile.
+        mode: Pillow's mode of the images.
+
+    Returns:
+        The transform. None if the profile is sRGB itself, so that no conversion is needed, or if no
+        conversion is possible because the profile is broken or belongs to another color space than
+        the mode. An image that was converted to another mode may retain its old profile: a CMYK
+        profile in an RGB image, for example, is meaningless.
+    """
+    try:
+        if icc is None:
+            profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+        elif mode in _PROFILE_MODES.get(color_space_name(icc) or "", ()):
+            profile = ImageCms.getOpenProfile(BytesIO(icc))
+        else:
+            return None
+        output = "RGBA" if mode == "RGBA" else "RGB"
+        transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, output)
+        if mode not in ("RGB", "RGBA"):
+            return transform
+        levels = np.linspace(0, 255, 6).round().astype(np.uint8)
+        grid = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(6, 36, 3)
+        colors = Image.fromarray(grid).convert(mode)
+        converted = np.asarray(ImageCms.applyTransform(colors, transform), dtype=np.int64)
+        same = np.abs(converted - np.asarray(colors, dtype=np.int64)).max() <= 2
+        return None if same else transform
+    except _CMS_ERRORS:
+        return None
