@@ -1,17 +1,28 @@
 """Command `dwc index`: embeds pictures and saves their vectors as a gallery store for searches."""
 
 import argparse
+import os
 import shutil
 import sys
-from typing import Any
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from dwc.commands.arguments import add_index_argument, expand_home
 from dwc.commands.output import json_text
+from dwc.commands.process_group import OtherProcessError, ProcessGroup, is_launched
 from dwc.datasets.image_kinds import printable
+
+if TYPE_CHECKING:
+    from dwc.gallery.builder import BuildResult
+    from dwc.gallery.sources import Source
 
 HELP = "embed pictures into a store; the same command goes on, adds what is new, follows what moved"
 
+_FAILED = 2
 _SKIPPED_PRINTED = 20
+_SHARED_FOLDER_SECONDS = 90.0  # network drives may hide new folders for a minute
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +75,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build, update or check a gallery store, or list the gallery stores of the web page.
 
-    Images that cannot be read are skipped and listed.
+    If a launcher started several processes, they build the store together, and process 0 prints
+    the results. Images that cannot be read are skipped and listed.
 
     Returns:
         The exit status.
@@ -79,7 +91,6 @@ def run(args: argparse.Namespace) -> int:
         raise QueryError(
             "index needs a folder of pictures and a store: python -m dwc index PHOTOS --out STORE"
         )
-    from dwc.gallery.builder import update_store
     from dwc.gallery.candidate_index import AUTO, check_index_name, open_index
     from dwc.gallery.sources import open_source
 
@@ -87,20 +98,15 @@ def run(args: argparse.Namespace) -> int:
     index_name = check_index_name(args.index or AUTO)
     source = open_source(args.source, args.revision, args.exclude)
 
-    from dwc.checkpoints.load import load
-    from dwc.search.query import image_embedder, model_identity
-
-    loaded = load(args.model, args.model_revision)
-    with ProgressLine() as line:
-        store, embedded, removed = update_store(
-            source,
-            image_embedder(loaded),
-            args.out,
-            model_identity(loaded),
-            batch_size=args.batch_size,
-            progress=line.show,
-            prune=args.prune,
-        )
+    try:
+        result = _build_together(args, source) if is_launched() else _build(args, source)
+    except OtherProcessError as error:
+        if error.is_reported:
+            return _FAILED
+        raise
+    if result is None:
+        return 0
+    store, embedded, removed = result
     index = open_index(index_name, store)
     manifest = store.manifest
     remarks = [f"{removed:,} removed from the store"] if removed else []
@@ -128,6 +134,77 @@ def run(args: argparse.Namespace) -> int:
             "are above."
         )
     return 0
+
+
+def _build(args: argparse.Namespace, source: "Source") -> "BuildResult":
+    """Build or update the gallery store in this process."""
+    from dwc.checkpoints.load import load
+    from dwc.gallery.parts import join_parts
+    from dwc.search.query import image_embedder, model_identity
+
+    loaded = load(args.model, args.model_revision)
+    model, embed = model_identity(loaded), image_embedder(loaded)
+    with ProgressLine() as line:
+        return join_parts(source, embed, args.out, model, args.batch_size, line.show, args.prune)
+
+
+def _build_together(args: argparse.Namespace, source: "Source") -> "BuildResult | None":
+    """Build or update the gallery store together with the other processes of a launch.
+
+    Returns:
+        The result in process 0, which prints it; None in the others.
+    """
+    from dwc.checkpoints.load import load
+    from dwc.errors import StoreError
+    from dwc.gallery.parts import embed_share, join_parts, part_folder, plan_share, prepare_parts
+    from dwc.search.query import image_embedder, model_identity
+
+    with ProgressLine() as line, ProcessGroup(line.show) as group:
+        loaded = load(args.model, args.model_revision)
+        loaded.model.to(group.device)
+        model, embed = model_identity(loaded), image_embedder(loaded)
+        if group.index == 0:
+            prepare_parts(source, args.out, model)
+        group.wait()
+        share = plan_share(source, args.out, group.index, group.count)
+        part_folder(args.out, group.index).mkdir(parents=True, exist_ok=True)
+        notes = group.wait(f"{model.fingerprint} {share.plan}")
+        if len(set(notes)) > 1:
+            found = ", ".join(f"process {n + 1}: {note}" for n, note in enumerate(notes))
+            raise StoreError(
+                "the processes have different models or pictures to embed (hash of the model, "
+                f"number of pictures, hash of their names): {found}. All hosts need the same "
+                "model, and the same pictures and store in folders that they share."
+            )
+        if group.index == 0:
+            _find_parts([part_folder(args.out, index) for index in range(group.count)])
+        group.wait()
+        workers = max(1, (os.cpu_count() or 1) // group.local_count)
+        counted = embed_share(
+            share, source, embed, args.out, model, group.index, args.batch_size, workers,
+            group.advance,
+        )  # fmt: skip
+        expected = [int(note) for note in group.wait(str(counted))]
+        group.leave()
+    if group.index > 0:
+        return None
+    return join_parts(
+        source, embed, args.out, model, args.batch_size, prune=args.prune, expected=expected
+    )
+
+
+def _find_parts(folders: Sequence[Path]) -> None:
+    """Raise `StoreError` if the folders that the other processes made are not visible here."""
+    from dwc.errors import StoreError
+
+    end = time.monotonic() + _SHARED_FOLDER_SECONDS
+    while missing := [folder for folder in folders if not folder.is_dir()]:
+        if time.monotonic() > end:
+            raise StoreError(
+                f"{missing[0]}: was made by another process, and is not there. The folder of the "
+                "store has to be one that all hosts share, at the same path."
+            )
+        time.sleep(0.2)
 
 
 def print_skipped(skipped: dict[str, str], remarks: list[str]) -> None:

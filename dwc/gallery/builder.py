@@ -8,7 +8,7 @@ A picture whose file is missing keeps its row in the store until its removal is 
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
@@ -38,6 +38,7 @@ from dwc.gallery.store import (
     ModelIdentity,
     Store,
     StoredImage,
+    StoredState,
     encode_thumbnail,
     thumbnail_file,
 )
@@ -63,6 +64,28 @@ _CLOCK_AHEAD_NS = 3_600_000_000_000
 _UNSETTLED = -1
 
 
+class EmbeddedPicture(NamedTuple):
+    """A picture that another process embedded.
+
+    Attributes:
+        row: The row of the picture.
+        vector: The vector (D,) of the picture, of D numbers.
+        thumbnail: The file of the thumbnail. The build moves it into the store.
+        has_ignored_profile: Whether its color profile is broken and was ignored.
+    """
+
+    row: StoredImage
+    vector: NDArray[np.float32]
+    thumbnail: Path
+    has_ignored_profile: bool
+
+
+FindEmbedded = Callable[[Item], EmbeddedPicture | None]
+"""Function that finds what another process made of a picture; None if the picture was not embedded,
+or has changed since, or its thumbnail is missing.
+"""
+
+
 class BuildResult(NamedTuple):
     """The result of a build: the gallery store, and how many pictures were embedded and removed."""
 
@@ -78,6 +101,13 @@ class _Prepared(NamedTuple):
     row: StoredImage
     image: Image.Image
     thumbnail: bytes
+
+
+class _Embedded(NamedTuple):
+    """A picture that another process embedded."""
+
+    item: Item
+    picture: EmbeddedPicture
 
 
 class _Known(NamedTuple):
@@ -108,7 +138,7 @@ class _Unreadable(NamedTuple):
         return cls(item, str(error), kind, isinstance(error, UndecodableImageError))
 
 
-_Result = _Prepared | _Known | _Unreadable
+_Result = _Prepared | _Embedded | _Known | _Unreadable
 
 
 def build_store(
@@ -142,6 +172,8 @@ def update_store(
     progress: Progress | None = None,
     prune: bool = False,
     precomputed: Mapping[str, PrecomputedVector] | None = None,
+    find_embedded: FindEmbedded | None = None,
+    left_to_others: Collection[str] = (),
 ) -> BuildResult:
     """Update the gallery store at `path` to match a source; create a store if there is none.
 
@@ -162,6 +194,9 @@ def update_store(
             rows, and are listed in `Store.away`.
         precomputed: Rows and vectors of drawn garments that need not be drawn and embedded, by
             content key (a hash of the content).
+        find_embedded: Function that finds the pictures that other processes embedded; None if there
+            are no such pictures.
+        left_to_others: Content keys of pictures that this build neither embeds nor adds.
 
     Raises:
         ImageError: The source has no pictures, and either the store has none or some were excluded.
@@ -173,7 +208,7 @@ def update_store(
         listing = source.list()
     if not listing.items and (EXCLUDED in listing.reasons or not _has_rows(path, source)):
         raise ImageError(f"{source.argument}: has no pictures in it. {_describe_nothing(listing)}")
-    check = partial(_check_gallery, path, source)
+    check = partial(check_gallery, path, source)
     with StoreWriter(path, model, source.spec, source.argument, check) as writer:
         build = _Build(
             writer,
@@ -183,6 +218,8 @@ def update_store(
             batch_size,
             workers or os.cpu_count() or 1,
             precomputed or {},
+            find_embedded,
+            frozenset(left_to_others),
         )
         build.run(progress, prune)
     if build.kept_all:
@@ -207,10 +244,13 @@ class _Build:
         batch_size: int,
         workers: int,
         precomputed: Mapping[str, PrecomputedVector],
+        find_embedded: FindEmbedded | None,
+        left_to_others: frozenset[str],
     ) -> None:
         self.embedded = self.removed = 0
         self.kept_all = 0  # number of gone pictures that were kept since all were gone
         self._precomputed = precomputed if source.computed else {}
+        self._find_embedded, self._left_to_others = find_embedded, left_to_others
         self._writer, self._listing, self._embed = writer, listing, embed
         self._computed = source.computed
         self._batch_size, self._workers = batch_size, workers
@@ -258,27 +298,15 @@ class _Build:
             those that could not be accessed by the last build.
         """
         writer = self._writer
-        keys = writer.content_keys
-        same_rendering = self._computed or writer.report.get("rendering") == RENDERING_VERSION
-        same_decoder = writer.report.get("decoder") == DECODER_VERSION
-        settled, stale, new = 0, [], []
-        has_inodes = _has_inodes(self._listing.items, writer.files)
-        for item in self._listing.items:
-            key, file = keys.get(item.id), writer.files.get(item.id)
-            unchanged = file is not None and _is_unchanged(file.stamp, item.stamp, has_inodes)
-            if key is not None:
-                if unchanged and same_rendering and file is not None and file.content_key == key:
-                    if item.stamp is not None:  # the inode may be new
-                        writer.note_file(item.id, file._replace(stamp=item.stamp))
-                    settled += 1
-                else:
-                    stale.append(item)
-            elif unchanged and same_decoder and file is not None and file.reason is not None:
-                writer.skip(item.id, file.reason)
-                settled += 1
-            else:
-                new.append(item)
-        return settled, stale, new
+        state = StoredState(writer.content_keys, writer.files, writer.report)
+        sorted_items = sort_items(self._listing.items, state, self._computed)
+        for item in sorted_items.unchanged:
+            if item.stamp is not None:  # the inode may be new
+                writer.note_file(item.id, writer.files[item.id]._replace(stamp=item.stamp))
+        for item in sorted_items.undecodable:
+            writer.skip(item.id, writer.files[item.id].reason or "")
+        settled = len(sorted_items.unchanged) + len(sorted_items.undecodable)
+        return settled, sorted_items.stale, sorted_items.new
 
     def _missing(self) -> tuple[list[str], set[str]]:
         """Find the stored pictures that the source does not list any more.
@@ -346,17 +374,40 @@ class _Build:
         """Embed pictures and commit them in batches; reuse vectors of content already stored."""
         if not items:
             return
-        known = frozenset(row.content_key for row in self._writer.rows)
-        if self._computed:
-            known = frozenset()  # no two drawings are equal, and each process would copy the set
+        stored = frozenset(row.content_key for row in self._writer.rows)
+        # Of drawings no two are equal, and each process would copy the set.
+        known = frozenset() if self._computed else stored | self._left_to_others
+        embedded = self._embedded_elsewhere(items, known)
+        others = [item for item in items if item.id not in embedded]
         work = partial(_prepare, known=known)
-        with worker_pool(self._workers, len(items), self._computed) as pool:
-            results = prefetched(pool, work, items, self._batch_size + 2 * self._workers)
+        with worker_pool(self._workers, len(others), self._computed) as pool:
+            prepared = prefetched(pool, work, others, self._batch_size + 2 * self._workers)
+            results = (embedded.get(item.id) or next(prepared) for item in items)
             for batch in _batches(results, self._batch_size):
-                self._commit(batch)
+                self._commit(batch, stored)
                 clock.advance(len(batch))
 
-    def _commit(self, batch: Sequence[_Result]) -> None:
+    def _embedded_elsewhere(
+        self, items: Sequence[Item], known: Collection[str]
+    ) -> dict[str, _Embedded | _Known]:
+        """Find the pictures that other processes embedded.
+
+        Args:
+            items: The pictures to embed.
+            known: Content keys of pictures that need not be embedded.
+        """
+        found: dict[str, _Embedded | _Known] = {}
+        if self._find_embedded is not None:
+            for item in items:
+                picture = self._find_embedded(item)
+                if picture is not None and picture.row.content_key in known:
+                    found[item.id] = _Known(item, picture.row.content_key)
+                elif picture is not None:
+                    found[item.id] = _Embedded(item, picture)
+        return found
+
+    def _commit(self, batch: Sequence[_Result], stored: frozenset[str]) -> None:
+        """Add a batch of pictures; `stored` has the content keys in the store before the build."""
         writer = self._writer
         for result in batch:
             if isinstance(result, _Unreadable):
@@ -366,13 +417,14 @@ class _Build:
                     self._note(result.item, "", result.reason)
                 else:
                     writer.forget_file(result.item.id)
-            elif isinstance(result, _Known):
-                self._note(result.item, result.content_key)
-        self._reuse([result for result in batch if isinstance(result, _Known)])
-        prepared = [result for result in batch if isinstance(result, _Prepared)]
+        known = [r for r in batch if isinstance(r, _Known) and r.content_key in stored]
+        for result in known:
+            self._note(result.item, result.content_key)
+        self._reuse(known)
+        prepared = [result for result in batch if isinstance(result, (_Prepared, _Embedded))]
         if not prepared:
             return
-        vectors = np.asarray(self._embed([result.image for result in prepared]), dtype=np.float32)
+        vectors = self._vectors(prepared)
         finite = [bool(np.isfinite(vector).all()) for vector in vectors]
         rows = []
         for result, is_finite in zip(prepared, finite, strict=True):
@@ -380,13 +432,26 @@ class _Build:
             if not is_finite:
                 writer.skip(id, f"{id}: the model gave no finite embedding for it.")
                 continue
-            write_bytes(thumbnail_file(writer.path, result.row.content_key), result.thumbnail)
-            self._note(result.item, result.row.content_key)
-            rows.append(result.row)
-            if IGNORED_PROFILE in result.image.info:
+            if isinstance(result, _Embedded):
+                row, has_ignored_profile = result.picture.row, result.picture.has_ignored_profile
+                move_thumbnail(result.picture.thumbnail, thumbnail_file(writer.path, row[1]))
+            else:
+                row, has_ignored_profile = result.row, IGNORED_PROFILE in result.image.info
+                write_bytes(thumbnail_file(writer.path, row.content_key), result.thumbnail)
+            self._note(result.item, row.content_key)
+            rows.append(row)
+            if has_ignored_profile:
                 self._profiles.add(id)
         writer.append(rows, vectors[finite])
         self.embedded += len(prepared)
+
+    def _vectors(self, prepared: Sequence[_Prepared | _Embedded]) -> NDArray[np.float32]:
+        """Return the vectors (n, D) of n pictures; embed those that no other process embedded."""
+        images = [result.image for result in prepared if isinstance(result, _Prepared)]
+        computed = iter(np.asarray(self._embed(images), dtype=np.float32) if images else ())
+        return np.stack(
+            [r.picture.vector if isinstance(r, _Embedded) else next(computed) for r in prepared]
+        )
 
     def _reuse(self, known: Sequence[_Known]) -> None:
         """Add pictures whose content is stored already, without embedding them.
@@ -503,6 +568,50 @@ class _Build:
         }
 
 
+class SortedItems(NamedTuple):
+    """The pictures of a source, compared with what is stored.
+
+    Attributes:
+        unchanged: The stored pictures that are unchanged.
+        undecodable: The pictures whose content is known to be undecodable.
+        stale: The stored pictures that may have changed.
+        new: All others.
+    """
+
+    unchanged: list[Item]
+    undecodable: list[Item]
+    stale: list[Item]
+    new: list[Item]
+
+
+def sort_items(items: Sequence[Item], state: StoredState, computed: bool) -> SortedItems:
+    """Compare the pictures of a source with what is stored.
+
+    Args:
+        items: The pictures.
+        state: What is stored.
+        computed: Whether the pictures are drawn.
+    """
+    keys, files, report = state
+    same_rendering = computed or report.get("rendering") == RENDERING_VERSION
+    same_decoder = report.get("decoder") == DECODER_VERSION
+    result = SortedItems([], [], [], [])
+    has_inodes = _has_inodes(items, files)
+    for item in items:
+        key, file = keys.get(item.id), files.get(item.id)
+        unchanged = file is not None and _is_unchanged(file.stamp, item.stamp, has_inodes)
+        if key is not None:
+            if unchanged and same_rendering and file is not None and file.content_key == key:
+                result.unchanged.append(item)
+            else:
+                result.stale.append(item)
+        elif unchanged and same_decoder and file is not None and file.reason is not None:
+            result.undecodable.append(item)
+        else:
+            result.new.append(item)
+    return result
+
+
 def _has_inodes(items: Sequence[Item], files: Mapping[str, KnownFile]) -> bool:
     """Return whether any file has the same inode as at the last build.
 
@@ -556,6 +665,13 @@ def _prepare(item: Item, known: frozenset[str]) -> _Result:
     return _Prepared(item, row, image, encode_thumbnail(image))
 
 
+def move_thumbnail(file: Path, target: Path) -> None:
+    """Move a thumbnail of another process's store; do nothing if it was moved before."""
+    if file.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(file, target)
+
+
 def _batches(results: Iterator[_Result], size: int) -> Iterator[list[_Result]]:
     while batch := list(islice(results, size)):
         yield batch
@@ -580,9 +696,17 @@ def _has_rows(path: str | Path, source: Source) -> bool:
     return len(store) > 0 and is_same_gallery(store.manifest.source, source, keys)
 
 
-def _check_gallery(
+def check_gallery(
     path: str | Path, source: Source, manifest: Manifest, content_keys: Mapping[str, str]
 ) -> None:
+    """Raise `StoreError` if the gallery store at `path` was not built from a source.
+
+    Args:
+        path: Folder of the store.
+        source: The source.
+        manifest: The store's manifest.
+        content_keys: The content keys of the store's pictures, by id.
+    """
     if not is_same_gallery(manifest.source, source, content_keys):
         raise StoreError(
             f"{path}: is the store of {manifest.argument}; its pictures are not those of "

@@ -242,6 +242,20 @@ class KnownFile(NamedTuple):
     reason: str | None = None
 
 
+class StoredState(NamedTuple):
+    """What a build compares the pictures of a source with.
+
+    Attributes:
+        content_keys: The content key (a hash of the content) of each stored picture, by id.
+        files: The state of each file when it was last read, by id.
+        report: Results of the last finished build, as JSON-compatible values by name.
+    """
+
+    content_keys: dict[str, str]
+    files: dict[str, KnownFile]
+    report: dict[str, Any]
+
+
 def _count(count: int, noun: str) -> str:
     return f"{count:,} {noun} is" if count == 1 else f"{count:,} {noun}s are"
 
@@ -358,6 +372,17 @@ def read_files(connection: sqlite3.Connection) -> dict[str, KnownFile]:
         id: KnownFile(Stamp(size, mtime, *changes.get(id, ())), key, reason)
         for id, size, mtime, key, reason in _read_table(connection, query, "files")
     }
+
+
+def read_state(folder: Path) -> StoredState:
+    """Read what a build compares pictures with; empty if there is no store in the folder."""
+    if not (folder / DATABASE).is_file():
+        return StoredState({}, {}, {})
+    with collector_paused(), closing(sqlite3.connect(folder / DATABASE)) as connection:
+        if read_manifest(connection, folder) is None:
+            return StoredState({}, {}, {})
+        keys = {row.id: row.content_key for row in read_rows(connection, folder)}
+        return StoredState(keys, read_files(connection), read_report(connection))
 
 
 def _read_entries(connection: sqlite3.Connection, table: str) -> dict[str, Any]:

@@ -1,0 +1,215 @@
+"""The processes that `torchrun` or `accelerate launch` started to run one command together.
+
+Every process runs a thread that tells the others several times a second how far it is. So one
+process can show the progress of all, an error in one ends all, and a process whose host is gone
+is noticed after some minutes, however long the others have to work.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from dwc.errors import StoreError
+
+if TYPE_CHECKING:
+    import torch
+
+# As accelerate reads them; those other than WORLD_SIZE are set by MPI launchers.
+_SIZE_VARIABLES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+_SECONDS_BETWEEN_MESSAGES = 0.2
+_TIMEOUT = timedelta(minutes=10)
+_FAREWELL_SECONDS = 5.0
+
+Progress = Callable[[int, int, float], None]
+
+
+def is_launched() -> bool:
+    """Return whether a launcher started several processes, of which this is one."""
+    sizes = (os.environ.get(name, "") for name in _SIZE_VARIABLES)
+    return any(size.isdecimal() and int(size) > 1 for size in sizes)
+
+
+class OtherProcessError(StoreError):
+    """Another process of the same launch has failed.
+
+    Attributes:
+        is_reported: Whether this is not process 0, so that the error is reported without it.
+    """
+
+    is_reported = False
+
+
+class _Status(NamedTuple):
+    """What a process tells the others.
+
+    Attributes:
+        notes: The notes with which it called `wait` so far.
+        finished: The number of its finished pictures.
+        total: The number of all its pictures.
+        error: The message of its error, or None.
+        has_left: Whether it expects no more messages.
+    """
+
+    notes: tuple[str, ...] = ()
+    finished: int = 0
+    total: int = 0
+    error: str | None = None
+    has_left: bool = False
+
+
+class ProcessGroup:
+    """Context manager for one of the processes that a launcher started.
+
+    Attributes:
+        index: The number of this process, from 0 on.
+        count: The number of processes on all hosts.
+        local_count: The number of processes on this host.
+        device: The device for this process's model.
+    """
+
+    def __init__(self, show: Progress | None = None) -> None:
+        """Connect to the other processes.
+
+        Args:
+            show: Function that process 0 calls with the number of finished pictures of all
+                processes, the number of all pictures, and the estimated seconds left.
+
+        Raises:
+            StoreError: accelerate is missing, or the other processes cannot be reached.
+        """
+        try:
+            from accelerate import PartialState
+        except ImportError as error:
+            raise StoreError(
+                "a launcher started several processes, which needs the package accelerate. "
+                "Install it: pip install 'dwc[train]'"
+            ) from error
+        # The processes exchange messages alone, so they need no backend of a GPU. Without
+        # `cpu=True`, each of them would be alone on a host without GPUs.
+        try:
+            state = PartialState(cpu=True, timeout=_TIMEOUT)
+        except (RuntimeError, ValueError) as error:
+            raise StoreError(
+                f"the other processes of the launch cannot be reached ({error}). Check the "
+                "launcher's arguments: the address and port of the first host, and its number of "
+                "hosts and processes."
+            ) from error
+        self.index, self.count = state.process_index, state.num_processes
+        self.local_count = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        self.device = _local_device(state.local_process_index)
+        self._show = show if self.index == 0 else None
+        self._started = time.monotonic()
+        self._status = _Status()
+        self._statuses = [_Status()] * self.count
+        self._error: StoreError | None = None  # of another process
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._exchange, daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> "ProcessGroup":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        if error is not None and self._thread.is_alive():
+            self._update(error=f"{kind.__name__ if kind else ''}: {error}")
+            self._thread.join(_FAREWELL_SECONDS)
+
+    def wait(self, note: str = "") -> list[str]:
+        """Wait until every process has called this method as often as this one.
+
+        Args:
+            note: A short text for the other processes.
+
+        Returns:
+            The notes of all processes, by number.
+
+        Raises:
+            OtherProcessError: Another process failed.
+            StoreError: Another process is gone.
+        """
+        notes = (*self._status.notes, note)
+        self._update(notes=notes)
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._error or all(len(s.notes) >= len(notes) for s in self._statuses)
+            )
+            statuses = self._statuses
+        self._raise_error()
+        return [status.notes[len(notes) - 1] for status in statuses]
+
+    def leave(self) -> None:
+        """Wait until every process has called this method; then exchange no more messages."""
+        self._update(has_left=True)
+        self._thread.join()
+        self._raise_error()
+
+    def advance(self, finished: int, total: int, seconds_left: float) -> None:
+        """Tell the other processes how many pictures are finished; `seconds_left` is not used.
+
+        Raises:
+            OtherProcessError: Another process failed.
+            StoreError: Another process is gone.
+        """
+        self._raise_error()
+        self._update(finished=finished, total=total)
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _update(self, **changes: object) -> None:
+        with self._changed:
+            self._status = self._status._replace(**changes)  # type: ignore[arg-type]
+
+    def _exchange(self) -> None:
+        """Exchange the statuses until all processes have left or one has failed."""
+        from torch import distributed
+
+        while True:
+            statuses = [_Status()] * self.count
+            error: StoreError | None = None
+            try:
+                distributed.all_gather_object(statuses, self._status)
+            except (RuntimeError, ValueError) as failure:
+                error = StoreError(
+                    f"the connection to another process was lost ({failure}): it has ended, or its "
+                    "host cannot be reached. The same command goes on."
+                )
+            for index, status in enumerate(statuses):
+                if status.error is not None and index != self.index:
+                    error = OtherProcessError(
+                        f"process {index + 1} of {self.count} failed: {status.error}"
+                    )
+                    error.is_reported = self.index > 0
+            with self._changed:
+                self._statuses, self._error = statuses, error
+                self._changed.notify_all()
+            self._show_progress(statuses)
+            # All processes get the same statuses, and so stop after the same exchange.
+            has_failed = error is not None or any(status.error for status in statuses)
+            if has_failed or all(status.has_left for status in statuses):
+                return
+            time.sleep(_SECONDS_BETWEEN_MESSAGES)
+
+    def _show_progress(self, statuses: list[_Status]) -> None:
+        finished = sum(status.finished for status in statuses)
+        total = sum(status.total for status in statuses)
+        if self._show is not None and total:
+            seconds = time.monotonic() - self._started
+            left = seconds / finished * (total - finished) if finished else 0.0
+            self._show(finished, total, left)
+
+
+def _local_device(local_index: int) -> "torch.device":
+    """Return the accelerator of a process, by its number on its host, or the CPU."""
+    import torch
+    from accelerate.utils import parse_flag_from_env
+
+    if torch.accelerator.is_available() and not parse_flag_from_env("ACCELERATE_USE_CPU"):
+        kind = torch.accelerator.current_accelerator()
+        if kind is not None:
+            return torch.device(kind.type, local_index % torch.accelerator.device_count())
+    return torch.device("cpu")

@@ -1,0 +1,351 @@
+"""Embedding of one gallery by several processes, on one or several hosts with a common folder.
+
+Each process embeds its share of the pictures into a part: a gallery store of its own in the folder
+`STORE.parts` beside the gallery store. Then one process adds the pictures of all parts to the
+gallery store, which becomes the same as that of a single process, and removes the parts. Parts that
+a killed run left behind are used by the next run, with any number of processes.
+"""
+
+import hashlib
+import json
+import shutil
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dwc.datasets.image_loading import DECODER_VERSION, RENDERING_VERSION
+from dwc.errors import ImageError, StoreError
+from dwc.files import collector_paused, write_json
+from dwc.gallery.builder import (
+    BuildResult,
+    Embed,
+    EmbeddedPicture,
+    Progress,
+    check_gallery,
+    sort_items,
+    update_store,
+)
+from dwc.gallery.sources import Item, Listing, Source
+from dwc.gallery.store import (
+    DATABASE,
+    ModelIdentity,
+    checksum,
+    read_files,
+    read_manifest,
+    read_rows,
+    read_state,
+    thumbnail_file,
+    vector_file,
+)
+from dwc.gallery.store_writer import StoreWriter
+
+_SETTINGS = "settings.json"
+
+
+class Share(NamedTuple):
+    """The pictures that one process embeds.
+
+    Attributes:
+        items: The pictures, including those that are in the part of the process already.
+        left_to_others: Content keys (hashes of the content) of pictures in the gallery store.
+        plan: Hash of all shares, by which processes see whether they list the same pictures.
+    """
+
+    items: list[Item]
+    left_to_others: frozenset[str]
+    plan: str
+
+
+def parts_folder(path: str | Path) -> Path:
+    """Return the folder with the parts of the gallery store at `path`."""
+    resolved = Path(path).resolve()
+    return resolved.with_name(f"{resolved.name}.parts")
+
+
+def part_folder(path: str | Path, index: int) -> Path:
+    """Return the folder with the part of one process for the gallery store at `path`."""
+    return parts_folder(path) / f"{index:04}"
+
+
+def prepare_parts(source: Source, path: str | Path, model: ModelIdentity) -> None:
+    """Check that a gallery store and the parts of a killed run fit a source and a model.
+
+    One process calls this function before any process plans its share.
+
+    Raises:
+        StoreError: The store or the parts are of another model or gallery, or another process is
+            writing the store.
+    """
+    if Path(path).exists():
+        check = partial(check_gallery, path, source)
+        with StoreWriter(path, model, source.spec, source.argument, check):
+            pass  # opening it checks the model, the source and the vectors
+    settings = {
+        "model": model.fingerprint,
+        "source": source.spec,
+        "decoder": DECODER_VERSION,
+        "rendering": RENDERING_VERSION,
+    }
+    file = parts_folder(path) / _SETTINGS
+    if file.is_file():
+        former = _read_settings(file)
+        changed = [name for name, value in settings.items() if former.get(name) != value]
+        if changed:
+            raise StoreError(
+                f"{file.parent}: has parts of an earlier run with another {changed[0]} "
+                f"({former.get(changed[0])}; now {settings[changed[0]]}). Go on with the former "
+                "command, or delete the folder."
+            )
+    else:
+        write_json(file, settings)
+
+
+def _read_settings(file: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise StoreError(f"{file}: cannot be read ({error}). Delete {file.parent}.") from error
+    return settings if isinstance(settings, dict) else {}
+
+
+def plan_share(source: Source, path: str | Path, index: int, count: int) -> Share:
+    """Choose the pictures that one of several processes embeds.
+
+    Every process calls this function, and gets other pictures, before any process embeds some.
+    The shares differ by at most one picture, apart from those that are in parts already.
+
+    Args:
+        source: The source of the pictures.
+        path: Folder of the gallery store.
+        index: The number of the process, from 0 on.
+        count: The number of processes.
+    """
+    with collector_paused():
+        items = source.list().items
+    state = read_state(Path(path))
+    sorted_items = sort_items(items, state, source.computed)
+    stale = {item.id for item in sorted_items.stale}
+    new = {item.id for item in sorted_items.new}
+    embedded = EmbeddedParts(path)
+    own, rest = [], []
+    for item in items:
+        if item.id in stale or item.id in new:
+            part = embedded.part_of(item)
+            if part is None:
+                rest.append(item)
+            elif part == part_folder(path, index):
+                own.append(item)
+    digest = hashlib.blake2b(digest_size=16)
+    for item in rest:
+        digest.update(f"{item.id}\0".encode())
+    known = frozenset(state.content_keys.values())
+    return Share(own + rest[index::count], known, f"{len(rest)} {digest.hexdigest()}")
+
+
+def embed_share(
+    share: Share,
+    source: Source,
+    embed: Embed,
+    path: str | Path,
+    model: ModelIdentity,
+    index: int,
+    batch_size: int,
+    workers: int,
+    progress: Progress | None = None,
+) -> int:
+    """Embed the pictures of one process into its part.
+
+    Args:
+        share: The pictures.
+        source: The source of the pictures.
+        embed: Function that embeds images with the model.
+        path: Folder of the gallery store.
+        model: Identity of the model.
+        index: The number of the process, from 0 on.
+        batch_size: Number of pictures that are embedded and committed together.
+        workers: Number of threads that read and decode pictures.
+        progress: Callback, called at the beginning and whenever pictures are finished.
+
+    Returns:
+        The number of pictures in the part.
+    """
+    if not share.items:
+        return 0
+    result = update_store(
+        _ShareSource(source, share.items),
+        embed,
+        part_folder(path, index),
+        model,
+        batch_size,
+        workers,
+        progress,
+        left_to_others=share.left_to_others,
+    )
+    return len(result.store)
+
+
+def join_parts(
+    source: Source,
+    embed: Embed,
+    path: str | Path,
+    model: ModelIdentity,
+    batch_size: int,
+    progress: Progress | None = None,
+    prune: bool = False,
+    expected: Sequence[int] = (),
+) -> BuildResult:
+    """Update a gallery store with the pictures of its parts, and remove the parts.
+
+    Without parts this is `update_store`. Pictures that are in no part are embedded.
+
+    Args:
+        source: The source of the pictures.
+        embed: Function that embeds images with the model.
+        path: Folder of the gallery store.
+        model: Identity of the model.
+        batch_size: Number of pictures that are committed together.
+        progress: Callback, called at the beginning and whenever pictures are finished.
+        prune: Whether to remove pictures whose files are gone.
+        expected: The number of pictures in the part of each process.
+
+    Raises:
+        StoreError: A part has fewer pictures than expected; or as for `update_store`.
+    """
+    parts = EmbeddedParts(path)
+    for index, count in enumerate(expected):
+        found = parts.count(part_folder(path, index))
+        if found < count:
+            raise StoreError(
+                f"{part_folder(path, index)}: has {found:,} of the {count:,} pictures that process "
+                f"{index + 1} of {len(expected)} embedded. The folder of the store has to be one "
+                "that all hosts share. Then run the same command again."
+            )
+    result = update_store(
+        source,
+        embed,
+        path,
+        model,
+        batch_size,
+        progress=progress,
+        prune=prune,
+        find_embedded=parts.find if parts else None,
+    )
+    shutil.rmtree(parts_folder(path), ignore_errors=True)
+    return result
+
+
+class EmbeddedParts:
+    """The pictures in the parts of a gallery store."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Read the parts of the gallery store at `path`; there may be none."""
+        self._path = Path(path)
+        folders = sorted(file.parent for file in parts_folder(path).glob(f"*/{DATABASE}"))
+        self._parts = [_Part(folder) for folder in folders]
+        self._located = {
+            row.id: (part, position)
+            for part in self._parts
+            for position, row in enumerate(part.rows)
+        }
+
+    def __len__(self) -> int:
+        return len(self._located)
+
+    def count(self, folder: Path) -> int:
+        """Return the number of pictures in the part in a folder."""
+        return sum(len(part.rows) for part in self._parts if part.folder == folder)
+
+    def part_of(self, item: Item) -> Path | None:
+        """Return the folder of the part that has a picture; None if no part has it."""
+        found = self.find(item)
+        return None if found is None else self._located[item.id][0].folder
+
+    def find(self, item: Item) -> EmbeddedPicture | None:
+        """Return what a part has of a picture, or None; see `FindEmbedded`."""
+        if item.id not in self._located:
+            return None
+        part, position = self._located[item.id]
+        row, file = part.rows[position], part.files.get(item.id)
+        is_unchanged = file is not None and file[:2] == (item.stamp, row.content_key)
+        vector = part.vector(position)
+        thumbnail = thumbnail_file(part.folder, row.content_key)
+        if not is_unchanged and not _has_content(item, row.content_key):
+            return None
+        if vector is None or checksum(vector) != row.checksum:
+            return None
+        # A run that was killed while it joined the parts has moved some thumbnails.
+        if not thumbnail.is_file() and not thumbnail_file(self._path, row.content_key).is_file():
+            return None
+        return EmbeddedPicture(row, vector, thumbnail, item.id in part.ignored_profiles)
+
+
+class _Part:
+    """One part, which may be of a process that was killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            with closing(sqlite3.connect(folder / DATABASE)) as connection, collector_paused():
+                connection.execute("BEGIN")
+                self._manifest = read_manifest(connection, folder)
+                self.rows = read_rows(connection, folder) if self._manifest else []
+                self.files = read_files(connection)
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{folder}: {DATABASE} cannot be read ({error}). Delete the folder and index again."
+            ) from error
+        profiles = self._manifest.ignored_profiles if self._manifest else ()
+        self.ignored_profiles = frozenset(profiles)
+
+    def vector(self, position: int) -> NDArray[np.float32] | None:
+        """Return the vector (D,) of the picture at a position; None if it is missing."""
+        return self._vectors[position] if position < len(self._vectors) else None
+
+    @cached_property
+    def _vectors(self) -> NDArray[np.float32]:
+        assert self._manifest is not None  # otherwise there are no rows
+        dimension = self._manifest.model.dimension
+        file = vector_file(self.folder, self._manifest.generation)
+        count = file.stat().st_size // (4 * dimension) if file.is_file() else 0
+        if not count:
+            return np.empty((0, dimension), dtype=np.float32)
+        mapped = np.memmap(file, dtype="<f4", mode="r", shape=(count, dimension))
+        return mapped.view(np.ndarray)  # indexing a memory map is slow
+
+
+def _has_content(item: Item, content_key: str) -> bool:
+    try:
+        return item.content_key() == content_key
+    except ImageError:
+        return False
+
+
+class _ShareSource:
+    """Some of the pictures of a source, as a source."""
+
+    def __init__(self, source: Source, items: Sequence[Item]) -> None:
+        self.computed = source.computed
+        self._source, self._items = source, items
+
+    @property
+    def argument(self) -> str:
+        return self._source.argument
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        return self._source.spec
+
+    def list(self) -> Listing:
+        return Listing(self._items)
+
+    def items(self) -> Sequence[Item]:
+        return self._items
+
+    def item(self, id: str) -> Item:
+        return self._source.item(id)
