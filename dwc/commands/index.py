@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,13 +140,25 @@ def run(args: argparse.Namespace) -> int:
 def _build(args: argparse.Namespace, source: "Source") -> "BuildResult":
     """Build or update the gallery store in this process."""
     from dwc.checkpoints.load import load
-    from dwc.gallery.parts import join_parts
+    from dwc.gallery.builder import update_store
+    from dwc.gallery.parts import join_parts, locked_parts, parts_folder, prepare_parts
+    from dwc.modeling.devices import local_device
     from dwc.search.query import image_embedder, model_identity
 
     loaded = load(args.model, args.model_revision)
+    loaded.model.to(local_device())
     model, embed = model_identity(loaded), image_embedder(loaded)
     with ProgressLine() as line:
-        return join_parts(source, embed, args.out, model, args.batch_size, line.show, args.prune)
+        if not parts_folder(args.out).is_dir():
+            return update_store(
+                source, embed, args.out, model, args.batch_size,
+                progress=line.show, prune=args.prune,
+            )  # fmt: skip
+        with locked_parts(args.out):  # a run of several processes was killed
+            prepare_parts(source, args.out, model)
+            return join_parts(
+                source, embed, args.out, model, args.batch_size, line.show, args.prune
+            )
 
 
 def _build_together(args: argparse.Namespace, source: "Source") -> "BuildResult | None":
@@ -156,10 +169,21 @@ def _build_together(args: argparse.Namespace, source: "Source") -> "BuildResult 
     """
     from dwc.checkpoints.load import load
     from dwc.errors import StoreError
-    from dwc.gallery.parts import embed_share, join_parts, part_folder, plan_share, prepare_parts
+    from dwc.gallery.parts import (
+        embed_share,
+        join_parts,
+        locked_parts,
+        part_folder,
+        plan_share,
+        prepare_parts,
+    )
     from dwc.search.query import image_embedder, model_identity
 
-    with ProgressLine() as line, ProcessGroup(line.show) as group:
+    with (
+        ProgressLine() as line,
+        ProcessGroup(line.show) as group,
+        locked_parts(args.out) if group.index == 0 else nullcontext(),
+    ):
         loaded = load(args.model, args.model_revision)
         loaded.model.to(group.device)
         model, embed = model_identity(loaded), image_embedder(loaded)
@@ -186,11 +210,11 @@ def _build_together(args: argparse.Namespace, source: "Source") -> "BuildResult 
         )  # fmt: skip
         expected = [int(note) for note in group.wait(str(counted))]
         group.leave()
-    if group.index > 0:
-        return None
-    return join_parts(
-        source, embed, args.out, model, args.batch_size, prune=args.prune, expected=expected
-    )
+        if group.index > 0:
+            return None
+        return join_parts(
+            source, embed, args.out, model, args.batch_size, prune=args.prune, expected=expected
+        )
 
 
 def _find_parts(folders: Sequence[Path]) -> None:

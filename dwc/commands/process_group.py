@@ -173,7 +173,7 @@ class ProcessGroup:
             error: StoreError | None = None
             try:
                 distributed.all_gather_object(statuses, self._status)
-            except (RuntimeError, ValueError) as failure:
+            except Exception as failure:  # torch does not say which errors its backends raise
                 error = StoreError(
                     f"the connection to another process was lost ({failure}): it has ended, or its "
                     "host cannot be reached. The same command goes on."
@@ -204,12 +204,11 @@ class ProcessGroup:
 
 
 def _local_device(local_index: int) -> "torch.device":
-    """Return the accelerator of a process, by its number on its host, or the CPU."""
+    """Return the device of a process by its number on its host; `accelerate --cpu` is obeyed."""
     import torch
     from accelerate.utils import parse_flag_from_env
 
-    if torch.accelerator.is_available() and not parse_flag_from_env("ACCELERATE_USE_CPU"):
-        kind = torch.accelerator.current_accelerator()
-        if kind is not None:
-            return torch.device(kind.type, local_index % torch.accelerator.device_count())
-    return torch.device("cpu")
+    from dwc.modeling.devices import local_device
+
+    is_on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU")
+    return torch.device("cpu") if is_on_cpu else local_device(local_index)

@@ -434,7 +434,8 @@ class _Build:
                 continue
             if isinstance(result, _Embedded):
                 row, has_ignored_profile = result.picture.row, result.picture.has_ignored_profile
-                move_thumbnail(result.picture.thumbnail, thumbnail_file(writer.path, row[1]))
+                target = thumbnail_file(writer.path, row.content_key)
+                _move_thumbnail(result.picture.thumbnail, target)
             else:
                 row, has_ignored_profile = result.row, IGNORED_PROFILE in result.image.info
                 write_bytes(thumbnail_file(writer.path, row.content_key), result.thumbnail)
@@ -665,7 +666,7 @@ def _prepare(item: Item, known: frozenset[str]) -> _Result:
     return _Prepared(item, row, image, encode_thumbnail(image))
 
 
-def move_thumbnail(file: Path, target: Path) -> None:
+def _move_thumbnail(file: Path, target: Path) -> None:
     """Move a thumbnail of another process's store; do nothing if it was moved before."""
     if file.exists():
         target.parent.mkdir(parents=True, exist_ok=True)

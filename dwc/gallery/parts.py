@@ -10,8 +10,8 @@ import hashlib
 import json
 import shutil
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,7 +31,7 @@ from dwc.gallery.builder import (
     sort_items,
     update_store,
 )
-from dwc.gallery.sources import Item, Listing, Source
+from dwc.gallery.sources import Item, Listing, Source, is_same_gallery
 from dwc.gallery.store import (
     DATABASE,
     ModelIdentity,
@@ -43,7 +43,7 @@ from dwc.gallery.store import (
     thumbnail_file,
     vector_file,
 )
-from dwc.gallery.store_writer import StoreWriter
+from dwc.gallery.store_writer import StoreWriter, lock_folder
 
 _SETTINGS = "settings.json"
 
@@ -73,10 +73,30 @@ def part_folder(path: str | Path, index: int) -> Path:
     return parts_folder(path) / f"{index:04}"
 
 
+@contextmanager
+def locked_parts(path: str | Path) -> Iterator[None]:
+    """Lock the folder of a gallery store's parts against other runs; create it if it is missing.
+
+    At the end the folder is removed if it has no parts.
+
+    Raises:
+        StoreError: Another run has locked the folder.
+    """
+    folder = parts_folder(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = lock_folder(folder)
+    try:
+        yield
+    finally:
+        lock.close()
+        if not any(folder.glob(f"*/{DATABASE}")):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def prepare_parts(source: Source, path: str | Path, model: ModelIdentity) -> None:
     """Check that a gallery store and the parts of a killed run fit a source and a model.
 
-    One process calls this function before any process plans its share.
+    One process, which has locked the parts, calls this function before any process plans its share.
 
     Raises:
         StoreError: The store or the parts are of another model or gallery, or another process is
@@ -96,6 +116,8 @@ def prepare_parts(source: Source, path: str | Path, model: ModelIdentity) -> Non
     if file.is_file():
         former = _read_settings(file)
         changed = [name for name, value in settings.items() if former.get(name) != value]
+        if "source" in changed and is_same_gallery(former.get("source", {}), source, {}):
+            changed.remove("source")  # for example, other pictures are excluded
         if changed:
             raise StoreError(
                 f"{file.parent}: has parts of an earlier run with another {changed[0]} "
@@ -202,7 +224,7 @@ def join_parts(
 ) -> BuildResult:
     """Update a gallery store with the pictures of its parts, and remove the parts.
 
-    Without parts this is `update_store`. Pictures that are in no part are embedded.
+    The caller has locked the parts. Pictures that are in no part are embedded.
 
     Args:
         source: The source of the pictures.

@@ -95,7 +95,7 @@ class StoreWriter:
         self._has_leftovers = False
         _refuse_foreign_folder(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(self.path)
+        self._lock = lock_folder(self.path)
         try:
             # Disables implicit transactions; all transactions here are explicit.
             self._connection = sqlite3.connect(self.path / DATABASE, isolation_level=None)
@@ -437,7 +437,8 @@ def _refuse_foreign_folder(folder: Path) -> None:
         )
 
 
-def _lock(folder: Path) -> sqlite3.Connection:
+def lock_folder(folder: Path) -> sqlite3.Connection:
+    """Lock a folder until the result is closed; raise `StoreError` if it is locked already."""
     # SQLite's exclusive lock works on every system and is released when its process dies.
     connection = sqlite3.connect(folder / LOCK, timeout=0, isolation_level=None)
     try:

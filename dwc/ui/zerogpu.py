@@ -11,8 +11,6 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
-import torch
-
 if TYPE_CHECKING:
     from dwc.modeling.modeling_dwc import DWCModel
     from dwc.search.query import ModelInputs, ModelOutputs, RunModel
@@ -42,8 +40,10 @@ def is_lent() -> bool:
 
 def use_local_gpu(model: "DWCModel") -> None:
     """Move a model to this machine's own GPU, if there is one; do nothing on ZeroGPU."""
-    if not is_lent() and torch.cuda.is_available():
-        model.to("cuda")
+    if not is_lent():
+        from dwc.modeling.devices import local_device
+
+        model.to(local_device())
 
 
 def borrow_gpu(searcher: "Searcher") -> None:

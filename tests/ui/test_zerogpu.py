@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from dwc.checkpoints import load
 from dwc.errors import QueryError
@@ -187,3 +188,15 @@ def test_every_model_borrows_it_also_after_it_was_unloaded(
             searcher.search(**question)
         assert models.in_memory == (name,)
         assert lender.calls == borrowed_before + 1, name
+
+
+def test_a_machine_with_a_gpu_of_its_own_uses_it(monkeypatch):
+    moves = []
+    model = SimpleNamespace(to=lambda device: moves.append(str(device)))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    zerogpu.use_local_gpu(model)
+    assert moves == ["cuda:0"]
+    monkeypatch.setattr(zerogpu, "spaces", Lender(zero_gpu=True))
+    zerogpu.use_local_gpu(model)
+    assert moves == ["cuda:0"]
