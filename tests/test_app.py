@@ -335,6 +335,16 @@ def test_the_environment_names_model_and_gallery(monkeypatch):
     assert (parse([]).models, parse([]).gallery) == ([], "catalogue")
 
 
+def test_the_environment_names_the_index(monkeypatch):
+    monkeypatch.delenv("DWC_INDEX", raising=False)
+    assert parse([]).index == "auto"
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("DWC_INDEX", "~/shop.db")
+    assert parse([]).index == "/home/me/shop.db"
+    assert parse(["--index", "exact"]).index == "exact"
+    assert parse(["--index", "~/other.db"]).index == "/home/me/other.db"
+
+
 def test_mcp_is_requested_by_option_or_in_the_environment(monkeypatch, capsys):
     monkeypatch.delenv("DWC_MCP", raising=False)
     monkeypatch.setattr(app_command, "find_spec", lambda name: object())

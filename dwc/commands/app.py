@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dwc.commands.arguments import add_index_argument
+from dwc.commands.arguments import add_index_argument, expand_home
 from dwc.errors import DWCError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 HELP = "serve the page: search pictures by a picture and words, and see why"
 
 DEFAULT_KEEP_LOADED = "2"
+DEFAULT_INDEX = "auto"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -86,8 +87,8 @@ def complete_from_environment(args: argparse.Namespace) -> argparse.Namespace:
     """Replace omitted command-line arguments by environment variables or defaults.
 
     Returns:
-        A copy of the arguments in which `models`, `keep_loaded`, `gallery` and `mcp` are set. An
-        empty list of models stands for the bundled models.
+        A copy of the arguments in which `models`, `keep_loaded`, `gallery`, `index` and `mcp` are
+        set. An empty list of models stands for the bundled models.
 
     Raises:
         DWCError: An environment variable has an invalid value, or MCP or metrics are requested and
@@ -104,6 +105,7 @@ def complete_from_environment(args: argparse.Namespace) -> argparse.Namespace:
         except argparse.ArgumentTypeError as error:
             raise DWCError(f"DWC_KEEP_LOADED: {error}") from error
     gallery = args.gallery or os.environ.get("DWC_GALLERY") or "catalogue"
+    index = args.index or expand_home(os.environ.get("DWC_INDEX", "")) or DEFAULT_INDEX
     mcp = args.mcp or os.environ.get("DWC_MCP", "").lower() in ("1", "true")
     if mcp and find_spec("mcp") is None:
         raise DWCError("--mcp needs the package mcp. Install it: pip install 'dwc[mcp]'")
@@ -111,8 +113,16 @@ def complete_from_environment(args: argparse.Namespace) -> argparse.Namespace:
         raise DWCError(
             "--metrics needs the package prometheus-client. Install it: pip install 'dwc[metrics]'"
         )
-    completed = {"models": models, "keep_loaded": keep_loaded, "gallery": gallery, "mcp": mcp}
-    return argparse.Namespace(**{**vars(args), **completed})
+    return argparse.Namespace(
+        **{
+            **vars(args),
+            "models": models,
+            "keep_loaded": keep_loaded,
+            "gallery": gallery,
+            "index": index,
+            "mcp": mcp,
+        }
+    )
 
 
 def split_models(names: str) -> list[str]:
@@ -158,11 +168,11 @@ def run(args: argparse.Namespace) -> int:
     args = complete_from_environment(args)
     configure_gradio()
 
-    from dwc.gallery.candidate_index import AUTO, check_index_name
+    from dwc.gallery.candidate_index import check_index_name
     from dwc.ui.monitoring.loading_server import answer_while_loading
     from dwc.ui.monitoring.logs import configure_logs
 
-    check_index_name(args.index or AUTO)
+    check_index_name(args.index)
     if args.log_level is not None:
         configure_logs(args.log_level)
     with answer_while_loading(args.host, args.port) as port:
@@ -181,7 +191,6 @@ def _prepare(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
         The page (a `gr.Blocks`), and the keyword arguments for its method `launch`.
     """
     set_upload_folder()
-    from dwc.gallery.candidate_index import AUTO
     from dwc.ui import zerogpu  # noqa: F401  # must be imported before torch
     from dwc.ui.blocks import build_page
     from dwc.ui.gallery_images import StoreImages
@@ -204,7 +213,7 @@ def _prepare(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
         partial(show_progress, several=len(names) > 1),
         args.keep_loaded,
         waits=bool(args.models),
-        index=args.index or AUTO,
+        index=args.index,
     )
     images = StoreImages(store)
     serve_thumbnails(images)  # must come before the page is built, or Gradio copies the images

@@ -21,8 +21,10 @@ def add_index_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--index",
         metavar="INDEX",
+        type=expand_home,
         help="exact: compare with every picture; faiss: with candidates of an approximate index, "
-        "which is built when needed (faiss from 200,000 pictures on, if it is installed)",
+        "which is built when needed (faiss from 200,000 pictures on, if it is installed); a path "
+        "that ends in .db: search in Milvus Lite; http://host:19530: in a server of Milvus",
     )
 
 

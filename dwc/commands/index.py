@@ -60,7 +60,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--check",
         type=expand_home,
         metavar="STORE",
-        help="verify a store instead: its database, every vector, every thumbnail and its index",
+        help="verify a store instead: its database, every vector, every thumbnail and its index; "
+        "with --index also its rows in Milvus",
     )
     parser.add_argument(
         "--list-stores",
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     if args.list_stores or args.remove_orphans:
         return _list_stores(args.remove_orphans, args.json)
     if args.check is not None:
-        return _check_store(args.check, args.json)
+        return _check_store(args.check, args.index, args.json)
     from dwc.errors import ImageError, QueryError
 
     if args.source is None or args.out is None:
@@ -114,8 +115,9 @@ def run(args: argparse.Namespace) -> int:
     if columns := manifest.metadata.get("columns"):
         names = ", ".join(f"{name} ({type})" for name, type in columns.items())
         remarks.append(f"metadata: {names}")
-    if index is not None and index.recall is not None:
-        remarks.append(f"index: {index.name}, finds {index.recall:.1%} of the 50 best")
+    if index is not None:
+        remarks.append(f"index: {index.summary()}")
+        index.close()
     print_skipped(manifest.skipped, remarks + manifest.remarks())
     if args.json:
         counts = {"embedded": embedded, "removed": removed}
@@ -246,13 +248,13 @@ def print_skipped(skipped: dict[str, str], remarks: list[str]) -> None:
         sys.stderr.write(f"{printable(remark)}\n")
 
 
-def _check_store(folder: str, as_json: bool) -> int:
-    from dwc.gallery.faiss_index import check_index
+def _check_store(folder: str, index_name: str | None, as_json: bool) -> int:
+    from dwc.gallery.candidate_index import AUTO, verify_index
     from dwc.gallery.store import Store
 
     store = Store.open(folder)
     store.check()
-    check_index(store)
+    verify_index(index_name or AUTO, store)
     if as_json:
         summary = {"store": str(store.path), "sound": True, **store.manifest.summary()}
         sys.stdout.write(json_text(summary) + "\n")

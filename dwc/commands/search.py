@@ -67,19 +67,23 @@ def run(args: argparse.Namespace) -> int:
     from dwc.search.searcher import Searcher
 
     made_by = store.manifest.model
-    if args.model is None:
-        checkpoint = load(made_by.name, args.model_revision or made_by.revision)
-    else:
-        checkpoint = load(args.model, args.model_revision)
-    result = Searcher(checkpoint, store, index).search(
-        args.image,
-        args.text,
-        args.k,
-        args.shift,
-        reference_id=args.reference_id,
-        fold=args.fold,
-        filter=condition,
-    )
+    try:
+        if args.model is None:
+            checkpoint = load(made_by.name, args.model_revision or made_by.revision)
+        else:
+            checkpoint = load(args.model, args.model_revision)
+        result = Searcher(checkpoint, store, index).search(
+            args.image,
+            args.text,
+            args.k,
+            args.shift,
+            reference_id=args.reference_id,
+            fold=args.fold,
+            filter=condition,
+        )
+    finally:
+        if index is not None:
+            index.close()
     text = json_text(result.to_dict()) if args.json else format_table(result)
     sys.stdout.write(f"{text}\n")
     return 0

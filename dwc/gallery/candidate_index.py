@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from dwc.errors import QueryError, StoreError
 from dwc.gallery.exact_search import Vectors
-from dwc.gallery.faiss_index import MIN_PICTURES, FaissIndex
+from dwc.gallery.faiss_index import MIN_PICTURES, FaissIndex, check_index
 from dwc.gallery.filters import Filter
+from dwc.gallery.milvus_connection import check_location, is_milvus_location
+from dwc.gallery.milvus_index import MilvusIndex, OutdatedIndexError
 from dwc.gallery.store import Store
 
 logger = logging.getLogger(__name__)
@@ -72,15 +74,28 @@ class CandidateIndex(Protocol):
             StoreError: the index cannot be searched, for example since its server is away.
         """
 
+    def summary(self) -> str:
+        """Return a description of the index for the user, beginning with its name."""
+
+    def close(self) -> None:
+        """Release what the index has opened; it cannot be used afterwards."""
+
 
 def check_index_name(name: str) -> str:
-    """Return the name of an index: "auto", "exact" or "faiss".
+    """Return the name of an index: "auto", "exact", "faiss", or where a Milvus database is.
 
     Raises:
         QueryError: there is no index of this name.
+        DWCError: a Milvus database is named, and the packages for it are not installed.
+        StoreError: a path is named that cannot be a Milvus database.
     """
+    if is_milvus_location(name):
+        return check_location(name)
     if name not in (AUTO, EXACT, FAISS):
-        raise QueryError(f"there is no index {name!r}. Choose one: {AUTO}, {EXACT} or {FAISS}.")
+        raise QueryError(
+            f"there is no index {name!r}. Choose one: {AUTO}, {EXACT} or {FAISS}; or name a Milvus "
+            "database: a path that ends in .db, or http://host:19530."
+        )
     return name
 
 
@@ -89,26 +104,31 @@ def open_index(name: str, store: Store, build: bool = True) -> CandidateIndex | 
 
     Args:
         name: "exact" for none; "faiss"; or "auto", which is "faiss" for a store of at least
-            `LARGE_GALLERY` pictures if FAISS is installed, and otherwise "exact".
+            `LARGE_GALLERY` pictures if FAISS is installed, and otherwise "exact"; or a Milvus
+            database, by a path that ends in `.db` or by an address such as `http://host:19530`.
         store: the store.
-        build: whether "auto" builds an index. If not, and there is none that fits the store, the
-            store is searched exactly.
+        build: whether "auto" builds an index, and whether a Milvus database is updated. If not,
+            and there is none that fits the store, the store is searched exactly.
 
     Returns:
         The index; None for exact search.
 
     Raises:
         QueryError: there is no index of this name.
-        DWCError: "faiss" is requested and not installed.
+        DWCError: "faiss" or Milvus is requested and not installed.
+        StoreError: the Milvus database cannot be opened.
     """
     if check_index_name(name) == EXACT or (name == AUTO and len(store) < LARGE_GALLERY):
         return None
-    if len(store) < MIN_PICTURES:
+    is_milvus = is_milvus_location(name)
+    if len(store) < (1 if is_milvus else MIN_PICTURES):
         logger.info("%s: has few pictures and is searched exactly.", store.path)
         return None
     if len(store) != store.manifest.count:  # restricted to the pictures of another store
         logger.info("%s: a part of the store is searched exactly.", store.path)
         return None
+    if is_milvus:
+        return _open_milvus(name, store, build)
     if name == AUTO and find_spec("faiss") is None:
         logger.info(
             "%s: %d pictures are searched exactly. An index makes that faster: "
@@ -125,3 +145,34 @@ def open_index(name: str, store: Store, build: bool = True) -> CandidateIndex | 
             return None
         logger.info("%s Building it.", error)
     return FaissIndex.build(store)
+
+
+def verify_index(name: str, store: Store) -> None:
+    """Verify the index of a store, as far as there is one.
+
+    Args:
+        name: the name of the index, as in `open_index`. The file of FAISS is verified whatever the
+            name is.
+        store: the store.
+
+    Raises:
+        DWCError: there is an index, and the package for it is not installed.
+        StoreError: the index is damaged, or was built from other vectors.
+    """
+    check_index(store)
+    if is_milvus_location(check_index_name(name)):
+        index = MilvusIndex.open(name, store)
+        try:
+            index.verify()
+        finally:
+            index.close()
+
+
+def _open_milvus(location: str, store: Store, update: bool) -> MilvusIndex | None:
+    if update:
+        return MilvusIndex.update(location, store)
+    try:
+        return MilvusIndex.open(location, store)
+    except OutdatedIndexError as error:
+        logger.warning("%s The store is searched exactly.", error)
+        return None

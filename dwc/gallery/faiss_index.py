@@ -240,6 +240,13 @@ class FaissIndex:
         probes = min(math.ceil(probes), self.description.clusters)
         return _search(self._faiss, self._index, query[None], count, probes, selected)[0]
 
+    def summary(self) -> str:
+        """Return a description for the user: the name, and the measured recall."""
+        return f"{self.name}, finds {self.recall:.1%} of the {RECALL_AT} best"
+
+    def close(self) -> None:
+        """Do nothing: the index has no open files."""
+
     def _check_canaries(self, store: Store) -> None:
         """Check that pictures find themselves; raise `StoreError` if most do not."""
         positions = np.linspace(0, len(store) - 1, _CANARIES).astype(np.int64)

@@ -341,6 +341,54 @@ def test_an_index_is_built_used_and_checked(gallery, index, monkeypatch, tmp_pat
     assert "candidates.faiss: is damaged. Delete it" in capsys.readouterr().err
 
 
+def test_a_gallery_is_written_to_milvus_searched_and_checked(
+    gallery, index, monkeypatch, tmp_path, capsys, caplog
+):
+    """With limits so low that a few pictures are many; and back to exact search."""
+    pytest.importorskip("pymilvus")
+    pytest.importorskip("milvus_lite")
+    for n in range(30):
+        Image.new("RGB", (30, 20), (8 * n, 100, n)).save(gallery / f"r{n}.png")
+    names = sorted(file.name for file in gallery.glob("*.png"))
+    cells = [f"{name},{n if n % 3 else ''},{'ab'[n % 2]}" for n, name in enumerate(names)]
+    (gallery / "metadata.csv").write_text("\n".join(["file_name,price,size", *cells]))
+    monkeypatch.setattr("dwc.search.weight_sweep._LARGE_SHARE", 1.0)
+    monkeypatch.setattr("dwc.search.weight_sweep._FEW_SELECTED", 0)
+    milvus = str(tmp_path / "milvus.db")
+    code, answer, err = index(gallery, "--index", milvus)
+    assert (code, answer["pictures"]) == (0, 36)
+    assert "index: milvus, 36 rows written, 0 removed" in err
+    assert "Traceback" not in err
+    store = str(tmp_path / "store")
+
+    def search(*options):
+        assert main(["search", store, "--text", "is red", "--k", "5", *options]) == 0
+        return capsys.readouterr()
+
+    for filter in ("size = a", "not (price < 20)", "price is missing or size != b"):
+        swift, exact = (
+            json.loads(search("--index", name, "--filter", filter, "--json").out)
+            for name in (milvus, "exact")
+        )
+        assert (swift.pop("index"), swift.pop("index_recall")) == ("milvus", None)
+        assert [hit["id"] for hit in swift["results"]] == [hit["id"] for hit in exact["results"]]
+        assert swift["filter_fits"] == exact["filter_fits"]
+    assert "index: milvus\n" in search("--index", milvus).out
+    assert main(["index", "--check", store, "--index", milvus]) == 0
+    capsys.readouterr()
+    (gallery / "r3.png").unlink()
+    assert index(gallery, "--prune")[0] == 0
+    capsys.readouterr()
+    outdated = search("--index", milvus)
+    assert "has other rows than the store" in caplog.text
+    assert "The store is searched exactly." in caplog.text
+    assert "index: milvus" not in outdated.out
+    assert main(["index", "--check", store, "--index", milvus]) == 2
+    capsys.readouterr()
+    assert "index: milvus, 0 rows written, 1 removed" in index(gallery, "--index", milvus)[2]
+    assert main(["index", "--check", store, "--index", milvus]) == 0
+
+
 def test_an_unknown_index_is_refused_before_anything_is_done(gallery, index, tmp_path):
     code, _, err = index(gallery, "--index", "annoy")
     assert code == 2

@@ -13,25 +13,16 @@ from dwc.gallery import candidate_index, faiss_index
 from dwc.gallery.candidate_index import open_index
 from dwc.gallery.exact_search import best_positions
 from dwc.gallery.faiss_index import FILE, FaissIndex, check_index
-from dwc.gallery.store import ModelIdentity, Store, StoredImage
+from dwc.gallery.store import Store, StoredImage
 from dwc.gallery.store_writer import StoreWriter
 from dwc.search import weight_sweep
 from dwc.search.weight_sweep import WeightSweep
+from tests.gallery.made_store import MODEL, write_store
 from tests.search.made import made_gallery, made_query
 
 faiss = pytest.importorskip("faiss")
 
-MODEL = ModelIdentity("0123456789ab", "made", None, {"clip": 8, "cnn": 12})
 COUNT = 4_000
-
-
-def write_store(folder, vectors, ids):
-    """A store of vectors without pictures."""
-    with StoreWriter(folder, MODEL, {"kind": "folder", "folder": "/nowhere"}, "/nowhere") as writer:
-        rows = [StoredImage(id, id, id, 1, 1, 0) for id in ids]
-        writer.append(rows, vectors)
-        writer.finish()
-    return Store.open(folder)
 
 
 @pytest.fixture(scope="module")

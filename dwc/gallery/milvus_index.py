@@ -1,0 +1,474 @@
+"""Search in Milvus: in Milvus Lite, in this process, or on a server that many processes share.
+
+Milvus has the vectors and the metadata of a gallery's pictures, not the pictures; `milvus_rows`
+describes the rows. Each gallery has one collection for each model. Milvus compares a query with all
+vectors (index type FLAT), so that no image can be missing from its candidates; their scores are
+computed again by the caller, by the same code as without an index.
+
+The collection `dwc_galleries` has one row for each of these collections: its layout, the digest of
+its rows, and whether an update was finished. An update first marks the collection as unfinished,
+then deletes and writes what differs, and at last writes the new digest. Rows whose digest is not
+that of the store are not used: the caller then searches exactly.
+"""
+
+import logging
+import threading
+import uuid
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dwc.errors import StoreError
+from dwc.files import description_digest
+from dwc.gallery.exact_search import Vectors
+from dwc.gallery.filters import Filter
+from dwc.gallery.milvus_connection import TIMEOUT_S, MilvusConnection, is_missing
+from dwc.gallery.milvus_rows import (
+    KEY,
+    LAST_KEY,
+    STAMP,
+    TEXT_BYTES,
+    VECTOR,
+    GalleryRows,
+)
+from dwc.gallery.store import Store, checksum
+from dwc.progress import track
+
+logger = logging.getLogger(__name__)
+
+GALLERIES = "dwc_galleries"
+
+MAX_RESULTS = 16_384
+"""The most rows that one request to a server of Milvus may return."""
+
+_COMPLETE = "complete"
+_UPDATING = "updating"
+_STRONG = "Strong"  # a search sees all that was written before it
+
+_LOAD_S = 600.0  # how long a server may take to load a collection
+_BATCH_BYTES = 8 << 20  # vectors written or read at a time; a message may have 64 MB
+_DELETED = 10_000  # rows deleted at a time
+_SPARE = 64  # candidates requested in addition, so that equal scores are seldom cut
+_ROUNDING = 1e-4  # scores of Milvus and of this package differ by less than this
+
+_NONE: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+
+
+class OutdatedIndexError(StoreError):
+    """Milvus has no rows of this gallery and model, others, or an unfinished update."""
+
+
+class _State(NamedTuple):
+    """The row of a collection in `dwc_galleries`.
+
+    Attributes:
+        layout: The layout of the rows; see `GalleryRows`.
+        digest: The digest of the rows; empty while they are updated.
+        state: "complete" or "updating".
+        writer: A random text of the update that wrote this row.
+    """
+
+    layout: str
+    digest: str
+    state: str
+    writer: str
+
+
+class MilvusIndex:
+    """The rows of one gallery in Milvus; implements `CandidateIndex`.
+
+    Attributes:
+        name: The name of the index, "milvus".
+        recall: None: nothing is measured, since Milvus compares all vectors.
+        collection: The name of the collection in Milvus.
+        written: How many rows `update` wrote.
+        removed: How many rows `update` removed.
+    """
+
+    name = "milvus"
+    recall = None
+
+    def __init__(self, location: str, store: Store) -> None:
+        """Connect to Milvus; use `open` or `update`."""
+        self.collection = collection_name(store)
+        self.written = self.removed = 0
+        self._rows = GalleryRows(store)
+        self._store = store
+        self._dimension = store.manifest.model.dimension
+        self._is_outdated = False
+        self._lock = threading.Lock()
+        self._connection = MilvusConnection(location, self._load)
+
+    @classmethod
+    def open(cls, location: str, store: Store) -> "MilvusIndex":
+        """Open the rows of a store in Milvus.
+
+        Args:
+            location: a path that ends in `.db` for Milvus Lite, or an address such as
+                `http://host:19530` for a server.
+            store: the store.
+
+        Raises:
+            DWCError: The packages for Milvus are not installed, or the location is invalid.
+            OutdatedIndexError: The rows in Milvus are not those of the store.
+            StoreError: Milvus cannot be opened.
+        """
+        if is_missing(location):
+            raise OutdatedIndexError(
+                f"{location}: does not exist. {_update_advice(location, store)}"
+            )
+        index = cls(location, store)
+        try:
+            index._connection.call(index._require_current)
+        except BaseException:
+            index.close()
+            raise
+        return index
+
+    @classmethod
+    def update(cls, location: str, store: Store) -> "MilvusIndex":
+        """Write to Milvus what differs from a store, and return the index.
+
+        An update that was interrupted is continued. The parameters are those of `open`.
+
+        Raises:
+            DWCError: The packages for Milvus are not installed, or the location is invalid.
+            StoreError: Milvus cannot be opened or written, or another process is updating the same
+                rows.
+        """
+        index = cls(location, store)
+        try:
+            index._update()
+        except BaseException:
+            index.close()
+            raise
+        return index
+
+    def candidates(
+        self,
+        query: Vectors,
+        k: int,
+        selected: NDArray[np.bool_] | None = None,
+        condition: Filter | None = None,
+    ) -> NDArray[np.int64]:
+        """Return positions that include the `k` best; see `CandidateIndex.candidates`.
+
+        The result is empty, so that the caller searches exactly, if Milvus cannot answer as exact
+        search does: its rows are outdated, the filter needs a column that is not there, or so many
+        images may be among the best that one request cannot return them.
+        """
+        expression: str | None = ""
+        if selected is not None:
+            expression = None if condition is None else self._rows.expression(condition)
+        if expression is None or k > MAX_RESULTS:
+            return _NONE
+        try:
+            if self._is_outdated:  # another process may have finished an update
+                self._connection.call(self._require_current)
+            keys = self._connection.call(self._search, query, k, expression)
+        except OutdatedIndexError as error:
+            self._note_outdated(error)
+            return _NONE
+        self._is_outdated = False
+        positions = self._rows.positions(keys)
+        if selected is not None and len(positions) and not selected[positions].all():
+            logger.warning(
+                "%s: Milvus selects other pictures than the filter %s. All pictures are compared.",
+                self._connection.location,
+                expression,
+            )
+            return _NONE
+        return positions
+
+    def summary(self) -> str:
+        """Return a description for the user: what the last update wrote."""
+        return f"{self.name}, {self.written:,} rows written, {self.removed:,} removed"
+
+    def verify(self) -> None:
+        """Compare all rows in Milvus, and their vectors, with the store.
+
+        Raises:
+            StoreError: A row differs, is missing or does not belong there.
+        """
+        self._connection.call(self._require_current)
+        size = self._rows_per_batch()
+        seen = []
+        for rows in self._scan([KEY, STAMP, VECTOR], size):
+            for row in rows:
+                position = int(self._rows.positions([row[KEY]])[0])
+                vector = np.asarray(row.pop(VECTOR), dtype=np.float32)
+                if position >= 0 and checksum(vector) != self._store.rows[position].checksum:
+                    raise StoreError(
+                        f"{self._connection.location}: the vector of "
+                        f"{self._store.ids[position]!r} is not the store's. {self._drop_advice()}"
+                    )
+                seen.append(row)
+        surplus, missing = self._compare(seen)
+        if len(surplus) or len(missing):
+            raise StoreError(
+                f"{self._connection.location}: {len(missing):,} rows are missing or differ from "
+                f"the store, and {len(surplus):,} do not belong there. {self._drop_advice()}"
+            )
+
+    def close(self) -> None:
+        """Close the connection; the index cannot be used afterwards."""
+        self._connection.close()
+
+    def _search(self, client: Any, query: Vectors, k: int, expression: str) -> list[int]:
+        """Return the keys of at least the `k` best rows, as far as there are so many.
+
+        All rows are included whose score may round to that of the last of the `k` best. The result
+        is empty if they are more than a request can return.
+        """
+        limit = min(k + _SPARE, MAX_RESULTS)
+        while True:
+            try:
+                (hits,) = client.search(
+                    self.collection,
+                    data=[np.ascontiguousarray(query, dtype=np.float32)],
+                    anns_field=VECTOR,
+                    limit=limit,
+                    filter=expression,
+                    search_params={"metric_type": "IP"},
+                    consistency_level=_STRONG,
+                    timeout=TIMEOUT_S,
+                )
+            except Exception:  # the collection may have been dropped
+                self._require_current(client)
+                raise
+            scores = [hit["distance"] for hit in hits]
+            if len(hits) < limit or scores[k - 1] - scores[-1] > _ROUNDING:
+                break
+            if limit == MAX_RESULTS:
+                return []
+            limit = min(2 * limit, MAX_RESULTS)
+        # An update marks the collection before it changes a row. So if the mark is not there after
+        # the search, the search has seen the rows that belong to the digest.
+        self._require_current(client)
+        return [hit[KEY] for hit in hits]
+
+    def _note_outdated(self, error: OutdatedIndexError) -> None:
+        with self._lock:
+            is_new, self._is_outdated = not self._is_outdated, True
+        if is_new:
+            logger.warning("%s All pictures are compared until then.", error)
+
+    def _load(self, client: Any) -> None:
+        """Make the collections searchable, as far as they exist."""
+        for name in (GALLERIES, self.collection):
+            if client.has_collection(name, timeout=TIMEOUT_S):
+                client.load_collection(name, timeout=_LOAD_S)
+
+    def _require_current(self, client: Any) -> None:
+        """Raise `OutdatedIndexError` unless the rows in Milvus are those of the store."""
+        state = self._read_state(client)
+        if state is None:
+            reason = "has no rows of this gallery and model"
+        elif state.state != _COMPLETE:
+            reason = "is being updated, or an update was interrupted"
+        elif state.digest != self._rows.digest:
+            reason = "has other rows than the store"
+        elif not self._exists(client):
+            reason = "has lost the rows of this gallery"
+        else:
+            return
+        location = self._connection.location
+        raise OutdatedIndexError(f"{location}: {reason}. {_update_advice(location, self._store)}")
+
+    def _drop_advice(self) -> str:
+        advice = _update_advice(self._connection.location, self._store)
+        return f"Drop the collection {self.collection}. {advice}"
+
+    def _read_state(self, client: Any) -> _State | None:
+        if not client.has_collection(GALLERIES, timeout=TIMEOUT_S):
+            return None
+        rows = client.get(
+            GALLERIES,
+            ids=[self.collection],
+            output_fields=list(_State._fields),
+            consistency_level=_STRONG,
+            timeout=TIMEOUT_S,
+        )
+        return _State(*(rows[0][name] for name in _State._fields)) if rows else None
+
+    def _write_state(self, client: Any, state: _State) -> None:
+        # Every collection of Milvus needs a vector.
+        row = {"name": self.collection, "vector": [0.0, 0.0], **state._asdict()}
+        client.upsert(GALLERIES, [row], timeout=TIMEOUT_S)
+
+    def _update(self) -> None:
+        call = self._connection.call
+        state = call(self._read_state)
+        if state is not None and not (state.layout == self._rows.layout and call(self._exists)):
+            state = None
+        if state is not None and (state.digest, state.state) == (self._rows.digest, _COMPLETE):
+            return
+        call(_create_galleries)
+        mark = _State(self._rows.layout, "", _UPDATING, uuid.uuid4().hex)
+        if state is None:
+            # Until the collection has been created, the mark has no layout, so that an update that
+            # continues this one creates the collection again.
+            call(self._write_state, mark._replace(layout=""))
+            call(self._create)
+        call(self._write_state, mark)
+        surplus, missing = _NONE, np.arange(len(self._store))
+        if state is not None:
+            rows = [row for part in self._scan([KEY, STAMP], MAX_RESULTS) for row in part]
+            surplus, missing = self._compare(rows)
+        self._remove(surplus.tolist(), mark)
+        self._write(missing, mark)
+        call(self._flush)
+        count = call(self._count)
+        if count != len(self._store):
+            raise StoreError(
+                f"{self._connection.location}: has {count:,} rows after the update; the store has "
+                f"{len(self._store):,} pictures. {self._drop_advice()}"
+            )
+        call(self._require_writer, mark)
+        done = mark._replace(digest=self._rows.digest, state=_COMPLETE)
+        call(self._write_state, done)
+        self.written, self.removed = len(missing), len(surplus)
+
+    def _compare(self, rows: list[dict[str, Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Compare all rows in Milvus with the store; see `GalleryRows.compare`."""
+        keys = np.array([row[KEY] for row in rows], dtype=np.int64)
+        return self._rows.compare(keys, np.array([row[STAMP] for row in rows], dtype=np.int64))
+
+    def _remove(self, keys: list[int], mark: _State) -> None:
+        for start in range(0, len(keys), _DELETED):
+            self._connection.call(self._require_writer, mark)
+            self._connection.call(self._delete, keys[start : start + _DELETED])
+
+    def _write(self, positions: NDArray[np.int64], mark: _State) -> None:
+        size = self._rows_per_batch()
+        starts = range(0, len(positions), size)
+        for start in track(starts, "index: batches written to Milvus", logger):
+            rows = self._rows.encode(positions[start : start + size].tolist())
+            self._connection.call(self._require_writer, mark)
+            self._connection.call(self._upsert, rows)
+
+    def _require_writer(self, client: Any, mark: _State) -> None:
+        """Raise `StoreError` if another update has begun."""
+        state = self._read_state(client)
+        if state is None or state.writer != mark.writer:
+            raise StoreError(
+                f"{self._connection.location}: another process is updating the same gallery. Run "
+                "the command again when that is done."
+            )
+
+    def _create(self, client: Any) -> None:
+        """Create the collection of the gallery; drop a former one."""
+        from pymilvus import DataType
+
+        if client.has_collection(self.collection, timeout=TIMEOUT_S):
+            client.drop_collection(self.collection, timeout=TIMEOUT_S)
+        schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
+        schema.add_field(KEY, DataType.INT64, is_primary=True)
+        schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=self._dimension)
+        schema.add_field(STAMP, DataType.INT64)
+        for field in self._rows.fields.values():
+            if field.type == "text":
+                schema.add_field(field.name, DataType.VARCHAR, max_length=TEXT_BYTES)
+            elif field.type == "boolean":
+                schema.add_field(field.name, DataType.INT8)
+            else:
+                schema.add_field(field.name, DataType.DOUBLE)
+                schema.add_field(field.known, DataType.BOOL)
+        _create_collection(client, self.collection, schema)
+
+    def _count(self, client: Any) -> int:
+        (row,) = client.query(
+            self.collection,
+            filter="",
+            output_fields=["count(*)"],
+            consistency_level=_STRONG,
+            timeout=TIMEOUT_S,
+        )
+        return int(row["count(*)"])
+
+    def _read_range(
+        self, client: Any, fields: list[str], first: int, last: int, limit: int
+    ) -> list[dict[str, Any]]:
+        return client.query(
+            self.collection,
+            filter=f"{KEY} >= {first} and {KEY} <= {last}",
+            output_fields=fields,
+            limit=limit,
+            consistency_level=_STRONG,
+            timeout=TIMEOUT_S,
+        )
+
+    def _exists(self, client: Any) -> bool:
+        return client.has_collection(self.collection, timeout=TIMEOUT_S)
+
+    def _delete(self, client: Any, keys: list[int]) -> None:
+        client.delete(self.collection, ids=keys, timeout=TIMEOUT_S)
+
+    def _upsert(self, client: Any, rows: list[dict[str, Any]]) -> None:
+        client.upsert(self.collection, rows, timeout=TIMEOUT_S)
+
+    def _flush(self, client: Any) -> None:
+        client.flush(self.collection, timeout=_LOAD_S)
+
+    def _rows_per_batch(self) -> int:
+        return max(1, min(_BATCH_BYTES // (4 * self._dimension), MAX_RESULTS))
+
+    def _scan(self, fields: list[str], limit: int) -> Iterator[list[dict[str, Any]]]:
+        """Yield all rows in Milvus, in lists of fewer than `limit` rows.
+
+        The keys are hashes, so ranges of equal length have about equally many rows. A range with
+        more rows than a request may return is divided.
+        """
+        count = self._connection.call(self._count)
+        parts = 2 * count // limit + 1
+        edges = [part * (LAST_KEY + 1) // parts for part in range(parts + 1)]
+        ranges = [(edges[n], edges[n + 1] - 1) for n in reversed(range(parts))]
+        while ranges:
+            first, last = ranges.pop()
+            rows = self._connection.call(self._read_range, fields, first, last, limit)
+            if len(rows) < limit or first == last:
+                yield rows
+            else:
+                middle = (first + last) // 2
+                ranges += [(middle + 1, last), (first, middle)]
+
+
+def _update_advice(location: str, store: Store) -> str:
+    return f"Update it: python -m dwc index … --out {store.path} --index {location}"
+
+
+_SAME_GALLERY = ("kind", "folder", "repo_id", "location", "column", "split")
+
+
+def collection_name(store: Store) -> str:
+    """Return the name of the collection that has the rows of a store's gallery and model.
+
+    It stays the same when pictures are added to the gallery or removed.
+    """
+    source = store.manifest.source
+    gallery = description_digest([source.get(name) for name in _SAME_GALLERY])
+    return f"dwc_{gallery}_{store.manifest.model.fingerprint}"
+
+
+def _create_galleries(client: Any) -> None:
+    """Create the collection `dwc_galleries` unless it exists."""
+    from pymilvus import DataType
+
+    if client.has_collection(GALLERIES, timeout=TIMEOUT_S):
+        return
+    schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
+    schema.add_field("name", DataType.VARCHAR, is_primary=True, max_length=255)
+    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=2)
+    for field in _State._fields:
+        schema.add_field(field, DataType.VARCHAR, max_length=64)
+    _create_collection(client, GALLERIES, schema)
+
+
+def _create_collection(client: Any, name: str, schema: Any) -> None:
+    index = client.prepare_index_params()
+    index.add_index(VECTOR, index_type="FLAT", metric_type="IP")
+    client.create_collection(
+        name, schema=schema, index_params=index, consistency_level=_STRONG, timeout=_LOAD_S
+    )
