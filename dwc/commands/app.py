@@ -50,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a folder of pictures, tar or Parquet files, a saved dataset, a dataset of the Hub, "
         "or: catalogue (DWC_GALLERY, catalogue)",
     )
-    add_index_argument(parser)
+    add_index_argument(parser, "DWC_INDEX")
     parser.add_argument("--port", type=int, help="the port (the first free one from 7860)")
     parser.add_argument("--host", help="the address to listen at (127.0.0.1: this machine only)")
     parser.add_argument(

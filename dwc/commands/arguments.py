@@ -16,15 +16,21 @@ def expand_home(text: str) -> str:
     return os.path.expanduser(text)
 
 
-def add_index_argument(parser: argparse.ArgumentParser) -> None:
-    """Add the option `--index`, which names the index that a gallery is searched with."""
+def add_index_argument(parser: argparse.ArgumentParser, variable: str = "") -> None:
+    """Add the option `--index`, which names the index that a gallery is searched with.
+
+    Args:
+        parser: the command's parser.
+        variable: the environment variable that names the index instead; empty for none.
+    """
     parser.add_argument(
         "--index",
         metavar="INDEX",
         type=expand_home,
         help="exact: compare with every picture; faiss: with candidates of an approximate index, "
         "which is built when needed (faiss from 200,000 pictures on, if it is installed); a path "
-        "that ends in .db: search in Milvus Lite; http://host:19530: in a server of Milvus",
+        "that ends in .db: search in Milvus Lite; http://host:19530: in a server of Milvus"
+        + (f" ({variable})" if variable else ""),
     )
 
 

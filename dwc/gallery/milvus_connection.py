@@ -72,10 +72,11 @@ def check_location(location: str) -> str:
         return location
     try:
         address = urlsplit(location)
-        has_host = bool(address.hostname) and (address.port is None or address.port > 0)
+        is_address = bool(address.hostname) and (address.port is None or address.port > 0)
+        is_address &= not location.endswith(_LITE_SUFFIX)  # pymilvus takes it for a path
     except ValueError:
-        has_host = False
-    if not has_host:
+        is_address = False
+    if not is_address:
         raise QueryError(
             f"{display_location(location)!r} is no address of a Milvus server; expected one such "
             "as http://host:19530."

@@ -158,6 +158,10 @@ class MilvusIndex:
         The result is empty, so that the caller searches exactly, if Milvus cannot answer as exact
         search does: its rows are outdated, the filter needs a column that is not there, or so many
         images may be among the best that one request cannot return them.
+
+        Raises:
+            StoreError: Milvus does not answer. The message does not name the location; the reason
+                is logged.
         """
         expression: str | None = ""
         if selected is not None:
@@ -171,6 +175,13 @@ class MilvusIndex:
         except OutdatedIndexError as error:
             self._note_outdated(error)
             return _NONE
+        except StoreError as error:
+            # Visitors of the page read the error, and must not learn where the database is.
+            logger.warning("%s", error)
+            raise StoreError(
+                "the gallery cannot be searched now, since Milvus does not answer; the program's "
+                "log says why. Try again later, or start the program with --index exact."
+            ) from error
         self._is_outdated = False
         positions = self._rows.positions(keys)
         if selected is not None and len(positions) and not selected[positions].all():
@@ -246,7 +257,7 @@ class MilvusIndex:
             limit = min(2 * limit, MAX_RESULTS)
         # An update marks the collection before it changes a row. So if the mark is not there after
         # the search, the search has seen the rows that belong to the digest.
-        self._require_current(client)
+        self._require_state(_read_state(client, self.collection))
         return [hit[KEY] for hit in hits]
 
     def _note_outdated(self, error: OutdatedIndexError) -> None:
@@ -263,35 +274,30 @@ class MilvusIndex:
 
     def _require_current(self, client: Any) -> None:
         """Raise `OutdatedIndexError` unless the rows in Milvus are those of the store."""
-        state = self._read_state(client)
+        exists = client.has_collection(GALLERIES, timeout=TIMEOUT_S)
+        self._require_state(_read_state(client, self.collection) if exists else None)
+        if not self._exists(client):
+            raise self._outdated("has lost the rows of this gallery")
+
+    def _require_state(self, state: _State | None) -> None:
+        """Raise `OutdatedIndexError` unless this state is that of the store's rows."""
         if state is None:
             reason = "has no rows of this gallery and model"
         elif state.state != _COMPLETE:
             reason = "is being updated, or an update was interrupted"
         elif state.digest != self._rows.digest:
             reason = "has other rows than the store"
-        elif not self._exists(client):
-            reason = "has lost the rows of this gallery"
         else:
             return
+        raise self._outdated(reason)
+
+    def _outdated(self, reason: str) -> OutdatedIndexError:
         location = self._connection.location
-        raise OutdatedIndexError(f"{location}: {reason}. {_update_advice(location, self._store)}")
+        return OutdatedIndexError(f"{location}: {reason}. {_update_advice(location, self._store)}")
 
     def _drop_advice(self) -> str:
         advice = _update_advice(self._connection.location, self._store)
         return f"Drop the collection {self.collection}. {advice}"
-
-    def _read_state(self, client: Any) -> _State | None:
-        if not client.has_collection(GALLERIES, timeout=TIMEOUT_S):
-            return None
-        rows = client.get(
-            GALLERIES,
-            ids=[self.collection],
-            output_fields=list(_State._fields),
-            consistency_level=_STRONG,
-            timeout=TIMEOUT_S,
-        )
-        return _State(*(rows[0][name] for name in _State._fields)) if rows else None
 
     def _write_state(self, client: Any, state: _State) -> None:
         # Every collection of Milvus needs a vector.
@@ -300,12 +306,12 @@ class MilvusIndex:
 
     def _update(self) -> None:
         call = self._connection.call
-        state = call(self._read_state)
+        call(_create_galleries)
+        state = call(_read_state, self.collection)
         if state is not None and not (state.layout == self._rows.layout and call(self._exists)):
             state = None
         if state is not None and (state.digest, state.state) == (self._rows.digest, _COMPLETE):
             return
-        call(_create_galleries)
         mark = _State(self._rows.layout, "", _UPDATING, uuid.uuid4().hex)
         if state is None:
             # Until the collection has been created, the mark has no layout, so that an update that
@@ -351,7 +357,7 @@ class MilvusIndex:
 
     def _require_writer(self, client: Any, mark: _State) -> None:
         """Raise `StoreError` if another update has begun."""
-        state = self._read_state(client)
+        state = _read_state(client, self.collection)
         if state is None or state.writer != mark.writer:
             raise StoreError(
                 f"{self._connection.location}: another process is updating the same gallery. Run "
@@ -450,6 +456,18 @@ def collection_name(store: Store) -> str:
     source = store.manifest.source
     gallery = description_digest([source.get(name) for name in _SAME_GALLERY])
     return f"dwc_{gallery}_{store.manifest.model.fingerprint}"
+
+
+def _read_state(client: Any, collection: str) -> _State | None:
+    """Return the row of a collection in `dwc_galleries`, which must exist; None if it has none."""
+    rows = client.get(
+        GALLERIES,
+        ids=[collection],
+        output_fields=list(_State._fields),
+        consistency_level=_STRONG,
+        timeout=TIMEOUT_S,
+    )
+    return _State(*(rows[0][name] for name in _State._fields)) if rows else None
 
 
 def _create_galleries(client: Any) -> None:

@@ -434,7 +434,7 @@ def test_closing_releases_the_folder_for_other_processes(store, location):
     index.close()
     assert not opens()
     with pytest.raises(StoreError, match="the connection was closed"):
-        index.candidates(store.vectors[0], 3)
+        index.verify()
     del second  # as when a model is unloaded
     gc.collect()
     assert opens()
@@ -481,7 +481,7 @@ def port():
         return free.getsockname()[1]
 
 
-def test_a_server_is_searched_and_its_loss_is_said_and_recovered(store, tmp_path, port):
+def test_a_server_is_searched_and_its_loss_is_said_and_recovered(store, tmp_path, port, caplog):
     filter = parse_filter("not category = dress", store.metadata)
     selected = find_matching(filter, store.metadata)
     with served(tmp_path / "data", port) as address:
@@ -489,8 +489,10 @@ def test_a_server_is_searched_and_its_loss_is_said_and_recovered(store, tmp_path
         assert index.written == COUNT
         expected = best_positions(store.vectors @ store.vectors[3], 20, (), selected)
         assert np.isin(expected, index.candidates(store.vectors[3], 20, selected, filter)).all()
-    with pytest.raises(StoreError, match=r"does not answer, or refuses .* --index exact"):
+    with pytest.raises(StoreError, match=r"Milvus does not answer.* --index exact") as raised:
         index.candidates(store.vectors[3], 20)
+    assert "127.0.0.1" not in str(raised.value)
+    assert f"http://127.0.0.1:{port}: the Milvus server does not answer" in caplog.text
     with pytest.raises(StoreError, match=f"http://127.0.0.1:{port}: the Milvus server"):
         open_index(address, store, build=False)
     with served(tmp_path / "data", port):
@@ -519,7 +521,7 @@ class BrokenClient:
 @pytest.mark.parametrize(
     "error", [ConnectionError("gone"), ValueError("closed channel"), OSError(5)]
 )
-def test_a_request_is_repeated_once_and_then_an_error(store, location, monkeypatch, error):
+def test_a_request_is_repeated_once_and_then_an_error(store, location, monkeypatch, caplog, error):
     index = MilvusIndex.update(location, store)
     best = best_positions(store.vectors @ store.vectors[3], 5)
     index._connection._opened.client = BrokenClient(index._connection._opened.client, [error])
@@ -532,8 +534,10 @@ def test_a_request_is_repeated_once_and_then_an_error(store, location, monkeypat
 
     index._connection._opened.client = BrokenClient(index._connection._opened.client, [error])
     monkeypatch.setattr(milvus_connection, "open_client", refuse)
-    with pytest.raises(StoreError, match="Milvus Lite fails"):
+    with pytest.raises(StoreError, match="Try again later") as raised:
         index.candidates(store.vectors[3], 5)
+    assert location not in str(raised.value)
+    assert "Milvus Lite fails" in caplog.text
     assert len(tries) == 1
     index.close()
 

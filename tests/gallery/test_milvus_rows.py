@@ -151,7 +151,13 @@ def test_locations_are_checked_before_anything_is_done(tmp_path, installed):
         with pytest.raises(StoreError, match=message):
             check_location(str(tmp_path / name))
     assert check_location(str(tmp_path / "new.db"))
-    for address in ("http://", "https://:19530", "http://host:port", "http://me:secret@:1"):
+    for address in (
+        "http://",
+        "https://:19530",
+        "http://host:port",
+        "http://me:secret@:1",
+        "http://host:19530/shop.db",
+    ):
         with pytest.raises(QueryError, match="expected one such as http://host:19530") as raised:
             check_location(address)
         assert "secret" not in str(raised.value)
