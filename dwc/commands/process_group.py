@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from dwc.errors import StoreError
+from dwc.errors import StoreError, TrainingError
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +30,19 @@ def is_launched() -> bool:
     """Return whether a launcher started several processes, of which this is one."""
     sizes = (os.environ.get(name, "") for name in _SIZE_VARIABLES)
     return any(size.isdecimal() and int(size) > 1 for size in sizes)
+
+
+def require_one_process(command: str) -> None:
+    """Raise `TrainingError` if a launcher started several processes.
+
+    Args:
+        command: The command, which would write the same files in each of them.
+    """
+    if is_launched():
+        raise TrainingError(
+            f"dwc {command} runs in one process, and a launcher started several (WORLD_SIZE). "
+            f"Start it without one: python -m dwc {command}"
+        )
 
 
 class OtherProcessError(StoreError):

@@ -8,6 +8,8 @@ import logging
 import os
 from pathlib import Path
 
+from dwc.commands.process_group import require_one_process
+
 HELP = "compare DWC and PL with parts removed, on the same data and budget"
 
 _SEEDS = 3
@@ -40,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run or continue the study, write its results, and return the exit status."""
+    require_one_process("study")
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     from dwc.errors import TrainingError

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dwc.commands.arguments import expand_home
+from dwc.commands.process_group import require_one_process
 
 if TYPE_CHECKING:
     from dwc.training.progressive.recipe import Stage
@@ -157,6 +158,7 @@ def _configure_catalogue(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_catalogue(args: argparse.Namespace) -> int:
+    require_one_process("train catalogue")
     from dwc.training.catalogue.recipe import CatalogueRecipe
     from dwc.training.catalogue.train_catalogue import publish_catalogue
 

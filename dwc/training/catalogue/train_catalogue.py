@@ -61,6 +61,7 @@ from dwc.training.feature_cache import (
     with_cached_features,
 )
 from dwc.training.loop import LoopSettings
+from dwc.training.processes import new_accelerator
 from dwc.training.run_dir import claim, merge_logs, recipe_record, stage_seconds
 
 logger = logging.getLogger(__name__)
@@ -257,7 +258,7 @@ def fit_ood(model: DWCModel, pool: PoolSettings, items: int, seed: int, drawings
 
 
 def _accelerator(recipe: CatalogueRecipe) -> Accelerator:
-    return Accelerator(mixed_precision=recipe.mixed_precision)
+    return new_accelerator(mixed_precision=recipe.mixed_precision)
 
 
 def publish_catalogue(

@@ -45,6 +45,7 @@ from dwc.training.dwc.mutual_training import train_mutually
 from dwc.training.dwc.presets import BenchmarkPreset
 from dwc.training.feature_cache import cache_clip_features
 from dwc.training.loop import LoopSettings
+from dwc.training.processes import new_accelerator
 from dwc.training.run_dir import claim, flatten, recipe_record, stage_log
 
 logger = logging.getLogger(__name__)
@@ -236,7 +237,7 @@ def _train_model(args: BenchmarkTraining, categories: Sequence[str]) -> dict[str
     empty on all processes but the first.
     """
     preset = args.preset
-    accelerator = Accelerator(
+    accelerator = new_accelerator(
         mixed_precision=_precision(preset),
         log_with=list(args.trackers) or None,
         project_dir=args.work,

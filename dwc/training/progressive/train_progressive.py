@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, PartialState
 
 from dwc.catalogue.queries import benchmark, queries
 from dwc.catalogue.splits import Split, gallery, training_triplets
@@ -45,6 +44,7 @@ from dwc.training.feature_cache import (
     weights_digest,
 )
 from dwc.training.loop import LoopSettings
+from dwc.training.processes import launched_processes, new_accelerator
 from dwc.training.progressive.ablation import AblationQueries, encode_queries, weight_ablation
 from dwc.training.progressive.batches import ProgressiveBatches
 from dwc.training.progressive.recipe import (
@@ -122,7 +122,7 @@ def train_progressive(
             "pictures; give one to start from, or 0."
         )
     torch.manual_seed(recipe.seed)
-    processes = PartialState()
+    processes = launched_processes()
     drawings = drawings or work
     with processes.main_process_first():  # the first process draws, the others load its file
         claim(work, _claimed(recipe, start))
@@ -217,7 +217,7 @@ def _with_cached_images(
 def _run_stage(stage: Stage, recipe: ProgressiveRecipe, parts: _Parts, work: Path) -> None:
     # Each stage has its own seed, so that stages run one at a time use the same random numbers.
     torch.manual_seed(random.Random(f"{recipe.seed}/{stage}").getrandbits(63))
-    accelerator = Accelerator(mixed_precision=recipe.mixed_precision)
+    accelerator = new_accelerator(mixed_precision=recipe.mixed_precision)
     steps = getattr(recipe, stage).total_steps
     loop = LoopSettings(steps, work)
 
@@ -294,7 +294,7 @@ def publish_progressive(
         processes but the first.
     """
     trained = train_progressive(recipe, work, start, until, drawings)
-    if not PartialState().is_main_process:
+    if not launched_processes().is_main_process:
         return {}
     save_checkpoint(trained.model, trained.processor, out, dtype=torch.float16)
     loaded = load.load(str(out))

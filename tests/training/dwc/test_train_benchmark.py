@@ -268,12 +268,12 @@ def test_the_numbers_go_to_the_trackers(
             seen.setdefault(step or 0, {}).update(values)
 
     training = "dwc.training.dwc.train_benchmark"
-    made = sys.modules[training].Accelerator
+    made = sys.modules[training].new_accelerator
 
     def accelerator(log_with: object, **options: object) -> object:
         return made(log_with=[Notebook()], **options)
 
-    monkeypatch.setattr(f"{training}.Accelerator", accelerator)
+    monkeypatch.setattr(f"{training}.new_accelerator", accelerator)
     preset = override(RECOMMENDED, (*SHORT, "epochs=1"))
     train_benchmark(ask(world, tmp_path, preset=preset))
     assert seen[-1]["learning_rate"] == RECOMMENDED.learning_rate
@@ -291,13 +291,13 @@ def test_a_missing_tracker_is_an_error_before_anything_is_done(
 
 
 def test_two_processes_train_one_model(world: World, tmp_path: Path) -> None:
-    """As `accelerate launch` starts them; the gradients meet, and one of them writes."""
+    """As `torchrun` starts them; the gradients meet, and one of them writes."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     asked = arguments(world, tmp_path, "--set", "batch_size=4", "--set", "epochs=1")
     done = subprocess.run(
         [sys.executable, "-W", "ignore", *launcher, "-m", "dwc", *asked],
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -1,8 +1,11 @@
 """PL from nothing to a checkpoint that searches, stage by stage, in small."""
 
 import json
+import os
 import random
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +59,32 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
     torch.set_num_threads(1)
     out, work = place / "out", place / "work"
     return out, publish_progressive(TINY, work, out), work
+
+
+def test_two_processes_train_one_model_and_write_it_once(tmp_path: Path) -> None:
+    """As `torchrun` starts them on a machine without a GPU."""
+    out, work = tmp_path / "out", tmp_path / "work"
+    root = Path(__file__).parents[3]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    done = subprocess.run(
+        [sys.executable, *launcher, Path(__file__).with_name("two_processes.py"), work, out],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == [
+        "processes 2, number 0, published True",
+        "processes 2, number 1, published False",
+    ]
+    for stage, steps in STEPS.items():
+        lines = [json.loads(line) for line in (work / f"{stage}.jsonl").read_text().splitlines()]
+        assert [line["step"] for line in lines] == [steps]
+    numbers = json.loads((out / "evaluation.json").read_text())
+    assert load.load(str(out)).fingerprint == numbers["fingerprint"]
 
 
 def logs(work: Path) -> dict[str, str]:
