@@ -68,8 +68,8 @@ class Visitor:
 
     async def upload(self, file: Path) -> dict[str, Any]:
         """Upload a picture and make it the reference; its data as the server names it."""
-        response = await self._client.post(
-            f"{API}/upload", files={"files": (file.name, file.read_bytes(), "image/png")}
+        response = await self._post(
+            "upload", files={"files": (file.name, file.read_bytes(), "image/png")}
         )
         response.raise_for_status()
         data = {"path": response.json()[0], "meta": {"_type": "gradio.FileData"}}
@@ -135,12 +135,12 @@ class Visitor:
             "trigger_id": None,
         }
         if dependency["queue"] is False:
-            response = await self._client.post(f"{API}/run/predict", json=body)
+            response = await self._post("run/predict", json=body)
             if response.status_code != 200:
                 return False
             self._update(dependency, response.json()["data"])
             return True
-        response = await self._client.post(f"{API}/queue/join", json=body)
+        response = await self._post("queue/join", json=body)
         if response.status_code == 503:
             raise Refused(response.headers.get("retry-after"))
         response.raise_for_status()
@@ -156,6 +156,17 @@ class Visitor:
             return False
         self._update(dependency, output["output"]["data"])
         return True
+
+    async def _post(self, path: str, **content: Any) -> httpx.Response:
+        """Send a request, and once more if the connection was closed before any response.
+
+        Servers close idle connections, perhaps just when a request is sent over one; browsers then
+        send it again.
+        """
+        try:
+            return await self._client.post(f"{API}/{path}", **content)
+        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+            return await self._client.post(f"{API}/{path}", **content)
 
     async def _listen(self) -> None:
         """Read the session's messages while it waits for some."""
