@@ -31,7 +31,7 @@ from dwc.gallery.candidate_index import CandidateIndex
 from dwc.gallery.exact_search import Vectors, best_positions
 from dwc.gallery.filters import Filter
 from dwc.gallery.store import match_id
-from dwc.modeling.composition import ComposedQuery, Composition
+from dwc.modeling.composition import ComposedQuery, Composition, shift_weight
 from dwc.search.near_duplicates import NearDuplicates
 from dwc.search.results import Hit, RankTrace, TracedItem, Weight, build_hits
 
@@ -119,6 +119,10 @@ class WeightSweep:
         self._streams = {
             name: stream.to(torch.float32) for name, stream in composed.streams.items()
         }
+        self._image_weights = torch.cat(
+            [stream.image_weight.reshape(-1) for stream in self._streams.values()]
+        )  # one per stream, if the query is a batch of one
+        self._part_products = {name: _part_products(s) for name, s in self._streams.items()}
         widths = {name: stream.embedding.shape for name, stream in self._streams.items()}
         if any(count != 1 for count, _ in widths.values()):
             raise ValueError(f"a sweep takes one query; the streams have {widths}.")
@@ -182,7 +186,7 @@ class WeightSweep:
         Raises:
             QueryError: if the shift is NaN.
         """
-        return self._mix(self._shifted(shift), self._dots.of_all())
+        return self._mix(self._balances(shift), self._dots.of_all())
 
     def variant_scores(self, variant: Variant) -> Vectors | None:
         """Return the scores (n,) of all n images for a variant of the query.
@@ -195,8 +199,8 @@ class WeightSweep:
             The scores. None for "picture" if the query has no image, for "words" if it has no text,
             and for "average" if it lacks either.
         """
-        queries = self._variant(variant)
-        return None if queries is None else self._mix(queries, self._dots.of_all())
+        balances = self._variant(variant)
+        return None if balances is None else self._mix(balances, self._dots.of_all())
 
     def variant_weights(self, variant: Variant) -> dict[str, Weight] | None:
         """Return the image and text weights in a variant of the query.
@@ -209,8 +213,8 @@ class WeightSweep:
             The weights by the stream's name. None for "picture" if the query has no image, for
             "words" if it has no text, and for "average" if it lacks either.
         """
-        queries = self._variant(variant)
-        return None if queries is None else _weights(queries)
+        balances = self._variant(variant)
+        return None if balances is None else _weights(balances)
 
     def weights(self, shift: float = 0.0) -> dict[str, Weight]:
         """Return the image weight and the text weight of each stream, by the stream's name.
@@ -218,7 +222,7 @@ class WeightSweep:
         Args:
             shift: number added to the logit of every stream's image weight.
         """
-        return _weights(self._shifted(shift))
+        return _weights(self._balances(shift))
 
     def parts(self, position: int, shift: float = 0.0) -> dict[str, float]:
         """Return the parts that sum to one image's score, by names such as `clip_image`; see `Hit`.
@@ -239,14 +243,13 @@ class WeightSweep:
         gallery_products = self._dots.of(list(positions))  # (2 or 3 per stream, K)
         parts: dict[str, list[float]] = {}
         row = 0
-        for name, stream in self._shifted(shift).items():
-            had_joint = self._streams[name].joint_part is not None
-            coefficients = _coefficients(stream, had_joint)  # (2 or 3,)
+        for name, balance in self._balances(shift).items():
+            coefficients = _coefficients(balance, self._part_products[name])  # (2 or 3,)
             products = gallery_products[row : row + len(coefficients)]  # (2 or 3, K)
             values = (coefficients[:, None] * products).tolist()
             parts[f"{name}_image"] = values[0]
             parts[f"{name}_text"] = values[1]
-            if stream.joint_part is not None:
+            if len(coefficients) > 2 and balance.has_joint:
                 parts[f"{name}_joint"] = values[2]
             row += len(coefficients)
         return [{name: column[k] for name, column in parts.items()} for k in range(len(positions))]
@@ -304,7 +307,7 @@ class WeightSweep:
         if candidates is not None:
             ranked = candidates[~np.isin(candidates, self.excluded)]  # ascending
             if len(ranked) >= k:
-                scores = self._mix(self._shifted(shift), self._dots.of(ranked))
+                scores = self._mix(self._balances(shift), self._dots.of(ranked))
                 order = best_positions(scores, k)
                 return _Best(ranked[order], scores[order], scores)
         scores = self.scores(shift)
@@ -324,7 +327,7 @@ class WeightSweep:
         count = k + len(self.excluded)
         if count > _LARGE_SHARE * len(self.ids):
             return None
-        streams = self._shifted(shift).values()
+        streams = [stream.shifted(shift) for stream in self._streams.values()]
         query = torch.cat([stream.embedding[0] for stream in streams]).numpy()  # (D,)
         return np.unique(self._index.candidates(query, count, self.selected, self._condition))
 
@@ -409,33 +412,38 @@ class WeightSweep:
         ]
         return RankTrace(steps, learned, image_weights, items, limit)
 
-    def _shifted(self, shift: float) -> dict[str, Composition]:
+    def _balances(self, shift: float) -> dict[str, "_Balance"]:
         if math.isnan(shift):
             raise QueryError(
                 "the shift is not a number. Give 0 for the learned weight, or inf or -inf."
             )
-        return {name: stream.shifted(shift) for name, stream in self._streams.items()}
+        weights = shift_weight(self._image_weights, shift).tolist()
+        has_joint = not math.isinf(shift)
+        return {
+            name: _Balance(image, has_joint)
+            for name, image in zip(self._streams, weights, strict=True)
+        }
 
-    def _variant(self, variant: Variant) -> dict[str, Composition] | None:
-        weights = [float(stream.image_weight) for stream in self._streams.values()]
+    def _variant(self, variant: Variant) -> dict[str, "_Balance"] | None:
+        weights = self._image_weights.tolist()
         has_image = any(weight != 0 for weight in weights)
         has_text = any(weight != 1 for weight in weights)
         if variant == "learned":
-            return self._shifted(0.0)
+            return self._balances(0.0)
         if variant == "picture":
-            return self._shifted(math.inf) if has_image else None
+            return self._balances(math.inf) if has_image else None
         if variant == "words":
-            return self._shifted(-math.inf) if has_text else None
+            return self._balances(-math.inf) if has_text else None
         if not (has_image and has_text):
             return None
-        return {name: _averaged(stream) for name, stream in self._streams.items()}
+        return dict.fromkeys(self._streams, _Balance(0.5, has_joint=True))
 
-    def _mix(self, queries: Mapping[str, Composition], products: Vectors) -> Vectors:
+    def _mix(self, balances: Mapping[str, "_Balance"], products: Vectors) -> Vectors:
         """Return the scores (m,) of m images for a query, from their dot products (P, m)."""
         coefficients = np.concatenate(
             [
-                _coefficients(query, self._streams[name].joint_part is not None)
-                for name, query in queries.items()
+                _coefficients(balance, self._part_products[name])
+                for name, balance in balances.items()
             ]
         )
         # The rows are added one by one, so that images with equal products have equal scores. A
@@ -444,6 +452,19 @@ class WeightSweep:
         for coefficient, row in zip(coefficients[1:], products[1:], strict=True):
             total += coefficient * row
         return total
+
+
+class _Balance(NamedTuple):
+    """How much each part of a query counts in one stream.
+
+    Attributes:
+        image: the image weight, in [0, 1]; the text weight is 1 - image.
+        has_joint: whether the joint part counts, if the stream has one. After an infinite weight
+            shift, which leaves one of the two other parts alone, it does not.
+    """
+
+    image: float
+    has_joint: bool
 
 
 class _Best(NamedTuple):
@@ -533,17 +554,23 @@ def _gallery_products(streams: Mapping[str, Composition], vectors: Vectors) -> V
         return (gallery @ torch.cat(columns).T).T.contiguous().numpy()
 
 
-def _weights(queries: Mapping[str, Composition]) -> dict[str, Weight]:
-    images = {name: float(query.image_weight) for name, query in queries.items()}
-    return {name: Weight(image=image, text=1.0 - image) for name, image in images.items()}
+def _weights(balances: Mapping[str, _Balance]) -> dict[str, Weight]:
+    return {
+        name: Weight(image=balance.image, text=1.0 - balance.image)
+        for name, balance in balances.items()
+    }
 
 
-def _averaged(stream: Composition) -> Composition:
-    half = stream.image_weight.new_full(stream.image_weight.shape, 0.5)
-    return Composition.mix(stream.image_part, stream.text_part, half, stream.joint_part)
+def _part_products(stream: Composition) -> NDArray[np.float64]:
+    """Return the dot products (2, 2) or (3, 3) of a query's image, text and joint part."""
+    parts = [stream.image_part, stream.text_part]
+    if stream.joint_part is not None:
+        parts.append(stream.joint_part)
+    vectors = torch.cat(parts).double()
+    return (vectors @ vectors.T).numpy()
 
 
-def _coefficients(query: Composition, has_joint_row: bool) -> Vectors:
+def _coefficients(balance: _Balance, part_products: NDArray[np.float64]) -> Vectors:
     """Return the factors by which a stream's dot products are multiplied and then summed.
 
     The sum is the cosine of a gallery vector with the query. The dot products are those of the
@@ -551,20 +578,15 @@ def _coefficients(query: Composition, has_joint_row: bool) -> Vectors:
     factor of a part is its weight, divided by the length of the weighted sum of all parts.
 
     Args:
-        query: the query's parts and image weight in one stream.
-        has_joint_row: whether there is a dot product for a joint part. If so, three factors are
-            returned, otherwise two.
+        balance: how much each part counts.
+        part_products: the result of `_part_products`.
     """
-    mixed = query.image_weight * query.image_part + (1 - query.image_weight) * query.text_part
-    if query.joint_part is not None:
-        mixed = mixed + query.joint_part
-    length = max(float(mixed.norm()), 1e-12)
-    weight = float(query.image_weight)
-    factors = [weight, 1 - weight]
-    if has_joint_row:
-        # After an infinite weight shift (one of the two parts alone), there is no joint part.
-        factors.append(0.0 if query.joint_part is None else 1.0)
-    return (np.array(factors) / length).astype(np.float32)
+    weights = [balance.image, 1 - balance.image]
+    if len(part_products) > 2:
+        weights.append(float(balance.has_joint))
+    factors = np.array(weights)
+    length = math.sqrt(max(float(factors @ part_products @ factors), 0.0))
+    return (factors / max(length, 1e-12)).astype(np.float32)
 
 
 def _require_positive(k: int) -> int:

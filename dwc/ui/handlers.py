@@ -37,6 +37,7 @@ from dwc.ui.request_parsing import (
     with_link_filter,
     write_link,
 )
+from dwc.ui.search_activity import SearchActivity
 from dwc.ui.security import is_upload
 from dwc.ui.state import (
     RESULTS_SHOWN,
@@ -55,6 +56,10 @@ Update = dict[Any, Any]
 """New values by component; components that are not in the dict keep their values."""
 
 FORGOTTEN = "The server has forgotten this answer. Search again."
+
+
+_EXPLANATION_DELAY = 2.0
+"""For at most how many seconds each explanation waits for searches that are being answered."""
 
 
 @dataclass(frozen=True)
@@ -281,6 +286,7 @@ class PageHandlers:
         self._models, self._images, self._examples = models, images, examples
         self._components, self._opening = components, opening
         self._upload_minutes = upload_minutes
+        self._activity = SearchActivity()
 
     def current_state(self, state: SearchState | None, screen: object) -> SearchState | None:
         """Return the search result on the screen, from the cache or by searching again.
@@ -575,6 +581,7 @@ class PageHandlers:
             shown = screen if isinstance(screen, Mapping) else {}
             request = SearchRequest.from_dict(shown.get("request"))
             if state is None or request is None or _question(state.request) == _question(request):
+                self._activity.wait_until_idle(_EXPLANATION_DELAY)
                 return self._with_current(
                     state, screen, lambda current: self.fill_panels(panels, current)
                 )
@@ -618,7 +625,8 @@ class PageHandlers:
         """
         try:
             folded = self._carried(screen).folded
-            return self._show(self._answer(replace(request, folded=folded)))
+            with self._activity.count():
+                return self._show(self._answer(replace(request, folded=folded)))
         except DWCError as error:
             c = self._components
             return {c.message: render_error(str(error)), c.unknown: ""}
