@@ -45,6 +45,26 @@ def slowly(checkpoint, embedder=query.image_embedder):
 query.image_embedder = slowly
 sys.exit(main())
 """
+# Embeds one batch in the second process and is slow in the first.
+FULL_DISK = """
+import os, sys, time
+from dwc.cli import main
+from dwc.search import query
+
+def until_full(checkpoint, embedder=query.image_embedder):
+    embed, calls = embedder(checkpoint), []
+    def embed_until_full(images):
+        calls.append(len(images))
+        if os.environ["RANK"] == "0" and os.environ["WORLD_SIZE"] == "2":
+            time.sleep(3)
+        elif len(calls) == 2 and os.environ["RANK"] == "1":
+            raise OSError(28, "disk full")
+        return embed(images)
+    return embed_until_full
+
+query.image_embedder = until_full
+sys.exit(main())
+"""
 
 pytestmark = pytest.mark.slow
 
@@ -200,6 +220,27 @@ def test_an_error_in_one_process_ends_the_others_and_is_reported(model, gallery,
     assert "Error" not in second[2]
     assert not store.exists()
     assert not parts.parts_folder(store).exists()
+
+
+def test_an_error_while_it_embeds_ends_the_others_and_loses_nothing(
+    model, gallery, alone, tmp_path
+):
+    store = tmp_path / "store"
+    script = tmp_path / "full_disk.py"
+    script.write_text(FULL_DISK)
+    command = arguments(gallery, model, store)
+    first, second = finish(start_processes(command, command, script=[str(script)]))
+    assert (first[0], second[0]) == (2, 2)
+    assert "OtherProcessError: process 2 of 2 failed: OSError: [Errno 28] disk full" in first[2]
+    assert second[2].endswith("[Errno 28] disk full\n")
+    assert "Traceback" not in first[2] + second[2]
+    embedded = len(parts.EmbeddedParts(store))
+    assert 2 <= embedded < PICTURES
+
+    ((status, out, err),) = finish(start_processes(command))
+    assert status == 0, err
+    assert json.loads(out)["pictures"] == PICTURES
+    assert_equal(store, alone[0])
 
 
 def test_hosts_that_see_other_pictures_are_an_error(model, gallery, tmp_path):
