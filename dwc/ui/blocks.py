@@ -17,7 +17,7 @@ from dwc.ui.api import (
     add_overview_endpoints,
     add_search_endpoint,
 )
-from dwc.ui.busy import QUEUE_LENGTH
+from dwc.ui.busy import QUEUE_LENGTH, SearchFailures
 from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.handlers import PageComponents, PageHandlers, find_opening
 from dwc.ui.layout import PageContent, build_layout
@@ -87,9 +87,15 @@ class PageBlocks(gr.Blocks):
     Attributes:
         image_folder: The folder with the gallery's thumbnails, which requests may name; None if
             requests may name uploads only.
+        failures: Why the last searches of visitors failed before a handler could say so.
     """
 
     image_folder: Path | None = None
+
+    def __init__(self, **options: Any) -> None:
+        """Create the blocks with Gradio's options."""
+        self.failures = SearchFailures()
+        super().__init__(**options)
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
         """Fill in omitted trailing inputs of endpoints with defaults, and check all inputs.
@@ -125,6 +131,15 @@ class PageBlocks(gr.Blocks):
         Raises:
             gr.Error: The request is invalid, which the message explains, or the server failed.
         """
+        try:
+            return await self._process(*arguments, **options)
+        except gr.Error as error:
+            function = arguments[0] if arguments else options.get("block_fn")
+            if getattr(function, "concurrency_id", None) == SEARCH_LANE["concurrency_id"]:
+                self.failures.add(options.get("session_hash"), str(error.message))
+            raise
+
+    async def _process(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         try:
             return await super().process_api(*arguments, **options)
         except gr.Error as error:
@@ -176,7 +191,9 @@ def build_page(models: ModelPool, images: GalleryImages, examples: Sequence[Exam
     ) as page:
         page.image_folder = images.folder
         components = build_layout(PageContent(models, images, examples, opening), PANELS)
-        handlers = PageHandlers(models, images, examples, components, opening, UPLOAD_MINUTES)
+        handlers = PageHandlers(
+            models, images, examples, components, opening, UPLOAD_MINUTES, page.failures
+        )
         comparison = ComparisonHandlers(
             models,
             images,
@@ -314,9 +331,9 @@ class _Wiring:
             api_visibility="private",
         )
         gr.on(
-            [c.reference.change, c.words.change, c.screen.change],
+            [c.reference.change, c.words.change, c.model.change, c.filter.change, c.screen.change],
             None,
-            [c.reference, c.words, c.screen],
+            [c.reference, c.words, c.model, c.filter, c.screen],
             js="(...shown) => window.dwcSession.compare(...shown)",
             api_visibility="private",
         )
@@ -446,10 +463,10 @@ class _Wiring:
         """Connect a script that gets the server's estimate of how long it is busy.
 
         It runs if an event fails. The handlers show errors of a search themselves, so the event
-        fails only if the server is too busy to take it, or cannot be reached.
+        fails only if the server is too busy to take it, refuses its inputs, or cannot be reached.
         """
         c = self.components
-        waited = event.failure(self.handlers.estimate_wait, None, c.wait, **LIGHT)
+        waited = event.failure(self.handlers.estimate_wait, None, [c.wait, c.message], **LIGHT)
         waited.then(None, c.wait, js=js, api_visibility="private")
 
     def _fill_panels_after(self, event: Any) -> None:
@@ -466,7 +483,7 @@ class _Wiring:
     def _fill_after(self, event: Any, panels: Sequence[ExplanationPanel]) -> Any:
         c = self.components
         filled = event.then(
-            self.handlers.explain(panels),
+            self.handlers.explain(panels, is_follow_up=True),
             self.current,
             [*self._of(panels), c.state, c.message],
             **EXPLAIN,

@@ -1,6 +1,7 @@
-"""What a server that has too much to do tells its visitors: when to ask again."""
+"""What a server tells visitors whose search it did not take: when to ask again, or why not to."""
 
 import math
+import threading
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -24,6 +25,36 @@ def busy_seconds() -> int:
     """
     seconds = math.ceil(QUEUE_LENGTH / 4 * MODEL_QUEUE.item_seconds)
     return min(max(seconds, 1), _MAX_SECONDS)
+
+
+_MOST_FAILURES = 1000
+
+
+class SearchFailures:
+    """Why the last searches of visitors failed, by session; safe to use from threads.
+
+    A browser learns from Gradio that its event failed, but not whether the server is busy or
+    refused the event's inputs, which would be refused again.
+    """
+
+    def __init__(self) -> None:
+        self._messages: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def add(self, session: str | None, message: str) -> None:
+        """Store the message of a failed search; the oldest of many sessions are forgotten."""
+        if session is None:
+            return
+        with self._lock:
+            self._messages.pop(session, None)
+            self._messages[session] = message
+            while len(self._messages) > _MOST_FAILURES:
+                del self._messages[next(iter(self._messages))]
+
+    def take(self, session: str | None) -> str | None:
+        """Return the message of a session's last failed search and forget it; None without one."""
+        with self._lock:
+            return self._messages.pop(session or "", None)
 
 
 class TellWhenToRetry:

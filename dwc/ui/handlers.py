@@ -13,7 +13,7 @@ import gradio as gr
 from dwc.errors import DWCError, QueryError
 from dwc.gallery.filters import format_filter
 from dwc.search.model_pool import ModelPool
-from dwc.ui.busy import busy_seconds
+from dwc.ui.busy import SearchFailures, busy_seconds
 from dwc.ui.format import render_error, render_unknown_words
 from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.history import HistoryQuery, SearchHistory
@@ -272,6 +272,7 @@ class PageHandlers:
         components: PageComponents,
         opening: SearchState | None,
         upload_minutes: int,
+        failures: SearchFailures,
     ) -> None:
         """Create the handlers.
 
@@ -282,7 +283,9 @@ class PageHandlers:
             components: The page's components.
             opening: The search result with which the page opens; None if it opens without one.
             upload_minutes: After how many minutes uploads are deleted.
+            failures: Why searches of visitors failed before a handler was called.
         """
+        self._failures = failures
         self._models, self._images, self._examples = models, images, examples
         self._components, self._opening = components, opening
         self._upload_minutes = upload_minutes
@@ -492,9 +495,16 @@ class PageHandlers:
         recorded = self._show_history(record_answer(there, state))
         return {**fields, **self._show(state), **recorded}
 
-    def estimate_wait(self) -> Update:
-        """Tell a browser, whose search was refused, after how many seconds to send it again."""
-        return {self._components.wait: {"seconds": busy_seconds()}}
+    def estimate_wait(self, request: gr.Request) -> Update:
+        """Tell a browser, whose search was refused, after how many seconds to send it again.
+
+        If the server refused the search because of its inputs, the browser is told so instead.
+        """
+        c = self._components
+        error = self._failures.take(request.session_hash)
+        if error is not None:
+            return {c.wait: {"error": error}, c.message: render_error(error)}
+        return {c.wait: {"seconds": busy_seconds()}}
 
     # Acting on the search result
 
@@ -563,19 +573,24 @@ class PageHandlers:
         return self._with_current(state, screen, act, {self._components.parcel: None})
 
     def record(self, history: object, state: SearchState | None, screen: object) -> Update:
-        """Add the search result on the screen to the history."""
+        """Add the search result on the screen to the history; nothing if it cannot be repeated."""
 
         def act(current: SearchState) -> Update:
             before = SearchHistory.from_dict(history)
             recorded = record_answer(before, current)
             return {} if recorded == before else self._show_history(recorded)
 
-        return self._with_current(state, screen, act)
+        return self._with_current(state, screen, act, is_follow_up=True)
 
     def explain(
-        self, panels: Sequence[ExplanationPanel]
+        self, panels: Sequence[ExplanationPanel], is_follow_up: bool = False
     ) -> Callable[[SearchState | None, object], Update]:
-        """Return a handler that fills the given panels for the search result on the screen."""
+        """Return a handler that fills the given panels for the search result on the screen.
+
+        Args:
+            panels: The panels.
+            is_follow_up: As in `_with_current`.
+        """
 
         def fill_panels(state: SearchState | None, screen: object) -> Update:
             shown = screen if isinstance(screen, Mapping) else {}
@@ -583,7 +598,10 @@ class PageHandlers:
             if state is None or request is None or _question(state.request) == _question(request):
                 self._activity.wait_until_idle(_EXPLANATION_DELAY)
                 return self._with_current(
-                    state, screen, lambda current: self.fill_panels(panels, current)
+                    state,
+                    screen,
+                    lambda current: self.fill_panels(panels, current),
+                    is_follow_up=is_follow_up,
                 )
             return gr.skip()  # a later search finished; its event fills the panels
 
@@ -629,7 +647,10 @@ class PageHandlers:
                 return self._show(self._answer(replace(request, folded=folded)))
         except DWCError as error:
             c = self._components
-            return {c.message: render_error(str(error)), c.unknown: ""}
+            message = str(error)
+            if request.model and request.model not in self._models.names:
+                message += " This page is older than the server: load it again."
+            return {c.message: render_error(message), c.unknown: ""}
 
     def _search_example(
         self, example: Example | None, model: str, screen: object, filter: str = ""
@@ -668,6 +689,7 @@ class PageHandlers:
         screen: object,
         act: Callable[[SearchState], Update],
         otherwise: Update | None = None,
+        is_follow_up: bool = False,
     ) -> Update:
         """Call `act` with the search result on the screen, and return the updates.
 
@@ -677,6 +699,9 @@ class PageHandlers:
             act: Function that returns updates for a search result.
             otherwise: Updates to return instead if there is no search result on the screen; None
                 for no updates.
+            is_follow_up: Whether the browser called the handler after another one, whose message is
+                on the screen. It must not be replaced with an error message: if a search failed,
+                the result on the screen is an earlier one.
 
         Returns:
             The updates that `act` returned. If the search had to be repeated, the updates also
@@ -687,6 +712,8 @@ class PageHandlers:
         try:
             current = self.current_state(state, screen)
         except DWCError as error:
+            if is_follow_up:
+                return otherwise or gr.skip()
             return {**(otherwise or {}), c.message: render_error(f"{FORGOTTEN} ({error})")}
         if current is None:
             return otherwise or gr.skip()

@@ -89,3 +89,25 @@ def test_a_search_stays_within_the_filter_of_the_address(open_page, address):
     await_answer(page, lambda: page.click("#filter-clear"), timeout=60)
     assert filter_of(page) == ""
     assert len(numbers(page)) == 12
+
+
+@pytest.mark.parametrize("delay", [0, 30, 150])
+def test_a_search_just_after_a_filter_is_filtered(open_page, delay):
+    page = open_page()
+    page.click(SUMMARY)
+    page.click('#facets [data-facet="price"] summary')
+    page.fill("#words textarea", "is blue")
+    page.evaluate(
+        """(delay) => {
+          const most = document.querySelector("#facets [data-end=greatest]");
+          most.value = "6";
+          most.dispatchEvent(new Event("change", {bubbles: true}));
+          setTimeout(() => document.getElementById("search").click(), delay);
+        }""",
+        delay,
+    )
+    page.wait_for_function("history.state?.screen?.request.filter === 'price <= 6'", timeout=60_000)
+    page.wait_for_function("history.state.screen.request.words === 'is blue'", timeout=60_000)
+    page.wait_for_function("!document.getElementById('answer').hasAttribute('data-stale')")
+    assert filter_of(page) == "price <= 6"
+    assert max(numbers(page)) <= 6

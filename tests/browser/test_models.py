@@ -6,7 +6,7 @@ import pytest
 
 from tests.browser.answers import await_answer
 from tests.search.tiny import write_tiny_checkpoint
-from tests.ui.live import draw_gallery, serve
+from tests.ui.live import draw_gallery, free_port, serve
 
 pytestmark = pytest.mark.browser
 
@@ -83,3 +83,46 @@ def test_a_model_that_has_gone_is_told_and_the_other_stays(open_page, place):
         shutil.move(*reversed(moved))
     await_answer(page, lambda: page.select_option(CHOICE, "second"))
     page.wait_for_function("document.querySelector('#message').innerText.trim() === ''")
+
+
+@pytest.mark.parametrize("delay", [0, 30])
+def test_a_search_just_after_a_choice_of_model_is_answered_by_it(open_page, delay):
+    page = open_page()
+    page.fill("#words textarea", "is blue")
+    page.evaluate(
+        """([choice, delay]) => {
+          const models = document.querySelector(choice);
+          models.value = "second";
+          models.dispatchEvent(new Event("change", {bubbles: true}));
+          setTimeout(() => document.getElementById("search").click(), delay);
+        }""",
+        [CHOICE, delay],
+    )
+    page.wait_for_function("history.state?.screen?.request.words === 'is blue'", timeout=60_000)
+    page.wait_for_function("history.state.screen.request.model === 'second'", timeout=60_000)
+    page.wait_for_function("!document.getElementById('answer').hasAttribute('data-stale')")
+    assert page.input_value(CHOICE) == "second"
+
+
+def test_a_search_by_a_model_that_is_not_served_any_more_says_so(browser, tmp_path):
+    (tmp_path / "gallery").mkdir()
+    gallery = draw_gallery(tmp_path / "gallery")
+    first, second = (
+        write_tiny_checkpoint(tmp_path / n, s) for s, n in enumerate(("first", "second"))
+    )
+    port = free_port()
+    page = browser.new_page()
+    page.set_default_timeout(20_000)
+    with serve(first, gallery, tmp_path, "--model", str(second), port=port) as url:
+        page.goto(url)
+        page.wait_for_function("history.state?.screen != null")
+        await_answer(page, lambda: page.select_option(CHOICE, "second"))
+    with serve(first, gallery, tmp_path, port=port):
+        for _ in range(2):
+            page.fill("#words textarea", "is blue")
+            page.click("#search")
+            page.wait_for_selector("#message .trouble")
+            page.wait_for_timeout(2000)
+            assert "there is no model 'second' here. Choose one" in page.inner_text("#message")
+            assert "load it again" in page.inner_text("#message")
+    page.close()

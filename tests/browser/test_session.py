@@ -43,8 +43,9 @@ class Server:
     def stop(self):
         self.running.close()
 
-    def restart(self):
+    def restart(self, model=None):
         self.stop()
+        self.model = model or self.model
         self.start()
 
     def close(self):
@@ -339,3 +340,37 @@ def test_a_refused_search_leaves_no_doubt_about_the_results(open_page):
     page.wait_for_function("history.state.screen.request.words === 'is blue'")
     page.wait_for_function(f"document.querySelector('{NOTICE}').textContent === ''")
     assert page.locator(SLIDER).count() == 1
+
+
+def test_a_search_whose_picture_is_refused_is_told_why_and_not_repeated(open_page, server):
+    """After a restart with another model, thumbnails have other addresses."""
+    page = open_page()
+    search(page, "is red", 3)
+    before = cards(page)
+    model = server.model
+    server.restart(write_tiny_checkpoint(server.place / "other", 1))
+    try:
+        asked = []
+        page.on("response", lambda response: asked.append(response.url))
+        page.fill(WORDS, "is blue")
+        page.click("#search")
+        page.wait_for_selector("#message .trouble")
+        assert "was not uploaded here. Choose it again." in page.inner_text("#message")
+        assert "the message says why" in page.inner_text(NOTICE)
+        page.wait_for_timeout(4000)
+        assert sum("/queue/join" in url for url in asked) <= 2  # the search, and nothing again
+        assert cards(page) == before
+        page.click("#gallery .tile >> nth=4")  # of the page of the server before
+        page.wait_for_timeout(1000)
+        page.click("#search")
+        page.wait_for_function(
+            "document.querySelector('#message').textContent.includes('load it again')"
+        )
+        page.reload()
+        page.wait_for_selector("#message .trouble")  # the search before is not repeated by another
+        page.click("#gallery .tile >> nth=4")
+        page.fill(WORDS, "is blue")
+        await_answer(page, lambda: page.click("#search"), timeout=45)
+        page.wait_for_function("history.state.screen.request.words === 'is blue'")
+    finally:
+        server.restart(model)
