@@ -103,7 +103,7 @@ class Visitor:
             follows = dependency["trigger_after"] == self._last["id"]
             if follows and dependency["trigger_only_on_failure"] and dependency["backend_fn"]:
                 assert await self._run(dependency, {})
-                (id,) = dependency["outputs"]
+                id, _ = dependency["outputs"]  # the estimate, and the page's message
                 return int(self._values[id]["seconds"])
         raise LookupError("nothing follows a refusal")
 

@@ -483,8 +483,8 @@ class _Wiring:
     def _fill_after(self, event: Any, panels: Sequence[ExplanationPanel]) -> Any:
         c = self.components
         filled = event.then(
-            self.handlers.explain(panels, is_follow_up=True),
-            self.current,
+            self.handlers.explain(panels),
+            [*self.current, c.message],
             [*self._of(panels), c.state, c.message],
             **EXPLAIN,
         )
@@ -496,7 +496,7 @@ class _Wiring:
         c = self.components
         return event.then(
             self.handlers.record,
-            [c.history, *self.current],
+            [c.history, *self.current, c.message],
             [c.history, c.history_strip, c.state, c.message],
             **LIGHT,
         )

@@ -572,27 +572,32 @@ class PageHandlers:
         # If the search cannot be repeated, the file of an earlier result must not be saved again.
         return self._with_current(state, screen, act, {self._components.parcel: None})
 
-    def record(self, history: object, state: SearchState | None, screen: object) -> Update:
-        """Add the search result on the screen to the history; nothing if it cannot be repeated."""
+    def record(
+        self, history: object, state: SearchState | None, screen: object, message: object = ""
+    ) -> Update:
+        """Add the search result on the screen to the history.
+
+        Args:
+            history: The history, as sent by the browser.
+            state: The cached search result.
+            screen: The data about the search result on the screen.
+            message: As in `_with_current`.
+        """
 
         def act(current: SearchState) -> Update:
             before = SearchHistory.from_dict(history)
             recorded = record_answer(before, current)
             return {} if recorded == before else self._show_history(recorded)
 
-        return self._with_current(state, screen, act, is_follow_up=True)
+        return self._with_current(state, screen, act, message=message)
 
-    def explain(
-        self, panels: Sequence[ExplanationPanel], is_follow_up: bool = False
-    ) -> Callable[[SearchState | None, object], Update]:
+    def explain(self, panels: Sequence[ExplanationPanel]) -> Callable[..., Update]:
         """Return a handler that fills the given panels for the search result on the screen.
 
-        Args:
-            panels: The panels.
-            is_follow_up: As in `_with_current`.
+        The handler has the parameters `state`, `screen` and `message` of `_with_current`.
         """
 
-        def fill_panels(state: SearchState | None, screen: object) -> Update:
+        def fill_panels(state: SearchState | None, screen: object, message: object = "") -> Update:
             shown = screen if isinstance(screen, Mapping) else {}
             request = SearchRequest.from_dict(shown.get("request"))
             if state is None or request is None or _question(state.request) == _question(request):
@@ -601,7 +606,7 @@ class PageHandlers:
                     state,
                     screen,
                     lambda current: self.fill_panels(panels, current),
-                    is_follow_up=is_follow_up,
+                    message=message,
                 )
             return gr.skip()  # a later search finished; its event fills the panels
 
@@ -689,7 +694,7 @@ class PageHandlers:
         screen: object,
         act: Callable[[SearchState], Update],
         otherwise: Update | None = None,
-        is_follow_up: bool = False,
+        message: object = "",
     ) -> Update:
         """Call `act` with the search result on the screen, and return the updates.
 
@@ -699,9 +704,8 @@ class PageHandlers:
             act: Function that returns updates for a search result.
             otherwise: Updates to return instead if there is no search result on the screen; None
                 for no updates.
-            is_follow_up: Whether the browser called the handler after another one, whose message is
-                on the screen. It must not be replaced with an error message: if a search failed,
-                the result on the screen is an earlier one.
+            message: The message on the page, if the browser calls the handler after another one,
+                which may have failed and said why; that message is not replaced.
 
         Returns:
             The updates that `act` returned. If the search had to be repeated, the updates also
@@ -712,7 +716,7 @@ class PageHandlers:
         try:
             current = self.current_state(state, screen)
         except DWCError as error:
-            if is_follow_up:
+            if message:
                 return otherwise or gr.skip()
             return {**(otherwise or {}), c.message: render_error(f"{FORGOTTEN} ({error})")}
         if current is None:
