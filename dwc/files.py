@@ -1,4 +1,4 @@
-"""Atomic writes, hashes of files, paths of bundled assets, and a pause of the garbage collector.
+"""Atomic writes, hashes of files, Git LFS pointers, paths of bundled assets, a collector pause.
 
 An atomic write creates a temporary file in the same folder and renames that file at the end. So
 other processes see either the old or the new content, and an interrupted write leaves the old
@@ -16,7 +16,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from dwc.errors import DWCError
+
 _BLOCK_BYTES = 1 << 20
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def asset_path(*parts: str) -> Path:
@@ -162,6 +165,41 @@ def file_digest(path: str | Path, digest: Digest | None = None) -> str:
         while block := stream.read(_BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
+
+
+def is_lfs_pointer(path: str | Path) -> bool:
+    """Return whether a file is a Git LFS pointer: a short text that stands for a large file.
+
+    Git leaves such texts in place of the files if a repository is cloned without Git LFS.
+    """
+    try:
+        with Path(path).open("rb") as stream:
+            return starts_as_lfs_pointer(stream.read(len(_LFS_POINTER)))
+    except OSError:
+        return False
+
+
+def starts_as_lfs_pointer(start: bytes) -> bool:
+    """Return whether the first bytes of a file, at least 40, are those of a Git LFS pointer."""
+    return start.startswith(_LFS_POINTER)
+
+
+LFS_CURE = "Run `git lfs pull` in the repository that it came with, or download the file"
+"""Sentence that says what to do about a Git LFS pointer."""
+
+
+def refuse_lfs_pointer(path: str | Path, kind: type[DWCError]) -> None:
+    """Raise an error if a file is a Git LFS pointer; do nothing if it is not, or does not exist.
+
+    Args:
+        path: The file.
+        kind: Class of the error.
+    """
+    if is_lfs_pointer(path):
+        raise kind(
+            f"{path} is a Git LFS pointer ({Path(path).stat().st_size} bytes of text), not the "
+            f"file itself. {LFS_CURE}"
+        )
 
 
 def description_digest(description: Any, digits: int = 12) -> str:

@@ -33,7 +33,7 @@ from dwc.checkpoints.validate import (
     require_clip_tokenizer,
 )
 from dwc.errors import CheckpointError
-from dwc.files import asset_path, collector_paused, file_digest
+from dwc.files import asset_path, collector_paused, file_digest, refuse_lfs_pointer
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor
 
@@ -113,6 +113,8 @@ def load(
     """
     location = _locate(name_or_path, revision, token)
     folder, name = location.folder, location.name
+    for file in (*content(folder), folder / REFERENCE_WEIGHTS):
+        refuse_lfs_pointer(file, CheckpointError)
     refuse_byte_order_marks(content(folder), name)
     key = _content_key(location)
     known_fingerprint = key and load_cached_digest(folder, key)

@@ -6,6 +6,7 @@ changes only the memory of the process, never the file.
 """
 
 import json
+import logging
 import mmap
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +22,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from dwc.errors import CheckpointError
+from dwc.files import refuse_lfs_pointer
+
+logger = logging.getLogger(__name__)
 
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
@@ -101,6 +105,7 @@ class Weights:
 
 def map_tensors(file: Path) -> dict[str, Tensor]:
     """Map a safetensors file into memory; return its tensors by name, with their stored types."""
+    refuse_lfs_pointer(file, CheckpointError)
     with safe_open(file, framework="pt"):
         pass  # opening validates the header and that tensors fill the file without a gap
     with file.open("rb") as stream:
@@ -168,10 +173,25 @@ class _FiniteScan:
 
 
 def _find_files(folder: Path) -> list[Path]:
-    """Return a folder's weight files: the single file, or all files that the index names."""
+    """Return a folder's weight files: the single file, or all files that the index names.
+
+    If a folder has both, the single file is used, as in transformers, and a warning says so.
+    """
     index = folder / WEIGHTS_INDEX
-    if (folder / WEIGHTS).is_file() or not index.is_file():
+    if (folder / WEIGHTS).is_file():
+        if index.is_file():
+            logger.warning(
+                "%s has both %s and %s: the weights are read from %s, and the files that the index "
+                "names are not used. Delete whichever is outdated",
+                folder,
+                WEIGHTS,
+                WEIGHTS_INDEX,
+                WEIGHTS,
+            )
         return [folder / WEIGHTS]
+    if not index.is_file():
+        return [folder / WEIGHTS]
+    refuse_lfs_pointer(index, CheckpointError)
     table = json.loads(index.read_text(encoding="utf-8-sig"))
     spans = table.get("weight_map") if isinstance(table, dict) else None
     if not isinstance(spans, dict) or not spans:

@@ -20,6 +20,7 @@ from huggingface_hub.errors import StrictDataclassError
 
 from dwc.checkpoints.safetensors_files import WEIGHTS, WEIGHTS_INDEX
 from dwc.errors import CheckpointError
+from dwc.files import refuse_lfs_pointer
 from dwc.modeling.configuration_dwc import FORMAT_VERSION, DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor
@@ -82,6 +83,7 @@ def read_json(file: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: The content is no JSON object.
     """
+    refuse_lfs_pointer(file, CheckpointError)
     try:
         values = json.loads(file.read_text(encoding="utf-8-sig"))
     except ValueError as error:

@@ -34,6 +34,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from transformers import CLIPTextConfig, CLIPTokenizer
 
 from dwc.errors import CheckpointError
+from dwc.files import refuse_lfs_pointer
 from dwc.modeling.configuration_dwc import ClipBackboneConfig
 from dwc.modeling.processing_dwc import CLIP_BYTE_TOKENS, CLIP_MARKS, build_clip_tokenizer
 
@@ -202,6 +203,8 @@ def _is_reachable(address: str) -> bool:
 
 
 def _read_transformers(folder: Path) -> CLIPTokenizer:
+    for name in _TRANSFORMERS_FILES:
+        refuse_lfs_pointer(folder / name, CheckpointError)
     try:
         return CLIPTokenizer.from_pretrained(folder)
     except (OSError, ValueError) as error:
@@ -215,6 +218,7 @@ def _read_openai(file: Path, text: CLIPTextConfig) -> CLIPTokenizer:
     than CLIP uses; the merges at the end, for which CLIP's embedding has no row, are ignored.
     """
     count = text.vocab_size - len(CLIP_BYTE_TOKENS) - len(CLIP_MARKS)
+    refuse_lfs_pointer(file, CheckpointError)
     try:
         raw = file.read_bytes()
         lines = (gzip.decompress(raw) if raw.startswith(_GZIP_MAGIC) else raw).decode("utf-8")

@@ -12,6 +12,7 @@ version.
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,8 +24,15 @@ from transformers import CLIPTextConfig, CLIPVisionConfig
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from dwc.convert.key_mapping import Rule, rename, rename_back
-from dwc.errors import CheckpointError, list_names
+from dwc.errors import CheckpointError, list_names, quote
+from dwc.files import refuse_lfs_pointer
 from dwc.modeling.configuration_dwc import ClipBackboneConfig, ModifiedResNetConfig
+from dwc.modeling.image_settings import (
+    NEEDED_SETTINGS,
+    is_known_setting,
+    problem_of_range,
+    problem_of_setting,
+)
 
 CONFIG_FILE = "open_clip_config.json"
 
@@ -35,6 +43,8 @@ _TEXT_FIELDS = {"context_length", "vocab_size", "width", "heads", "layers", "mlp
 _IGNORED_FIELDS = {"patch_dropout", "vocab_size_multiple", "custom_text"}
 _PREPROCESS_FIELDS = {"size", "mode", "mean", "std", "interpolation", "resize_mode", "fill_color"}
 _RESAMPLING = {"bilinear": 2, "bicubic": 3, "random": 3}  # PIL's numbers of the filters
+# PIL's numbers of all filters.
+_FILTERS = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "box": 4, "hamming": 5}
 _CURE = "give --clip-config none to convert without this config, or the config of these weights"
 
 
@@ -42,14 +52,17 @@ class ImagePreprocessing(NamedTuple):
     """The image preprocessing of a CLIP model.
 
     Attributes:
-        mean: Mean of each channel, which is subtracted from pixel values in [0, 1].
+        mean: Mean of each channel, which is subtracted from the rescaled pixel values.
         std: Standard deviation of each channel, by which the difference is divided.
         squash: True to resize to a square regardless of the aspect ratio; False to resize the short
             side and crop the center.
         resize_px: Length in pixels of the square's side or of the short side after resizing; None
             for the model's image size.
         resample: PIL's number of the interpolation filter.
+        rescale_factor: Factor by which pixel values, 0 to 255, are multiplied before the mean is
+            subtracted.
         origin: Name of the file with these settings; empty if there is none.
+        remark: What `describe` adds about settings of the file that change nothing here.
     """
 
     mean: tuple[float, ...]
@@ -57,15 +70,20 @@ class ImagePreprocessing(NamedTuple):
     squash: bool = False
     resize_px: int | None = None
     resample: int = 3
+    rescale_factor: float = 1 / 255
     origin: str = ""
+    remark: str = ""
 
     def describe(self) -> str:
         """Return a one-line description for logs and model cards."""
         resize = "resized to a square" if self.squash else "short side resized, center cropped"
-        filters = {2: "bilinear", 3: "bicubic"}
+        filters = {number: name for name, number in _FILTERS.items()}
         mean, std = (", ".join(f"{value:.4g}" for value in row) for row in (self.mean, self.std))
-        text = f"{resize}, {filters.get(self.resample, 'nearest')}, mean ({mean}), std ({std})"
-        return f"{text}, as {self.origin} states" if self.origin else text
+        text = f"{resize}, {filters[self.resample]}, mean ({mean}), std ({std})"
+        if not math.isclose(self.rescale_factor, 1 / 255):
+            text += f", pixel values times {self.rescale_factor:.6g}"
+        stated = f"{text}, as {self.origin} states" if self.origin else text
+        return f"{stated}; {self.remark}" if self.remark else stated
 
 
 class ClipSettings(NamedTuple):
@@ -119,6 +137,7 @@ def read_open_clip_config(file: Path) -> ClipSettings:
     Raises:
         CheckpointError: The file is not such a config, or has settings that are not supported.
     """
+    refuse_lfs_pointer(file, CheckpointError)
     try:
         content = json.loads(file.read_text(encoding="utf-8-sig"))
         model = dict(content["model_cfg"])
@@ -148,46 +167,137 @@ def read_open_clip_config(file: Path) -> ClipSettings:
     )
 
 
-def read_preprocessor_config(file: Path, image_size_px: int) -> ImagePreprocessing | None:
+def read_preprocessor_config(file: Path, image_size_px: int) -> ImagePreprocessing:
     """Return a CLIP model's image preprocessing from transformers' `preprocessor_config.json`.
+
+    A missing setting has the default of transformers' CLIP image processor, except that images get
+    the size of the image tower's input. As in transformers, a step that is null is off.
 
     Args:
         file: The file.
         image_size_px: Height and width of the image tower's input in pixels.
 
-    Returns:
-        The preprocessing; None if the file lacks the mean or the standard deviation.
-
     Raises:
-        CheckpointError: The file cannot be read, or the preprocessed images would not have the size
-            of the image tower's input.
+        CheckpointError: The file cannot be read, a setting is unknown or not supported, or the
+            preprocessed images would not have the size of the image tower's input.
     """
+    refuse_lfs_pointer(file, CheckpointError)
     try:
         content = dict(json.loads(file.read_text(encoding="utf-8-sig")))
     except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(f"{file} cannot be read as JSON: {error}") from error
-    if "image_mean" not in content or "image_std" not in content:
-        return None
-    size = content.get("size", image_size_px)
-    size = {"shortest_edge": size} if isinstance(size, int) else dict(size)
+    for step, needed in {**NEEDED_SETTINGS, "do_resize": ("size", "resample")}.items():
+        if content.setdefault(step, True) is None:
+            content[step] = False
+        for name in needed if content[step] else ():
+            if name in content and content[name] is None:
+                raise CheckpointError(
+                    f"{file}: {name} is null, and {step} needs it; {_correct(file)}"
+                )
+    content = {name: value for name, value in content.items() if value is not None}
+    if isinstance(content.get("resample"), str):
+        content["resample"] = _filter_number(content["resample"])
+    _require_supported(file, content)
+    squash, resize_px = _resizing(file, content, image_size_px)
     crop = content.get("crop_size", image_size_px)
-    crop_px = crop if isinstance(crop, int) else _side(file, list(dict(crop).values()))
-    squash = "shortest_edge" not in size
-    resize_px = size.get("shortest_edge") or _side(file, list(size.values()))
-    output_px = crop_px if content.get("do_center_crop", True) else resize_px
+    crop_px = _side(file, list(crop.values()) if isinstance(crop, dict) else crop, _correct(file))
+    crops = content["do_center_crop"]
+    if not crops and not squash:
+        raise CheckpointError(
+            f"{file}: do_center_crop is false and size is {quote(content.get('size'))}, so that "
+            "images would not be square; expected do_center_crop true, or a size of height and "
+            f"width; {_correct(file)}"
+        )
+    output_px = crop_px if crops else resize_px
     if output_px != image_size_px:
         raise CheckpointError(
             f"{file} prepares images of {output_px} px, and CLIP reads {image_size_px} px; "
-            "correct it, or give the folder without it to use the authors' preprocessing"
+            f"{_correct(file)}"
         )
-    normalizes = content.get("do_normalize", True)
+    rescales, normalizes = content["do_rescale"], content["do_normalize"]
+    values = {
+        "image_mean": content.get("image_mean", list(OPENAI_CLIP_MEAN)) if normalizes else 0.0,
+        "image_std": content.get("image_std", list(OPENAI_CLIP_STD)) if normalizes else 1.0,
+        "rescale_factor": content.get("rescale_factor", 1 / 255) if rescales else 1.0,
+    }
+    if problem := problem_of_range(values):
+        raise CheckpointError(
+            f"{file} {problem}. It has do_rescale {rescales}, rescale_factor "
+            f"{values['rescale_factor']:.6g}, do_normalize {normalizes} and image_std "
+            f"{values['image_std']}; {_correct(file)}"
+        )
     return ImagePreprocessing(
-        mean=_channels(file, "image_mean", content["image_mean"] if normalizes else 0.0),
-        std=_channels(file, "image_std", content["image_std"] if normalizes else 1.0),
+        mean=_channels(file, "image_mean", values["image_mean"]),
+        std=_channels(file, "image_std", values["image_std"]),
         squash=squash,
         resize_px=resize_px,
-        resample=int(content.get("resample", 3)),
+        resample=content.get("resample", _FILTERS["bicubic"]),
+        rescale_factor=float(values["rescale_factor"]),
         origin=file.name,
+        remark=""
+        if content.get("do_convert_rgb", True)
+        else "do_convert_rgb is false there, and images are converted to RGB all the same",
+    )
+
+
+def _filter_number(name: str) -> int | str:
+    """Return PIL's number of a filter such as "bicubic" or "PIL.Image.BICUBIC"; else `name`."""
+    return _FILTERS.get(name.rpartition(".")[2].lower(), name)
+
+
+def _correct(file: Path) -> str:
+    return f"correct it, or give the folder without {file.name} to use the authors' preprocessing"
+
+
+def _require_supported(file: Path, content: Mapping[str, Any]) -> None:
+    """Check that a `preprocessor_config.json` has only settings that the converter can follow.
+
+    Args:
+        file: The file, for messages.
+        content: Its fields that are not null.
+
+    Raises:
+        CheckpointError: A field is unknown, has a wrong value, or asks for an unsupported step.
+    """
+    for name, value in content.items():
+        if not is_known_setting(name):
+            if value is not False:
+                raise CheckpointError(
+                    f"{file} has the field {name} ({quote(value)}), which this converter does not "
+                    f"know; {_correct(file)}"
+                )
+        elif problem := problem_of_setting(name, value):
+            names = f" or one of {', '.join(_FILTERS)}" if name == "resample" else ""
+            raise CheckpointError(f"{file}: {problem}{names}; {_correct(file)}")
+    needed = {"do_resize": True, "do_pad": False}
+    for name, expected in needed.items():
+        if content.get(name, expected) is not expected:
+            raise CheckpointError(
+                f"{file}: {name} is {json.dumps(content[name])}, which is not supported, since "
+                f"all images must get the size of CLIP's input; expected "
+                f"{json.dumps(expected)}; {_correct(file)}"
+            )
+
+
+def _resizing(file: Path, content: Mapping[str, Any], image_size_px: int) -> tuple[bool, int]:
+    """Return whether images are resized to a square, and the length of the resized side in pixels.
+
+    Raises:
+        CheckpointError: The file has a size of another kind.
+    """
+    size = content.get("size", image_size_px)
+    if isinstance(size, int):
+        return content.get("default_to_square", False), size
+    if isinstance(size, list):
+        return True, _side(file, size, _correct(file))
+    sides = {name: side for name, side in size.items() if side is not None}
+    if sides.keys() == {"shortest_edge"}:
+        return False, sides["shortest_edge"]
+    if sides.keys() == {"height", "width"}:
+        return True, _side(file, list(sides.values()), _correct(file))
+    raise CheckpointError(
+        f"{file}: size is {quote(size)}; supported are shortest_edge alone, and equal height and "
+        f"width; {_correct(file)}"
     )
 
 
@@ -246,10 +356,10 @@ def _require_known(file: Path, part: str, values: Mapping[str, Any], known: set[
         )
 
 
-def _side(file: Path, value: Any) -> int:
+def _side(file: Path, value: Any, cure: str = _CURE) -> int:
     sides = set(value) if isinstance(value, list | tuple) else {value}
     if len(sides) != 1:
-        raise CheckpointError(f"{file}: images of {value} are not square; {_CURE}")
+        raise CheckpointError(f"{file}: images of {value} are not square; {cure}")
     return int(sides.pop())
 
 

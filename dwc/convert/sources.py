@@ -33,6 +33,7 @@ from dwc.convert.openai_clip import (
     read_preprocessor_config,
 )
 from dwc.errors import CheckpointError, list_names
+from dwc.files import refuse_lfs_pointer
 from dwc.modeling.configuration_dwc import ClipBackboneConfig
 
 _Model = TypeVar("_Model", bound=PreTrainedModel)
@@ -43,6 +44,7 @@ _PREPROCESSOR = "preprocessor_config.json"
 # DistributedDataParallel and Lightning add to every tensor name.
 _NESTINGS = ("model_state_dict", "state_dict", "model", "module", "net")
 _PREFIXES = ("_orig_mod.", "module.", "model.")
+_READ_SUFFIXES = (".safetensors", ".bin", ".json")  # files that a transformers model consists of
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*m")
 _FORBIDDEN_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
@@ -124,6 +126,10 @@ def read_whole(
     name, revision = split_revision(source)
     options = {"revision": revision} if revision else {}
     expected = kind.config_class.model_type
+    if Path(name).is_dir():
+        for file in sorted(Path(name).iterdir()):
+            if file.suffix in _READ_SUFFIXES:
+                refuse_lfs_pointer(file, CheckpointError)
     try:
         actual = kind.config_class.get_config_dict(name, **options)[0].get("model_type")
         if actual != expected:
@@ -168,7 +174,8 @@ def read_authors_weights(file: str | Path) -> tuple[dict[str, Tensor], tuple[str
         The state dict, and messages on other dict keys and prefixes that were removed.
     """
     state, notes = _unwrap(_read_pickle(Path(file)), Path(file))
-    return state, tuple(note for note in notes if "'model_state_dict'" not in note)
+    usual = f"taken from its entry {_NESTINGS[0]!r}"
+    return state, tuple(note for note in notes if note != usual)
 
 
 def read_clip(
@@ -316,6 +323,7 @@ def read_captions(file: str | Path) -> list[str] | dict[str, int]:
     Raises:
         CheckpointError: The file has neither captions nor a vocabulary.
     """
+    refuse_lfs_pointer(file, CheckpointError)
     try:
         content = json.loads(Path(file).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
@@ -338,6 +346,7 @@ def _read_state(file: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     Returns:
         The state dict, and messages on the dict keys and prefixes that were removed.
     """
+    refuse_lfs_pointer(file, CheckpointError)
     if file.suffix == ".safetensors":
         try:
             return _unwrap(load_file(file), file)
@@ -369,6 +378,16 @@ def _unwrap(content: object, file: Path) -> tuple[dict[str, Tensor], tuple[str, 
         if key is None:
             break
         notes.append(f"taken from its entry {key!r}")
+        others = [
+            f"{name!r}"
+            for name, value in content.items()
+            if name != key and isinstance(value, Mapping) and _has_state_dict(value)
+        ]
+        if others:
+            notes.append(
+                f"not used, though weights as well: its entries {list_names(others)}. To convert "
+                "one of them, save it alone"
+            )
         content = content[key]
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{file} holds a {type(content).__name__}, not a state dict")
@@ -389,7 +408,14 @@ def _is_state_dict(content: Mapping[Any, object]) -> bool:
     return bool(content) and all(isinstance(value, Tensor) for value in content.values())
 
 
+def _has_state_dict(content: Mapping[Any, object]) -> bool:
+    """Return whether a dict is a state dict, or has one under one of the usual keys."""
+    inner = [content, *(content.get(key) for key in _NESTINGS)]
+    return any(isinstance(one, Mapping) and _is_state_dict(one) for one in inner)
+
+
 def _read_pickle(file: Path) -> object:
+    refuse_lfs_pointer(file, CheckpointError)
     try:
         with torch.serialization.safe_globals(_harmless_globals()):
             return torch.load(file, map_location="cpu", weights_only=True)

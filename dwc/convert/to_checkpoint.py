@@ -12,6 +12,7 @@ from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 
 from dwc.checkpoints.model_card import CardFacts, write_card
+from dwc.checkpoints.safetensors_files import find_non_finite
 from dwc.checkpoints.save import move_checkpoint, save_checkpoint, without_progress_bar
 from dwc.checkpoints.validate import WITHOUT_CLIP_TOKENIZER, prepared_image_size
 from dwc.convert.author_names import (
@@ -141,6 +142,9 @@ def convert(
     for stream in streams:
         for line in [*describe(stream.originals), *stream.messages]:
             log(line)
+    for stream in streams:
+        for original in stream.originals.values():
+            _require_finite(original)
     size_px = _image_size(streams, image_size_px)
     image_processor = _make_image_processor(streams, size_px, preprocessing, log)
     fields = {name: value for stream in streams for name, value in stream.config.items()}
@@ -223,6 +227,24 @@ def _module(name: str) -> str:
     return name.split(".")[0]
 
 
+def _require_finite(original: Original) -> None:
+    """Check that the tensors of a state dict that the model uses have neither NaN nor infinity.
+
+    Raises:
+        CheckpointError: Some have; the message has their names in the file.
+    """
+    used = original.state
+    if original.rules is not None:
+        targets = moves(list(used), original.rules)
+        used = {name: tensor for name, tensor in used.items() if targets[name]}
+    if wrong := find_non_finite(used):
+        raise CheckpointError(
+            f"{original.source} has NaN or infinite values in {len(wrong)} of {len(used)} tensors: "
+            f"{list_names(wrong)}. The file is damaged, or its training diverged: give an intact "
+            "copy or an earlier checkpoint of the training; nothing was written"
+        )
+
+
 def _make_image_processor(
     streams: list[_Stream], size_px: int, choice: str, log: Callable[[str], object]
 ) -> DWCImageProcessor:
@@ -248,6 +270,7 @@ def _make_image_processor(
         do_center_crop=not stated.squash or resize_px != size_px,
         image_mean=list(stated.mean),
         image_std=list(stated.std),
+        rescale_factor=stated.rescale_factor,
         resample=stated.resample,
         crop_rounding="nearest",
     )

@@ -5,6 +5,7 @@ up by image id, in any of the folder layouts that are common for the benchmark.
 """
 
 import json
+import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,9 @@ from typing import Any
 
 from dwc.datasets.image_kinds import sniff_kind
 from dwc.errors import DatasetError
+from dwc.files import refuse_lfs_pointer
+
+logger = logging.getLogger(__name__)
 
 _LISTED = 9  # maximum number of file names listed in an error message
 
@@ -59,6 +63,7 @@ def read_text(path: Path, advice: str) -> str:
 
     Arguments and errors are as in `read_json`.
     """
+    refuse_lfs_pointer(path, DatasetError)
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -168,12 +173,33 @@ class ImageFiles(ABC):
     def missing(self, names: Iterable[str]) -> list[str]:
         """Return the names of missing images, without repetition, in the order of `names`.
 
-        An image that exists but cannot be read is not missing.
+        An image that exists but cannot be read is not missing. If the names of some files differ
+        from missing names in case only, a warning says so.
 
         Raises:
-            DatasetError: All images are missing.
+            DatasetError: All images are missing; or all of `names` are, and the names of some files
+                differ from them in case only.
         """
-        return [name for name in dict.fromkeys(names) if name not in self._paths]
+        wanted = list(dict.fromkeys(names))
+        missing = [name for name in wanted if name not in self._paths]
+        if missing:
+            self._report_other_case(missing, all_missing=len(missing) == len(wanted))
+        return missing
+
+    def _report_other_case(self, missing: list[str], all_missing: bool) -> None:
+        """Log or raise a message if files have missing names, but in lower or upper case."""
+        by_folded = {name.casefold(): path for name, path in self._paths.items()}
+        others = [name for name in missing if name.casefold() in by_folded]
+        if not others:
+            return
+        message = (
+            f"{len(others)} of {len(missing)} missing pictures are there under names that differ "
+            f"in case only: {by_folded[others[0].casefold()]} for {others[0]}. Rename the files as "
+            "the annotation files write their names"
+        )
+        if all_missing:
+            raise DatasetError(message)
+        logger.warning("%s", message)
 
 
 class NamedImages(ImageFiles):

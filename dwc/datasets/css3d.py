@@ -28,6 +28,7 @@ from numpy.lib import format as npy
 from dwc.datasets.benchmark_files import ListedImages, describe_folder, shorten
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet
 from dwc.errors import DatasetError
+from dwc.files import refuse_lfs_pointer
 
 # Codes of allowed numpy types: booleans, signed and unsigned integers, floating-point numbers,
 # bytes and text. Elements of type "O" (objects) are read as a list.
@@ -159,6 +160,7 @@ def read_pickled_npy(path: Path, advice: str) -> Any:
         DatasetError: The file is missing, has another format, or contains anything but arrays,
             dicts, lists, text and numbers.
     """
+    refuse_lfs_pointer(path, DatasetError)
     try:
         with path.open("rb") as file:
             version = npy.read_magic(file)

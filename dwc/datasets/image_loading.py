@@ -42,6 +42,7 @@ from dwc.datasets.image_kinds import (
     sniff_kind,
 )
 from dwc.errors import ImageError
+from dwc.files import LFS_CURE, starts_as_lfs_pointer
 
 # pillow-heif opens the primary image of a file, rotates it upright and resets its orientation.
 HAS_HEIF = find_spec("pillow_heif") is not None
@@ -251,6 +252,10 @@ def _decode_unidentified(file: IO[bytes], header: bytes, name: str, limit: int) 
     if kind is not None and (kind not in FORMATS or kind == HEIC):
         raise UnsupportedImageError(
             f"{name}: is a {kind} picture, which is not read here. {advice_for(kind)}", kind
+        )
+    if starts_as_lfs_pointer(header):
+        raise UndecodableImageError(
+            f"{name}: is a Git LFS pointer, not the picture itself. {LFS_CURE}."
         )
     raise UndecodableImageError(
         f"{name}: is not a picture that can be read (it begins with {header[:12]!r}); expected "

@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from dwc.datasets.image_prefetch import background_process, prefetched
-from dwc.files import write_bytes
+from dwc.files import LFS_CURE, is_lfs_pointer, write_bytes
 from dwc.gallery.sources import Item, from_spec
 from dwc.gallery.store import Store, StoredImage, encode_thumbnail
 
@@ -84,6 +84,14 @@ def load_precomputed(file: Path, fingerprint: str) -> Mapping[str, PrecomputedVe
         valid file.
     """
     if not file.is_file():
+        return {}
+    if is_lfs_pointer(file):
+        logger.warning(
+            "%s is a Git LFS pointer, not the file itself; the gallery is embedded instead, which "
+            "takes longer. %s.",
+            file,
+            LFS_CURE,
+        )
         return {}
     try:
         with safe_open(file, framework="numpy") as content:

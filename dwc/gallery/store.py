@@ -44,7 +44,7 @@ from PIL import Image
 from dwc.datasets.image_kinds import advice_for
 from dwc.datasets.image_loading import decode, hash_pixels
 from dwc.errors import ImageError, StoreError
-from dwc.files import collector_paused, write_bytes
+from dwc.files import collector_paused, refuse_lfs_pointer, write_bytes
 from dwc.gallery.metadata import ColumnType, Metadata, decode_row, list_some
 from dwc.gallery.sources import Source, Stamp, from_spec, is_same_gallery
 from dwc.gallery.walker import DATABASE, REASONS
@@ -532,6 +532,7 @@ class Store:
                 f"{folder}: is not a gallery store (it has no {DATABASE}). "
                 f"Build one: python -m dwc index PHOTOS --model MODEL --out {folder}"
             )
+        refuse_lfs_pointer(folder / DATABASE, StoreError)
         try:
             with closing(_connect(folder)) as connection, collector_paused():
                 connection.execute("BEGIN")  # read manifest and rows in one snapshot
@@ -761,6 +762,7 @@ def _map_vectors(folder: Path, manifest: Manifest, count: int) -> NDArray[np.flo
     if count == 0:
         return np.empty((0, dimension), dtype=np.float32)
     file = vector_file(folder, manifest.generation)
+    refuse_lfs_pointer(file, StoreError)
     size = file.stat().st_size if file.is_file() else 0
     if size < count * dimension * 4:
         raise StoreError(

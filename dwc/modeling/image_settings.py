@@ -19,13 +19,14 @@ _OTHER_FIELDS = frozenset(
 _SIDES = ("height", "width", "shortest_edge", "longest_edge", "max_height", "max_width")
 _MOST_RESAMPLING = 5  # the largest of PIL's numbers of resampling filters
 
-# The settings that each step of the preprocessing needs.
-_NEEDED = {
+NEEDED_SETTINGS = {
     "do_resize": ("size",),
     "do_center_crop": ("crop_size",),
     "do_rescale": ("rescale_factor",),
     "do_normalize": ("image_mean", "image_std"),
 }
+"""The settings that each step of the preprocessing needs."""
+
 # The span of (pixel value * factor - mean) / std from black to white; with others, the model would
 # get no usable picture.
 _LEAST_SPAN, _LARGEST_SPAN = 0.1, 256.0
@@ -64,7 +65,7 @@ _SWITCH = _Kind(lambda value: isinstance(value, bool), "true or false, without q
 _SIZE = _Kind(_is_size, f"positive numbers of pixels under some of {', '.join(_SIDES)}")
 _CHANNELS = _Kind(_are_channels, "three numbers")
 _KINDS = {
-    **dict.fromkeys((*_NEEDED, "do_convert_rgb", "do_pad", "default_to_square"), _SWITCH),
+    **dict.fromkeys((*NEEDED_SETTINGS, "do_convert_rgb", "do_pad", "default_to_square"), _SWITCH),
     **dict.fromkeys(("size", "crop_size", "pad_size"), _SIZE),
     "rescale_factor": _Kind(lambda value: _is_number(value) and value > 0, "a positive number"),
     "image_mean": _CHANNELS,
@@ -96,35 +97,58 @@ def problem_of_image_settings(settings: Any) -> str | None:
     """
     if not isinstance(settings, dict):
         return "has no table image_processor, which says how images are prepared"
-    names = (*ImagesKwargs.__annotations__, *_OTHER_FIELDS)
-    unknown = sorted(set(settings).difference(names))
+    unknown = sorted(name for name in settings if not is_known_setting(name))
     if unknown:
         known = ", ".join(sorted(_KINDS))
         return (
             f"image_processor has unknown fields: {', '.join(unknown)}; the known ones are {known}"
         )
-    for name, kind in _KINDS.items():
-        value = settings.get(name)
-        if value is not None and not kind.accepts(value):
-            return f"image_processor.{name} is {value!r}; expected {kind.expected}"
-    for step, needed in _NEEDED.items():
+    for name in _KINDS:
+        problem = problem_of_setting(name, settings.get(name))
+        if problem:
+            return f"image_processor.{problem}"
+    for step, needed in NEEDED_SETTINGS.items():
         absent = [name for name in needed if settings.get(name) is None]
         if settings.get(step, True) is None:
             return f"image_processor.{step} is null; expected {_SWITCH.expected}"
         if settings.get(step, True) and absent:
             return f"image_processor.{step} needs {', '.join(absent)}, which it lacks"
-    return _problem_of_range(settings)
+    problem = problem_of_range(settings)
+    return problem and f"image_processor {problem}"
 
 
-def _problem_of_range(settings: Mapping[str, Any]) -> str | None:
-    """Return a message if black and white would be almost equal, or unusually far apart."""
+def is_known_setting(name: str) -> bool:
+    """Return whether transformers' image processors have a setting or field of this name."""
+    return name in ImagesKwargs.__annotations__ or name in _OTHER_FIELDS
+
+
+def problem_of_setting(name: str, value: Any) -> str | None:
+    """Return a message if an image setting has a value of a wrong kind, which starts with its name.
+
+    The result is None for null and for a setting whose values are not checked.
+    """
+    kind = _KINDS.get(name)
+    if kind is None or value is None or kind.accepts(value):
+        return None
+    return f"{name} is {value!r}; expected {kind.expected}"
+
+
+def problem_of_range(settings: Mapping[str, Any]) -> str | None:
+    """Return a message if black and white would be almost equal, or unusually far apart.
+
+    Args:
+        settings: `rescale_factor`, `image_std`, and optionally the switches of these steps.
+
+    Returns:
+        A sentence without its subject; None if there is no problem.
+    """
     factor = settings["rescale_factor"] if settings.get("do_rescale", True) else 1.0
     deviations = _as_list(settings["image_std"]) if settings.get("do_normalize", True) else [1.0]
     spans = [255 * factor / deviation for deviation in deviations]
     if min(spans) >= _LEAST_SPAN and max(spans) <= _LARGEST_SPAN:
         return None
     return (
-        f"image_processor prepares images with levels {max(spans):.3g} apart from black to white; "
+        f"prepares images with levels {max(spans):.3g} apart from black to white; "
         f"expected {_LEAST_SPAN} to {_LARGEST_SPAN:.0f}. Usually rescale_factor is 1/255, and "
         "image_std is between 0.2 and 1"
     )

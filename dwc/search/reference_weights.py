@@ -18,7 +18,7 @@ from typing import Any
 
 from dwc.checkpoints.load import REFERENCE_WEIGHTS, Checkpoint
 from dwc.errors import CheckpointError, QueryError
-from dwc.files import write_text
+from dwc.files import refuse_lfs_pointer, write_text
 from dwc.modeling.composition import ComposedQuery, Composition
 
 logger = logging.getLogger(__name__)
@@ -113,6 +113,7 @@ class ReferenceWeights:
         file = Path(folder) / REFERENCE_WEIGHTS
         if not file.is_file():
             return None
+        refuse_lfs_pointer(file, CheckpointError)
         try:
             content = json.loads(file.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError) as error:

@@ -329,3 +329,50 @@ def test_what_is_neither_folder_nor_hub_name_is_refused_without_asking_the_hub(n
 def test_a_folder_has_no_revision(folder):
     with pytest.raises(CheckpointError, match="no revision"):
         load.load(folder, revision="main")
+
+
+POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{0:064}\nsize 1504724\n"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "model.safetensors",
+        "config.json",
+        "processor_config.json",
+        "clip_tokenizer/tokenizer.json",
+        "word_tokenizer/tokenizer.json",
+        "reference_weights.json",
+    ],
+)
+def test_a_git_lfs_pointer_is_called_one(tiny, tmp_path, name):
+    folder = shutil.copytree(tiny, tmp_path / "copy")
+    (folder / name).write_text(POINTER)
+    message = f"{name} is a Git LFS pointer .*not the file itself. Run `git lfs pull`"
+    with pytest.raises(CheckpointError, match=message):
+        load.load(folder)
+
+
+def test_a_pointer_in_place_of_a_shard_is_called_one(tiny, tmp_path):
+    folder = shutil.copytree(tiny, tmp_path / "copy")
+    index = {"weight_map": {"a": "model-00001-of-00001.safetensors"}}
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert load.load(folder).model is not None
+    (folder / "model-00001-of-00001.safetensors").write_text(POINTER)
+    with pytest.raises(CheckpointError, match=r"00001\.safetensors is a Git LFS pointer"):
+        DWCModel.from_pretrained(folder)
+    (folder / "model.safetensors.index.json").write_text(POINTER)
+    with pytest.raises(CheckpointError, match=r"index\.json is a Git LFS pointer"):
+        DWCModel.from_pretrained(folder)
+
+
+def test_an_index_beside_a_single_file_is_reported_as_not_used(tiny, tmp_path, caplog):
+    folder = shutil.copytree(tiny, tmp_path / "copy")
+    load.load(folder)
+    assert "not used" not in caplog.text
+    index = {"weight_map": {"a": "model-00001-of-00001.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    load.load(folder)
+    assert "has both model.safetensors and model.safetensors.index.json" in caplog.text
+    assert "the weights are read from model.safetensors" in caplog.text

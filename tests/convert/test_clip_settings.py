@@ -183,3 +183,92 @@ def test_a_square_that_is_cropped_stays_one(files, tmp_path):
     pixels = processor(images=image)["pixel_values"]
     assert pixels.shape == (1, 3, 48, 48)
     assert float(pixels.min()) == pytest.approx(1.0, abs=1e-5)
+
+
+def write_preprocessor(folder, **fields):
+    write_transformers_clip(folder)
+    values = {
+        "image_mean": [0.5] * 3,
+        "image_std": [0.5] * 3,
+        "size": 48,
+        "crop_size": 48,
+        **fields,
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(values))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("fields", "peak"),
+    [
+        ({"rescale_factor": 1 / 127.5}, 3.0),
+        ({"do_rescale": False, "image_mean": [127.5] * 3, "image_std": [51.0] * 3}, 2.5),
+        ({"do_normalize": False}, 1.0),
+        ({"do_normalize": None, "image_mean": None, "image_std": None}, 1.0),
+    ],
+)
+def test_the_stated_range_of_pixels_is_taken(files, tmp_path, fields, peak):
+    out, _ = run({**files, "clip": write_preprocessor(tmp_path / "clip", **fields)}, tmp_path)
+    pixels = DWCProcessor.from_pretrained(out)(images=Image.new("RGB", (60, 50), "white"))
+    assert float(pixels["pixel_values"].max()) == pytest.approx(peak, rel=1e-5)
+
+
+def test_a_rescale_factor_is_reported(tmp_path):
+    source = read_clip(write_preprocessor(tmp_path, rescale_factor=1 / 127.5))
+    assert "pixel values times 0.00784314, as preprocessor_config.json states" in source.stated[1]
+    assert "times" not in read_clip(write_preprocessor(tmp_path)).stated[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("bicubic", 3), ("PIL.Image.BILINEAR", 2), ("lanczos", 1), (0, 0), (4, 4), (5, 5)],
+)
+def test_a_filter_is_known_by_name_and_by_number(tmp_path, name, number):
+    source = read_clip(write_preprocessor(tmp_path, resample=name))
+    assert source.preprocessing.resample == number
+    names = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
+    assert f"{names[number]}, mean" in source.stated[1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"do_resize": False}, "do_resize is false, which is not supported.*expected true"),
+        ({"do_resize": None}, "do_resize is false, which is not supported"),
+        ({"do_pad": True}, "do_pad is true, which is not supported.*expected false"),
+        ({"do_center_crop": False}, "do_center_crop is false and size is 48.*not be square"),
+        ({"do_rescale": False}, "510 apart from black to white.*do_rescale False"),
+        ({"do_rescale": "no"}, "do_rescale is 'no'; expected true or false"),
+        ({"rescale_factor": 0}, "rescale_factor is 0; expected a positive number"),
+        ({"resample": "sharp"}, "resample is 'sharp'; expected .*bilinear, bicubic"),
+        ({"resample": 3.5}, "resample is 3.5; expected"),
+        ({"resample": None}, "resample is null, and do_resize needs it"),
+        ({"size": None}, "size is null, and do_resize needs it"),
+        ({"crop_size": None}, "crop_size is null, and do_center_crop needs it"),
+        (
+            {"size": {"longest_edge": 48}},
+            "size is {'longest_edge': 48}; supported are shortest_edge",
+        ),
+        ({"size": {"shortest_edge": 48, "longest_edge": 96}}, "supported are shortest_edge alone"),
+        ({"size": {"height": 48, "width": 64}}, r"not square; correct it, or give the folder"),
+        ({"size": "48"}, "size is '48'; expected positive numbers"),
+        ({"image_mean": [0.5, 0.5]}, r"image_mean is \[0.5, 0.5\]; expected three numbers"),
+        ({"gamma": 2.2}, r"has the field gamma \(2.2\), which this converter does not know"),
+    ],
+)
+def test_settings_of_transformers_that_cannot_be_followed_are_refused(tmp_path, fields, message):
+    folder = write_preprocessor(tmp_path, **fields)
+    with pytest.raises(CheckpointError, match=message) as refused:
+        read_clip(folder)
+    assert str(folder / "preprocessor_config.json") in str(refused.value)
+    assert "give the folder without preprocessor_config.json" in str(refused.value)
+
+
+def test_settings_that_change_nothing_are_accepted(tmp_path):
+    fields = {"do_pad": None, "pad_size": None, "data_format": "channels_first",
+              "use_square_size": False, "do_convert_rgb": False,
+              "image_processor_type": "CLIPImageProcessor"}  # fmt: skip
+    source = read_clip(write_preprocessor(tmp_path, **fields))
+    assert "do_convert_rgb is false there, and images are converted to RGB" in source.stated[1]
+    stretched = read_clip(write_preprocessor(tmp_path, default_to_square=True))
+    assert stretched.preprocessing.squash

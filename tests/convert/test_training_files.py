@@ -13,6 +13,7 @@ from dwc.convert.sources import read_authors_weights, read_clip
 from dwc.errors import CheckpointError
 from dwc.modeling.modeling_dwc import DWCModel
 from tests.convert.state_dicts import fill, global_shapes, tiny_clip_shapes
+from tests.convert.test_clip_settings import write_transformers_clip
 
 STATE = fill(global_shapes())
 
@@ -78,3 +79,77 @@ def test_a_file_without_weights_says_what_was_looked_for(tmp_path):
     torch.save({"optimizer": {"lr": 1.0}, "epoch": 3}, tmp_path / "global.pth")
     with pytest.raises(CheckpointError, match="none under model_state_dict, state_dict"):
         read_authors_weights(tmp_path / "global.pth")
+
+
+def test_other_weights_in_the_file_are_named(tmp_path):
+    others = {"model": STATE, "state_dict_ema": {"state_dict": STATE}, "optimizer": {"lr": 0.1}}
+    torch.save({"state_dict": STATE, **others}, tmp_path / "global.pth")
+    _, notes = read_authors_weights(tmp_path / "global.pth")
+    assert notes[0] == "taken from its entry 'state_dict'"
+    assert "not used, though weights as well: its entries 'model', 'state_dict_ema'" in notes[1]
+    assert "optimizer" not in notes[1]
+
+
+@pytest.mark.parametrize(
+    ("which", "name"), [("global", "atten_I.3.bias"), ("clip", "ln_final.bias")]
+)
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite_are_named_with_their_file(tmp_path, files, which, name, value):
+    file = files["clip" if which == "clip" else "global_weights"]
+    content = torch.load(file, weights_only=True)
+    state = content if which == "clip" else content["model_state_dict"]
+    state[name].view(-1)[1] = value
+    torch.save(content, file)
+    with pytest.raises(CheckpointError) as refused:
+        convert(tmp_path / "out", **files)
+    message = str(refused.value)
+    assert f"{file} has NaN or infinite values in 1 of " in message
+    assert f": {name}. The file is damaged" in message
+    assert "None" not in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_numbers_that_nothing_reads_may_be_anything(tmp_path, files):
+    state = {**STATE, "loss_weight": torch.full_like(STATE["loss_weight"], float("nan"))}
+    torch.save(state, files["global_weights"])
+    assert convert(tmp_path / "out", **files).is_dir()
+
+
+POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{0:064}\nsize 1504724\n"
+CURE = "is a Git LFS pointer.*not the file itself. Run `git lfs pull`"
+
+
+@pytest.mark.parametrize("name", ["global_weights", "clip"])
+def test_a_git_lfs_pointer_is_called_one(tmp_path, files, name):
+    files[name].write_text(POINTER)
+    with pytest.raises(CheckpointError, match=f"{files[name].name} {CURE}"):
+        convert(tmp_path / "out", **files)
+
+
+def test_a_pointer_in_place_of_captions_is_called_one(tmp_path, local_files):
+    local_files["captions"].write_text(POINTER)
+    with pytest.raises(CheckpointError, match=f"captions.json {CURE}"):
+        convert(tmp_path / "out", **local_files)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["model.safetensors", "config.json", "preprocessor_config.json", "vocab.json", "merges.txt"],
+)
+def test_a_pointer_in_a_folder_of_transformers_is_called_one(tmp_path, files, name):
+    clip = tmp_path / "clip"
+    write_transformers_clip(clip)
+    (clip / "vocab.json").write_text("{}")
+    (clip / "merges.txt").write_text("")
+    (clip / name).write_text(POINTER)
+    with pytest.raises(CheckpointError, match=f"{name} {CURE}"):
+        convert(tmp_path / "out", **{**files, "clip": clip})
+
+
+@pytest.mark.parametrize("name", ["clip.safetensors", "open_clip_config.json", "merges.txt.gz"])
+def test_a_pointer_in_other_inputs_is_called_one(tmp_path, files, name):
+    (tmp_path / name).write_text(POINTER)
+    given = {"clip.safetensors": {"clip": tmp_path / name}}
+    given["merges.txt.gz"] = {"clip_tokenizer": tmp_path / name}
+    with pytest.raises(CheckpointError, match=f"{name} {CURE}"):
+        convert(tmp_path / "out", **{**files, **given.get(name, {})})

@@ -99,3 +99,10 @@ def test_the_store_of_another_gallery_of_drawings_is_not_mixed_with_this_one(sto
         build_store(CatalogueSource("test", 6, 48), embed_nothing, store.path, MODEL)
     larger = build_store(CatalogueSource(size=7, picture_px=48), embed, store.path, MODEL)
     assert larger.ids[:6] == store.ids
+
+
+def test_a_git_lfs_pointer_is_called_one(file, caplog) -> None:
+    file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    assert load_precomputed(file, "abc") == {}
+    assert "gallery.safetensors is a Git LFS pointer" in caplog.text
+    assert "git lfs pull" in caplog.text

@@ -230,3 +230,12 @@ def test_a_write_protected_store_opens(build, photos):
     finally:
         for file in files:
             file.chmod(0o755 if file.is_dir() else 0o644)
+
+
+@pytest.mark.parametrize("pattern", [DATABASE, "vectors-*.f32"])
+def test_a_git_lfs_pointer_is_called_one(build, photos, tmp_path, pattern):
+    build(photos)
+    (file,) = (tmp_path / "store").glob(pattern)
+    file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(StoreError, match=f"{file.name} is a Git LFS pointer.*git lfs pull"):
+        Store.open(tmp_path / "store")

@@ -184,3 +184,10 @@ def test_a_broken_file_is_told(tmp_path, content, says):
 def test_a_shift_must_be_a_number():
     with pytest.raises(QueryError, match="not a number"):
         describe_weights(made_query(), shift=math.nan)
+
+
+def test_a_git_lfs_pointer_is_called_one(tmp_path):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+    (tmp_path / REFERENCE_WEIGHTS).write_text(pointer)
+    with pytest.raises(CheckpointError, match=r"is a Git LFS pointer.*git lfs pull"):
+        ReferenceWeights.load(tmp_path)
