@@ -14,11 +14,19 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dwc.datasets.benchmark_files import ListedImages, read_json, shorten
-from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet
+from dwc.datasets.triplets import (
+    Benchmark,
+    PublishedSize,
+    RetrievalQuery,
+    Triplet,
+    compare_size,
+)
 from dwc.errors import DatasetError
 
 SPLITS = ("train", "val", "test1")
 MEMBERS = 6
+
+_PUBLISHED = {"val": PublishedSize(4_181, 2_297), "test1": PublishedSize(4_148, 2_315)}
 
 _ADVICE = (
     "expected CIRR's captions/ and image_splits/ in the data folder or in its folder cirr/. "
@@ -115,12 +123,13 @@ def cirr_benchmark(root: Path, split: str = "val", targets_withheld: bool = Fals
             f"{len(unlisted)} pictures of cap.rc2.{split}.json ({min(unlisted)}, …) are not in "
             f"split.rc2.{split}.json; expected all. Take both files from one release"
         )
-    return Benchmark(
+    benchmark = Benchmark(
         protocol=f"cirr-{split}",
         gallery=tuple(gallery),
         queries=tuple(queries),
         notes={"subset": "the five other pictures of the reference's set"},
     )
+    return compare_size(benchmark, _PUBLISHED.get(split))
 
 
 def cirr_images(root: Path, split: str) -> ListedImages:

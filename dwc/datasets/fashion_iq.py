@@ -10,18 +10,35 @@ comparable.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dwc.datasets.benchmark_files import NamedImages, read_json, shorten
-from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet, drop_missing
+from dwc.datasets.triplets import (
+    Benchmark,
+    PublishedSize,
+    RetrievalQuery,
+    Triplet,
+    compare_size,
+    drop_missing,
+)
 from dwc.errors import DatasetError
 
 logger = logging.getLogger(__name__)
 
 CATEGORIES = ("dress", "shirt", "toptee")
+
+CAPTIONS_PER_TRIPLET = 2
+
+# Number of triplets, of images in the split, and of images in its triplets, by category and split.
+_PUBLISHED: Mapping[tuple[str, str], tuple[int, int, int]] = {
+    ("dress", "val"): (2_017, 3_817, 2_628),
+    ("shirt", "val"): (2_038, 6_346, 3_089),
+    ("toptee", "val"): (1_961, 5_373, 2_902),
+}
 
 # Common folders of the images; if several contain an image, the first has precedence.
 TREES = (
@@ -153,8 +170,36 @@ def fashion_iq_benchmark(
         queries=tuple(query for t in triplets for query in _queries(t, rules)),
         reference_removed=rules.reference_removed,
         notes=_notes(triplets, rules),
+        deviations=_caption_deviations(triplets, f"fashion_iq-{category}-{split}-{protocol}"),
     )
+    benchmark = compare_size(benchmark, _published_size(category, split, rules))
     return drop_missing(benchmark, pictures.missing(benchmark.gallery)) if pictures else benchmark
+
+
+def _published_size(category: str, split: str, rules: Protocol) -> PublishedSize | None:
+    if (category, split) not in _PUBLISHED:
+        return None
+    triplets, in_split, in_triplets = _PUBLISHED[category, split]
+    return PublishedSize(
+        triplets if rules.captions_joined else triplets * CAPTIONS_PER_TRIPLET,
+        in_split if rules.full_gallery else in_triplets,
+    )
+
+
+def _caption_deviations(triplets: Sequence[Triplet], protocol: str) -> tuple[str, ...]:
+    """Return a message if some triplets do not have two captions, as all of FashionIQ's have."""
+    counts = Counter(len(triplet.captions) for triplet in triplets)
+    others = ", ".join(
+        f"{triplets_with:,} of {len(triplets):,} triplets have {count}"
+        for count, triplets_with in sorted(counts.items())
+        if count != CAPTIONS_PER_TRIPLET
+    )
+    if not others:
+        return ()
+    return (
+        f"{protocol}: captions per triplet: {others}; in the published split all have "
+        f"{CAPTIONS_PER_TRIPLET}",
+    )
 
 
 def _notes(triplets: Sequence[Triplet], rules: Protocol) -> dict[str, str]:

@@ -18,11 +18,22 @@ from pathlib import Path
 from typing import Any
 
 from dwc.datasets.benchmark_files import ImageFiles, describe_folder, read_json, read_lines, shorten
-from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet
+from dwc.datasets.triplets import (
+    Benchmark,
+    PublishedSize,
+    RetrievalQuery,
+    Triplet,
+    compare_size,
+)
 from dwc.errors import DatasetError
 
 SPLITS = {"train": "train_im_names.txt", "test": "eval_im_names.txt"}
 LISTINGS = ("twice", "once")
+
+_PUBLISHED = {
+    ("test", "twice"): PublishedSize(3_521, 4_658),
+    ("test", "once"): PublishedSize(1_761, 4_658),
+}
 
 _CAPTIONS = "relative_captions_shoes.json"
 _ADVICE = (
@@ -76,7 +87,7 @@ def shoes_benchmark(root: Path, split: str = "test", listing: str = "twice") -> 
     pairs = shoes_triplets(root, split, "once")
     triplets = pairs if listing == "once" else shoes_triplets(root, split, listing)
     same = self_pairs(pairs)
-    return Benchmark(
+    benchmark = Benchmark(
         protocol=f"shoes-{split}-{listing}",
         gallery=tuple(names),
         queries=tuple(
@@ -87,6 +98,7 @@ def shoes_benchmark(root: Path, split: str = "test", listing: str = "twice") -> 
             "never found, since reference and target are one picture": ", ".join(same) or "none",
         },
     )
+    return compare_size(benchmark, _PUBLISHED.get((split, listing)))
 
 
 def self_pairs(pairs: Iterable[Triplet]) -> list[str]:

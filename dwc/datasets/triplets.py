@@ -4,6 +4,7 @@ import logging
 import random
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,9 @@ class Benchmark:
         reference_removed: Whether the reference image of a query is excluded from its results.
         missing: Names of gallery images that were removed because their files are missing.
         notes: Further facts about the benchmark by title, for reports.
+        is_compared: Whether the size of the published split is known and was compared.
+        deviations: How the files differ from the published split, such as "30 of 2,017 queries";
+            empty if they do not, or if its size is not known.
     """
 
     protocol: str
@@ -61,6 +65,43 @@ class Benchmark:
     reference_removed: bool = True
     missing: tuple[str, ...] = ()
     notes: dict[str, str] = field(default_factory=dict)
+    is_compared: bool = False
+    deviations: tuple[str, ...] = ()
+
+
+class PublishedSize(NamedTuple):
+    """Size of a split as its authors published it.
+
+    Attributes:
+        queries: Number of queries.
+        gallery: Number of gallery images.
+    """
+
+    queries: int
+    gallery: int
+
+
+def compare_size(benchmark: Benchmark, published: PublishedSize | None) -> Benchmark:
+    """Return a complete benchmark with the deviations of its size from the published split.
+
+    The deviations are added to those that the benchmark already has.
+
+    Args:
+        benchmark: The benchmark with all images that its files list.
+        published: The size of the published split; None if it is not known.
+    """
+    if published is None:
+        return benchmark
+    counts = (
+        ("queries", len(benchmark.queries), published.queries),
+        ("gallery pictures", len(benchmark.gallery), published.gallery),
+    )
+    deviations = [
+        f"{benchmark.protocol}: the files have {count:,} {what}, the published split {expected:,}"
+        for what, count, expected in counts
+        if count != expected
+    ]
+    return replace(benchmark, is_compared=True, deviations=(*benchmark.deviations, *deviations))
 
 
 def drop_missing(benchmark: Benchmark, missing: Collection[str]) -> Benchmark:

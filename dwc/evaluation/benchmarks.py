@@ -113,7 +113,16 @@ class Evaluation:
             self.left_out[part.name] = error
             gallery = part.benchmark.gallery
             self.coverages.append(
-                Coverage(0, len(part.benchmark.queries), 0, 0, len(gallery), gallery)
+                Coverage(
+                    queries=0,
+                    all_queries=len(part.benchmark.queries),
+                    evaluated=0,
+                    gallery=0,
+                    all_gallery=len(gallery),
+                    missing=gallery,
+                    is_compared=part.benchmark.is_compared,
+                    deviations=part.benchmark.deviations,
+                )
             )
         else:
             self.results[part.name] = result
@@ -272,6 +281,7 @@ def _report_fashion_iq(run: Evaluation) -> dict[str, Any]:
         "gallery": sum(report["gallery"] for report in every),
         "texts_cut": sum(report["texts_cut"] for report in every),
         **Coverage.total(run.coverages).to_dict(),
+        "identical_pictures": sum(report["identical_pictures"] for report in every),
         **_means(every),
         **({"unanswerable": unanswerable} if unanswerable else {}),
         **({"blank_captions": blank} if blank else {}),

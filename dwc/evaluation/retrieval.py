@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dwc.datasets.benchmark_files import ImageFiles
+from dwc.datasets.image_loading import hash_pixels
 from dwc.datasets.image_prefetch import ImagePrefetcher, image_order
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, drop_missing, sample_queries
 from dwc.errors import DatasetError, ImageError, QueryError
@@ -98,6 +99,9 @@ class EncodedBenchmark:
             could be read. It includes all such queries, even if only a random sample of them is
             evaluated.
         unreadable: Maps the id of each image that could not be read to the reason.
+        most_copied: Ids of the gallery images with the same pixels, of those pixels that most
+            images have; empty if no two images are identical.
+        copies: Number of gallery images with the same pixels as an earlier one.
     """
 
     benchmark: Benchmark
@@ -105,6 +109,8 @@ class EncodedBenchmark:
     queries: QueryVectors
     answerable: int
     unreadable: dict[str, str] = field(default_factory=dict)
+    most_copied: tuple[str, ...] = ()
+    copies: int = 0
 
     @property
     def views(self) -> dict[str, tuple[Vectors, Vectors]]:
@@ -385,9 +391,17 @@ def encode_benchmark(
     Raises:
         DatasetError: No query is left.
     """
+    by_pixels: dict[str, list[str]] = {}
+
+    def open_and_hash(name: str) -> Image.Image:
+        image = open_image(name)
+        by_pixels.setdefault(hash_pixels(image), []).append(name)
+        return image
+
     gallery, unreadable = embed_readable(
-        model, processor, benchmark.gallery, open_image, batch_size
+        model, processor, benchmark.gallery, open_and_hash, batch_size
     )
+    most = max(by_pixels.values(), key=len, default=[])
     readable = drop_missing(benchmark, unreadable)
     drawn = readable if queries is None else sample_queries(readable, queries, seed)
     if not drawn.queries:
@@ -396,7 +410,15 @@ def encode_benchmark(
             f"missing and {len(unreadable)} cannot be read. Fetch the pictures again"
         )
     composed = compose_queries(model, processor, drawn.queries, open_image, batch_size)
-    return EncodedBenchmark(drawn, gallery, composed, len(readable.queries), unreadable)
+    return EncodedBenchmark(
+        drawn,
+        gallery,
+        composed,
+        len(readable.queries),
+        unreadable,
+        most_copied=tuple(most) if len(most) > 1 else (),
+        copies=sum(map(len, by_pixels.values())) - len(by_pixels),
+    )
 
 
 def rank_benchmark(encoded: EncodedBenchmark) -> RankReport:
@@ -430,6 +452,9 @@ KS = (1, 10, 50)
 # If at least this share of the queries and of the gallery is available, the missing rest is assumed
 # to change a recall by less than the variation between random seeds.
 NEARLY_COMPLETE = 0.99
+# One picture in place of this many gallery images, and of this share of them, is a placeholder.
+MIN_PLACEHOLDERS = 10
+MIN_PLACEHOLDER_SHARE = 0.01
 MAX_NAMED = 20  # number of missing images that a report names
 
 
@@ -446,6 +471,9 @@ class Coverage:
         all_gallery: Number of gallery images in the complete benchmark.
         missing: Ids of the gallery images that were missing or unreadable.
         unreadable: Number of images that existed but could not be read.
+        is_compared: Whether the complete benchmark was compared with the size of the published one.
+        deviations: Sentences on how the files differ from the published benchmark: other counts of
+            queries, captions or images, or a placeholder in place of many images.
     """
 
     queries: int
@@ -455,6 +483,8 @@ class Coverage:
     all_gallery: int
     missing: tuple[str, ...] = ()
     unreadable: int = 0
+    is_compared: bool = False
+    deviations: tuple[str, ...] = ()
 
     @classmethod
     def total(cls, parts: Iterable["Coverage"]) -> "Coverage":
@@ -468,6 +498,8 @@ class Coverage:
             all_gallery=sum(part.all_gallery for part in every),
             missing=tuple(name for part in every for name in part.missing),
             unreadable=sum(part.unreadable for part in every),
+            is_compared=all(part.is_compared for part in every),
+            deviations=tuple(one for part in every for one in part.deviations),
         )
 
     @property
@@ -482,20 +514,37 @@ class Coverage:
 
     @property
     def comparable(self) -> bool:
-        """Whether all images were available and all queries were evaluated.
+        """Whether all images were available, all queries were evaluated, and nothing deviates.
 
-        Only then are the recalls comparable with published ones.
+        Only then are the recalls comparable with published ones. If `is_compared` is False, the
+        files themselves may still be a part of the published benchmark.
         """
-        return not self.missing and self.evaluated == self.all_queries and self.gallery_share == 1
+        return (
+            not self.missing
+            and not self.deviations
+            and self.evaluated == self.all_queries
+            and self.gallery_share == 1
+        )
 
     def describe(self) -> str:
         """Return a text on how comparable the recalls are with those of the complete benchmark."""
         if self.comparable:
-            return "comparable: every picture was there and every query was asked"
+            known = (
+                "of the published split"
+                if self.is_compared
+                else "of these files (the size of the published split is not known here, so that "
+                "nothing shows whether they are all of it)"
+            )
+            return f"comparable: every picture was there and every query was asked {known}"
         sentences = []
-        if self.missing or self.queries < self.all_queries:
-            least = min(self.query_share, self.gallery_share)
-            sentences.append("nearly comparable" if least >= NEARLY_COMPLETE else "not comparable")
+        is_partial = bool(self.missing) or self.queries < self.all_queries
+        least = min(self.query_share, self.gallery_share)
+        if self.deviations or (is_partial and least < NEARLY_COMPLETE):
+            sentences.append("not comparable")
+        elif is_partial:
+            sentences.append("nearly comparable")
+        sentences += self.deviations
+        if is_partial:
             sentences.append(
                 f"{self.gallery:,} of {self.all_gallery:,} gallery pictures "
                 f"({self.gallery_share:.1%}) and {self.queries:,} of {self.all_queries:,} queries "
@@ -526,6 +575,8 @@ class Coverage:
                 "queries_of": self.all_queries,
                 "gallery_left": self.gallery,
                 "gallery_of": self.all_gallery,
+                "compared_with_published": self.is_compared,
+                "deviations": list(self.deviations),
             },
         }
 
@@ -553,6 +604,7 @@ class BenchmarkResult:
         return {
             **self.report.to_dict(ks),
             **self.coverage.to_dict(),
+            "identical_pictures": self.encoded.copies,
             "notes": dict(self.report.benchmark.notes),
         }
 
@@ -619,5 +671,23 @@ def encode_files(
         all_gallery=len(benchmark.gallery),
         missing=encoded.benchmark.missing,
         unreadable=len(encoded.unreadable),
+        is_compared=benchmark.is_compared,
+        deviations=(*benchmark.deviations, *_placeholders(encoded)),
     )
     return encoded, coverage
+
+
+def _placeholders(encoded: EncodedBenchmark) -> list[str]:
+    """Return a sentence if one picture stands for many gallery images, as a placeholder does.
+
+    Benchmarks have some identical images of their own, so a few copies are no deviation.
+    """
+    count, total = len(encoded.most_copied), len(encoded.benchmark.gallery)
+    if count < MIN_PLACEHOLDERS or count < total * MIN_PLACEHOLDER_SHARE:
+        return []
+    names = ", ".join(encoded.most_copied[:3])
+    return [
+        f"{encoded.benchmark.protocol}: {count:,} of {total:,} gallery pictures are one and the "
+        f"same, as if a placeholder stood for missing ones ({names}, …); fetch these again, or "
+        "delete them so that they count as missing"
+    ]

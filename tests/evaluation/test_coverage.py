@@ -1,5 +1,7 @@
 """What the report says of how much was there."""
 
+from dataclasses import replace
+
 import pytest
 
 from dwc.evaluation.retrieval import MAX_NAMED, Coverage
@@ -52,3 +54,20 @@ def test_several_together() -> None:
     assert both == Coverage(2_000, 2_500, 2_000, 3_000, 4_000, tuple("ab"), 1)
     assert both.query_share == pytest.approx(0.8)
     assert both.gallery_share == pytest.approx(0.75)
+
+
+def test_deviations_from_the_published_split_do_not_compare() -> None:
+    made = replace(WHOLE, is_compared=True, deviations=("one caption each",))
+    assert made.describe() == "not comparable; one caption each"
+    assert made.to_dict()["comparable"] is False
+    both = Coverage.total([replace(WHOLE, is_compared=True), made])
+    assert (both.is_compared, both.deviations) == (True, ("one caption each",))
+    drawn = replace(made, evaluated=100)
+    assert drawn.describe().startswith("not comparable; one caption each; an estimate")
+
+
+def test_what_was_compared_is_stated() -> None:
+    assert WHOLE.describe().endswith("nothing shows whether they are all of it)")
+    assert replace(WHOLE, is_compared=True).describe() == (
+        "comparable: every picture was there and every query was asked of the published split"
+    )

@@ -44,6 +44,7 @@ def test_the_numbers_are_the_naive_rankers(tmp_path: Path, states_answer: bool, 
     assert report["protocol"].endswith("states_answer" if states_answer else "replace")
     assert ("states its answer" in report["notes"]["words"]) is states_answer
     assert report["comparable"] is True
+    assert "the size of the published split is not known" in report["comparability"]
 
 
 def test_a_query_stays_while_one_of_its_hits_does(tmp_path: Path) -> None:

@@ -9,9 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
+from dwc.datasets.benchmark_files import NamedImages
 from dwc.datasets.fashion_iq import CATEGORIES, TREES
+from dwc.datasets.triplets import Benchmark, PublishedSize, RetrievalQuery, compare_size
 from dwc.errors import DatasetError
 from dwc.evaluation.benchmarks import BenchmarkOptions, evaluate_benchmark
+from dwc.evaluation.retrieval import evaluate_files
 from tests.evaluation.made import WORLD, Asked, check_recalls, write_pictures
 from tests.training.tiny import tiny_model, tiny_processor
 
@@ -52,8 +55,8 @@ def write(root, tree):
 def test_the_numbers_of_every_category_and_their_means(world, tmp_path, tree):
     write(tmp_path, tree)
     report = evaluate_benchmark("fashion_iq", *world, tmp_path)
-    assert report["comparable"] is True
     assert (report["queries"], report["gallery"], report["missing"]) == (9, 15, 0)
+    assert report["coverage"]["queries"] == report["coverage"]["gallery"] == 1
     assert set(report["categories"]) == set(CATEGORIES)
     for k in (1, 10, 50):
         each = [report["categories"][category][f"recall@{k}"] for category in CATEGORIES]
@@ -126,7 +129,7 @@ def test_one_category_alone(world, tmp_path):
     report = evaluate_benchmark("fashion_iq", *world, tmp_path, options)
     assert report["protocol"] == "fashion_iq-shirt-P1"
     assert set(report["categories"]) == {"shirt"}
-    assert (report["queries"], report["gallery"], report["comparable"]) == (3, 6, True)
+    assert (report["queries"], report["gallery"], report["missing"]) == (3, 6, 0)
     assert set(report["streams"]["clip"]) == set(whole["streams"]["clip"])
 
 
@@ -137,6 +140,83 @@ def test_an_unknown_layout_says_what_is_there(world, tmp_path):
     (tmp_path / "fashionIQ_dataset" / "images").rename(tmp_path / "fashionIQ_dataset" / "pics")
     with pytest.raises(DatasetError, match=r"no pictures .*holds captions, image_splits, pics"):
         evaluate_benchmark("fashion_iq", *world, tmp_path / "fashionIQ_dataset")
+
+
+def test_a_part_of_the_published_split_does_not_compare(world, tmp_path):
+    write(tmp_path, "images")
+    report = evaluate_benchmark("fashion_iq", *world, tmp_path)
+    assert report["comparable"] is False
+    assert report["comparability"].startswith("not comparable; ")
+    assert "left" not in report["comparability"]  # all that the files list is there
+    dress = report["categories"]["dress"]
+    assert dress["comparable"] is False
+    assert dress["coverage"]["deviations"] == [
+        "fashion_iq-dress-val-P3: the files have 3 queries, the published split 2,017",
+        "fashion_iq-dress-val-P3: the files have 5 gallery pictures, the published split 2,628",
+    ]
+    assert all(f"-{name}-val-P3" in report["comparability"] for name in CATEGORIES)
+    assert report["coverage"]["compared_with_published"] is True
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_another_number_of_captions_is_reported(world, tmp_path, count):
+    write(tmp_path, "images")
+    file = tmp_path / "captions" / "cap.dress.val.json"
+    entries = json.loads(file.read_text())
+    for entry in entries[:2]:
+        entry["captions"] = ["are red", "are blue", "are long"][:count]
+    file.write_text(json.dumps(entries))
+    options = BenchmarkOptions(categories=["dress"])
+    report = evaluate_benchmark("fashion_iq", *world, tmp_path, options)
+    assert (
+        f"captions per triplet: 2 of 3 triplets have {count}; in the published split all have 2"
+        in report["comparability"]
+    )
+
+
+def test_the_published_sizes_compare_and_one_query_less_does_not():
+    whole = Benchmark(
+        "b", tuple("abc"), tuple(RetrievalQuery(n, ("x",), frozenset("c")) for n in "ab")
+    )
+    same = compare_size(whole, PublishedSize(queries=2, gallery=3))
+    assert (same.is_compared, same.deviations) == (True, ())
+    less = compare_size(whole, PublishedSize(queries=3, gallery=3))
+    assert less.deviations == ("b: the files have 2 queries, the published split 3",)
+    assert not compare_size(whole, None).is_compared
+
+
+def test_placeholders_in_place_of_pictures_are_reported(tmp_path):
+    names = [f"g{n}" for n in range(40)]
+    for n, name in enumerate(names):
+        Image.new("RGB", (4, 4), (6 * max(0, n - 11), 40, 40)).save(tmp_path / f"{name}.png")
+    queries = tuple(RetrievalQuery(name, ("are red",), frozenset({"g39"})) for name in names[:5])
+    benchmark = Benchmark("made", tuple(names), queries)
+    result = evaluate_files(benchmark, NamedImages([tmp_path], "the"), *WORLD).to_dict()
+    assert result["identical_pictures"] == 11
+    assert result["comparable"] is False
+    assert "12 of 40 gallery pictures are one and the same" in result["comparability"]
+    for name in names[:4]:  # below the number of a placeholder
+        Image.new("RGB", (4, 4), (0, int(name[1:]), 200)).save(tmp_path / f"{name}.png")
+    result = evaluate_files(benchmark, NamedImages([tmp_path], "the"), *WORLD).to_dict()
+    assert (result["identical_pictures"], result["comparable"]) == (7, True)
+
+
+def test_names_in_another_case_are_reported_as_such(world, tmp_path, caplog):
+    write(tmp_path, "images")
+    folder = tmp_path / "images"
+    for path in list(folder.iterdir()):
+        path.rename(folder / path.name.replace("dress", "DRESS"))
+    options = BenchmarkOptions(categories=["dress"])
+    with pytest.raises(
+        DatasetError, match=r"differ in case only: .*DRESS0\.jpg for dress0\. Rename"
+    ):
+        evaluate_benchmark("fashion_iq", *world, tmp_path, options)
+    for n in (0, 2, 3, 4):
+        path = next(folder.glob(f"DRESS{n}.*"))
+        path.rename(folder / path.name.lower())
+    report = evaluate_benchmark("fashion_iq", *world, tmp_path, options)
+    assert report["missing_pictures"] == ["dress1"]
+    assert "1 of 1 missing pictures are there under names that differ in case only" in caplog.text
 
 
 def naive(root, category, protocol):
