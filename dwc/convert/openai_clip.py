@@ -246,7 +246,7 @@ def _filter_number(name: str) -> int | str:
 
 
 def _correct(file: Path) -> str:
-    return f"correct it, or give the folder without {file.name} to use the authors' preprocessing"
+    return f"correct {file.name}, or give --preprocessing authors to use the authors' instead of it"
 
 
 def _require_supported(file: Path, content: Mapping[str, Any]) -> None:

@@ -182,6 +182,7 @@ def read_clip(
     source: str | Path,
     config_file: str | Path | None = None,
     activation: str | None = None,
+    read_preprocessing: bool = True,
 ) -> ClipSource:
     """Load a CLIP model from a file, a folder, or the Hub.
 
@@ -197,6 +198,8 @@ def read_clip(
             None to use `open_clip_config.json` in the folder of the weights if it exists.
         activation: The activation, `gelu` or `quick_gelu`, which overrides the config files; None
             to use the config files.
+        read_preprocessing: Whether to read `preprocessor_config.json` of a transformers CLIP; False
+            if the images are prepared otherwise, so that its settings do not matter.
 
     Raises:
         CheckpointError: The source is not a CLIP model, or its config does not fit its weights.
@@ -212,7 +215,7 @@ def read_clip(
             if file := _find_part(name, revision, weights):
                 config = _choose_config(config_file, beside)
                 return _from_openai_names(file, config, activation, str(source))
-    return _read_transformers_clip(str(source), activation)
+    return _read_transformers_clip(str(source), activation, read_preprocessing)
 
 
 def _choose_config(given: str | Path | None, beside: Path | None) -> Path | None:
@@ -263,7 +266,9 @@ def _from_openai_names(
     )
 
 
-def _read_transformers_clip(source: str, activation: str | None) -> ClipSource:
+def _read_transformers_clip(
+    source: str, activation: str | None, read_preprocessing: bool
+) -> ClipSource:
     model = read_whole(
         CLIPModel,
         source,
@@ -275,7 +280,7 @@ def _read_transformers_clip(source: str, activation: str | None) -> ClipSource:
         tower.hidden_act = activation or tower.hidden_act
     origin = "as given" if activation else "as its config states"
     stated.append(f"CLIP's activation: {model.config.vision_config.hidden_act}, {origin}")
-    file = _find_part(*split_revision(source), _PREPROCESSOR)
+    file = _find_part(*split_revision(source), _PREPROCESSOR) if read_preprocessing else None
     size_px = model.config.vision_config.image_size
     preprocessing = read_preprocessor_config(file, size_px) if file else None
     if preprocessing is not None:

@@ -134,7 +134,14 @@ def convert(
     streams = []
     if global_weights is not None and clip is not None:
         streams.append(
-            _read_clip_stream(global_weights, clip, clip_tokenizer, clip_config, clip_activation)
+            _read_clip_stream(
+                global_weights,
+                clip,
+                clip_tokenizer,
+                clip_config,
+                clip_activation,
+                read_preprocessing=preprocessing != "authors",
+            )
         )
     if local_weights is not None and captions is not None:
         streams.append(_read_cnn_stream(local_weights, captions))
@@ -311,10 +318,11 @@ def _read_clip_stream(
     tokenizer_source: str | Path | None,
     config_file: str | Path | None,
     activation: str | None,
+    read_preprocessing: bool,
 ) -> _Stream:
     state, notes = read_authors_weights(file)
     stream = clip_stream_weights(state, str(file))
-    source = read_clip(clip, config_file, activation)
+    source = read_clip(clip, config_file, activation, read_preprocessing)
     tokenizer = find_clip_tokenizer(tokenizer_source, clip, source.config)
     size_px = source.config.vision_config.image_size
     known = released_name(source.config)

@@ -250,7 +250,7 @@ def test_a_filter_is_known_by_name_and_by_number(tmp_path, name, number):
             "size is {'longest_edge': 48}; supported are shortest_edge",
         ),
         ({"size": {"shortest_edge": 48, "longest_edge": 96}}, "supported are shortest_edge alone"),
-        ({"size": {"height": 48, "width": 64}}, r"not square; correct it, or give the folder"),
+        ({"size": {"height": 48, "width": 64}}, r"not square; correct preprocessor_config"),
         ({"size": "48"}, "size is '48'; expected positive numbers"),
         ({"image_mean": [0.5, 0.5]}, r"image_mean is \[0.5, 0.5\]; expected three numbers"),
         ({"gamma": 2.2}, r"has the field gamma \(2.2\), which this converter does not know"),
@@ -261,7 +261,7 @@ def test_settings_of_transformers_that_cannot_be_followed_are_refused(tmp_path, 
     with pytest.raises(CheckpointError, match=message) as refused:
         read_clip(folder)
     assert str(folder / "preprocessor_config.json") in str(refused.value)
-    assert "give the folder without preprocessor_config.json" in str(refused.value)
+    assert "give --preprocessing authors" in str(refused.value)
 
 
 def test_settings_that_change_nothing_are_accepted(tmp_path):
@@ -272,3 +272,10 @@ def test_settings_that_change_nothing_are_accepted(tmp_path):
     assert "do_convert_rgb is false there, and images are converted to RGB" in source.stated[1]
     stretched = read_clip(write_preprocessor(tmp_path, default_to_square=True))
     assert stretched.preprocessing.squash
+
+
+def test_settings_that_are_overruled_need_not_be_supported(files, tmp_path):
+    clip = write_preprocessor(tmp_path / "clip", do_resize=False)
+    out, report = run({**files, "clip": clip}, tmp_path, preprocessing="authors")
+    assert dict(DWCProcessor.from_pretrained(out).image_processor.size) == {"shortest_edge": 48}
+    assert "preprocessor_config" not in report

@@ -89,7 +89,7 @@ def build_model(
     Raises:
         CheckpointError: CLIP, its tokenizer or the ResNet cannot be read completely.
     """
-    source = read_clip(clip)
+    source = read_clip(clip, read_preprocessing=False)
     for line in source.assumed:
         logger.warning(line)
     tokenizer = find_clip_tokenizer(clip_tokenizer, clip, source.config)

@@ -234,7 +234,7 @@ def start_from_clip(source: str, clip_tokenizer: str | None = None) -> Start:
         CheckpointError: CLIP or its tokenizer cannot be read.
     """
     with without_progress_bar():
-        clip_source = read_clip(source)
+        clip_source = read_clip(source, read_preprocessing=False)
         for line in clip_source.assumed:
             logger.warning(line)
         tokenizer = find_clip_tokenizer(clip_tokenizer, source, clip_source.config)
