@@ -146,6 +146,10 @@ def _other_category(rng: random.Random, base: Garment, split: Split) -> Garment 
     return None
 
 
+GALLERY_SIZE = 2_000
+"""Number of garments in the gallery of the benchmark, and in the app's default gallery."""
+
+
 def gallery(split: Split, size: int, seed: int = 0) -> list[CatalogueItem]:
     """Return a gallery: images of `size` distinct garments of a split.
 

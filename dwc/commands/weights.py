@@ -50,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _save_weights(checkpoint: "Checkpoint", args: argparse.Namespace) -> Path:
     """Save the image weights of the comparison queries; return the file's path."""
-    from dwc.evaluation.catalogue import GALLERY_SIZE, catalogue_weights
+    from dwc.catalogue.splits import GALLERY_SIZE
+    from dwc.evaluation.catalogue import catalogue_weights
     from dwc.search.reference_weights import ReferenceQueries, ReferenceWeights
 
     queries, weights = catalogue_weights(

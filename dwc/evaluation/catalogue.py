@@ -13,14 +13,13 @@ from dwc.catalogue.drawing.draw import draw
 from dwc.catalogue.families import DEFAULT_SIZE, FAMILIES, catalogue_items
 from dwc.catalogue.queries import Wish, benchmark, wishes
 from dwc.catalogue.queries import queries as draw_queries
-from dwc.catalogue.splits import CatalogueItem, Split, gallery
+from dwc.catalogue.splits import GALLERY_SIZE, CatalogueItem, Split, gallery
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
 from dwc.evaluation.retrieval import compose_queries, run_benchmark
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor
 
 IMAGE_PX = 256  # the size of the drawings in the web page's gallery
-GALLERY_SIZE = 2_000
 QUERIES = 2_000
 WISHES = 1_000
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dwc.errors import QueryError, StoreError
 from dwc.gallery.exact_search import Vectors
-from dwc.gallery.faiss_index import MIN_PICTURES, FaissIndex, check_index
+from dwc.gallery.faiss_index import MIN_PICTURES, FaissIndex, check_index, require_faiss
 from dwc.gallery.filters import Filter
 from dwc.gallery.milvus_connection import check_location, is_milvus_location
 from dwc.gallery.milvus_index import MilvusIndex, OutdatedIndexError
@@ -86,7 +86,7 @@ def check_index_name(name: str) -> str:
 
     Raises:
         QueryError: there is no index of this name.
-        DWCError: a Milvus database is named, and the packages for it are not installed.
+        DWCError: FAISS or a Milvus database is named, and the packages for it are not installed.
         StoreError: a path is named that cannot be a Milvus database.
     """
     if is_milvus_location(name):
@@ -96,6 +96,8 @@ def check_index_name(name: str) -> str:
             f"there is no index {name!r}. Choose one: {AUTO}, {EXACT} or {FAISS}; or name a Milvus "
             "database: a path that ends in .db, or http://host:19530."
         )
+    if name == FAISS:
+        require_faiss()
     return name
 
 

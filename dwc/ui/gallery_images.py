@@ -12,7 +12,7 @@ from PIL import Image
 from dwc.catalogue.drawing.draw import draw
 from dwc.catalogue.families import catalogue_items
 from dwc.catalogue.schema import Garment
-from dwc.catalogue.splits import CatalogueItem, gallery
+from dwc.catalogue.splits import GALLERY_SIZE, CatalogueItem, gallery
 from dwc.errors import StoreError
 from dwc.gallery.metadata import Metadata
 from dwc.gallery.sources import CATALOGUE
@@ -78,7 +78,6 @@ def url_of(thumbnail: Path) -> str:
 # Attribute values that mean a feature is absent or ordinary; descriptions omit them.
 _ABSENT = frozenset({"none", "plain", "mid", "regular"})
 _CATEGORY_NAMES = {"t_shirt": "T-shirt"}
-_TEST_GARMENTS = 2_000  # size of the benchmark's gallery
 
 
 class StoreImages:
@@ -228,4 +227,4 @@ def describe_test_garment(image_id: str) -> str | None:
 
 @cache
 def _test_garments() -> list[Garment]:
-    return [item.garment for item in gallery("test", _TEST_GARMENTS)]
+    return [item.garment for item in gallery("test", GALLERY_SIZE)]

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from dwc.errors import DWCError, QueryError, StoreError
 from dwc.gallery import candidate_index, faiss_index
-from dwc.gallery.candidate_index import open_index
+from dwc.gallery.candidate_index import check_index_name, open_index
 from dwc.gallery.exact_search import best_positions
 from dwc.gallery.faiss_index import FILE, FaissIndex, check_index
 from dwc.gallery.store import Store, StoredImage
@@ -300,3 +301,10 @@ def test_selected_positions_and_probes_hold_together_in_the_index_that_is_used(b
     wide = faiss_index._search(faiss, before, store.vectors[:1], 3_000, 64, None)[0]
     narrow = faiss_index._search(faiss, before, store.vectors[:1], 3_000, 1, None)[0]
     assert len(narrow) < len(wide)
+
+
+def test_a_missing_package_is_told_before_anything_is_embedded(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(DWCError, match=r"pip install 'dwc\[faiss\]'"):
+        check_index_name("faiss")
+    assert check_index_name("auto") == "auto"
