@@ -3,6 +3,9 @@ window.dwcEvents = (() => {
   // For each event whose handler runs: the event that was triggered last meanwhile, or null.
   const running = new Map();
   const latest = new Map(); // for each event, what sends it again as it was sent last
+  // Events that change what the next search is made with: the filter and the model.
+  const SETTINGS = ["facets-filter", "masthead-choose"];
+  let isHeld = false; // whether Search was pressed while one of them ran
 
   /* Return a `trigger` that waits while the handler of the same event runs, and then sends the latest.
      Gradio would drop it, or with its trigger mode "always_last" repeat the first event's data. */
@@ -26,10 +29,35 @@ window.dwcEvents = (() => {
   /* The handler of an event has ended, well or not. */
   function ended(key) {
     const send = running.get(key);
-    if (!send) { running.delete(key); return; }
-    running.set(key, null);
-    setTimeout(send);
+    if (send) {
+      running.set(key, null);
+      setTimeout(send);
+    } else running.delete(key);
+    if (!isHeld || changesSettings()) return;
+    isHeld = false;
+    setTimeout(() => document.getElementById("search")?.click());
   }
+
+  function changesSettings() {
+    return SETTINGS.some((key) => running.has(key));
+  }
+
+  /* Let a search wait for a filter or a model that was chosen just before it and is on its way: the
+     search would be made without them, while the page shows them. */
+  function holdSearch(event) {
+    if (!changesSettings()) return;
+    event.stopImmediatePropagation();
+    event.preventDefault();
+    isHeld = true;
+  }
+
+  document.addEventListener("click", (event) => {
+    if (event.target.closest?.("#search")) holdSearch(event);
+  }, true);
+  document.addEventListener("keydown", (event) => {
+    const isSubmit = event.key === "Enter" && !event.shiftKey && !event.isComposing;
+    if (isSubmit && event.target.closest?.("#words")) holdSearch(event);
+  }, true);
 
   return {gate, repeat, ended};
 })();

@@ -7,14 +7,11 @@
 window.dwcSession = (() => {
   const STORED = "dwc-visit";
   const ADDRESS_MS = 250;
-  const SETTLE_MS = 150; // after which all values that came with an answer are on the page
   const MOST_REFUSALS = 20; // one after the other, before the page stops asking by itself
   let fire = null; // triggers the event `restore` of the page
   let screen = null; // the answer shown, as `describe_screen` in handlers.py describes it
   let fields = null; // what is in the fields: the reference's file, and the words
   let settings = null; // the model and the filter that the page shows
-  let repeated = ""; // the search that was sent again by itself because of other settings
-  let repeating; // the timer that does so
   let refusals = 0; // by a busy server, one after the other
   let asking; // the timer that asks a busy server again
   let isUnexplained = false; // an explanation of the answer shown was refused
@@ -207,20 +204,10 @@ window.dwcSession = (() => {
     fields = {reference: reference?.path ?? null, words: words ?? ""};
     settings = {model, filter: filter ?? ""};
     store({draft: fields});
-    clearTimeout(repeating);
     if (isWaiting()) return;
     const differs = shown && (hasOtherFields(shown) || hasOtherSettings(shown));
     answerColumn()?.toggleAttribute("data-stale", Boolean(differs));
     notify(differs ? `These results answer another search: ${shown.description}. Press Search for yours.` : "");
-    if (differs && !hasOtherFields(shown)) repeating = setTimeout(() => repeatWithSettings(shown), SETTLE_MS);
-  }
-
-  /* The search was sent while a change of the model or the filter was on its way: send it again. */
-  function repeatWithSettings(shown) {
-    const search = JSON.stringify([fields, settings]);
-    if (isPending() || !screen || question(shown) !== question(screen) || repeated === search) return;
-    repeated = search;
-    document.getElementById("search")?.click();
   }
 
   /* The server took no search: what is shown still answers the one before. It is asked again.
