@@ -68,6 +68,29 @@ _COLORS = (
     "black|white|gr[ea]y|red|pink|orange|yellow|green|teal|blue|navy|purple|brown|beige|cream|burgundy|"
     "maroon|turquoise"
 )
+_KINDS = (
+    "dress(?:es)?|skirts?|shirts?|tops?|t-?shirts?|tees?|blouses?|tunics?|trousers|pants|jeans|"
+    "leggings|shorts|jackets?|coats?|blazers?|cardigans?|sweaters?|jumpers?|hoodies?|shoes?|boots?|"
+    "sandals?|sneakers?|bags?|hats?|scarf|scarves"
+)
+# Exclusions of a kind of garment, which models with a reference image overlook.
+_NO_KIND = re.compile(
+    r"\b((?:no more|no|not|without|anything but|something other than|except)"
+    rf"\s+(?:an?\s+|any\s+|the\s+)?(?:pairs?\s+of\s+)?(?:{_KINDS}))\b",
+    re.IGNORECASE,
+)
+# Exclusions of a color in other words than those that models were trained on.
+_ODD_NO_COLOR = re.compile(
+    rf"\b((?:no|not|without)\s+(?:any\s+)?(?:{_COLORS})(?:s|es)|less\s+(?:{_COLORS})"
+    rf"|(?:{_COLORS})\s+(?:is\s+out|no\s+more)|but\s+for\s+(?:{_COLORS}))\b",
+    re.IGNORECASE,
+)
+# Two colors of which only the second is wanted: models confuse them.
+_SWAPPED = re.compile(
+    rf"\b((?:not|no|instead\s+of)\s+(?:in\s+)?(?:{_COLORS})\s*(?:[,;]\s*(?:but\s+)?|\s+but\s+)"
+    rf"(?:in\s+)?(?:{_COLORS})|(?:from\s+)?(?:{_COLORS})\s+to\s+(?:{_COLORS}))\b",
+    re.IGNORECASE,
+)
 _NO_COLOR = re.compile(rf"\b(?:no|not|without)\s+(?:{_COLORS})\b", re.IGNORECASE)
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
@@ -105,7 +128,7 @@ _LEADING_NO = re.compile(
     re.IGNORECASE,
 )
 _EXCLUDES_NOTHING = re.compile(
-    r"\b(not\s+(?:only|just|merely|simply|solely|necessarily|sure)|no\s+(?:matter|problem|worries"
+    r"\b(not\s+(?:only|just|merely|simply|solely|necessarily|sure)|not\s+bad|do(?:n't|\s+not)\s+forget|no\s+(?:matter|problem|worries"
     r"|doubt|need|idea)|why\s+not|whether\s+or\s+not|if\s+not)\b",
     re.IGNORECASE,
 )
@@ -251,9 +274,11 @@ def overlooked_negations(text: str, has_image: bool) -> list[str]:
     found = negations_in(text)
     if has_image:
         phrases = [" ".join(phrase) for phrase in found if phrase[0] in _OVERLOOKED_WITH_IMAGE]
+        phrases += [" ".join(match.lower().split()) for match in _NO_KIND.findall(text)]
     else:
         phrases = [" ".join(phrase) for phrase in found if phrase not in _FOLLOWED]
         phrases += [match.lower() for match in _NO_COLOR.findall(text)]
+    phrases += [" ".join(match.lower().split()) for match in _ODD_NO_COLOR.findall(text)]
     return list(dict.fromkeys(phrases))
 
 
@@ -265,6 +290,11 @@ def false_negations(text: str) -> list[str]:
     found = [match[1] for match in _LEADING_NO.finditer(text)]
     found += _EXCLUDES_NOTHING.findall(text)
     return list(dict.fromkeys(" ".join(phrase.lower().split()) for phrase in found))
+
+
+def swapped_colors(text: str) -> list[str]:
+    """Return phrases in which one color replaces another, such as "not red but blue"."""
+    return list(dict.fromkeys(" ".join(match.lower().split()) for match in _SWAPPED.findall(text)))
 
 
 def negation_note(text: str, is_known: Callable[[str], bool], has_image: bool) -> str | None:
@@ -291,10 +321,13 @@ def negation_note(text: str, is_known: Callable[[str], bool], has_image: bool) -
         f"The model reads {' and '.join(map(_quoted, excludes_nothing))} as a negation of what "
         "follows. If you want what follows, remove these words."
         if excludes_nothing
-        else None
+        else ""
     )
+    if swaps := swapped_colors(text):
+        confused = f"The model often confuses the colors in {' and '.join(map(_quoted, swaps))}."
+        mistaken = f"{mistaken} {confused} Name only the color that you want.".strip()
     if not unknown and not overlooked:
-        return mistaken
+        return mistaken or None
     without_image = "" if has_image else " without a picture"
     parts = [
         f"The model {verb} {', '.join(_quoted(phrase) for phrase in phrases)}{condition}"

@@ -17,6 +17,7 @@ from dwc.negation import (
     overlooked_negations,
     spell_out_minus,
     spell_out_negations,
+    swapped_colors,
     unknown_function_words,
 )
 
@@ -124,7 +125,8 @@ def test_a_note_names_each_negation_once_and_those_to_use() -> None:
         ("no, in red", ["no"]), ("No. Red!", ["no"]), ("oh no, red", ["oh no"]), ("no red", []),
         ("no, not red", []), ("red, no stripes", []), ("not only red", ["not only"]),
         ("not  just red, not necessarily long", ["not just", "not necessarily"]),
-        ("no problem, red", ["no problem"]), ("not too short", []), ("why not red", ["why not"]),
+        ("no problem, red", ["no problem"]), ("not bad in red", ["not bad"]),
+        ("don't forget red", ["don't forget"]), ("not too short", []), ("why not red", ["why not"]),
         ("notjust red", []),
     ],
 )  # fmt: skip
@@ -139,6 +141,22 @@ def test_words_that_only_look_like_a_negation_are_noted(text: str, phrases: list
     else:
         assert note is None
     assert "reads" not in (negation_note(text, set().__contains__, has_image=True) or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "phrases"),
+    [
+        ("not black but red", ["not black but red"]), ("not black, red", ["not black, red"]),
+        ("no black; in red", ["no black; in red"]), ("from black to red", ["from black to red"]),
+        ("instead of black, red", ["instead of black, red"]), ("red, not black", []),
+        ("red instead of black", []), ("not black", []), ("not black, longer", []),
+    ],
+)  # fmt: skip
+def test_one_color_in_place_of_another_is_noted(text: str, phrases: list[str]) -> None:
+    assert swapped_colors(text) == phrases
+    note = negation_note(text, WHOLE_LANGUAGE.__contains__, has_image=True) or ""
+    assert ("confuses the colors" in note) == bool(phrases)
+    assert ("Name only the color that you want." in note) == bool(phrases)
 
 
 def test_the_bundled_vocabulary_has_what_it_says() -> None:
@@ -206,6 +224,15 @@ def test_negations_that_trained_models_overlook_are_noted(text, overlooked) -> N
         ("no red", []),
         ("anything but striped", []),
         ("isn't red", []),
+        ("not a dress", ["not a dress"]),
+        ("red, no  Skirts", ["no skirts"]),
+        ("anything but a pair of boots", ["anything but a pair of boots"]),
+        ("no dress code", ["no dress"]),
+        ("without dressing", []),
+        ("no reds", ["no reds"]),
+        ("less blue", ["less blue"]),
+        ("red is out", ["red is out"]),
+        ("but for red", ["but for red"]),
     ],
 )
 def test_with_a_picture_fewer_negations_are_overlooked(text, overlooked) -> None:

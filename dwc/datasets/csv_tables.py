@@ -47,7 +47,9 @@ def read_csv_rows(table: Path) -> Iterator[tuple[int, list[str]]]:
     delimiter = max(",;\t", key=first_line.count)  # the first of these if they are equally frequent
     if first_line.startswith("sep="):  # written by Excel
         text = text.replace(first_line, "", 1)
-    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    reader = csv.reader(
+        StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True
+    )
     columns = 0
     try:
         for row in reader:
@@ -60,7 +62,8 @@ def read_csv_rows(table: Path) -> Iterator[tuple[int, list[str]]]:
     except csv.Error as error:
         raise DatasetError(
             f"{table}, line {reader.line_num}: cannot be read ({error}); expected cells that are "
-            "separated with commas. Save the table again"
+            "separated with commas, and quotation marks around whole cells. Look for a cell that "
+            "begins with a quotation mark up to this line"
         ) from error
 
 

@@ -187,6 +187,9 @@ def decode_file(file: IO[bytes], name: str, max_pixels: int | None = None) -> Im
     if image is None:
         return _decode_unidentified(file, header, name, limit)
     with image:
+        if _has_deep_planes(image):
+            planes = _decode_deep_planes(image, file, name, limit)
+            return _convert(planes, name, limit, file)
         return _convert(image, name, limit, file, lambda: _open_image(file, header, name))
 
 
@@ -450,13 +453,32 @@ def _exif_orientation(image: Image.Image) -> int | None:
     """
     content = image.info.get("exif")
     if content is not None:
-        exif = Image.Exif()
-        exif.load(content)
-        return exif.get(_ORIENTATION_TAG)
+        return _read_orientation(content)
     has_xmp = "xmp" in image.info or "XML:com.adobe.xmp" in image.info
     if has_xmp and _RAW_EXIF not in image.info:
         return None
     return image.getexif().get(_ORIENTATION_TAG)
+
+
+def _read_orientation(exif: bytes) -> int | None:
+    """Return the orientation in EXIF data; None if there is none.
+
+    Pillow reads no tag behind one whose value lies outside the data, as cameras and editors write.
+    """
+    exif = exif.removeprefix(b"Exif\0\0")
+    order = "<" if exif[:2] == b"II" else ">"
+    (start,) = struct.unpack_from(f"{order}I", exif, 4)
+    (count,) = struct.unpack_from(f"{order}H", exif, start)
+    for number in range(count):
+        position = start + 2 + 12 * number
+        tag, kind, _ = struct.unpack_from(f"{order}HHI", exif, position)
+        if tag == _ORIENTATION_TAG and kind in _INTEGER_FORMATS:
+            (value,) = struct.unpack_from(order + _INTEGER_FORMATS[kind], exif, position + 8)
+            return int(value)
+    return None
+
+
+_INTEGER_FORMATS = {1: "B", 3: "H", 4: "I"}  # EXIF's types of integers
 
 
 def _prevent_rotation_by_xmp(image: Image.Image) -> None:
@@ -570,6 +592,8 @@ def _reduce_depth(image: Image.Image, file: IO[bytes] | None) -> Image.Image:
         return reduced
     if image.mode == "I":
         integers = np.asarray(image)
+        if image.format == "TIFF" and integers.min() < 0 and _is_unsigned(image):
+            return _from_numbers(integers.view(np.uint32).astype(np.float64))
         if (integers.min() >= 0 and 255 < integers.max() <= 65_535) or image.format == "PPM":
             # A PGM file declares its white level, which Pillow scales to 65,535.
             is_scaled = image.format == "PPM" or _is_declared_scaled(image, file)
@@ -578,6 +602,11 @@ def _reduce_depth(image: Image.Image, file: IO[bytes] | None) -> Image.Image:
     if image.mode == "F":
         return _from_numbers(np.asarray(image).astype(np.float64))
     return image
+
+
+def _is_unsigned(image: Image.Image) -> bool:
+    """Return whether the integers of a TIFF, which Pillow reads as signed, are unsigned."""
+    return 1 in np.ravel(getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT_TAG, 1))
 
 
 def _from_levels(levels: NDArray[np.uint16], bits: int | None = None) -> Image.Image:
@@ -639,6 +668,7 @@ def _deep_raw_mode(image: Image.Image) -> str | None:
 
 
 _MAX_SAMPLE_TAG = 281
+_SAMPLE_FORMAT_TAG = 339
 _PHOTOMETRIC_TAG = 262
 _SUBFILE_TAG = 254
 _SECONDARY_PAGE = 0b101  # the bits of a smaller copy and of a mask of another page
@@ -743,12 +773,9 @@ def _decode_float_tiff(file: IO[bytes], header: bytes, name: str, limit: int) ->
             f"{name}: is {width} x {height}, {width * height:,} pixels; at most {limit:,} are read."
         )
     order = "<" if header[:2] == b"II" else ">"
-    content = bytearray()
     try:
-        for offset, length in zip(tags[273], tags[279], strict=True):
-            file.seek(offset)
-            content += file.read(length)
-        values = np.frombuffer(bytes(content), dtype=f"{order}f{bits // 8}")
+        content = _read_strips(file, tags)
+        values = np.frombuffer(content, dtype=f"{order}f{bits // 8}")
         colors = values[: width * height * channels].reshape(height, width, channels)
     except _DECODER_ERRORS as error:
         raise _damaged(name, error) from error
@@ -756,8 +783,62 @@ def _decode_float_tiff(file: IO[bytes], header: bytes, name: str, limit: int) ->
     decoded = _from_numbers(levels.astype(np.float64))
     if channels == 1 and _is_zero_white(tags):
         decoded = ImageOps.invert(decoded)
-    decoded.info["icc_profile"] = tags.get(34675)
+    decoded = _turn_as_tagged(decoded, tags)
     return _convert(decoded, name, limit, file)
+
+
+def _has_deep_planes(image: Image.Image) -> bool:
+    """Return whether an image is an uncompressed TIFF with a plane of 16 bits for each channel.
+
+    Pillow reads such a plane as one of 8 bits, without an error.
+    """
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return False
+    tags = image.tag_v2
+    is_planar = tags.get(284) == 2 and tags.get(259, 1) == 1 and 273 in tags
+    return is_planar and set(np.ravel(tags.get(258, 1))) == {16} and len(tags[258]) > 1
+
+
+def _decode_deep_planes(image: Image.Image, file: IO[bytes], name: str, limit: int) -> Image.Image:
+    """Return the RGB, RGBA or CMYK image of a TIFF that `_has_deep_planes` is true of."""
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    width, height = int(tags[256]), int(tags[257])
+    channels = int(tags[277])
+    _check_size(image, name, limit, 1)
+    order = ">" if tags.prefix[:2] == b"MM" else "<"
+    try:
+        planes = np.frombuffer(_read_strips(file, tags), dtype=f"{order}u2")
+        levels = planes.reshape(channels, height, width).transpose(1, 2, 0).astype(np.uint16)
+    except _DECODER_ERRORS as error:
+        raise _damaged(name, error) from error
+    high = (levels >> 8).astype(np.uint8)
+    if tags.get(_PHOTOMETRIC_TAG) == _CMYK_COLORS and channels >= 4:
+        decoded = Image.frombytes("CMYK", (width, height), high[..., :4].tobytes())
+    elif channels >= 3:
+        is_deep = int(high[..., :3].max()) >= 64
+        decoded = _from_levels(levels[..., :3], 16 if is_deep else None)
+        if channels > 3 and tags.get(338):
+            decoded.putalpha(Image.fromarray(np.ascontiguousarray(high[..., 3])))
+    else:
+        decoded = _from_levels(levels[..., 0])
+    return _turn_as_tagged(decoded, tags)
+
+
+def _read_strips(file: IO[bytes], tags: Mapping[int, Any]) -> bytes:
+    """Return the strips of an uncompressed TIFF, one after the other."""
+    content = bytearray()
+    for offset, length in zip(np.ravel(tags[273]), np.ravel(tags[279]), strict=True):
+        file.seek(int(offset))
+        content += file.read(int(length))
+    return bytes(content)
+
+
+def _turn_as_tagged(image: Image.Image, tags: Mapping[int, Any]) -> Image.Image:
+    """Return an image upright, as the tags of its TIFF say, with its color profile."""
+    orientation = tags.get(_ORIENTATION_TAG)
+    upright = image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+    upright.info["icc_profile"] = tags.get(34675)
+    return upright
 
 
 def _damaged(name: str, error: BaseException) -> ImageError:

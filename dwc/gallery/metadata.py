@@ -14,7 +14,7 @@ import math
 import posixpath
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -251,16 +251,15 @@ def read_tables(root: Path, tables: Iterable[str], ids: Collection[str]) -> List
         folder, name = posixpath.split(table)
         try:
             read = _read_jsonl if name.lower().endswith(".jsonl") else _read_csv
-            _add_table(
-                collected, table, read(root / unescape_name(table), table, collected), folder, match
-            )
+            rows = list(read(root / unescape_name(table), table, collected))  # all or none
+            _add_table(collected, table, rows, folder, match)
         except (DatasetError, OSError) as error:
             message = str(error).replace(f"{root}/", "")
             collected.problems.append(f"{table} is not used. {message.rstrip('.')}.")
     return collected.finish()
 
 
-_Rows = Iterator[tuple[int, dict[str, Any]]]
+_Rows = Iterable[tuple[int, dict[str, Any]]]
 
 
 def _add_table(

@@ -103,6 +103,8 @@ class StoreWriter:
             self._begin(source, argument)
         except sqlite3.DatabaseError as error:
             self.close()
+            if _is_about_permissions(error):
+                raise _not_writable(self.path, error) from error
             raise StoreError(
                 f"{self.path}: {DATABASE} cannot be read ({error}). "
                 "Delete the folder and index again."
@@ -440,15 +442,30 @@ def _refuse_foreign_folder(folder: Path) -> None:
 def lock_folder(folder: Path) -> sqlite3.Connection:
     """Lock a folder until the result is closed; raise `StoreError` if it is locked already."""
     # SQLite's exclusive lock works on every system and is released when its process dies.
-    connection = sqlite3.connect(folder / LOCK, timeout=0, isolation_level=None)
+    connection = None
     try:
+        connection = sqlite3.connect(folder / LOCK, timeout=0, isolation_level=None)
         connection.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
-        connection.close()
+        if connection is not None:
+            connection.close()
+        if _is_about_permissions(error):
+            raise _not_writable(folder, error) from error
         raise StoreError(
             f"{folder}: is being written by another process ({error}). Wait for it to end."
         ) from error
     return connection
+
+
+def _is_about_permissions(error: sqlite3.Error) -> bool:
+    return "readonly" in str(error) or "unable to open" in str(error)
+
+
+def _not_writable(folder: Path, error: sqlite3.Error) -> StoreError:
+    return StoreError(
+        f"{folder}: may not be written ({error}). Check the folder's permissions, or give another "
+        "--out."
+    )
 
 
 def _remove(file: Path) -> None:

@@ -7,6 +7,7 @@ archives.
 """
 
 import json
+import os
 import posixpath
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -188,12 +189,42 @@ def _members(path: str, name: str, left_out: dict[str, LeftOut]) -> Iterator[tar
             for member in archive:
                 if not member.isdir():
                     yield member
+            problem = _describe_end(path, archive.offset)
+        if problem is not None:
+            message = f"{printable(name)}: {problem} Pictures behind it are missing."
+            left_out[name] = LeftOut(name, UNREADABLE, message=message)
     except (tarfile.TarError, OSError, EOFError) as error:
         message = (
             f"{printable(name)}: cannot be read as a tar file to its end ({error}). Decompress it "
             "if it is compressed; otherwise copy it again."
         )
         left_out[name] = LeftOut(name, UNREADABLE, message=message)
+
+
+def _describe_end(path: str, offset: int) -> str | None:
+    """Return what is wrong with the end of a tar file; None if nothing is.
+
+    `tarfile` takes a damaged or cut header for the end of the file.
+
+    Args:
+        path: The file.
+        offset: Where the header after the last member begins, in bytes.
+    """
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(offset)
+        header = file.read(tarfile.BLOCKSIZE)
+        if len(header) < tarfile.BLOCKSIZE:
+            return f"ends at byte {size:,} without the end of a tar file. Copy it again."
+        if any(header):
+            return f"has a damaged header at byte {offset:,} of {size:,}. Copy it again."
+        while block := file.read(1 << 20):
+            if block.strip(b"\0"):
+                return (
+                    f"goes on behind its end at byte {offset:,} of {size:,}. If it was joined from "
+                    "several tar files, give these instead; otherwise copy it again."
+                )
+    return None
 
 
 def _add_metadata(

@@ -866,3 +866,89 @@ def test_what_to_do_with_a_tiff_of_cmyk_and_alpha_is_said():
         decode(cmyk)
     with pytest.raises(UnsupportedImageError, match="Save it as RGB"):
         decode(tiff_of(np.zeros((4, 4, 7), dtype=np.uint8)))
+
+
+def exif_of(*entries):
+    """EXIF data with entries (tag, type, count, value or offset)."""
+    packed = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries)) + packed + bytes(4)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [(0x010F, 2, 40, 9999), (0x0112, 3, 1, 6)],  # the maker's name lies outside the data
+        [(0x010E, 2, 400, 60), (0x0112, 3, 1, 6)],
+        [(0x0110, 2, 40, 0xFFFFFFFF), (0x0112, 3, 1, 6)],
+        [(0x010F, 13, 1, 0), (0x0112, 3, 1, 6)],  # a type that EXIF does not have
+        [(0x0112, 3, 1, 6), (0x010F, 2, 40, 9999)],
+    ],
+)
+def test_an_orientation_beside_damaged_tags_is_undone(entries):
+    plain = saved(two_halves(), "JPEG")
+    content = exif_of(*entries)
+    segment = b"\xff\xe1" + struct.pack(">H", len(content) + 2) + content
+    assert decode(plain[:2] + segment + plain[2:]).size == (40, 60)
+
+
+def planar_tiff(planes, photometric, order="<", **tags):
+    """An uncompressed TIFF of one strip of 16-bit levels for each channel."""
+    height, width = planes[0].shape
+    entries = {
+        256: (4, [width]), 257: (4, [height]), 258: (3, [16] * len(planes)), 259: (3, [1]),
+        262: (3, [photometric]), 277: (3, [len(planes)]), 278: (4, [height]),
+        279: (4, [2 * width * height] * len(planes)), 284: (3, [2]),
+        **{int(tag[1:]): (3, [value]) for tag, value in tags.items()},
+    }  # fmt: skip
+    start = 8 + 2 + 12 * (len(entries) + 1) + 4
+    values = b""
+
+    def pack(kind, numbers):
+        nonlocal values
+        packed = struct.pack(order + "HI"[kind == 4] * len(numbers), *numbers)
+        if len(packed) <= 4:
+            return packed.ljust(4, b"\0")
+        values += packed
+        return struct.pack(order + "I", start + len(values) - len(packed))
+
+    fields = {tag: (kind, len(n), pack(kind, n)) for tag, (kind, n) in entries.items()}
+    pixels = start + len(values) + 4 * len(planes)
+    offsets = [pixels + number * 2 * width * height for number in range(len(planes))]
+    fields[273] = (4, len(planes), pack(4, offsets))
+    directory = b"".join(
+        struct.pack(order + "HHI", tag, kind, count) + value
+        for tag, (kind, count, value) in sorted(fields.items())
+    )
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, len(fields))
+    data = b"".join(plane.astype(order + "u2").tobytes() for plane in planes)
+    return head + directory + bytes(4) + values + data
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    ("kind", "photometric", "tags"),
+    [("RGB", 2, {}), ("RGBA", 2, {"t338": 2}), ("CMYK", 5, {}), ("RGB", 2, {"t274": 6})],
+)
+def test_a_tiff_with_deep_planes_has_its_colors(order, kind, photometric, tags):
+    levels = np.asarray(two_halves().convert(kind)).astype(np.uint16) * 257
+    content = planar_tiff(list(np.moveaxis(levels, 2, 0)), photometric, order, **tags)
+    decoded = decode(content)
+    if tags.get("t274"):
+        assert decoded.size == (40, 60)
+        assert_close(decoded.getpixel((20, 5)), LEFT)
+        assert_close(decoded.getpixel((20, 55)), RIGHT)
+    else:
+        assert_close(decoded.getpixel((5, 20)), LEFT)
+        assert_close(decoded.getpixel((55, 20)), RIGHT)
+
+
+def test_large_unsigned_integers_of_a_tiff_keep_their_order():
+    levels = np.full((40, 60), 1_000_000_000, np.uint32)
+    levels[:, 30:] = 4_000_000_000
+    levels[0] = 0
+    content = saved(Image.fromarray(levels.view(np.int32)), "TIFF")
+    signed, unsigned = (struct.pack("<HHIHH", 339, 3, 1, format, 0) for format in (2, 1))
+    assert signed in content
+    decoded = decode(content.replace(signed, unsigned))
+    assert_close(decoded.getpixel((5, 20)), (64,) * 3, 2)
+    assert_close(decoded.getpixel((55, 20)), (255,) * 3, 2)

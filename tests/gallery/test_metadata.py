@@ -269,6 +269,17 @@ def test_what_is_wrong_with_a_table_is_said_and_the_pictures_are_indexed(
     assert says in remark
 
 
+@pytest.mark.parametrize("broken", [(5,), (5, 9)])
+def test_a_cell_with_a_lone_quotation_mark_loses_no_rows_silently(photos, build, broken):
+    lines = [f"p{n}.png,{chr(34) if n in broken else ''}dress {n}" for n in range(13)]
+    write_csv(photos, "file_name,title", *lines)
+    store = build(photos)
+    [remark] = [remark for remark in store.manifest.remarks() if "metadata.csv" in remark]
+    assert remark.startswith("metadata.csv is not used. ")
+    assert "begins with a quotation mark" in remark
+    assert store.metadata.columns == {}
+
+
 def test_a_table_in_another_encoding_is_said(photos, build):
     (photos / "Metadata.CSV").write_bytes(b"file_name,note\np0.png,caf\xe9\n")
     [remark] = [remark for remark in build(photos).manifest.remarks() if "Metadata.CSV" in remark]

@@ -184,6 +184,25 @@ def test_a_store_of_another_format_is_refused(build, photos):
         Store.open(store.path)
 
 
+@pytest.mark.parametrize("is_new", [False, True])
+def test_a_store_that_may_not_be_written_is_not_called_busy(
+    build, photos, tmp_path, monkeypatch, is_new
+):
+    """SQLite opens the lock only for reading, as in a folder without write permission."""
+    out = tmp_path / "store"
+    if not is_new:
+        build(photos, out=out)
+
+    def connect(path, **options):
+        address = f"file:{path}?mode=ro"
+        return sqlite3.Connection(address, uri=True, isolation_level=None, timeout=0)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dwc.gallery.store_writer.sqlite3.connect", connect)
+        with pytest.raises(StoreError, match=r"may not be written .* Check the folder"):
+            build(photos, out=out)
+
+
 def test_there_is_one_writer_at_a_time(build, photos, tmp_path):
     out = tmp_path / "store"
     with (

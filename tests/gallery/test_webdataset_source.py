@@ -128,6 +128,43 @@ def test_a_damaged_archive_is_said_and_the_rest_is_indexed(shards, tmp_path):
     assert "shop-002.tar" in skipped
 
 
+@pytest.mark.parametrize(
+    ("damage", "kept", "says"),
+    [
+        (lambda whole, offsets: whole[: offsets[5]], 5, "without the end of a tar file"),
+        (lambda whole, offsets: whole[: offsets[5] + 200], 5, "without the end of a tar file"),
+        (
+            lambda whole, offsets: whole[: offsets[3]] + b"\xff" * 512 + whole[offsets[3] + 512 :],
+            3,
+            "has a damaged header at byte",
+        ),
+        (
+            lambda whole, offsets: whole[: offsets[3]] + bytes(512) + whole[offsets[3] + 512 :],
+            3,
+            "goes on behind its end",
+        ),
+        (lambda whole, offsets: whole + whole, 8, "goes on behind its end"),
+    ],
+)
+def test_pictures_behind_a_damaged_header_are_missed(tmp_path, damage, kept, says):
+    path = tmp_path / "shop.tar"
+    with tarfile.open(path, "w") as archive:
+        for number in range(8):
+            member = tarfile.TarInfo(f"p{number}.png")
+            member.size = len(picture(number))
+            archive.addfile(member, io.BytesIO(picture(number)))
+    assert not WebDatasetSource(str(path)).list().left_out
+    with tarfile.open(path) as archive:
+        offsets = [member.offset for member in archive]
+    path.write_bytes(damage(path.read_bytes(), offsets))
+    listing = WebDatasetSource(str(path)).list()
+    assert len(listing.items) == kept
+    (left_out,) = listing.left_out.values()
+    assert left_out.reason == "unreadable"
+    assert says in left_out.message
+    assert "Pictures behind it are missing." in left_out.message
+
+
 def test_patterns_leave_out_members(shards):
     listing = WebDatasetSource(str(shards), ["a/", "train.*"]).list()
     assert [item.id for item in listing.items] == [IDS[1], IDS[2]]

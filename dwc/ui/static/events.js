@@ -3,8 +3,8 @@ window.dwcEvents = (() => {
   // For each event whose handler runs: the event that was triggered last meanwhile, or null.
   const running = new Map();
   const latest = new Map(); // for each event, what sends it again as it was sent last
-  // Events that change what the next search is made with: the filter and the model.
-  const SETTINGS = ["facets-filter", "masthead-choose"];
+  // Events that change what the next search is made with: the filter, the model, the reference.
+  const SETTINGS = ["facets-filter", "masthead-choose", "gallery-follow", "results-follow", "map-service-follow"];
   let isHeld = false; // whether Search was pressed while one of them ran
 
   /* Return a `trigger` that waits while the handler of the same event runs, and then sends the latest.
@@ -42,7 +42,7 @@ window.dwcEvents = (() => {
     return SETTINGS.some((key) => running.has(key));
   }
 
-  /* Let a search wait for a filter or a model that was chosen just before it and is on its way: the
+  /* Let a search wait for a filter, a model or a reference that was chosen just before it and is on its way: the
      search would be made without them, while the page shows them. */
   function holdSearch(event) {
     if (!changesSettings()) return;
