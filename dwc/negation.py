@@ -85,7 +85,7 @@ _ODD_NO_COLOR = re.compile(
     rf"|(?:{_COLORS})\s+(?:is\s+out|no\s+more)|but\s+for\s+(?:{_COLORS}))\b",
     re.IGNORECASE,
 )
-# Two colors of which only the second is wanted: models confuse them.
+# A pair of colors, where only the second is wanted: models confuse them.
 _SWAPPED = re.compile(
     rf"\b((?:not|no|instead\s+of)\s+(?:in\s+)?(?:{_COLORS})\s*(?:[,;]\s*(?:but\s+)?|\s+but\s+)"
     rf"(?:in\s+)?(?:{_COLORS})|(?:from\s+)?(?:{_COLORS})\s+to\s+(?:{_COLORS}))\b",
@@ -274,11 +274,11 @@ def overlooked_negations(text: str, has_image: bool) -> list[str]:
     found = negations_in(text)
     if has_image:
         phrases = [" ".join(phrase) for phrase in found if phrase[0] in _OVERLOOKED_WITH_IMAGE]
-        phrases += [" ".join(match.lower().split()) for match in _NO_KIND.findall(text)]
+        phrases += _matches(_NO_KIND, text)
     else:
         phrases = [" ".join(phrase) for phrase in found if phrase not in _FOLLOWED]
         phrases += [match.lower() for match in _NO_COLOR.findall(text)]
-    phrases += [" ".join(match.lower().split()) for match in _ODD_NO_COLOR.findall(text)]
+    phrases += _matches(_ODD_NO_COLOR, text)
     return list(dict.fromkeys(phrases))
 
 
@@ -287,14 +287,12 @@ def false_negations(text: str) -> list[str]:
 
     A model reads "no, in red" as "no red", and "not only red" as "not red".
     """
-    found = [match[1] for match in _LEADING_NO.finditer(text)]
-    found += _EXCLUDES_NOTHING.findall(text)
-    return list(dict.fromkeys(" ".join(phrase.lower().split()) for phrase in found))
+    return list(dict.fromkeys([*_matches(_LEADING_NO, text), *_matches(_EXCLUDES_NOTHING, text)]))
 
 
 def swapped_colors(text: str) -> list[str]:
     """Return phrases in which one color replaces another, such as "not red but blue"."""
-    return list(dict.fromkeys(" ".join(match.lower().split()) for match in _SWAPPED.findall(text)))
+    return _matches(_SWAPPED, text)
 
 
 def negation_note(text: str, is_known: Callable[[str], bool], has_image: bool) -> str | None:
@@ -344,6 +342,12 @@ def negation_note(text: str, is_known: Callable[[str], bool], has_image: bool) -
         advice += " Add a picture, or name what you want instead."
     note = f"{'; '.join(parts)}: the results may have what the words exclude.{advice}"
     return f"{note} {mistaken}" if mistaken else note
+
+
+def _matches(pattern: re.Pattern[str], text: str) -> list[str]:
+    """Return what a pattern's only group matches, each once, in lower case with single spaces."""
+    found = (" ".join(match.lower().split()) for match in pattern.findall(text))
+    return list(dict.fromkeys(found))
 
 
 def _quoted(phrase: str) -> str:

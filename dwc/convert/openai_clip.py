@@ -42,9 +42,10 @@ _TEXT_FIELDS = {"context_length", "vocab_size", "width", "heads", "layers", "mlp
 # Fields that only affect training, or that select a tokenizer with the same merges as CLIP's.
 _IGNORED_FIELDS = {"patch_dropout", "vocab_size_multiple", "custom_text"}
 _PREPROCESS_FIELDS = {"size", "mode", "mean", "std", "interpolation", "resize_mode", "fill_color"}
-_RESAMPLING = {"bilinear": 2, "bicubic": 3, "random": 3}  # PIL's numbers of the filters
-# PIL's numbers of all filters.
+# PIL's numbers of the filters.
 _FILTERS = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "box": 4, "hamming": 5}
+# OpenCLIP's names of filters; it augments training images with "random" ones.
+_RESAMPLING = {**{name: _FILTERS[name] for name in ("bilinear", "bicubic")}, "random": 3}
 _CURE = "give --clip-config none to convert without this config, or the config of these weights"
 
 

@@ -542,16 +542,19 @@ def _gallery_products(streams: Mapping[str, Composition], vectors: Vectors) -> V
     columns = []
     start = 0
     for stream in streams.values():
-        parts = [stream.image_part, stream.text_part]
-        if stream.joint_part is not None:
-            parts.append(stream.joint_part)
         width = stream.embedding.shape[-1]
         padding = (start, vectors.shape[1] - start - width)
-        columns += [torch.nn.functional.pad(part, padding) for part in parts]
+        columns += [torch.nn.functional.pad(part, padding) for part in _parts(stream)]
         start += width
     gallery = torch.from_numpy(np.asarray(vectors, dtype=np.float32))
     with torch.inference_mode():
         return (gallery @ torch.cat(columns).T).T.contiguous().numpy()
+
+
+def _parts(stream: Composition) -> list[torch.Tensor]:
+    """Return a query's image part, text part and, if the stream has one, joint part (1, D)."""
+    parts = [stream.image_part, stream.text_part]
+    return parts if stream.joint_part is None else [*parts, stream.joint_part]
 
 
 def _weights(balances: Mapping[str, _Balance]) -> dict[str, Weight]:
@@ -563,10 +566,7 @@ def _weights(balances: Mapping[str, _Balance]) -> dict[str, Weight]:
 
 def _part_products(stream: Composition) -> NDArray[np.float64]:
     """Return the dot products (2, 2) or (3, 3) of a query's image, text and joint part."""
-    parts = [stream.image_part, stream.text_part]
-    if stream.joint_part is not None:
-        parts.append(stream.joint_part)
-    vectors = torch.cat(parts).double()
+    vectors = torch.cat(_parts(stream)).double()
     return (vectors @ vectors.T).numpy()
 
 

@@ -498,7 +498,7 @@ class PageHandlers:
     def estimate_wait(self, request: gr.Request) -> Update:
         """Tell a browser, whose search was refused, after how many seconds to send it again.
 
-        If the server refused the search because of its inputs, the browser is told so instead.
+        If the server refused the search because of its inputs, the result is the reason instead.
         """
         c = self._components
         error = self._failures.take(request.session_hash)

@@ -350,15 +350,15 @@ def test_a_search_whose_picture_is_refused_is_told_why_and_not_repeated(open_pag
     model = server.model
     server.restart(write_tiny_checkpoint(server.place / "other", 1))
     try:
-        asked = []
-        page.on("response", lambda response: asked.append(response.url))
+        requests = []
+        page.on("response", lambda response: requests.append(response.url))
         page.fill(WORDS, "is blue")
         page.click("#search")
         page.wait_for_selector("#message .trouble")
         assert "was not uploaded here. Choose it again." in page.inner_text("#message")
         assert "the message says why" in page.inner_text(NOTICE)
         page.wait_for_timeout(4000)
-        assert sum("/queue/join" in url for url in asked) <= 2  # the search, and nothing again
+        assert sum("/queue/join" in url for url in requests) <= 2  # the search, and nothing again
         assert cards(page) == before
         page.click("#gallery .tile >> nth=4")  # of the page of the server before
         page.wait_for_timeout(1000)
