@@ -9,7 +9,7 @@ most `--keep-loaded` models stay in memory.
 import argparse
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +20,7 @@ from dwc.errors import DWCError
 
 if TYPE_CHECKING:
     from dwc.gallery.builder import Progress
+    from dwc.ui.indexing import GalleryIndexing
 
 HELP = "serve the page: search pictures by a picture and words, and see why"
 
@@ -175,23 +176,29 @@ def run(args: argparse.Namespace) -> int:
     check_index_name(args.index)
     if args.log_level is not None:
         configure_logs(args.log_level)
-    with answer_while_loading(args.host, args.port) as port:
-        page, options = _prepare(args)
-    page.launch(**{**options, "server_port": port})
+    set_upload_folder()
+    with ExitStack() as stack:
+        with answer_while_loading(args.host, args.port) as port:
+            from dwc.ui import zerogpu  # noqa: F401  # must be imported before torch
+            from dwc.ui.indexing import GalleryIndexing
+
+            indexing = GalleryIndexing()
+            stack.callback(indexing.stop)
+            page, options = _prepare(args, indexing)
+        page.launch(**{**options, "server_port": port})
     return 0
 
 
-def _prepare(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
+def _prepare(args: argparse.Namespace, indexing: "GalleryIndexing") -> tuple[Any, dict[str, Any]]:
     """Load the models and build the page.
 
     Args:
         args: The return value of `complete_from_environment`.
+        indexing: What indexes the gallery.
 
     Returns:
         The page (a `gr.Blocks`), and the keyword arguments for its method `launch`.
     """
-    set_upload_folder()
-    from dwc.ui import zerogpu  # noqa: F401  # must be imported before torch
     from dwc.ui.blocks import build_page
     from dwc.ui.gallery_images import StoreImages
     from dwc.ui.monitoring.setup import MonitoringOptions, add_monitoring
@@ -214,15 +221,16 @@ def _prepare(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
         args.keep_loaded,
         waits=bool(args.models),
         index=args.index,
+        indexing=indexing,
     )
-    images = StoreImages(store)
+    images = StoreImages(store, indexing)
     serve_thumbnails(images)  # must come before the page is built, or Gradio copies the images
     page = build_page(models, images, choose_examples(images))
     options = launch_options(images, args.host, args.port)
     options["root_path"] = args.root_path
     observers = add_monitoring(page, options, models, images, monitoring)
     add_program_access(options, models, images, args.mcp, observers)
-    open_meanwhile(models, () if args.models else models.names, store)
+    open_meanwhile(models, () if args.models else models.names, store, indexing)
     return page, options
 
 

@@ -256,6 +256,31 @@ class StoredState(NamedTuple):
     report: dict[str, Any]
 
 
+class IndexedPart(NamedTuple):
+    """How much of a gallery is in a store that is not indexed to the end.
+
+    Attributes:
+        pictures: Number of pictures in the store.
+        total: Number of pictures of the gallery; None if it is unknown.
+    """
+
+    pictures: int
+    total: int | None
+
+    @property
+    def message(self) -> str:
+        """A sentence for the user of a search in this part of the gallery."""
+        if self.total is not None and self.pictures < self.total:
+            return (
+                f"Searched {self.pictures:,} of {self.total:,} pictures: the gallery is not "
+                "indexed to the end yet."
+            )
+        return (
+            f"Searched {self.pictures:,} pictures: the gallery is not indexed to the end yet; some "
+            "may be missing, or have changed."
+        )
+
+
 def _count(count: int, noun: str) -> str:
     return f"{count:,} {noun} is" if count == 1 else f"{count:,} {noun}s are"
 
@@ -484,6 +509,8 @@ class Store:
         vectors: Float32 vectors (n, D) in the order of the rows. Each is the concatenation of the
             streams' vectors, which have unit length.
         ids: Ids of the pictures in the order of the rows.
+        expected: Number of pictures of the whole gallery if this process was indexing it when the
+            store was opened; otherwise None.
     """
 
     def __init__(
@@ -492,8 +519,10 @@ class Store:
         manifest: Manifest,
         rows: list[StoredImage],
         vectors: NDArray[np.float32],
+        expected: int | None = None,
     ) -> None:
         """Create the reader from a store's content; use `open` to read it from a folder."""
+        self.expected = expected
         self.path = path
         self.manifest = manifest
         self.rows = rows
@@ -518,8 +547,13 @@ class Store:
         return {(row.width, row.height) for row in self.rows}
 
     @classmethod
-    def open(cls, path: str | Path) -> "Store":
+    def open(cls, path: str | Path, expected: int | None = None) -> "Store":
         """Open the gallery store in a folder for reading.
+
+        Args:
+            path: The folder.
+            expected: Number of pictures of the whole gallery, if this process is indexing it. An
+                unfinished store is then no reason for a warning.
 
         Raises:
             StoreError: The folder is not a gallery store, has no pictures indexed yet, has another
@@ -545,9 +579,9 @@ class Store:
             ) from error
         if manifest is None or vectors is None:
             raise StoreError(f"{folder}: nothing was indexed yet. {rebuild_command(None, folder)}")
-        store = cls(folder, manifest, rows, vectors)
+        store = cls(folder, manifest, rows, vectors, expected)
         store._check(np.unique(np.linspace(0, len(rows) - 1, CHECKED_ROWS).astype(int)))
-        if not manifest.complete:
+        if not manifest.complete and expected is None:
             logger.warning(
                 "%s: indexing was interrupted at %d pictures; the same command goes on.",
                 folder,
@@ -557,6 +591,25 @@ class Store:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def indexed_part(self) -> IndexedPart | None:
+        """How much of the gallery the store has; None if the gallery was indexed to the end."""
+        if self.manifest.complete:
+            return None
+        return IndexedPart(len(self), self.expected)
+
+    def grown(self, expected: int | None) -> "Store":
+        """Open the store again, which may have more pictures now; `expected` is as in `open`.
+
+        Rows that have not changed are those of this object, so that they take memory only once.
+        """
+        store = Store.open(self.path, expected)
+        for position, row in enumerate(self.rows[: len(store.rows)]):
+            if row == store.rows[position]:
+                store.rows[position] = row
+                store.ids[position] = row.id
+        return store
 
     @cached_property
     def fingerprint(self) -> str:
@@ -717,7 +770,7 @@ class Store:
         if len(positions) == len(self):
             return self
         rows = [self.rows[n] for n in positions]
-        return Store(self.path, self.manifest, rows, self.vectors[positions])
+        return Store(self.path, self.manifest, rows, self.vectors[positions], self.expected)
 
     def _check(self, positions: NDArray[np.int64]) -> None:
         for position in positions[: len(self.rows)].tolist():

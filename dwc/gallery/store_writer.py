@@ -47,6 +47,7 @@ from dwc.gallery.store import (
 
 logger = logging.getLogger(__name__)
 
+_READER_SECONDS = 60.0  # how long a commit waits for processes or threads that read the store
 _COPIED_ROWS = 4096  # rows copied at a time when rows are removed: 32 MB at 2,048 dimensions
 
 
@@ -98,7 +99,9 @@ class StoreWriter:
         self._lock = lock_folder(self.path)
         try:
             # Disables implicit transactions; all transactions here are explicit.
-            self._connection = sqlite3.connect(self.path / DATABASE, isolation_level=None)
+            self._connection = sqlite3.connect(
+                self.path / DATABASE, timeout=_READER_SECONDS, isolation_level=None
+            )
             self._connection.execute("PRAGMA synchronous = FULL")
             self._begin(source, argument)
         except sqlite3.DatabaseError as error:

@@ -174,6 +174,22 @@ class ModelPool:
             self._here.uses -= 1
             self._release(name)
 
+    def replace(self, name: str, searcher: Searcher) -> None:
+        """Use another searcher for a checkpoint from now on, for example since its gallery grew.
+
+        Threads that use the former searcher at the moment go on with it. If the checkpoint has been
+        unloaded, only the description of its gallery changes.
+
+        Args:
+            name: the checkpoint's name.
+            searcher: the other searcher, with the same model.
+        """
+        origin = origin_of(searcher)
+        with self._changed:
+            self._origins[name] = origin
+            if (loaded := self._loaded.get(name)) is not None:
+                loaded.searcher = searcher
+
     def origin(self, name: str | None = None) -> Origin:
         """Return a description of the model and the gallery that a checkpoint's searcher uses.
 

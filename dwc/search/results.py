@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwc.gallery.exact_search import Vectors
+from dwc.gallery.store import IndexedPart
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,14 @@ class Hit:
         return content
 
 
+def indexing_entry(part: IndexedPart | None) -> dict[str, Any]:
+    """Return the entry `indexing` of answers for programs: a dict with `pictures` and `total`.
+
+    The result is empty if `part` is None: the gallery is indexed to the end.
+    """
+    return {} if part is None else {"indexing": part._asdict()}
+
+
 @dataclass(frozen=True)
 class SearchResult:
     """The result of one query.
@@ -139,6 +148,8 @@ class SearchResult:
             for none.
         recall: the share of the 50 best images, in [0, 1], that the index proposed when it was
             measured; None without an index, or if that is unknown.
+        indexed_part: how much of the gallery was searched, if it is not indexed to the end; None if
+            it is.
     """
 
     hits: list[Hit]
@@ -154,19 +165,21 @@ class SearchResult:
     fitting: int | None = None
     index: str = "exact"
     recall: float | None = None
+    indexed_part: IndexedPart | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-compatible values, named as in responses of `/search`.
 
         An infinite `shift` becomes the string "inf" or "-inf". The entries `filter` and
         `filter_fits` are omitted without a filter, `index` and `index_recall` if every image was
-        compared with the query.
+        compared with the query, and `indexing` if the gallery is indexed to the end.
         """
         optional: dict[str, Any] = {}
         if self.filter:
             optional |= {"filter": self.filter, "filter_fits": self.fitting}
         if self.index != "exact":
             optional |= {"index": self.index, "index_recall": self.recall}
+        optional |= indexing_entry(self.indexed_part)
         return {
             "weights": {name: asdict(weight) for name, weight in self.weights.items()},
             "results": [hit.to_dict() for hit in self.hits],

@@ -1,5 +1,6 @@
 """The class `Searcher`, which searches one gallery with one model."""
 
+import copy
 import math
 import time
 from collections.abc import Sequence
@@ -99,18 +100,30 @@ class Searcher:
         Raises:
             StoreError: if the store is empty or was made by another model.
         """
-        store.require_model(checkpoint.fingerprint, checkpoint.name)
+        self.checkpoint = checkpoint
+        self.compose = QueryComposer(checkpoint.model)
+        self.reference_weights = load_reference_weights(checkpoint)
+        self._search_in(store, candidate_index)
+
+    def over(self, store: Store, candidate_index: CandidateIndex | None = None) -> "Searcher":
+        """Return a searcher of another gallery store that shares the model with this one.
+
+        The parameters and exceptions are those of `Searcher`.
+        """
+        other = copy.copy(self)
+        other._search_in(store, candidate_index)
+        return other
+
+    def _search_in(self, store: Store, candidate_index: CandidateIndex | None) -> None:
+        store.require_model(self.checkpoint.fingerprint, self.checkpoint.name)
         if len(store) == 0:
             raise StoreError(
                 f"{store.path}: has no pictures to find "
                 f"({len(store.manifest.skipped)} could not be read). Index a folder that has some."
             )
-        self.checkpoint = checkpoint
-        self.compose = QueryComposer(checkpoint.model)
         self.store = store
         self.index = ExactIndex(store.vectors)
         self.candidate_index = candidate_index
-        self.reference_weights = load_reference_weights(checkpoint)
         self.near_duplicates = NearDuplicates(store.vectors, store.ids)
         self._cells = lru_cache(_CELLS_CACHED)(self._read_cells)
 
@@ -196,6 +209,7 @@ class Searcher:
             fitting=None if sweep.selected is None else int(np.count_nonzero(sweep.selected)),
             index="exact" if self.candidate_index is None else self.candidate_index.name,
             recall=None if self.candidate_index is None else self.candidate_index.recall,
+            indexed_part=self.store.indexed_part,
         )
 
     def encode_query(
@@ -269,7 +283,9 @@ class Searcher:
             query: the return value of `encode_query`.
             sweep: the return value of the method `sweep` for this query.
         """
+        part = self.store.indexed_part
         return [
+            *([] if part is None else [part.message]),
             *query.notes,
             *self._filter_notes(query, sweep),
             *self._copies_note(query, sweep),

@@ -50,7 +50,22 @@ class GalleryOrigin(BaseModel):
     fingerprint: str = Field(description="Identifies the gallery's pictures and vectors.")
 
 
-class SearchAnswer(BaseModel):
+class Indexing(BaseModel):
+    """How much of a gallery was searched that is not indexed to the end."""
+
+    pictures: int = Field(ge=0, description="How many pictures were searched.")
+    total: int | None = Field(description="How many pictures the gallery has, if that is known.")
+
+
+class GalleryPart(BaseModel):
+    """Base class of answers that may be about a part of the gallery only."""
+
+    indexing: Indexing | None = Field(
+        None, description="Given only if the gallery is not indexed to the end."
+    )
+
+
+class SearchAnswer(GalleryPart):
     """The ranked results of a search, and the weights that led to them."""
 
     weights: dict[str, Weight] = Field(description="By stream, such as clip and cnn.")
@@ -128,7 +143,7 @@ class RankTrace(BaseModel):
     limit: int
 
 
-class ExplainAnswer(BaseModel):
+class ExplainAnswer(GalleryPart):
     """The explanations of one result."""
 
     why: ScoreExplanation
@@ -159,7 +174,7 @@ class Reading(BaseModel):
     shared: int = Field(ge=0, description="How many of these are among the best as learned.")
 
 
-class CompareAnswer(BaseModel):
+class CompareAnswer(GalleryPart):
     """The results of each reading of a query."""
 
     columns: list[Reading]
@@ -170,7 +185,7 @@ class CompareAnswer(BaseModel):
     notes: list[str]
 
 
-class GalleryAnswer(BaseModel):
+class GalleryAnswer(GalleryPart):
     """A part of the gallery."""
 
     gallery_size: int = Field(ge=0, description="How many pictures the gallery has.")

@@ -21,8 +21,9 @@ from dwc.explain.score_split import explain_score
 from dwc.explain.word_ablation import ablate_words
 from dwc.gallery.filters import find_matching, parse_filter
 from dwc.gallery.metadata import describe_column
-from dwc.search.model_pool import ModelPool
+from dwc.search.model_pool import ModelPool, origin_of
 from dwc.search.query import EncodedQuery
+from dwc.search.results import indexing_entry
 from dwc.search.searcher import Searcher
 from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.panels.map import map_table
@@ -100,7 +101,7 @@ def add_search_endpoint(models: ModelPool, images: GalleryImages, lane: Lane) ->
             name = models.require(model)
             with models.using(name) as searcher:
                 result = run_search(searcher, images, reference, text, k, shift, fold, filter)
-            return {**result.to_dict(), **models.origin(name).to_dict()}
+                return {**result.to_dict(), **origin_of(searcher).to_dict()}
 
     k = gr.Number(value=DEFAULT_RESULTS, visible=False, label="k")
     shift = gr.Number(value=0.0, visible=False, label="shift")
@@ -216,7 +217,7 @@ def gallery_table(searcher: Searcher, filter: object, start: object, limit: obje
     Returns:
         A dict with `gallery_size`, `fits` (how many images fit), `columns` (for each column a dict
         with `type`, and `values`, a dict from texts to counts, or `least` and `greatest`), `start`,
-        `ids`, and `metadata` (a dict for each id).
+        `ids`, `metadata` (a dict for each id), and the entry of `indexing_entry`.
 
     Raises:
         QueryError: The filter is invalid, or `start` or `limit` is not a whole number of 0 or more.
@@ -237,6 +238,7 @@ def gallery_table(searcher: Searcher, filter: object, start: object, limit: obje
         "start": first,
         "ids": [searcher.store.ids[position] for position in page],
         "metadata": [metadata.row(position) for position in page],
+        **indexing_entry(searcher.store.indexed_part),
     }
 
 
@@ -253,7 +255,8 @@ def explain_query(searcher: Searcher, query: EncodedQuery, id: str, shift: float
         A dict of JSON-compatible values: "why" (the parts of the score, and the image's ranks),
         "word_effects" (the effect of each word), "trace" (the ranks of the best images at several
         image weights) and "regions" (the attention maps). "regions" is None if the model has no CNN
-        stream, or if the query has no image or no word that this stream can encode.
+        stream, or if the query has no image or no word that this stream can encode. There is also
+        the entry of `indexing_entry`.
 
     Raises:
         QueryError: The image is not in the gallery or is the reference itself, or the gallery has
@@ -269,6 +272,7 @@ def explain_query(searcher: Searcher, query: EncodedQuery, id: str, shift: float
         "word_effects": ablate_words(searcher, query, selected, shift).to_dict(),
         "trace": sweep.rank_trace(k=COMPARED).to_dict(),
         "regions": None if regions is None else regions.to_dict(),
+        **indexing_entry(searcher.store.indexed_part),
     }
 
 
@@ -285,6 +289,7 @@ def compare_query(searcher: Searcher, images: GalleryImages, query: EncodedQuery
           if these images are unknown.
         - "why_unknown": the reason why these images are unknown; empty if they are known.
         - "notes": messages for the user, as in a search result.
+        - the entry of `indexing_entry`.
     """
     relevance = relevance_of(images, query)
     sweep = searcher.sweep(query)
@@ -293,6 +298,7 @@ def compare_query(searcher: Searcher, images: GalleryImages, query: EncodedQuery
         "fitting": None if relevance.ids is None else sorted(relevance.ids),
         "why_unknown": relevance.why_unknown,
         "notes": searcher.notes(query, sweep),
+        **indexing_entry(searcher.store.indexed_part),
     }
 
 
@@ -391,7 +397,8 @@ class _ExplainingEndpoints:
         """
         with self._encode(model, reference, text, filter) as (searcher, query):
             texts = parse_wordings(wordings)
-            return probe_paraphrases(searcher, query, texts, parse_count(k)).to_dict()
+            probe = probe_paraphrases(searcher, query, texts, parse_count(k))
+            return {**probe.to_dict(), **indexing_entry(searcher.store.indexed_part)}
 
 
 @contextmanager

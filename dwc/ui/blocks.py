@@ -180,9 +180,10 @@ def build_page(models: ModelPool, images: GalleryImages, examples: Sequence[Exam
     The page opens with the result of an example search: the first example that the default model
     can search. This function runs the example search once. A page that is opened by a link to a
     search shows the result of that search instead; after a reload, the page shows the result that
-    was on the screen before.
+    was on the screen before. A page that opens before its gallery is indexed shows no result.
     """
-    opening = find_opening(models, images, examples)
+    # A search in the first pictures that were indexed would be outdated soon.
+    opening = None if images.indexing is not None else find_opening(models, images, examples)
     with PageBlocks(
         title="DWC: what a search listens to",
         fill_width=True,
@@ -417,6 +418,8 @@ class _Wiring:
                 None, js="() => window.dwc.askAgain()", api_visibility="private"
             )
         self._on(c.gallery, "turn", handlers.turn_page, c.filter, c.gallery, **LIGHT)
+        if c.indexing is not None:
+            self._on(c.indexing, "grow", handlers.grow, [c.filter, c.model], c.growing, **LIGHT)
         self._on(
             c.map_service,
             "laid_out",

@@ -17,6 +17,7 @@ from dwc.errors import StoreError
 from dwc.gallery.metadata import Metadata
 from dwc.gallery.sources import CATALOGUE
 from dwc.gallery.store import THUMBNAILS, Store
+from dwc.ui.indexing import GalleryIndexing, IndexingStatus
 
 
 class GalleryImages(Protocol):
@@ -45,6 +46,10 @@ class GalleryImages(Protocol):
     @property
     def remarks(self) -> Sequence[str]:
         """Sentences for the user on missing files and on images that were left out."""
+
+    @property
+    def indexing(self) -> IndexingStatus | None:
+        """How far the gallery is indexed; None if the page opened with the whole gallery."""
 
     def thumbnail(self, image_id: str) -> Path:
         """Return the path of the image's thumbnail, inside `folder`."""
@@ -87,12 +92,31 @@ class StoreImages:
     garment. Other images are described by their file name.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, indexing: GalleryIndexing | None = None) -> None:
+        """Create the images of a store; `indexing` is what is indexing it, if anything is."""
         self._store = store
-        self.ids = store.ids
+        self._by_content = _ImagesByContent(store)
+        self._indexing = indexing
+        if indexing is not None:
+            indexing.subscribe(self.show)
         self.is_catalogue = store.manifest.source.get("kind") == CATALOGUE
         self.noun = "garments" if self.is_catalogue else "pictures"
         self.folder = (store.path / THUMBNAILS).absolute()
+
+    def show(self, store: Store) -> None:
+        """Show the images of the same gallery in a store that has other or more images."""
+        self._by_content = _ImagesByContent(store)
+        self._store = store
+
+    @property
+    def ids(self) -> list[str]:
+        """The images' ids in the order of the gallery browser."""
+        return self._store.ids
+
+    @property
+    def indexing(self) -> IndexingStatus | None:
+        """How far the gallery is indexed; None if the page opened with the whole gallery."""
+        return None if self._indexing is None else self._indexing.status()
 
     @property
     def metadata(self) -> Metadata:
@@ -104,7 +128,7 @@ class StoreImages:
         """Sentences for the user on missing files and on images that were left out."""
         return self._store.manifest.remarks()
 
-    @cached_property
+    @property
     def skipped(self) -> dict[str, str]:
         """The files that could not be read, mapped to the reasons.
 
@@ -162,7 +186,7 @@ class StoreImages:
         Images with identical content share a thumbnail. The id of the first such image is returned.
         """
         path = Path(thumbnail)
-        image_id = self._by_content.get(path.stem)
+        image_id = self._by_content.ids.get(path.stem)
         if image_id is None or self.thumbnail(image_id) != path:
             return None
         return image_id
@@ -182,8 +206,16 @@ class StoreImages:
         source = self._store.manifest.source
         return {item.id: item for item in catalogue_items(source["split"], source["size"])}
 
+
+class _ImagesByContent:
+    """The first image with each content key (a hash of the content) in one gallery store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
     @cached_property
-    def _by_content(self) -> dict[str, str]:
+    def ids(self) -> dict[str, str]:
+        """The images' ids by content key; computed when it is first used."""
         by_content: dict[str, str] = {}
         for row in self._store.rows:
             by_content.setdefault(row.content_key, row.id)

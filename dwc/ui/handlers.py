@@ -12,7 +12,7 @@ import gradio as gr
 
 from dwc.errors import DWCError, QueryError
 from dwc.gallery.filters import format_filter
-from dwc.search.model_pool import ModelPool
+from dwc.search.model_pool import ModelPool, origin_of
 from dwc.ui.busy import SearchFailures, busy_seconds
 from dwc.ui.format import render_error, render_unknown_words
 from dwc.ui.gallery_images import GalleryImages
@@ -20,7 +20,7 @@ from dwc.ui.history import HistoryQuery, SearchHistory
 from dwc.ui.panels.comparison import describe_query
 from dwc.ui.panels.examples import Example, parse_example
 from dwc.ui.panels.facets import choose_filter, render_facets
-from dwc.ui.panels.gallery_browser import parse_page, render_gallery
+from dwc.ui.panels.gallery_browser import parse_page, render_gallery, render_left_out
 from dwc.ui.panels.header import render_header
 from dwc.ui.panels.history_view import deleted_message, image_exists, record_answer, render_history
 from dwc.ui.panels.registry import LIGHT_RESULT_PANELS, ExplanationPanel, render_panels
@@ -86,6 +86,9 @@ class PageComponents:
         panels: The explanation panels by their ids.
         facets: The section that filters the gallery by its metadata; empty if it has none.
         gallery: The gallery browser.
+        left_out: The note on files that the gallery does not show; None if there are none.
+        indexing: The line that says how far the gallery is indexed; None if the page opened with
+            the whole gallery.
         map_service: Hidden element through which the browser loads the points of the map.
         session: Element whose event `restore` asks the server to show a search again. The browser
             triggers this event when the visitor presses Back or Forward, and after an attempt that
@@ -122,6 +125,8 @@ class PageComponents:
     panels: Mapping[str, gr.HTML]
     facets: gr.HTML
     gallery: gr.HTML
+    left_out: gr.HTML | None
+    indexing: gr.HTML | None
     map_service: gr.HTML
     session: gr.HTML
     model: gr.Textbox
@@ -155,6 +160,11 @@ class PageComponents:
         return [self.reference, self.words, self.model, self.screen]
 
     @property
+    def growing(self) -> list[Any]:
+        """The components that change when more of the gallery is indexed."""
+        return [self.header, self.facets, self.gallery, self.left_out]
+
+    @property
     def filtering(self) -> list[Any]:
         """The components that show the current filter."""
         return [self.filter, self.facets, self.gallery]
@@ -178,6 +188,9 @@ def answer_request(models: ModelPool, images: GalleryImages, request: SearchRequ
         sweep = searcher.sweep(query)
         result = searcher.answer(query, request.count, sweep=sweep)
         near_duplicates, context = searcher.near_duplicates, searcher.reference_weights
+        # The model's searcher may have been replaced since, as its gallery grew.
+        origin = origin_of(searcher)
+        part = None if result.indexed_part is None else searcher.store
     condition = format_filter(query.filter)
     request = replace(request, words=request.words.strip(), model=name, filter=condition)
     weights = sweep.weights()
@@ -189,7 +202,7 @@ def answer_request(models: ModelPool, images: GalleryImages, request: SearchRequ
         weights=sweep.weights(request.shift),
         shift=request.shift,
     )
-    return SearchState(request, query, sweep, result, models.origin(name), context, near_duplicates)
+    return SearchState(request, query, sweep, result, origin, context, near_duplicates, part)
 
 
 def find_opening(
@@ -628,6 +641,20 @@ class PageHandlers:
         except QueryError:  # the filter of another gallery, in an old tab
             page, filter = 0, ""
         return {self._components.gallery: render_gallery(self._images, page, filter)}
+
+    def grow(self, filter: str, model: str, event: gr.EventData) -> Update:
+        """Show the pictures that were indexed since the page was opened, and the end of that.
+
+        The browser sends the index of the page of the gallery browser on the screen.
+        """
+        c, images = self._components, self._images
+        status = images.indexing
+        update = self.turn_page(filter, event)
+        if status is not None and not status.is_running:
+            update[c.header] = self.render_header(model)
+            update[c.facets] = render_facets(images.metadata, filter)
+            update[c.left_out] = render_left_out(images)
+        return update
 
     # Rendering
 

@@ -17,6 +17,7 @@ from dwc.ui.panels import (
     gallery_browser,
     header,
     history_view,
+    indexing_progress,
     results,
     save_and_share,
     study,
@@ -62,6 +63,13 @@ def build_layout(content: PageContent, panels: Sequence[ExplanationPanel]) -> Pa
         elem_id="masthead",
         js_on_load=header.ON_LOAD,
     )
+    indexing = None
+    if images.indexing is not None:
+        indexing = html(
+            indexing_progress.render_indexing(images.indexing, images.noun),
+            elem_id="indexing",
+            js_on_load=indexing_progress.ON_LOAD,
+        )
     with gr.Row(elem_id="layout"):
         with gr.Column(elem_id="question"):
             query = _build_query_column(content)
@@ -70,6 +78,7 @@ def build_layout(content: PageContent, panels: Sequence[ExplanationPanel]) -> Pa
             html_if(study.render_study_file(), elem_id="study")
     return PageComponents(
         header=masthead,
+        indexing=indexing,
         **query,
         **answer,
         map_service=add_map_service(models, images),
@@ -179,7 +188,11 @@ def _build_answer_column(
         elem_id="gallery",
         js_on_load=gallery_browser.ON_LOAD,
     )
-    html_if(gallery_browser.render_left_out(images), elem_id="left-out")
+    left_out = gallery_browser.render_left_out(images)
+    if left_out or images.indexing is not None:  # there may be more to say at the end of that
+        left_out_note = html(left_out, elem_id="left-out")
+    else:
+        left_out_note = None
     return {
         "weights": dial,
         "slider": slider,
@@ -188,6 +201,7 @@ def _build_answer_column(
         "toolbar": tools,
         "panels": panel_components,
         "gallery": gallery,
+        "left_out": left_out_note,
     }
 
 

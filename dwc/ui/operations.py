@@ -9,7 +9,6 @@ import binascii
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -18,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from dwc.datasets.image_loading import decode
 from dwc.errors import ImageError, QueryError, quote
-from dwc.search.model_pool import ModelPool
+from dwc.search.model_pool import ModelPool, origin_of
 from dwc.search.query import EncodedQuery
 from dwc.search.searcher import Searcher
 from dwc.ui import answers
@@ -183,6 +182,7 @@ class Operations:
             observers: The observers that get a report of every call of `run`.
         """
         self.models, self.images = models, images
+        self._cached_ids: tuple[Sequence[str], frozenset[str]] = ((), frozenset())
         self._observers = observers
 
     def run(self, operation: "Operation", args: Arguments, picture: bytes | None = None) -> Answer:
@@ -205,7 +205,7 @@ class Operations:
         """
         with self._encode(args, picture) as (searcher, query):
             result = searcher.answer(query, args.k, parse_shift(args.shift), fold=args.fold)
-            return {**result.to_dict(), **self.models.origin(args.model).to_dict()}
+            return {**result.to_dict(), **origin_of(searcher).to_dict()}
 
     def explain(self, args: ExplainArguments, picture: bytes | None = None) -> Answer:
         """Explain why a picture has its rank; raises what `search` raises."""
@@ -277,12 +277,16 @@ class Operations:
         return {"image": image, "text": text, "reference_id": args.reference_id or None}
 
     def _require_image(self, image_id: str, name: str) -> None:
-        if image_id and image_id not in self._known_ids:
+        if image_id and image_id not in self._known_ids():
             raise NotFoundError(f"{name} is {quote(image_id)}; the gallery has no such picture.")
 
-    @cached_property
     def _known_ids(self) -> frozenset[str]:
-        return frozenset(self.images.ids)
+        ids = self.images.ids
+        listed, known = self._cached_ids
+        if listed is not ids:  # the gallery has grown
+            known = frozenset(ids)
+            self._cached_ids = ids, known
+        return known
 
 
 def parse_arguments(kind: type[ArgumentsType], values: Mapping[str, Any]) -> ArgumentsType:

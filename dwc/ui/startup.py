@@ -12,13 +12,14 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, JSONResponse
 from starlette.routing import Route
 
 from dwc.checkpoints import load
@@ -36,7 +37,10 @@ from dwc.search.searcher import Searcher
 from dwc.ui import zerogpu
 from dwc.ui.busy import TellWhenToRetry
 from dwc.ui.gallery_images import GalleryImages
+from dwc.ui.indexing import GalleryIndexing
 from dwc.ui.large_pictures import LargePictures
+from dwc.ui.panels.indexing_progress import ADDRESS as INDEXING_ADDRESS
+from dwc.ui.panels.indexing_progress import indexing_answer
 from dwc.ui.request_limits import (
     EXCEPTION_HANDLERS,
     LimitRequests,
@@ -79,6 +83,7 @@ def open_models(
     keep_loaded: int = KEEP_LOADED,
     waits: bool = True,
     index: str = AUTO,
+    indexing: GalleryIndexing | None = None,
 ) -> OpenedModels:
     """Open the models for a gallery.
 
@@ -96,6 +101,9 @@ def open_models(
             opened; each of the others is opened by `open_meanwhile` or by the first query that
             requests it.
         index: The name of the index with which the gallery is searched; see `open_index`.
+        indexing: What indexes the gallery with the first model. If that takes longer than seconds,
+            the store has only a part of the gallery at first, and the other models are left to
+            `open_meanwhile`. None to wait for the whole gallery.
 
     Raises:
         DWCError: The first model cannot be opened.
@@ -103,13 +111,16 @@ def open_models(
             vectors) cannot be read or written.
     """
     sources = name_models(arguments)
-    opener = _ModelOpener(sources, gallery, show_progress, index)
+    opener = _ModelOpener(sources, gallery, show_progress, index, indexing)
     models = ModelPool(list(sources), opener.open, keep_loaded)
     first, *others = sources
     with models.using(first):
         pass
-    for name in others if waits else ():
+    is_whole = indexing is None or not indexing.is_open
+    for name in others if waits and is_whole else ():
         _open_or_withdraw(models, name)
+    if indexing is not None:
+        indexing.subscribe(partial(opener.publish, models, first))
     return OpenedModels(models, opener.stores[first])
 
 
@@ -123,18 +134,28 @@ def list_bundled() -> list[str]:
     return [first, *(name for name in others if (folder / name).is_dir())]
 
 
-def open_meanwhile(models: ModelPool, names: Sequence[str], store: Store) -> threading.Thread:
+def open_meanwhile(
+    models: ModelPool,
+    names: Sequence[str],
+    store: Store,
+    indexing: GalleryIndexing | None = None,
+) -> threading.Thread:
     """Start a thread that opens further models and draws missing thumbnails; return the thread.
 
-    The first query needs neither of these. The thread opens the models one by one, and then draws
-    the thumbnails. Meanwhile, the models that are already open can be used. If a model cannot be
-    opened, a warning is logged; a query that requests this model then raises the same error.
+    The first query needs neither of these. If only a part of the gallery is indexed, the thread
+    first lets searches find what has been indexed since, until that is all. Then it opens the
+    models one by one, and draws the thumbnails. Meanwhile, the models that are already open can be
+    used. If a model cannot be opened, a warning is logged; a query that requests this model then
+    raises the same error.
 
     Args:
         models: The models.
         names: Names of the models to open; empty if all models are open.
         store: The gallery store whose thumbnails the page shows.
+        indexing: What is indexing the gallery, if anything is. If the page opened before the end of
+            that, all models are opened, whatever `names` has.
     """
+    is_whole = indexing is None or not indexing.is_open
 
     def open_or_log(name: str) -> None:
         try:
@@ -144,10 +165,13 @@ def open_meanwhile(models: ModelPool, names: Sequence[str], store: Store) -> thr
             logger.warning("The model %s cannot be opened: %s", name, error)
 
     def open_all() -> None:
-        for name in names:
+        whole = store if is_whole or indexing is None else indexing.follow()
+        if whole is None:
+            return
+        for name in names if is_whole else models.names:
             open_or_log(name)
         try:
-            draw_thumbnails(store)
+            draw_thumbnails(whole)
         except (DWCError, OSError, BrokenExecutor) as error:
             logger.warning("The gallery's pictures are drawn when they are shown: %s", error)
 
@@ -209,13 +233,18 @@ class _ModelOpener:
     """
 
     def __init__(
-        self, sources: Mapping[str, str], gallery: str, show_progress: ShowProgress, index: str
+        self,
+        sources: Mapping[str, str],
+        gallery: str,
+        show_progress: ShowProgress,
+        index: str,
+        indexing: GalleryIndexing | None,
     ) -> None:
         # Contains only the gallery store of the model that was opened first; the page shows the
         # images of this store.
         self.stores: dict[str, Store] = {}
         self._sources, self._gallery, self._show_progress = sources, gallery, show_progress
-        self._index = index
+        self._index, self._indexing = index, indexing
         self._opened_before: dict[str, _OpenedBefore] = {}
 
     def open(self, name: str) -> Searcher:
@@ -230,14 +259,48 @@ class _ModelOpener:
         zerogpu.borrow_gpu(searcher)
         return searcher
 
+    def publish(self, models: ModelPool, name: str, store: Store) -> None:
+        """Make the first model search a gallery store that has grown.
+
+        Args:
+            models: The models, which have been opened by this object.
+            name: The name of the first model.
+            store: The store.
+        """
+        with models.using(name) as searcher:
+            grown = searcher.over(store)
+        self.stores[name] = store
+        models.replace(name, grown)
+        if store.indexed_part is None:
+            try:
+                index = open_index(self._index, store)
+            except (DWCError, OSError) as error:
+                logger.warning("All pictures are compared with each query: %s", error)
+            else:
+                if index is not None:
+                    models.replace(name, grown.over(store, index))
+
     def _open_first(self, name: str) -> Searcher:
+        for shown_store in self.stores.values():
+            if (part := shown_store.indexed_part) is not None:
+                raise CheckpointError(
+                    f"The model {name} is opened when the gallery is indexed to the end; "
+                    f"{part.pictures:,} of {part.total:,} pictures are. Choose the first model."
+                )
         checkpoint = load.load(self._sources[name])
         zerogpu.use_local_gpu(checkpoint.model)
-        with self._show_progress(name) as progress:
-            store = open_gallery(self._gallery, checkpoint, progress)
+        if self._indexing is not None and not self.stores:
+            plan = plan_gallery(self._gallery, checkpoint)
+            store = self._indexing.start(
+                plan.path, partial(build_gallery, plan, checkpoint), self._show_progress(name)
+            )
+        else:
+            with self._show_progress(name) as progress:
+                store = open_gallery(self._gallery, checkpoint, progress)
         for shown_store in self.stores.values():
             store = _match_images(store, shown_store)
-        searcher = Searcher(checkpoint, store, open_index(self._index, store))
+        index = open_index(self._index, store) if store.indexed_part is None else None
+        searcher = Searcher(checkpoint, store, index)
         if not self.stores:
             self.stores[name] = store
         self._opened_before[name] = _OpenedBefore(
@@ -317,6 +380,34 @@ def open_gallery(argument: str, checkpoint: Checkpoint, progress: Progress | Non
         ImageError: The gallery does not exist, or has no readable image.
         StoreError: The store cannot be written.
     """
+    return build_gallery(plan_gallery(argument, checkpoint), checkpoint, progress)
+
+
+class GalleryPlan(NamedTuple):
+    """A gallery to embed.
+
+    Attributes:
+        argument: "catalogue", a folder, or a dataset on the Hugging Face Hub.
+        source: The source of the pictures.
+        path: The folder of the store.
+    """
+
+    argument: str
+    source: Source
+    path: Path
+
+
+def plan_gallery(argument: str, checkpoint: Checkpoint) -> GalleryPlan:
+    """Return the pictures that a model embeds, and the folder for their vectors.
+
+    Args:
+        argument: "catalogue", a folder, or a dataset on the Hugging Face Hub.
+        checkpoint: The model.
+
+    Raises:
+        ImageError: The gallery does not exist, and was never embedded.
+    """
+    source: Source
     try:
         source = open_source(argument)
         path = store_folder(checkpoint.fingerprint, source)
@@ -327,10 +418,28 @@ def open_gallery(argument: str, checkpoint: Checkpoint, progress: Progress | Non
             raise
     if not path.is_dir():  # the gallery's folder may have been renamed: look for its former store
         path = find_store(path.parent, checkpoint.fingerprint, source) or path
+    return GalleryPlan(argument, source, path)
+
+
+def build_gallery(
+    plan: GalleryPlan, checkpoint: Checkpoint, progress: Progress | None = None
+) -> Store:
+    """Embed a gallery with a model, or update the vectors of an earlier start; return the store.
+
+    Args:
+        plan: The return value of `plan_gallery` for this model.
+        checkpoint: The model.
+        progress: Callback that is called with the progress of embedding; None for no callback.
+
+    Raises:
+        ImageError: The gallery has no readable image.
+        StoreError: The store cannot be written.
+    """
+    source = plan.source
     store = build_store(
         source,
         image_embedder(checkpoint),
-        path,
+        plan.path,
         model_identity(checkpoint),
         progress=progress,
         precomputed=_precomputed_vectors(checkpoint) if source.computed else None,
@@ -341,7 +450,7 @@ def open_gallery(argument: str, checkpoint: Checkpoint, progress: Progress | Non
         logger.warning("%s", remark)
     if len(store) == 0:
         raise ImageError(
-            f"{argument}: none of its {len(store.manifest.skipped)} pictures can be read."
+            f"{plan.argument}: none of its {len(store.manifest.skipped)} pictures can be read."
         )
     return store
 
@@ -446,7 +555,10 @@ def launch_options(images: GalleryImages, host: str | None, port: int | None) ->
                 Middleware(DrawThumbnails, images=images),
                 Middleware(LargePictures, images=images),
             ],
-            "routes": [Route("/gradio.js", _send_component_script)],
+            "routes": [
+                Route("/gradio.js", _send_component_script),
+                Route(f"/{INDEXING_ADDRESS}", partial(_send_indexing, images)),
+            ],
             "exception_handlers": EXCEPTION_HANDLERS,
             "lifespan": expire_uploads,
         },
@@ -456,6 +568,12 @@ def launch_options(images: GalleryImages, host: str | None, port: int | None) ->
         "head": make_head(MAX_UPLOAD_BYTES),
         "js": "() => window.dwc.start()",
     }
+
+
+async def _send_indexing(images: GalleryImages, request: Request) -> JSONResponse:
+    """Send how far the gallery is indexed, for the script of the page."""
+    answer = indexing_answer(images.indexing, images.noun)
+    return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
 
 def _send_component_script(request: Request) -> FileResponse:

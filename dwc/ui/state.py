@@ -13,11 +13,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from dwc.errors import QueryError
+from dwc.gallery.store import Store
 from dwc.search.model_pool import Origin
 from dwc.search.near_duplicates import DuplicateGroups, NearDuplicates
 from dwc.search.query import EncodedQuery
 from dwc.search.reference_weights import ReferenceWeights
 from dwc.search.results import Hit, SearchResult, shift_to_json
+from dwc.search.searcher import Searcher
 from dwc.search.weight_sweep import WeightSweep, shift_for_weight
 
 RESULTS_SHOWN = 12
@@ -126,6 +128,9 @@ class SearchState:
         reference_weights: The model's image weights for a fixed set of comparison queries; None if
             the model's checkpoint has no such weights.
         near_duplicates: Finds near-duplicates in the gallery by the model's vectors.
+        part: The store that was searched, if its gallery was not indexed to the end; explanations
+            of the result are made with this store, since the gallery may have grown since. None if
+            the whole gallery was searched.
     """
 
     request: SearchRequest
@@ -135,9 +140,18 @@ class SearchState:
     origin: Origin
     reference_weights: ReferenceWeights | None
     near_duplicates: NearDuplicates
+    part: Store | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "SearchState":
         return self  # Gradio copies session state; this object is immutable
+
+    def explained_by(self, searcher: Searcher) -> Searcher:
+        """Return a searcher of the pictures that were searched, for explanations of the result.
+
+        Args:
+            searcher: The model's present searcher, whose gallery may have grown since.
+        """
+        return searcher if self.part is None else searcher.over(self.part)
 
     @property
     def selected_hit(self) -> str:

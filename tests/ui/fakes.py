@@ -27,6 +27,7 @@ class ColouredPictures:
     noun = "colours"
     skipped: Mapping[str, str] = MappingProxyType({})
     remarks: Sequence[str] = ()
+    indexing = None
 
     def __init__(self, folder: Path, size: int) -> None:
         self.folder = folder

@@ -337,7 +337,7 @@ USED_ROUTES = {
     "file", "gradio.js", "heartbeat", "info", "login_check", "manifest.json", "mcp", "openapi.json",
     "proxy", "pwa_icon", "queue", "reset", "robots.txt", "run", "startup-events", "static",
     "svelte", "theme.css", "token", "upload", "upload_progress", "user", "docs", "redoc", "health",
-    "metrics",
+    "metrics", "indexing",
 }  # fmt: skip
 
 

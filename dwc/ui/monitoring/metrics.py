@@ -65,7 +65,7 @@ class Metrics:
             "event_wait_seconds", "Time from a request to the start of its call.", "event"
         )
         self._stage_seconds = histogram("stage_seconds", "Time of a search's stage.", "stage")
-        gauge("gallery_pictures", "Pictures in the gallery.").set(len(images.ids))
+        gauge("gallery_pictures", "Pictures in the gallery.").set_function(lambda: len(images.ids))
         gauge("models_in_memory", "Models that are loaded now.").set_function(
             lambda: len(models.in_memory)
         )

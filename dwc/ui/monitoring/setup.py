@@ -112,9 +112,17 @@ def describe_health(models: ModelPool, images: GalleryImages) -> dict[str, Any]:
         images: The gallery.
     """
     origin = models.origin().to_dict()
+    status = images.indexing
+    indexing = {}
+    if status is not None and not status.is_complete:
+        indexing["indexing"] = {
+            "finished": status.finished,
+            "total": status.total,
+            "running": status.is_running,
+        }
     return {
         "status": "ok",
         "version": __version__,
         "model": origin["model"],
-        "gallery": {**origin["gallery"], "pictures": len(images.ids)},
+        "gallery": {**origin["gallery"], "pictures": len(images.ids), **indexing},
     }

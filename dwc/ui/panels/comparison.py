@@ -344,7 +344,8 @@ class ComparisonHandlers:
             if current is None:
                 return gr.skip()
             wordings = get_attribute(event, "wordings")
-            with self._models.using(current.request.model) as searcher:
+            with self._models.using(current.request.model) as present:
+                searcher = current.explained_by(present)
                 return {self._paraphrases: render_answered_form(searcher, current, wordings)}
         except DWCError as error:  # raised also when the model cannot be loaded again
             return {self._paraphrases: render_error(str(error))}
@@ -374,13 +375,17 @@ class ComparisonHandlers:
     def _other_models(self, state: SearchState) -> list[str]:
         """Return the names of the models in memory, except the model of this search result.
 
-        Only these models get a column, so a comparison does not load further models.
+        Only these models get a column, so a comparison does not load further models. There are none
+        if only a part of the gallery was searched: other models search all of it.
         """
+        if state.part is not None:
+            return []
         return [name for name in self._models.in_memory if name != state.request.model]
 
     def _render(self, state: SearchState, pin: Pin | None) -> str:
         with ExitStack() as used:
-            searcher = used.enter_context(self._models.using(state.request.model))
+            present = used.enter_context(self._models.using(state.request.model))
+            searcher = state.explained_by(present)
             names = self._other_models(state)
             others = {name: used.enter_context(self._models.using(name)) for name in names}
             try:

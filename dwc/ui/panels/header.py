@@ -21,13 +21,17 @@ def render_header(names: Sequence[str], chosen: str, origin: Origin, images: Gal
         origin: The selected model and its gallery; the header shows the model's commit, if any.
         images: The gallery.
     """
+    indexing = images.indexing
+    if indexing is None or indexing.is_complete:
+        size = f"{format_count(len(images.ids))} {escape(images.noun)}"
+    else:
+        size = "being indexed" if indexing.is_running else "indexed in part"
     return (
         '<header class="masthead"><div class="title"><h1>DWC</h1>'
         "<p>what a search by picture and words listens to</p></div>"
         '<div class="chips">'
         f'<span class="chip">{_model(names, chosen)}{_commit(origin.revision)}</span>'
-        f'<span class="chip">Gallery <b>{format_count(len(images.ids))} {escape(images.noun)}</b>'
-        "</span>"
+        f'<span class="chip">Gallery <b>{size}</b></span>'
         '<button type="button" class="chip" id="theme-toggle" aria-pressed="false" '
         'aria-label="Dark colours" title="Dark or light">'
         '<svg viewBox="0 0 16 16" width="15" height="15" aria-hidden="true">'

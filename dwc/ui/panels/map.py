@@ -220,12 +220,20 @@ SERVICE_ON_LOAD = (
     "'follow', 'laid_out');"
 )
 
+_UNFINISHED = "The map is made when the gallery is indexed to the end. Search again then."
+
 PROJECTIONS = ProjectionCache()
 """Cache of computed maps, one for the whole app: a map depends only on the gallery's vectors."""
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Return the HTML of the map with its markers, or a notice that the map is being computed."""
+    """Return the HTML of the map with its markers, or a notice that the map is being computed.
+
+    There is no map before the gallery is indexed to the end, since it would have to be computed
+    again and again.
+    """
+    if searcher.store.indexed_part is not None:
+        return f'<p class="hint">{_UNFINISHED}</p>'
     projection = PROJECTIONS.known(searcher.store)
     if projection is None:
         return _waiting(state.request.model, images)
@@ -352,6 +360,7 @@ class MapService:
             right, y downwards), encoded in base64.
         """
         with self._models.using(self._models.require(_get(request, "model"))) as searcher:
+            _require_whole(searcher)
             projection = PROJECTIONS.get(searcher.store)
             packed = np.ascontiguousarray(projection.positions, dtype="<u2").tobytes()
             return {
@@ -377,6 +386,12 @@ class MapService:
         if not 0 <= position < len(ids):
             raise QueryError(f"the position is {position}; the gallery has {len(ids):,} pictures.")
         return render_card(ids[position], self._images)
+
+
+def _require_whole(searcher: Searcher) -> None:
+    """Raise `QueryError` if the gallery is not indexed to the end."""
+    if searcher.store.indexed_part is not None:
+        raise QueryError(_UNFINISHED)
 
 
 def _get(request: object, name: str) -> object:
@@ -433,8 +448,8 @@ def map_table(searcher: Searcher, start: object, limit: object) -> dict[str, Any
         and three lists with an entry per image: `ids`, and the coordinates `x` and `y` in [0, 1].
 
     Raises:
-        QueryError: `start` is not a whole number from 0 to the gallery's size, or `limit` is not a
-            whole number of 0 or more.
+        QueryError: `start` is not a whole number from 0 to the gallery's size, `limit` is not a
+            whole number of 0 or more, or the gallery is not indexed to the end.
     """
     start, limit = parse_whole_number(start, "start"), parse_whole_number(limit, "limit")
     size = len(searcher.store)
@@ -443,6 +458,7 @@ def map_table(searcher: Searcher, start: object, limit: object) -> dict[str, Any
             f"start is {start} and limit {limit}; expected a start from 0 to {size} and a limit "
             "of 0 or more."
         )
+    _require_whole(searcher)
     projection = PROJECTIONS.get(searcher.store)
     points = projection.unit[start : start + limit].round(5)
     return {

@@ -134,7 +134,8 @@ def render_panels(
     if state is None or not state.result.hits or not panels:
         return ["" for _ in panels]
     try:
-        with models.using(state.request.model) as searcher:
+        with models.using(state.request.model) as present:
+            searcher = state.explained_by(present)
             return [_render(panel, searcher, images, state) for panel in panels]
     except DWCError as error:  # the model was unloaded and cannot be loaded again
         return [render_error(str(error)), *("" for _ in panels[1:])]

@@ -86,7 +86,8 @@ def to_json(state: SearchState, origin: Origin) -> str:
 def to_csv(state: SearchState, origin: Origin) -> str:
     """Return a CSV text with one line per result, below a line with the names of the columns.
 
-    Each line repeats the query, the image weights, the model and the gallery. A text that a
+    Each line repeats the query, the image weights, the model and the gallery, and how many pictures
+    of the gallery were searched if it is not indexed to the end. A text that a
     spreadsheet would take for a formula has an apostrophe before it, so that an id such as
     "-coat.jpg" differs from the one in the JSON file.
     """
@@ -104,7 +105,9 @@ def to_csv(state: SearchState, origin: Origin) -> str:
         "gallery",
         "gallery_fingerprint",
     )
-    writer.writerow([*hit_columns, *parts, *query, *weights, *origin_columns])
+    part = state.result.indexed_part
+    searched = {} if part is None else {f"searched_{k}": v for k, v in part._asdict().items()}
+    writer.writerow([*hit_columns, *parts, *query, *weights, *origin_columns, *searched])
     for hit in hits:
         writer.writerow(
             [hit.rank, _cell(hit.id), f"{hit.score:.6f}", f"{hit.percentile:.2f}"]
@@ -113,6 +116,7 @@ def to_csv(state: SearchState, origin: Origin) -> str:
             + [f"{weight:.6f}" for weight in weights.values()]
             + [_cell(origin.model), origin.fingerprint, origin.revision or ""]
             + [_cell(origin.gallery), origin.gallery_fingerprint]
+            + list(searched.values())
         )
     return lines.getvalue()
 

@@ -1,5 +1,6 @@
 /* What the smaller elements of the page do; each function is run once, when its element is in place. */
 window.dwcPanels = (() => {
+  const INDEXING_MS = 2000; // between two questions how far the gallery is indexed
   const RESTED_MS = 400; // longer than a hand takes between two steps, too short to be noticed
 
   /* Report each click on a button inside the element that matches the selector. */
@@ -32,6 +33,31 @@ window.dwcPanels = (() => {
       if (dataset.id !== undefined) trigger("follow", {id: dataset.id});
       else if (dataset.page !== undefined) trigger("turn", {page: Number(dataset.page)});
     });
+  }
+
+  /* How far the gallery is indexed. More pictures are shown in the gallery browser, unless the focus is there. */
+  function indexing({element, trigger}) {
+    let searchable = null;
+    let timer;
+    const page = () => {
+      const previous = document.querySelectorAll("#gallery .pager button[data-page]")[1];
+      return Number(previous?.dataset.page ?? -1) + 1;
+    };
+    const ask = async () => {
+      if (!element.isConnected) clearInterval(timer);
+      let answer;
+      try { answer = await (await fetch(window.dwcEmbedding.resolve("indexing"))).json(); } catch { return; }
+      const isRunning = answer.state === "running";
+      const isNews = answer.state !== "complete" || searchable !== null; // not on a page opened after the end
+      element.innerHTML = isNews ? answer.html : "";
+      if (!isRunning) clearInterval(timer);
+      const isBrowsed = document.getElementById("gallery")?.contains(document.activeElement);
+      if (isRunning && (answer.searchable === searchable || isBrowsed)) return;
+      searchable = answer.searchable;
+      trigger("grow", {page: page()});
+    };
+    timer = setInterval(ask, INDEXING_MS);
+    ask();
   }
 
   /* The filter. It is rendered again after every choice: what was open and focused stays so. */
@@ -178,7 +204,7 @@ window.dwcPanels = (() => {
   }
 
   return {
-    header, examples, toolbar, galleryBrowser, facets, comparison, paraphrases, weightStatistics,
+    header, examples, toolbar, galleryBrowser, indexing, facets, comparison, paraphrases, weightStatistics,
     attentionMaps, rankTrace, weightSlider, history, refocus,
   };
 })();

@@ -59,6 +59,7 @@ def searcher(pictures):
 
     class Store:
         fingerprint = "abc123abc123"
+        indexed_part = None
 
         def __len__(self):
             return len(ids)
