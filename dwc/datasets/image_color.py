@@ -28,6 +28,9 @@ _CMS_ERRORS = (
 _PROFILE_MODES = {"RGB": ("RGB", "RGBA"), "GRAY": ("L",), "CMYK": ("CMYK",), "Lab": ("LAB",)}
 
 
+_LONGEST_PROFILE = 1 << 24  # bytes
+
+
 class DeclaredColor(NamedTuple):
     """A color space of RGB images with 8 bits per channel.
 
@@ -251,6 +254,51 @@ def _nclx_code_points(file: IO[bytes]) -> tuple[int, int, bool] | None:
 _EXIF_IFD, _INTEROPERABILITY_IFD = 0x8769, 0xA005
 _COLOR_SPACE_TAG, _SRGB_COLOR_SPACE = 0xA001, 1
 _ADOBE_RGB = "R03"  # EXIF interoperability index of images that cameras store in Adobe RGB
+
+
+def jpeg2000_profile(file: IO[bytes]) -> bytes | None:
+    """Return the ICC profile in the header of a JPEG 2000 file, which Pillow does not read.
+
+    The profile is the first color box of method 2 or 3 (ISO/IEC 15444-1, I.5.3.3 and 15444-2).
+    """
+    with suppress(struct.error, OSError, ValueError):
+        header = _find_box(file, b"jp2h", 0, file.seek(0, 2))
+        while header is not None:
+            start, end = header
+            box = _find_box(file, b"colr", start, end)
+            if box is None:
+                return None
+            file.seek(box[0])
+            content = file.read(min(box[1] - box[0], _LONGEST_PROFILE))
+            if content[:1] in (b"\2", b"\3"):
+                return content[3:]
+            header = (box[1], end)
+    return None
+
+
+def _find_box(file: IO[bytes], kind: bytes, start: int, end: int) -> tuple[int, int] | None:
+    """Return where the content of the first box of a kind starts and ends; None if there is none.
+
+    Args:
+        file: A file of boxes, each with its length and its kind before its content.
+        kind: The kind, of four bytes.
+        start: Where the first box starts.
+        end: Where the last box ends.
+    """
+    while start + 8 <= end:
+        file.seek(start)
+        length, found = struct.unpack(">I4s", file.read(8))
+        content = start + 8
+        if length == 1:
+            length = struct.unpack(">Q", file.read(8))[0]
+            content += 8
+        stop = end if length == 0 else start + length
+        if stop < content:
+            return None
+        if found == kind:
+            return content, min(stop, end)
+        start = stop
+    return None
 
 
 def _is_adobe_rgb(image: Image.Image) -> bool:

@@ -30,6 +30,7 @@ from dwc.datasets.image_color import (
     color_space_name,
     convert_to_srgb,
     declared_color,
+    jpeg2000_profile,
     png_chunk,
 )
 from dwc.datasets.image_kinds import (
@@ -66,7 +67,7 @@ SUFFIXES = IMAGE_SUFFIXES | ({".heic", ".heif", ".hif"} if HAS_HEIF else set())
 DECODER_VERSION = f"2, Pillow {Image.__version__}, {' '.join(FORMATS)}"
 """Identifies the set of readable formats. If it changes, unreadable files are tried again."""
 
-RENDERING_VERSION = 4
+RENDERING_VERSION = 5
 """Version of the decoder's output, incremented when decoded pixels or their hashes change.
 
 The images of a gallery that was indexed with another version are decoded and hashed again.
@@ -305,6 +306,7 @@ def _convert(
             width, height = image.size
             shrink = _shrink_divisor(image.size)
         raw_mode = _deep_raw_mode(image)
+        _scale_transparent_level(image)
         _prevent_rotation_by_xmp(image)
         image.load()
         if raw_mode is not None and reopen is not None:
@@ -314,6 +316,8 @@ def _convert(
         converted = _drop_unused_alpha(converted, image.format)
         reduced = image.size != (width, height)
         icc = image.info.get("icc_profile")
+        if image.format == "JPEG2000" and file is not None:
+            icc = icc or jpeg2000_profile(file)
         upright = _turn_upright(converted, image)
         part = _take_part(upright)
         if is_animated or part.size != upright.size:
@@ -514,13 +518,36 @@ def _to_srgb(image: Image.Image, icc: bytes | None, shrink: int) -> Image.Image:
         shrink: Divisor of width and height: 1, 2, 4 or 8.
     """
     if image.has_transparency_data:
-        layers = apply_profile(image.convert("RGBA"), icc)
+        layers = _convert_layers(image, icc)
         return _reduce(_flatten(layers), shrink)
     if image.mode not in ("RGB", "L", "CMYK", "LAB"):
         image = image.convert("RGB")
     if icc or image.mode == "LAB":
         return apply_profile(_reduce(image, shrink), icc)
     return _reduce(image if image.mode == "RGB" else image.convert("RGB"), shrink)
+
+
+def _convert_layers(image: Image.Image, icc: bytes | None) -> Image.Image:
+    """Return an image with transparency as sRGB with alpha (RGBA)."""
+    if not image.mode.startswith("L"):
+        return apply_profile(image.convert("RGBA"), icc)
+    gray = image.convert("LA")  # a profile for gray images does not fit RGBA
+    layers = apply_profile(gray.convert("L"), icc)
+    layers.putalpha(gray.getchannel("A"))
+    return layers
+
+
+def _scale_transparent_level(image: Image.Image) -> None:
+    """Scale the transparent level of a gray PNG of 2 or 4 bits to 8 bits, as Pillow does pixels.
+
+    Call it before the pixels are loaded.
+    """
+    level = image.info.get("transparency")
+    tiles = getattr(image, "tile", None)
+    raw_mode = tiles[0].args if image.format == "PNG" and tiles else None
+    bits = {"L;2": 2, "L;4": 4}.get(raw_mode) if isinstance(raw_mode, str) else None
+    if bits is not None and isinstance(level, int):
+        image.info["transparency"] = level * 255 // (2**bits - 1)
 
 
 def _reduce(image: Image.Image, shrink: int) -> Image.Image:
@@ -795,7 +822,7 @@ def _has_deep_planes(image: Image.Image) -> bool:
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return False
     tags = image.tag_v2
-    is_planar = tags.get(284) == 2 and tags.get(259, 1) == 1 and 273 in tags
+    is_planar = tags.get(284) == 2 and tags.get(259, 1) == 1 and (273 in tags or 324 in tags)
     return is_planar and set(np.ravel(tags.get(258, 1))) == {16} and len(tags[258]) > 1
 
 
@@ -807,7 +834,10 @@ def _decode_deep_planes(image: Image.Image, file: IO[bytes], name: str, limit: i
     _check_size(image, name, limit, 1)
     order = ">" if tags.prefix[:2] == b"MM" else "<"
     try:
-        planes = np.frombuffer(_read_strips(file, tags), dtype=f"{order}u2")
+        if 324 in tags:
+            planes = _read_tiles(file, tags, channels, order)
+        else:
+            planes = np.frombuffer(_read_strips(file, tags), dtype=f"{order}u2")
         levels = planes.reshape(channels, height, width).transpose(1, 2, 0).astype(np.uint16)
     except _DECODER_ERRORS as error:
         raise _damaged(name, error) from error
@@ -833,6 +863,32 @@ def _read_strips(file: IO[bytes], tags: Mapping[int, Any]) -> bytes:
     return bytes(content)
 
 
+def _read_tiles(
+    file: IO[bytes], tags: Mapping[int, Any], channels: int, order: str
+) -> NDArray[np.uint16]:
+    """Return the planes (channels, height, width) of an uncompressed, tiled TIFF of 16 bits.
+
+    The tiles of a plane are stored row by row; those at the right and the bottom are padded.
+    """
+    width, height = int(tags[256]), int(tags[257])
+    tile_width, tile_height = int(tags[322]), int(tags[323])
+    across, down = -(-width // tile_width), -(-height // tile_height)
+    offsets = np.ravel(tags[324])
+    if len(offsets) != channels * down * across:
+        raise ValueError(f"has {len(offsets)} tiles instead of {channels * down * across}")
+    planes = np.empty((channels, down * tile_height, across * tile_width), np.uint16)
+    length = tile_width * tile_height * 2
+    for index, offset in enumerate(offsets):
+        plane, at = divmod(index, down * across)
+        top, left = at // across * tile_height, at % across * tile_width
+        file.seek(int(offset))
+        tile = np.frombuffer(file.read(length), dtype=f"{order}u2")
+        planes[plane, top : top + tile_height, left : left + tile_width] = tile.reshape(
+            tile_height, tile_width
+        )
+    return planes[:, :height, :width]
+
+
 def _turn_as_tagged(image: Image.Image, tags: Mapping[int, Any]) -> Image.Image:
     """Return an image upright, as the tags of its TIFF say, with its color profile."""
     orientation = tags.get(_ORIENTATION_TAG)
@@ -854,6 +910,6 @@ def _damaged(name: str, error: BaseException) -> ImageError:
             f"{name}: needs more memory than is free to decode it. Free memory, or shrink it."
         )
     return UndecodableImageError(
-        f"{name}: is cut short or damaged ({printable(error) or type(error).__name__}). "
-        "Replace it or take it out."
+        f"{name}: is cut short or damaged, or of a variant that is not read here "
+        f"({printable(error) or type(error).__name__}). Replace it, convert it, or take it out."
     )

@@ -459,6 +459,88 @@ def test_profiles_of_transparent_gray_and_reduced_pictures_are_obeyed():
     assert 95 < level[0] < 122
 
 
+def gray_profile(gamma):
+    """A profile for gray images with this exponent, as bytes."""
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
+    white = b"XYZ \0\0\0\0" + struct.pack(">3i", 63_190, 65_536, 54_061)  # D50
+    text = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(81)
+    tags = {b"desc": text, b"wtpt": white, b"cprt": b"text\0\0\0\0none", b"kTRC": curve}
+    table, content = b"", b""
+    for name, value in tags.items():
+        table += name + struct.pack(">II", 132 + 12 * len(tags) + len(content), len(value))
+        content += value
+    body = struct.pack(">I", len(tags)) + table + content
+    header = struct.pack(
+        ">I4sI4s4s4s", 128 + len(body), bytes(4), 0x02100000, b"mntr", b"GRAY", b"XYZ "
+    )
+    header += bytes(12) + b"acsp" + bytes(28) + white[8:] + bytes(48)
+    return header + body
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_a_gray_profile_counts_with_transparency_too(format):
+    """It was ignored there: it does not fit RGBA, to which such pictures were converted first."""
+    plain = Image.new("L", (40, 40), 100)
+    clear = Image.merge("LA", (plain, Image.new("L", plain.size, 255)))
+    cut_out = clear.copy()
+    cut_out.paste((0, 0), (0, 0, 10, 40))
+    profile = gray_profile(1.0)
+    expected = decode(saved(plain, format, icc_profile=profile)).getpixel((20, 20))
+    assert expected[0] > 150
+    for picture in (clear, cut_out):
+        decoded = decode(saved(picture, format, icc_profile=profile))
+        assert_close(decoded.getpixel((20, 20)), expected, 1)
+    assert decoded.getpixel((5, 20)) == (255, 255, 255)
+    level = saved(plain, "PNG", icc_profile=profile, transparency=7)
+    assert_close(decode(level).getpixel((20, 20)), expected, 1)
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_the_transparent_level_of_a_png_of_few_bits_is_transparent(bits):
+    """Pillow scales the pixels to 8 bits, but not the level that is transparent."""
+    rows = b"".join(b"\0" + bytes([0x55] * 10 + [0xFF] * 10) for _ in range(40))  # levels 1 or 5
+
+    def chunk(kind, content):
+        check = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+
+    width, level = 20 * 8 // bits, {2: 1, 4: 5}[bits]
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, 40, bits, *[0] * 4))
+    clear = chunk(b"tRNS", struct.pack(">H", level))
+    end = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    assert decode(png + end).getpixel((5, 20)) == (85, 85, 85)
+    assert decode(png + clear + end).getpixel((5, 20)) != (85, 85, 85)
+    other = struct.pack(">H", 2)
+    assert decode(png + chunk(b"tRNS", other) + end).getpixel((5, 20)) == (85, 85, 85)
+
+
+def with_profile(jpeg2000, profile, method=2):
+    """A JPEG 2000 file whose color box has a profile instead of a number."""
+    at = jpeg2000.index(b"colr") - 4
+    length = int.from_bytes(jpeg2000[at : at + 4], "big")
+    box = struct.pack(">I4sBBB", 11 + len(profile), b"colr", method, 0, 0) + profile
+    header = jpeg2000.index(b"jp2h") - 4
+    size = int.from_bytes(jpeg2000[header : header + 4], "big") - length + len(box)
+    return (
+        jpeg2000[:header] + size.to_bytes(4, "big") + jpeg2000[header + 4 : at] + box
+        + jpeg2000[at + length :]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("method", [2, 3])
+def test_the_profile_of_a_jpeg_2000_is_obeyed(method):
+    """Pillow 12.3 does not read it."""
+    stored = saved(two_halves(left=(10, 220, 10), right=(220, 10, 10)), "JPEG2000")
+    decoded = decode(with_profile(stored, rgb_profile(*SWAPPED), method))
+    assert_close(decoded.getpixel((5, 20)), (220, 10, 10), 20)
+    assert_close(decoded.getpixel((55, 20)), (10, 220, 10), 20)
+    gray = saved(Image.new("L", (64, 64), 100), "JPEG2000")
+    assert decode(with_profile(gray, gray_profile(1.0))).getpixel((5, 5))[0] > 150
+    assert decode(stored).getpixel((5, 20))[1] > 200
+    broken = decode(with_profile(stored, b"no profile"))
+    assert broken.info == {IGNORED_PROFILE: True}
+
+
 def test_a_profile_that_is_broken_or_of_another_mode_is_ignored_and_marked():
     picture = two_halves()
     for profile in (b"no profile at all", rgb_profile(*SWAPPED)[:150]):
@@ -891,13 +973,18 @@ def test_an_orientation_beside_damaged_tags_is_undone(entries):
     assert decode(plain[:2] + segment + plain[2:]).size == (40, 60)
 
 
-def planar_tiff(planes, photometric, order="<", **tags):
-    """An uncompressed TIFF of one strip of 16-bit levels for each channel."""
+def planar_tiff(planes, photometric, order="<", size=None, tile=None, **tags):
+    """An uncompressed TIFF of 16-bit levels: for each channel one strip, or tiles of one size."""
     height, width = planes[0].shape
+    channels = 3 if tile else len(planes)
+    lengths = [2 * width * height] * len(planes)
+    parts = {278: (4, [height]), 279: (4, lengths)}
+    if tile:
+        parts = {322: (3, [tile]), 323: (3, [tile]), 325: (4, lengths)}
+    size = size or (width, height)
     entries = {
-        256: (4, [width]), 257: (4, [height]), 258: (3, [16] * len(planes)), 259: (3, [1]),
-        262: (3, [photometric]), 277: (3, [len(planes)]), 278: (4, [height]),
-        279: (4, [2 * width * height] * len(planes)), 284: (3, [2]),
+        256: (4, [size[0]]), 257: (4, [size[1]]), 258: (3, [16] * channels), 259: (3, [1]),
+        262: (3, [photometric]), 277: (3, [channels]), 284: (3, [2]), **parts,
         **{int(tag[1:]): (3, [value]) for tag, value in tags.items()},
     }  # fmt: skip
     start = 8 + 2 + 12 * (len(entries) + 1) + 4
@@ -914,7 +1001,7 @@ def planar_tiff(planes, photometric, order="<", **tags):
     fields = {tag: (kind, len(n), pack(kind, n)) for tag, (kind, n) in entries.items()}
     pixels = start + len(values) + 4 * len(planes)
     offsets = [pixels + number * 2 * width * height for number in range(len(planes))]
-    fields[273] = (4, len(planes), pack(4, offsets))
+    fields[324 if tile else 273] = (4, len(planes), pack(4, offsets))
     directory = b"".join(
         struct.pack(order + "HHI", tag, kind, count) + value
         for tag, (kind, count, value) in sorted(fields.items())
@@ -940,6 +1027,26 @@ def test_a_tiff_with_deep_planes_has_its_colors(order, kind, photometric, tags):
     else:
         assert_close(decoded.getpixel((5, 20)), LEFT)
         assert_close(decoded.getpixel((55, 20)), RIGHT)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_tiff_with_deep_planes_of_tiles_has_its_colors(order):
+    """Pillow pastes each tile of 16-bit levels as one of 8 bits, in a collage."""
+    levels = np.asarray(two_halves((70, 40))).astype(np.uint16) * 257
+    padded = np.zeros((48, 80, 3), np.uint16)
+    padded[:40, :70] = levels
+    tiles = [
+        padded[top : top + 16, left : left + 16, channel]
+        for channel in range(3)
+        for top in range(0, 48, 16)
+        for left in range(0, 80, 16)
+    ]
+    decoded = decode(planar_tiff(tiles, 2, order, size=(70, 40), tile=16))
+    assert decoded.size == (70, 40)
+    for at in ((5, 20), (30, 3)):
+        assert_close(decoded.getpixel(at), LEFT)
+    for at in ((65, 39), (40, 3)):
+        assert_close(decoded.getpixel(at), RIGHT)
 
 
 def test_large_unsigned_integers_of_a_tiff_keep_their_order():
