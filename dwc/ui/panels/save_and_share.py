@@ -127,6 +127,8 @@ def _query(state: SearchState) -> Mapping[str, Any]:
         "reference": "uploaded" if request.upload is not None else request.reference_id or "",
         "text": request.words,
         "shift": shift_to_json(request.shift),
+        "filter": request.filter,
+        "folded": request.folded,
     }
 
 

@@ -47,9 +47,21 @@ def test_the_json_is_strict_at_both_ends(standing):
         "reference": standing.query.reference_id,
         "text": "=blue & shorter",
         "shift": "-inf",
+        "filter": "",
+        "folded": False,
     }
     assert told["model"]["fingerprint"] == "0123456789ab"
     assert len(told["results"]) == 12
+
+
+def test_the_filter_is_exported_with_the_question(standing):
+    """Without it, ranks among the pictures that fit looked like those of the whole gallery."""
+    request = replace(standing.request, filter="colour = red", folded=True)
+    filtered = replace(standing, request=request)
+    rows = list(csv.DictReader(io.StringIO(to_csv(filtered, ORIGIN))))
+    assert {(row["filter"], row["folded"]) for row in rows} == {("colour = red", "True")}
+    query = json.loads(to_json(filtered, ORIGIN))["query"]
+    assert (query["filter"], query["folded"]) == ("colour = red", True)
 
 
 def test_the_whole_commit_is_exported(standing):
