@@ -64,7 +64,7 @@ _LEARNED_WITH: dict[Tokens, str] = {("instead", "of"): "than"}
 # except those of `_OVERLOOKED_WITH_IMAGE`.
 _FOLLOWED: frozenset[Tokens] = frozenset({("not",), ("no",), ("without",)})
 _OVERLOOKED_WITH_IMAGE = frozenset({"never"})  # first words of negations
-_COLORS = (
+COLORS = (
     "black|white|gr[ea]y|red|pink|orange|yellow|green|teal|blue|navy|purple|brown|beige|cream|burgundy|"
     "maroon|turquoise"
 )
@@ -73,25 +73,36 @@ _KINDS = (
     "leggings|shorts|jackets?|coats?|blazers?|cardigans?|sweaters?|jumpers?|hoodies?|shoes?|boots?|"
     "sandals?|sneakers?|bags?|hats?|scarf|scarves"
 )
-# Exclusions of a kind of garment, which models with a reference image overlook.
+# Exclusions of a kind of garment, which models overlook with and without a reference image.
 _NO_KIND = re.compile(
     r"\b((?:no more|no|not|without|anything but|something other than|except)"
     rf"\s+(?:an?\s+|any\s+|the\s+)?(?:pairs?\s+of\s+)?(?:{_KINDS}))\b",
     re.IGNORECASE,
 )
+# Exclusions of a cut or a shade, which models overlook with and without a reference image.
+_NO_SHAPE = re.compile(
+    r"\b((?:no|not|nothing|never|without|isn't|anything but|except)\s+(?:too\s+|very\s+|an?\s+)*"
+    r"(?:(?:long|short)[\s-]sleeve[sd]?|long|short|cropped|dark|light|bright|loose|tight|wide"
+    r"|narrow))(?![\w-])(?!\s+(?:sleeve|" + COLORS + "))",
+    re.IGNORECASE,
+)
+_NO_HOOD = re.compile(r"\b((?:no|not|without)\s+(?:an?\s+|any\s+)?hood(?:s|ed)?)\b", re.IGNORECASE)
 # Exclusions of a color in other words than those that models were trained on.
 _ODD_NO_COLOR = re.compile(
-    rf"\b((?:no|not|without)\s+(?:any\s+)?(?:{_COLORS})(?:s|es)|less\s+(?:{_COLORS})"
-    rf"|(?:{_COLORS})\s+(?:is\s+out|no\s+more)|but\s+for\s+(?:{_COLORS}))\b",
+    rf"\b((?:no|not|without)\s+(?:any\s+)?(?:{COLORS})(?:s|es)|less\s+(?:{COLORS})"
+    rf"|(?:{COLORS})\s+(?:is\s+out|no\s+more)|but\s+for\s+(?:{COLORS}))\b",
     re.IGNORECASE,
 )
 # A pair of colors, where only the second is wanted: models confuse them.
 _SWAPPED = re.compile(
-    rf"\b((?:not|no|instead\s+of)\s+(?:in\s+)?(?:{_COLORS})\s*(?:[,;]\s*(?:but\s+)?|\s+but\s+)"
-    rf"(?:in\s+)?(?:{_COLORS})|(?:from\s+)?(?:{_COLORS})\s+to\s+(?:{_COLORS}))\b",
+    rf"\b((?:not|no|instead\s+of)\s+(?:in\s+)?(?:{COLORS})\s*(?:[,;]\s*(?:but\s+)?|\s+but\s+)"
+    rf"(?:in\s+)?(?:{COLORS})|(?:from\s+)?(?:{COLORS})(?:\s+to\s+|\s*>\s*)(?:{COLORS}))\b",
     re.IGNORECASE,
 )
-_NO_COLOR = re.compile(rf"\b(?:no|not|without)\s+(?:{_COLORS})\b", re.IGNORECASE)
+_NO_COLOR = re.compile(rf"\b(?:no|not|without)\s+(?:{COLORS})\b", re.IGNORECASE)
+# The exclusion of a color alone, which the bundled checkpoint follows without a reference image,
+# except that it finds gray clothes for "not gray".
+_ONLY_NOT_COLOR = re.compile(rf"\W*not\s+(?!gr[ea]y)(?:{COLORS})\W*", re.IGNORECASE)
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 _CONTRACTION = re.compile(
@@ -99,7 +110,10 @@ _CONTRACTION = re.compile(
     r"(?![\w'-])",
     re.IGNORECASE,
 )
-_WITHOUT = re.compile(r"(?<![\w/])w/o(?:ut)?(?![\w/])", re.IGNORECASE)
+_WITHOUT = re.compile(r"(?<![\w/-])(?:w/o(?:ut)?|with[\s-]out)(?![\w/-])", re.IGNORECASE)
+_ARROW = re.compile(
+    r"(?<=[^\W\d_])\s*(?:[-=~]+>+|[\u2192\u21d2\u2794\u279c\u27a1\u27f6])\ufe0f?\s*(?=[^\W\d_])"
+)
 _PROHIBITION = re.compile("([🚫⛔❌🛇✗✘✖])")
 # Ways to exclude something that no model has learned: "!red", "color != red", "belt: no", "red? no"
 # and "no longer red".
@@ -133,13 +147,17 @@ _EXCLUDES_NOTHING = re.compile(
     re.IGNORECASE,
 )
 # Phrases that name the only thing that is wanted: "nothing but red", "no other color than red".
-_ONLY = re.compile(
+ONLY = re.compile(
     r"\b(?:nothing|none|not\s+anything|no\s+colou?rs?|no\s+others?(?:\s+\w+){0,2})"
     r"\s+(?:else\s+|other\s+)?(?:but|except(?:\s+for)?|than)\b",
     re.IGNORECASE,
 )
 _DASHES = "-\u2010-\u2015\u2212"  # for a character class: hyphens, dashes and the minus sign
-_MINUS = re.compile(r"(?:(?<=^)|(?<=[\s,;(]))[-\u2212\uff0d](?=[^\W\d_])(?!(?:no|not|without)\b)")
+_MINUS = re.compile(
+    r"(?:(?<=^)|(?<=[\s,;(\[{/|&+\"\u201c]))[-\u2212\uff0d\u2796]{1,2}"
+    r"(?=[\"'\u201c\u2018(\[{]?[^\W\d_])(?!(?:no|not|without)\b)"
+)
+_MINUS_AFTER_JOINT = re.compile(r"(?<=[/|&+])(?=[-\u2212\uff0d\u2796]{1,2}[\"'(\[]?[^\W\d_])")
 _DASH_BEFORE_WORD = re.compile(r"(?:(?<=^)|(?<=\s))([\u2010-\u2015])(?=[^\W\d_])")
 _LIST_ITEM = re.compile(rf"\s*[{_DASHES}\uff0d]+\s*(.*\w.*?)[\s,;]*")
 _LIST_ITEM_LIKE_MINUS = re.compile(r"\s*[-\u2212\uff0d][^\W\d_]")
@@ -148,7 +166,8 @@ _LIST_ITEM_LIKE_MINUS = re.compile(r"\s*[-\u2212\uff0d][^\W\d_]")
 def spell_out_minus(text: str) -> str:
     """Replace a leading minus by "without": "dress -stripes" becomes "dress without stripes".
 
-    Only a hyphen or minus sign at the start of a word is replaced. "long-sleeved", "a - b" and a
+    Only a hyphen or minus sign at the start of a word, or of words in quotes or brackets, is
+    replaced. "long-sleeved", "a - b" and a
     dash before a negation ("longer -no belt") stay unchanged. A longer dash ("like this –shorter")
     is not a minus; a space is inserted between this dash and the word. In a text of several lines,
     a dash at the start of a line marks an entry of a list, and the entries are joined with commas:
@@ -162,7 +181,8 @@ def spell_out_minus(text: str) -> str:
             is_open = text.rstrip().endswith((",", ";", ":", ".", "!", "?"))
             text += "" if not text else "\n" if not item else " " if is_open else ", "
             text += line if item is None else item[1]
-    return _MINUS.sub("without ", _DASH_BEFORE_WORD.sub(r"\1 ", text))
+    text = _MINUS_AFTER_JOINT.sub(" ", _DASH_BEFORE_WORD.sub(r"\1 ", text))
+    return _MINUS.sub("without ", text)
 
 
 def has_ambiguous_list(text: str) -> bool:
@@ -178,15 +198,17 @@ def spell_out_negations(text: str) -> str:
     """Rewrite the negations in a text with the spelling that models and `NEGATIONS` use.
 
     - Contractions get their apostrophe: "isnt" becomes "isn't".
-    - "w/o" becomes "without".
+    - "w/o" and "with out" become "without".
     - Prohibition signs become separate words: "🚫red" becomes " 🚫 red". Separate signs can be
       reported as unknown words; a word tokenizer would delete a sign that touches a word.
     - Signs for "not equal" become the word "!=", and "belt=no" becomes "belt = no", so that they
       are still in the text when `unknown_function_words` looks for them.
     - A comma follows such an answer, so that "belt: no" and "red: yes" in two lines do not become
       "no red".
+    - An arrow between words becomes "to": "red -> blue" becomes "red to blue".
     - A leading minus becomes "without", see `spell_out_minus`.
     """
+    text = _ARROW.sub(" to ", text)
     text = _CONTRACTION.sub(r"\1\2'\3", text)
     text = _WITHOUT.sub("without", text)
     text = _UNEQUAL.sub(" != ", _NOT_SIGN_AFTER_JOINT.sub(" ", text))
@@ -241,7 +263,7 @@ def unknown_function_words(text: str, is_known: Callable[[str], bool]) -> list[s
         "color != red", and "? no" or ": no" for "red? no" or "belt: no". Empty if there are none.
     """
     unknown: dict[str, None] = {}
-    text = _ONLY.sub(" ", spell_out_negations(text))
+    text = ONLY.sub(" ", spell_out_negations(text))
     for phrase in negations_in(text):
         needed = [*phrase, _LEARNED_WITH.get(phrase, phrase[0])]
         if not all(is_known(word) for word in needed):
@@ -270,15 +292,17 @@ def overlooked_negations(text: str, has_image: bool) -> list[str]:
         text: The text of a query.
         has_image: Whether the query also has a reference image. The model then overlooks fewer.
     """
-    text = _ONLY.sub(" ", spell_out_negations(text))
+    text = ONLY.sub(" ", spell_out_negations(text))
     found = negations_in(text)
     if has_image:
         phrases = [" ".join(phrase) for phrase in found if phrase[0] in _OVERLOOKED_WITH_IMAGE]
-        phrases += _matches(_NO_KIND, text)
     else:
         phrases = [" ".join(phrase) for phrase in found if phrase not in _FOLLOWED]
-        phrases += [match.lower() for match in _NO_COLOR.findall(text)]
-    phrases += _matches(_ODD_NO_COLOR, text)
+        if not _ONLY_NOT_COLOR.fullmatch(text):
+            phrases += [match.lower() for match in _NO_COLOR.findall(text)]
+        phrases += _matches(_NO_HOOD, text)
+    for pattern in (_NO_KIND, _NO_SHAPE, _ODD_NO_COLOR):
+        phrases += _matches(pattern, text)
     return list(dict.fromkeys(phrases))
 
 
@@ -337,8 +361,12 @@ def negation_note(text: str, is_known: Callable[[str], bool], has_image: bool) -
     ]
     uses = {"not": "before a color", "without": "before anything else"}
     known = [f"{_quoted(word)} {use}" for word, use in uses.items() if is_known(word)]
-    advice = f" Use {', '.join(known)}." if known and (has_image or unknown) else ""
-    if overlooked and not has_image:
+    is_hopeless = any(pattern.search(text) for pattern in (_NO_KIND, _NO_SHAPE))
+    uses_help = unknown or (has_image and not is_hopeless)
+    advice = f" Use {', '.join(known)}." if known and uses_help else ""
+    if overlooked and is_hopeless:
+        advice += " Name what you want instead."
+    elif overlooked and not has_image:
         advice += " Add a picture, or name what you want instead."
     note = f"{'; '.join(parts)}: the results may have what the words exclude.{advice}"
     return f"{note} {mistaken}" if mistaken else note

@@ -66,8 +66,9 @@ _PARTS = re.compile(
 _SHA256_DIGITS = 64  # the Hub lists another, shorter hash for small files
 _CONTENT_RULES = "2"  # version of what `fingerprint` hashes and of what `load` checks
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
-# Fields that transformers writes and that do not affect the model; the fingerprint ignores them.
-_UNREAD_FIELDS = ("transformers_version", "_name_or_path")
+# Fields that the fingerprint ignores, since no vector depends on them: those that only transformers
+# reads, and how typed texts are rephrased before the model reads them.
+_UNREAD_FIELDS = ("transformers_version", "_name_or_path", "rephrase_exclusions")
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from transformers.utils.hub import cached_file
 
 from dwc.errors import CheckpointError, QueryError
 from dwc.modeling.image_settings import problem_of_image_settings
+from dwc.modeling.rephrasing import rephrase_exclusions
 from dwc.modeling.text_cleaning import FUNCTION_WORDS, TypedText, clean_as_openai, clean_text
 
 
@@ -70,7 +71,7 @@ _TOKENIZER_SETTINGS = (
 )  # fmt: skip
 _PROCESSOR_FIELDS = frozenset(
     {"image_processor", "processor_class", "tokenizers", "clip_text_cleaning", "auto_map"}
-    | {"transformers_version", "_name_or_path"}
+    | {"rephrase_exclusions", "transformers_version", "_name_or_path"}
 )
 _TOKENIZERS = {"clip_tokenizer": CLIPTokenizer, "word_tokenizer": TokenizersBackend}
 
@@ -131,6 +132,7 @@ class DWCProcessor(ProcessorMixin):
         clip_tokenizer: CLIPTokenizer | None = None,
         word_tokenizer: TokenizersBackend | None = None,
         clip_text_cleaning: str = "none",
+        rephrase_exclusions: bool = False,
     ) -> None:
         """Combine an image processor and tokenizers.
 
@@ -140,13 +142,18 @@ class DWCProcessor(ProcessorMixin):
             word_tokenizer: The CNN stream's word tokenizer, or None.
             clip_text_cleaning: "openai" to clean texts for CLIP like OpenAI's `clip.tokenize`, as
                 in the authors' training; "none" to leave texts as they are.
+            rephrase_exclusions: Whether `read_typed` rephrases exclusions in typed texts; see
+                `dwc.modeling.rephrasing`.
         """
         super().__init__(image_processor, clip_tokenizer, word_tokenizer)
         if clip_text_cleaning not in ("none", "openai"):
             raise ValueError(
                 f"clip_text_cleaning is {clip_text_cleaning!r}; it is 'none' or 'openai'"
             )
+        if not isinstance(rephrase_exclusions, bool):
+            raise ValueError(f"rephrase_exclusions is {rephrase_exclusions!r}; it is true or false")
         self.clip_text_cleaning = clip_text_cleaning
+        self.rephrase_exclusions = rephrase_exclusions
 
     def __call__(
         self,
@@ -232,6 +239,9 @@ class DWCProcessor(ProcessorMixin):
         """
         is_known = None if self.word_tokenizer is None else self._is_known
         clean, respelled, read_as_list = clean_text(_drop_surrogates(typed), is_known)
+        if self.rephrase_exclusions:
+            clean, changes = rephrase_exclusions(clean)
+            respelled += changes
         if not clean:
             return TypedText("", typed)
         words = [word for item in clean.split() if (word := item.strip(string.punctuation))]
@@ -356,8 +366,8 @@ class DWCProcessor(ProcessorMixin):
     def to_dict(self) -> dict[str, Any]:
         """Return the content of `processor_config.json`.
 
-        The content consists of the image settings, the names of the tokenizers, and the text
-        cleaning.
+        The content consists of the image settings, the names of the tokenizers, and how texts are
+        cleaned and rephrased.
         """
         values = {
             "image_processor": self.image_processor.to_dict(),
@@ -366,6 +376,8 @@ class DWCProcessor(ProcessorMixin):
         }
         if self.clip_text_cleaning != "none":
             values["clip_text_cleaning"] = self.clip_text_cleaning
+        if self.rephrase_exclusions:
+            values["rephrase_exclusions"] = True
         return values
 
     def save_pretrained(
@@ -429,6 +441,7 @@ class DWCProcessor(ProcessorMixin):
                     if part in config.get("tokenizers", ())
                 },
                 clip_text_cleaning=config.get("clip_text_cleaning", "none"),
+                rephrase_exclusions=config.get("rephrase_exclusions", False),
             )
         except (OSError, ValueError) as error:
             raise CheckpointError(

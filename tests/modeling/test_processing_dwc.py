@@ -258,6 +258,25 @@ def test_rounding_and_cleaning_travel_with_the_checkpoint(processor, tmp_path):
     assert torch.equal(loaded(text=texts)["clip_input_ids"], expected)
 
 
+def test_rephrasing_travels_with_the_checkpoint(processor, tmp_path):
+    template = {"single": "{0}", "pair": "{0} and {1}"}
+    assert processor.read_typed("never red", template).text == "never red"
+    rephrasing = DWCProcessor(
+        authors_image_processor(224), processor.clip_tokenizer, rephrase_exclusions=True
+    )
+    rephrasing.save_pretrained(tmp_path)
+    loaded = DWCProcessor.from_pretrained(tmp_path)
+    assert loaded.to_dict() == rephrasing.to_dict()
+    read = loaded.read_typed("a dress, never red", template)
+    assert read.text == "a dress but not red"
+    assert read.notes == ("Read \u201cnever red\u201d as \u201cbut not red\u201d.",)
+    assert torch.equal(
+        loaded(text="never red")["clip_input_ids"], processor(text="never red")["clip_input_ids"]
+    )
+    with pytest.raises(ValueError, match="it is true or false"):
+        DWCProcessor(authors_image_processor(224), rephrase_exclusions="yes")
+
+
 def test_other_checkpoints_read_as_before(processor, tmp_path):
     """No new field, so that stores and fingerprints of earlier checkpoints stay valid."""
     processor.save_pretrained(tmp_path)

@@ -424,7 +424,7 @@ def _widened(
         image_mean=[MEAN] * 3,
         image_std=[STD] * 3,
     )
-    processor = DWCProcessor(images, larger, build_word_tokenizer(table))
+    processor = DWCProcessor(images, larger, build_word_tokenizer(table), rephrase_exclusions=True)
     config = widened_config(
         start.config,
         recipe.image_size,

@@ -1,0 +1,115 @@
+"""How many of the first results for photographs have what the words exclude, in many phrases."""
+
+import csv
+import os
+import random
+import statistics
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from dwc.catalogue.language.exclusions import FORMS
+from dwc.catalogue.language.nouns import with_article
+from dwc.checkpoints import load
+from dwc.gallery.builder import build_store
+from dwc.gallery.sources import FolderSource
+from dwc.search.query import image_embedder, model_identity
+from dwc.search.searcher import Searcher
+
+pytestmark = pytest.mark.bench
+
+FIRST = 12
+REFERENCES = 2  # photographs that have the excluded value, for each value
+MORE_FORMS = {
+    "colour": ("never {x}", "never in {x}", "avoid {x}", "no more {x}", "doesn't have {x}"),
+    "thing": ("never {x}", "never any {x}"),
+}
+VALUES = {
+    "colour": {
+        color: ("colour", color)
+        for color in ("red", "black", "white", "blue", "green", "pink", "brown")
+    },
+    "thing": {
+        "stripes": ("pattern", "striped"),
+        "flowers": ("pattern", "floral"),
+        "checks": ("pattern", "checked"),
+        "print": ("pattern", "graphic"),
+        "logo": ("pattern", "graphic"),
+        "hood": ("neckline", "hood"),
+        "buttons": ("fastening", "buttons"),
+        "zip": ("fastening", "zip"),
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def rows():
+    folder = os.environ.get("DWC_TEST_DATA")
+    if not folder or not (Path(folder) / "wardrobe").is_dir():
+        pytest.skip("needs DWC_TEST_DATA with the wardrobe's photographs")
+    with (Path(folder) / "wardrobe" / "attributes.csv").open(encoding="utf-8") as file:
+        return {row["file"]: row for row in csv.DictReader(file) if row["split"] == "eval"}
+
+
+@pytest.fixture(scope="module")
+def gallery(rows, tmp_path_factory):
+    photos = Path(os.environ["DWC_TEST_DATA"]) / "wardrobe" / "photos"
+    folder = tmp_path_factory.mktemp("eval")
+    for name in rows:
+        (folder / name).symlink_to(photos / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def searcher(gallery, tmp_path_factory):
+    checkpoint = load.load()
+    store = build_store(
+        FolderSource(gallery),
+        image_embedder(checkpoint),
+        tmp_path_factory.mktemp("stores") / "eval",
+        model_identity(checkpoint),
+    )
+    return Searcher(checkpoint, store)
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_exclusions_are_followed_better_in_other_words(kind, rows, gallery, searcher):
+    rng = random.Random(5)
+    references = {
+        name: [
+            Image.open(gallery / file)
+            for file in rng.sample(
+                [file for file, row in rows.items() if row[column] == value], REFERENCES
+            )
+        ]
+        for name, (column, value) in VALUES[kind].items()
+    }
+    counts = {}
+    for is_rephrased in (False, True):
+        searcher.checkpoint.processor.rephrase_exclusions = is_rephrased
+        for form in dict.fromkeys([*FORMS[kind], *MORE_FORMS[kind]]):
+            alone, composed = [], []
+            for name, (column, value) in VALUES[kind].items():
+                text = form.format(x=name, a=with_article(name) if "{a}" in form else "")
+                for image in (None, *references[name]):
+                    hits = searcher.search(image=image, text=text, k=FIRST).hits
+                    found = sum(rows[Path(hit.id).name][column] == value for hit in hits)
+                    (alone if image is None else composed).append(found)
+            counts[form, is_rephrased] = statistics.mean(alone), statistics.mean(composed)
+    forms = [form for form, is_rephrased in counts if is_rephrased]
+    print(f"\nof the first {FIRST}, with an excluded {kind}: words alone, with a picture")
+    for form in forms:
+        before, after = counts[form, False], counts[form, True]
+        print(f"{form:24} {before[0]:5.2f} -> {after[0]:5.2f} {before[1]:9.2f} -> {after[1]:5.2f}")
+    means = [
+        [statistics.mean(counts[form, is_rephrased][at] for form in forms) for at in (0, 1)]
+        for is_rephrased in (False, True)
+    ]
+    (alone, composed), (alone_rephrased, composed_rephrased) = means
+    print(
+        f"{'mean':24} {alone:5.2f} -> {alone_rephrased:5.2f} "
+        f"{composed:9.2f} -> {composed_rephrased:5.2f}"
+    )
+    assert alone_rephrased <= alone / 2
+    assert composed_rephrased <= composed

@@ -1,0 +1,118 @@
+"""Exclusions are rephrased in words that the bundled checkpoint follows."""
+
+import pytest
+
+from dwc.modeling.rephrasing import rephrase_exclusions
+from dwc.negation import NEGATIONS
+
+
+def read(text: str) -> str:
+    return rephrase_exclusions(text).text
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("never red", "not red"), ("no red", "not red"), ("no reds", "not red"),
+        ("I would never wear red", "not red"), ("we hate red", "not red"), ("non-red", "not red"),
+        ("should not be red", "not red"), ("anything but a red one", "not red"),
+        ("no longer dark blue", "not dark blue"), ("not in light blue", "not light blue"),
+        ("any color but blue please", "not blue please"), ("Except For Red", "not red"),
+        ("not striped", "no stripes"), ("lose the belt", "no belt"), ("non-striped", "no stripes"),
+        ('not "red"', "not red"), ("never *striped*", "no stripes"), ("unstriped", "no stripes"),
+        ("nonstriped", "no stripes"), ("without (stripes)", "no stripes"),
+        ("no flowers", "with no flowers"), ("has no dots", "with no dots"),
+        ("doesn't have a hood", "no hood"), ("must not have buttons", "no buttons"),
+        ("never sleeveless", "with sleeves"), ("not plain", "with a pattern"),
+        ("remove the sleeves", "without sleeves"), ("no sleeves", "without sleeves"),
+    ],
+)  # fmt: skip
+def test_an_exclusion_is_read_in_words_that_are_followed(typed: str, expected: str) -> None:
+    assert rephrase_exclusions(typed) == (
+        expected,
+        ((typed.removesuffix(" please"), expected.removesuffix(" please")),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("dress, never red", "dress but not red"),
+        ("dress, not red", "dress but not red"),
+        ("longer, no red, with stripes", "longer but not red, with stripes"),
+        ("the same but never red", "the same but not red"),
+        ("no stripes, never red", "no stripes, not red"),
+        ("like this. Never red", "like this. not red"),
+        ("a dress that is never red", "a dress that is not red"),
+        ("a dress that must not be red", "a dress but not red"),
+    ],
+)
+def test_a_color_excluded_after_other_words_is_joined_with_but(typed: str, expected: str) -> None:
+    """Of "dress, not red", twice as many have the color as of "dress but not red"."""
+    assert read(typed) == expected
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("not red or blue", "not red, not blue"),
+        ("neither red nor blue", "not red, not blue"),
+        ("never red, blue or green", "not red, not blue, not green"),
+        ("avoid red and blue", "not red, not blue"),
+        ("everything but red and blue", "not red, not blue"),
+        ("a dress, never red or blue", "a dress but not red and not blue"),
+        ("lose the belt and the pockets", "no belt, no pockets"),
+        ("don't want red or stripes", "not red, no stripes"),
+        ("no red, no blue", "not red, not blue"),
+        ("no belt and striped", "no belt and striped"),  # excludes the belt only
+        ("no red, longer", "not red, longer"),
+        ("shirt, no flowers, with no dots", "shirt, with no flowers, with no dots"),
+        ("dress with no red", "dress but not red"),
+    ],
+)
+def test_each_thing_in_a_list_is_excluded(typed: str, expected: str) -> None:
+    assert read(typed) == expected
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "blue instead of red", "blue rather than red", "in blue, not red", "blue not red",
+        "not red but blue", "not red, in blue", "from red to blue", "change the red to blue",
+        "red to blue", "red > blue", "replace the red with blue", "swap red for blue",
+        "blue, never red or green",
+    ],
+)  # fmt: skip
+def test_of_two_colors_the_wanted_one_is_read(typed: str) -> None:
+    """With a picture, "from red to blue" found 1.5 blue of 12, and "in blue" 7.7."""
+    assert rephrase_exclusions(typed) == ("in blue", ((typed, "in blue"),))
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "", "red", "not red", "no stripes", "without any stripes", "without a belt", "longer",
+        "nothing but red", "no other color than red", "anything but", "not without a belt",
+        "never without pockets", "not only red", "not just red", "no, in red", "no problem, red",
+        "not a dress", "no red dress", "no red stripes", "not too red", "not redder",
+        "red and blue", "striped blue and red", "replace the stripes with dots",
+        "dots instead of stripes", "red dress instead of black", "knot red", "no reddish tones",
+        "that is not red", "don't forget red", "with no flowers", "with no stripes",
+        "not blue-eyed", "lose-fitting",
+    ],
+)  # fmt: skip
+def test_other_texts_stay_as_typed(typed: str) -> None:
+    assert rephrase_exclusions(typed) == (typed, ())
+
+
+@pytest.mark.parametrize("phrase", [" ".join(phrase) for phrase in NEGATIONS])
+def test_every_negation_is_rephrased_before_a_color(phrase: str) -> None:
+    expected = f"{phrase} red" if phrase in ("replace", "swap") else "not red"
+    assert read(f"{phrase} red") == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["never red", "a dress, no blue, lose the belt", "from red to blue"]
+)
+def test_a_rephrased_text_is_not_rephrased_again(text: str) -> None:
+    assert rephrase_exclusions(read(text)).changes == ()

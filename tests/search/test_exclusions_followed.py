@@ -1,0 +1,71 @@
+"""Words alone that exclude a color or a pattern are followed in the default gallery."""
+
+import numpy as np
+import pytest
+
+from dwc.catalogue.families import catalogue_items
+from dwc.checkpoints.load import BUNDLED_FOLDER, GALLERY_VECTORS, load
+from dwc.gallery.precomputed import load_precomputed
+from dwc.search.query import compose_texts
+from dwc.search.query_composer import QueryComposer
+
+FIRST = 12
+COLORS = ("red", "black", "white", "blue", "green", "pink", "yellow", "brown")
+COLOR_PHRASES = (
+    "not {}", "no {}", "without any {}", "never {}", "anything but {}", "any color but {}",
+    "instead of {}", "minus the {}", "lose the {}", "avoid {}", "non-{}", "must not be {}",
+)  # fmt: skip
+PATTERNS = {
+    "stripes": "striped", "striped": "striped", "checks": "checked", "checked": "checked",
+    "flowers": "floral", "dots": "dotted",
+}  # fmt: skip
+PATTERN_PHRASES = (
+    "no {}", "without any {}", "never {}", "anything but {}", "minus the {}", "lose the {}",
+    "remove the {}", "excluding {}", "not {}",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def first_garments():
+    """Return a function that finds the first garments of the default gallery for some texts."""
+    checkpoint = load(str(BUNDLED_FOLDER))
+    saved = load_precomputed(BUNDLED_FOLDER / GALLERY_VECTORS, checkpoint.fingerprint)
+    vectors = np.stack([item.vector for item in saved.values()]).astype(np.float32)
+    garments = {item.id: item.garment for item in catalogue_items("families", len(saved))}
+    shown = [garments[item.row.id] for item in saved.values()]
+    composer = QueryComposer(checkpoint.model)
+
+    def find(texts):
+        composed = compose_texts(checkpoint, None, texts, composer)
+        scores = composed.embedding.numpy() @ vectors.T
+        return [[shown[at] for at in row] for row in np.argsort(-scores, axis=1)[:, :FIRST]]
+
+    return find
+
+
+@pytest.mark.parametrize("phrase", COLOR_PHRASES)
+def test_a_color_is_excluded_in_the_ways_people_say_it(phrase, first_garments):
+    """350f231: all 12 of "no red" were red. Before it was rephrased, 11 of "never red"."""
+    found = first_garments([phrase.format(color) for color in COLORS])
+    counts = {
+        color: sum(garment["colour"] == color for garment in garments)
+        for color, garments in zip(COLORS, found, strict=True)
+    }
+    assert max(counts.values()) <= 1, counts
+
+
+@pytest.mark.parametrize("phrase", PATTERN_PHRASES)
+def test_a_pattern_is_excluded_in_the_ways_people_say_it(phrase, first_garments):
+    """350f231: 10 of "without any stripes" were striped, and 7 of "not striped"."""
+    found = first_garments([phrase.format(name) for name in PATTERNS])
+    counts = {
+        name: sum(garment["pattern"] == PATTERNS[name] for garment in garments)
+        for name, garments in zip(PATTERNS, found, strict=True)
+    }
+    assert max(counts.values()) <= 1, counts
+
+
+def test_of_two_colors_the_wanted_one_is_found(first_garments):
+    texts = ["blue instead of red", "not red but blue", "from red to blue"]
+    for garments in first_garments(texts):
+        assert sum(garment["colour"] == "blue" for garment in garments) >= 11
