@@ -127,6 +127,18 @@ _ANSWERED_NO = re.compile(
     r"(?=\s*(?:[.,;!?|/)\]\n]|(?:and|but)\b|[^\W\d_]+\s*[:=]|$))",
     re.IGNORECASE,
 )
+# The same after the word, in brackets or at the end: "stripes (no)", "stripes no".
+_BRACKETED_NO = re.compile(
+    r"(?<=[^\W\d_])\s*[(\[]\s*(no|not|none|nope|never|off|false)\s*[)\]]", re.IGNORECASE
+)
+_TRAILING_NO = re.compile(
+    r"(?<=[^\W\d_])\s+(no|not|none|nope|off|false)\s*(?=[.,;!?\n]|$)", re.IGNORECASE
+)
+_STRUCK_OUT = re.compile(r"(?<!~)(~{1,2})(?=\S)[^~]+(?<=\S)\1(?!~)")
+# Quotes and brackets around a word, which hide it from the patterns.
+_MARKS = re.compile(
+    r"(?<![^\W\d_])['\"\u201c\u2018*(\[]+(?=\w)|(?<=\w)['\"\u201d\u2019*)\]]+(?!\w)"
+)
 _ANSWER_END = re.compile(r"[^\S\n]*(?:\n|\s(?!and\b|but\b)[^\W\d_]+\s*[:=])", re.IGNORECASE)
 _NO_LONGER = re.compile(r"\bno longer\b", re.IGNORECASE)
 # Verbs and interjections that exclude something: "avoid red", "red excluded", "I hate red".
@@ -260,10 +272,12 @@ def unknown_function_words(text: str, is_known: Callable[[str], bool]) -> list[s
     Returns:
         Each unknown negation once, in order, in lower case, such as "without any"; then "no longer"
         for "no longer red", words such as "avoid" for "avoid red", "!" for "!red", "!=" for
-        "color != red", and "? no" or ": no" for "red? no" or "belt: no". Empty if there are none.
+        "color != red", "? no" or ": no" for "red? no" or "belt: no", "no" for "stripes (no)", and
+        "~" for "~~red~~". Empty if there are none.
     """
     unknown: dict[str, None] = {}
-    text = ONLY.sub(" ", spell_out_negations(text))
+    spelled = spell_out_negations(text)
+    text = ONLY.sub(" ", _MARKS.sub("", spelled))
     for phrase in negations_in(text):
         needed = [*phrase, _LEARNED_WITH.get(phrase, phrase[0])]
         if not all(is_known(word) for word in needed):
@@ -278,6 +292,13 @@ def unknown_function_words(text: str, is_known: Callable[[str], bool]) -> list[s
         unknown["!="] = None
     for sign, answer in _ANSWERED_NO.findall(text):
         unknown[f"{sign[0] if sign[0] in '?:=' else '-'} {answer.lower()}"] = None
+    for answer in [
+        *_BRACKETED_NO.findall(spelled),
+        *_TRAILING_NO.findall(_LEADING_NO.sub("", spelled)),
+    ]:
+        unknown[answer.lower()] = None
+    if _STRUCK_OUT.search(spelled):
+        unknown["~"] = None
     return list(unknown)
 
 
@@ -292,7 +313,7 @@ def overlooked_negations(text: str, has_image: bool) -> list[str]:
         text: The text of a query.
         has_image: Whether the query also has a reference image. The model then overlooks fewer.
     """
-    text = ONLY.sub(" ", spell_out_negations(text))
+    text = ONLY.sub(" ", _MARKS.sub("", spell_out_negations(text)))
     found = negations_in(text)
     if has_image:
         phrases = [" ".join(phrase) for phrase in found if phrase[0] in _OVERLOOKED_WITH_IMAGE]

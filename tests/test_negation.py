@@ -93,6 +93,10 @@ def test_short_forms_are_spelled_out(text: str, read: str) -> None:
         ("I HATE red", ["hate"]), ("exclude red, avoid stripes", ["exclude", "avoid"]),
         ("nope red", ["nope"]), ("can\u2019t stand red", ["can't stand"]), ("a red hat", []),
         ("banner in red", []), ("tired of red", ["tired of"]),
+        ("stripes (no)", ["no"]), ("stripes [off]", ["off"]), ("stripes no", ["no"]),
+        ("stripes none, red", ["none"]), ("~~red~~ blue", ["~"]), ("~red~ blue", ["~"]),
+        ("no", []), ("(no) stripes", []), ("~30 cm, ~red", []), ("stripes no collar", []),
+        ('never "red"', ["never"]), ("off white", []),
     ],
 )  # fmt: skip
 def test_short_forms_that_a_model_has_not_learned(text: str, unlearned: list[str]) -> None:
@@ -217,6 +221,8 @@ def test_the_command_line_takes_a_leading_minus(
         ("isn't red", ["isn't"]),
         ("anything but red, never striped", ["anything but", "never"]),
         ("no red", ["no red"]),
+        ('no "red", longer', ["no red"]),
+        ("not [red], longer", ["not red"]),
         ("w/o Blue", ["without blue"]),
         ("not red", []),
         ("dress, not red", ["not red"]),
