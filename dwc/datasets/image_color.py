@@ -234,21 +234,28 @@ def _png_code_points(file: IO[bytes]) -> tuple[int, int, bool] | None:
     return content[0], content[1], content[3] != 0
 
 
-_HEADER_BYTES = 1 << 20  # the metadata of an AVIF or HEIC file, which precedes the pixels
+_METADATA_BYTES = 1 << 20  # more than the metadata of any AVIF or HEIC file
 
 
 def _nclx_code_points(file: IO[bytes]) -> tuple[int, int, bool] | None:
     """Return the code points of the first color box "nclx" of an AVIF or HEIC file, or None.
 
-    The decoder has already expanded levels of a limited range.
+    The box is in the metadata of the image (the box "meta") or of a sequence ("moov"), which may
+    precede or follow the pixels. The decoder has already expanded levels of a limited range.
     """
-    file.seek(0)
-    content = file.read(_HEADER_BYTES)
-    found = content.find(b"colrnclx", 0, content.find(b"mdat") if b"mdat" in content else None)
-    if found < 0 or len(content) < found + 12:
-        return None
-    primaries, transfer = struct.unpack_from(">HH", content, found + 8)
-    return primaries, transfer, True
+    with suppress(struct.error, OSError):
+        end = file.seek(0, 2)
+        for kind in (b"meta", b"moov"):
+            metadata = _find_box(file, kind, 0, end)
+            if metadata is None:
+                continue
+            file.seek(metadata[0])
+            content = file.read(min(metadata[1] - metadata[0], _METADATA_BYTES))
+            found = content.find(b"colrnclx")
+            if found >= 0:
+                primaries, transfer = struct.unpack_from(">HH", content, found + 8)
+                return primaries, transfer, True
+    return None
 
 
 _EXIF_IFD, _INTEROPERABILITY_IFD = 0x8769, 0xA005

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from dwc.datasets import image_color
 from dwc.datasets.image_loading import decode
 from tests.datasets.test_image_loading import assert_close, saved
 
@@ -165,3 +166,15 @@ def test_a_heic_that_declares_code_points_is_converted():
     pillow_heif.from_pillow(halves()).save(file, quality=95)
     assert_close(colors(with_code_points(file.getvalue(), 12, 13))[0], (218, 12, 16), 12)
     assert_close(colors(file.getvalue())[0], RED, 8)
+
+
+@pytest.mark.parametrize("is_last", [False, True])
+def test_code_points_are_found_before_and_behind_the_pixels(is_last):
+    def box(kind, content):
+        return struct.pack(">I4s", 8 + len(content), kind) + content
+
+    color = box(b"colr", b"nclx" + struct.pack(">HHHB", 12, 13, 1, 128))
+    boxes = [box(b"meta", bytes(4) + color), box(b"mdat", b"colrnclx" * 3)]
+    content = box(b"ftyp", b"avif") + b"".join(reversed(boxes) if is_last else boxes)
+    assert image_color._nclx_code_points(BytesIO(content)) == (12, 13, True)
+    assert image_color._nclx_code_points(BytesIO(content[:20])) is None
