@@ -168,11 +168,29 @@ def read_open_clip_config(file: Path) -> ClipSettings:
     )
 
 
-def read_preprocessor_config(file: Path, image_size_px: int) -> ImagePreprocessing:
-    """Return a CLIP model's image preprocessing from transformers' `preprocessor_config.json`.
+IMAGE_SETTINGS = "image_processor"
+"""The field of `processor_config.json` that has the image settings."""
 
-    A missing setting has the default of transformers' CLIP image processor, except that images get
-    the size of the image tower's input. As in transformers, a step that is null is off.
+
+def read_json_object(file: Path) -> dict[str, Any]:
+    """Return the JSON object in a file.
+
+    Raises:
+        CheckpointError: The file cannot be read, or has no JSON object.
+    """
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8-sig")))
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{file} cannot be read as JSON: {error}") from error
+
+
+def read_preprocessor_config(file: Path, image_size_px: int) -> ImagePreprocessing:
+    """Return a CLIP model's image preprocessing from one of transformers' files.
+
+    The settings are all of `preprocessor_config.json`, or the object "image_processor" of
+    `processor_config.json`. A missing setting has the default of transformers' CLIP image
+    processor, except that images get the size of the image tower's input. As in transformers, a
+    step that is null is off.
 
     Args:
         file: The file.
@@ -183,10 +201,13 @@ def read_preprocessor_config(file: Path, image_size_px: int) -> ImagePreprocessi
             preprocessed images would not have the size of the image tower's input.
     """
     refuse_lfs_pointer(file, CheckpointError)
-    try:
-        content = dict(json.loads(file.read_text(encoding="utf-8-sig")))
-    except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{file} cannot be read as JSON: {error}") from error
+    content = read_json_object(file)
+    if IMAGE_SETTINGS in content:
+        content = content[IMAGE_SETTINGS]
+        if not isinstance(content, dict):
+            raise CheckpointError(
+                f"{file}: {IMAGE_SETTINGS} is {quote(content)}, not an object; {_correct(file)}"
+            )
     for step, needed in {**NEEDED_SETTINGS, "do_resize": ("size", "resample")}.items():
         if content.setdefault(step, True) is None:
             content[step] = False

@@ -24,11 +24,13 @@ from transformers.utils.hub import cached_file
 from dwc.convert.key_mapping import Rule
 from dwc.convert.openai_clip import (
     CONFIG_FILE,
+    IMAGE_SETTINGS,
     UNSTATED,
     ImagePreprocessing,
     backbone_config,
     backbone_rules,
     backbone_weights,
+    read_json_object,
     read_open_clip_config,
     read_preprocessor_config,
 )
@@ -40,6 +42,7 @@ _Model = TypeVar("_Model", bound=PreTrainedModel)
 
 _OPEN_CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _PREPROCESSOR = "preprocessor_config.json"
+_PROCESSOR = "processor_config.json"
 # Keys under which training scripts store a state dict, and the prefixes that torch.compile,
 # DistributedDataParallel and Lightning add to every tensor name.
 _NESTINGS = ("model_state_dict", "state_dict", "model", "module", "net")
@@ -198,8 +201,8 @@ def read_clip(
             None to use `open_clip_config.json` in the folder of the weights if it exists.
         activation: The activation, `gelu` or `quick_gelu`, which overrides the config files; None
             to use the config files.
-        read_preprocessing: Whether to read `preprocessor_config.json` of a transformers CLIP; False
-            if the images are prepared otherwise, so that its settings do not matter.
+        read_preprocessing: Whether to read the image settings of a transformers CLIP; False if the
+            images are prepared otherwise, so that its settings do not matter.
 
     Raises:
         CheckpointError: The source is not a CLIP model, or its config does not fit its weights.
@@ -280,7 +283,7 @@ def _read_transformers_clip(
         tower.hidden_act = activation or tower.hidden_act
     origin = "as given" if activation else "as its config states"
     stated.append(f"CLIP's activation: {model.config.vision_config.hidden_act}, {origin}")
-    file = _find_part(*split_revision(source), _PREPROCESSOR) if read_preprocessing else None
+    file = _find_image_settings(source) if read_preprocessing else None
     size_px = model.config.vision_config.image_size
     preprocessing = read_preprocessor_config(file, size_px) if file else None
     if preprocessing is not None:
@@ -289,6 +292,20 @@ def _read_transformers_clip(
     original = Original(source, "a transformers CLIP", weights, None)
     config = ClipBackboneConfig.from_clip(model.config)
     return ClipSource(config, weights, original, preprocessing, tuple(stated))
+
+
+def _find_image_settings(source: str) -> Path | None:
+    """Return the file with the image settings of a transformers CLIP; None if there is none.
+
+    transformers 5 writes them to `processor_config.json`, under "image_processor", and reads them
+    there first; transformers 4 writes `preprocessor_config.json`.
+    """
+    file = _find_part(*split_revision(source), _PROCESSOR)
+    if file is not None:
+        refuse_lfs_pointer(file, CheckpointError)
+        if IMAGE_SETTINGS in read_json_object(file):
+            return file
+    return _find_part(*split_revision(source), _PREPROCESSOR)
 
 
 def _find_part(name: str, revision: str, part: str) -> Path | None:

@@ -8,6 +8,7 @@ from huggingface_hub import ModelCard
 from PIL import Image
 from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPModel
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from dwc.checkpoints.validate import prepared_image_size
 from dwc.convert import convert
@@ -159,6 +160,29 @@ def test_a_transformers_clip_brings_its_preprocessing(tmp_path):
     values["crop_size"] = 224
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(values))
     with pytest.raises(CheckpointError, match="prepares images of 224 px, and CLIP reads 48"):
+        read_clip(tmp_path)
+
+
+def test_the_settings_of_a_clip_saved_by_transformers_5_are_read(tmp_path):
+    """It writes them to processor_config.json, and reads them there first."""
+    write_transformers_clip(tmp_path)
+    values = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "do_center_crop": False,
+              "size": {"height": 48, "width": 48}, "resample": 2}  # fmt: skip
+    content = {"image_processor": CLIPImageProcessorPil(**values).to_dict(),
+               "processor_class": "CLIPProcessor"}  # fmt: skip
+    (tmp_path / "processor_config.json").write_text(json.dumps(content))
+    stale = {"image_mean": 0.1, "image_std": [0.2] * 3, "size": 48, "crop_size": 48}
+    for has_both in (False, True):
+        if has_both:
+            (tmp_path / "preprocessor_config.json").write_text(json.dumps(stale))
+        source = read_clip(tmp_path)
+        assert source.preprocessing.mean == (0.5, 0.5, 0.5)
+        assert (source.preprocessing.squash, source.preprocessing.resample) == (True, 2)
+        assert "as processor_config.json states" in source.stated[1]
+    (tmp_path / "processor_config.json").write_text('{"processor_class": "CLIPProcessor"}')
+    assert read_clip(tmp_path).preprocessing.mean == (0.1, 0.1, 0.1)
+    (tmp_path / "processor_config.json").write_text('{"image_processor": 3}')
+    with pytest.raises(CheckpointError, match="image_processor is 3, not an object"):
         read_clip(tmp_path)
 
 
