@@ -284,7 +284,7 @@ class _Wiring:
             "back",
             handlers.go_back,
             [c.history, c.model, c.screen],
-            [*filled, c.history, c.history_strip, *c.filtering],
+            [*filled, c.history, c.history_strip, *c.filtering, c.header, c.model],
             **{**LIGHT, "preprocess": False, "show_progress": "minimal"},
             show_progress_on=c.results,
         )

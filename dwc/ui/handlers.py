@@ -16,13 +16,19 @@ from dwc.search.model_pool import ModelPool, origin_of
 from dwc.ui.busy import SearchFailures, busy_seconds
 from dwc.ui.format import render_error, render_unknown_words
 from dwc.ui.gallery_images import GalleryImages
-from dwc.ui.history import HistoryQuery, SearchHistory
+from dwc.ui.history import SearchHistory
 from dwc.ui.panels.comparison import describe_query
 from dwc.ui.panels.examples import Example, parse_example
 from dwc.ui.panels.facets import choose_filter, render_facets
 from dwc.ui.panels.gallery_browser import parse_page, render_gallery, render_left_out
 from dwc.ui.panels.header import render_header
-from dwc.ui.panels.history_view import deleted_message, image_exists, record_answer, render_history
+from dwc.ui.panels.history_view import (
+    deleted_message,
+    image_exists,
+    query_of,
+    record_answer,
+    render_history,
+)
 from dwc.ui.panels.registry import LIGHT_RESULT_PANELS, ExplanationPanel, render_panels
 from dwc.ui.panels.results import EMPTY, render_answer
 from dwc.ui.panels.save_and_share import export_answer, render_toolbar
@@ -443,8 +449,7 @@ class PageHandlers:
         if request is None:
             return self._open_with_own_answer()
         history = SearchHistory.from_dict(known.get("history"))
-        query = HistoryQuery(request.words, request.reference_id, request.upload, request.filter)
-        history = history.back_to_query(query, known.get("step")) or history
+        history = history.back_to_query(query_of(request), known.get("step")) or history
         update = self._fill_fields(request) | self._show_filter(request.filter)
         try:
             if message:
@@ -480,7 +485,10 @@ class PageHandlers:
         return request, message, known
 
     def go_back(self, history: object, model: str, screen: object, event: gr.EventData) -> Update:
-        """Repeat a search of the history, at the image weight at which it was last shown."""
+        """Repeat a search of the history, at the image weight at which it was last shown.
+
+        It is answered by the model that answered it before, which becomes the model of the page.
+        """
         there = SearchHistory.from_dict(history).back_to(get_attribute(event, "step"))
         step = None if there is None else there.current_step
         if there is None or step is None:
@@ -496,7 +504,7 @@ class PageHandlers:
             words=step.query.words,
             reference_id=step.query.reference_id,
             upload=step.query.upload,
-            model=model,
+            model=step.query.model or model,
             shift=step.weight_shift.shift,
             filter=step.query.filter,
         )
@@ -506,7 +514,8 @@ class PageHandlers:
         except DWCError as error:
             return {c.message: render_error(str(error))}
         recorded = self._show_history(record_answer(there, state))
-        return {**fields, **self._show(state), **recorded}
+        shown = self._show(state) | self._show_model(state.request.model)
+        return {**fields, **shown, **recorded}
 
     def estimate_wait(self, request: gr.Request) -> Update:
         """Tell a browser, whose search was refused, after how many seconds to send it again.

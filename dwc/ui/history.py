@@ -24,12 +24,14 @@ class HistoryQuery:
         reference_id: The id of the reference, if it is an image of the gallery; otherwise None.
         upload: The path of the reference's file, if it was uploaded; otherwise None.
         filter: The condition on the metadata of the results, as text; empty for no condition.
+        model: The model's name; empty if it is unknown.
     """
 
     words: str
     reference_id: str | None = None
     upload: str | None = None
     filter: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True)

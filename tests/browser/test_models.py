@@ -67,6 +67,22 @@ def test_a_link_asks_the_model_that_answered(open_page):
     assert shown(page) == found
 
 
+def test_a_step_of_the_history_is_answered_by_its_own_model(open_page):
+    """The present model answered it, and what the step's own model had answered was lost."""
+    page = open_page()
+    page.fill("#words textarea", "is blue")
+    await_answer(page, lambda: page.click("#search"))
+    found = shown(page)
+    await_answer(page, lambda: page.select_option(CHOICE, "second"))
+    page.wait_for_function("document.querySelectorAll('#trail .stop').length === 3")
+    assert page.inner_text("#trail [aria-current] .said") == "is blue; by second"
+    await_answer(page, lambda: page.click('#trail button[data-step="2"]'))
+    page.wait_for_function("document.querySelector('#model-choice').value === 'first'")
+    assert shown(page) == found
+    assert page.inner_text("#trail [aria-current] .said") == "is blue; by first"
+    assert page.locator("#trail .stop").count() == 3
+
+
 def test_a_model_that_has_gone_is_told_and_the_other_stays(open_page, place):
     page = open_page()
     await_answer(page, lambda: page.click("#search"))  # by the first, so that the second is let go

@@ -11,7 +11,7 @@ from dwc.ui.format import escape, on_load, percents, render_hint
 from dwc.ui.gallery_images import GalleryImages, url_of
 from dwc.ui.history import HistoryQuery, HistoryRow, HistoryStep, SearchHistory, WeightShift
 from dwc.ui.security import is_upload
-from dwc.ui.state import SearchState
+from dwc.ui.state import SearchRequest, SearchState
 
 ON_LOAD = on_load("dwcPanels.history", "back")
 
@@ -31,9 +31,15 @@ def record_answer(history: SearchHistory, state: SearchState | None) -> SearchHi
     if state is None:
         return history
     request = state.request
-    query = HistoryQuery(request.words, request.reference_id, request.upload, request.filter)
     weight_shift = WeightShift(request.shift, mean_image_weight(state.result.weights))
-    return history.search(query, weight_shift)
+    return history.search(query_of(request), weight_shift)
+
+
+def query_of(request: SearchRequest) -> HistoryQuery:
+    """Return the query that the history records for a search."""
+    return HistoryQuery(
+        request.words, request.reference_id, request.upload, request.filter, request.model
+    )
 
 
 def image_exists(step: HistoryStep) -> bool:
@@ -108,6 +114,9 @@ def _tile(
     if step.query.filter:
         description.append(f"only {step.query.filter}")
         said = f"{said}; only {step.query.filter}"
+    if len({step.query.model for step in history.steps}) > 1 and step.query.model:
+        description.append(f"answered by {step.query.model}")
+        said = f"{said}; by {step.query.model}"
     if is_abandoned:
         description.append("left aside")
     kind, up = "stop aside" if is_abandoned else "stop", ""

@@ -40,6 +40,19 @@ def test_a_step_shows_its_picture_its_words_and_its_weight(pictures):
     assert shown[3].one(cls="said").full_text() == "more like this"
 
 
+def test_steps_name_their_models_if_there_are_several(pictures):
+    """Their weights are not comparable, and a step looked like the other model's."""
+    history = SearchHistory()
+    for words, model in (("a", "dwc"), ("b", "dwc"), ("b", "progressive")):
+        history = history.search(HistoryQuery(words, model=model), WeightShift(0.0, 0.5))
+    assert len(history.steps) == 3
+    shown = stops(read(render_history(history, pictures, MINUTES)))
+    assert shown[3].one(cls="said").full_text() == "b; by progressive"
+    assert "answered by dwc" in shown[2].one("button").attributes["aria-label"]
+    single = SearchHistory().search(HistoryQuery("a", model="dwc"), WeightShift(0.0, 0.5))
+    assert "dwc" not in render_history(single, pictures, MINUTES)
+
+
 def test_where_one_stands_is_marked_and_what_was_left_lies_below(pictures):
     shown = stops(read(render_history(way(pictures), pictures, MINUTES)))
     here = [n for n, stop in shown.items() if "aria-current" in stop.one("button").attributes]
