@@ -111,6 +111,22 @@ def sniff_kind(header: bytes) -> str | None:
     return None
 
 
+def identify_kind(suffix: str, header: bytes) -> str | None:
+    """Identify the kind of an image file by its content, and by its suffix if that is not enough.
+
+    Raw files are often TIFF files in their first bytes, so that only the suffix tells them apart.
+
+    Args:
+        suffix: The suffix of the file's name, in lower case.
+        header: The first 64 bytes of the file.
+
+    Returns:
+        The kind as of `sniff_kind`, or None if the file is of no known kind.
+    """
+    kind, named = sniff_kind(header), UNREAD_SUFFIXES.get(suffix)
+    return named if kind is None or (kind == "TIFF" and named == "RAW") else kind
+
+
 def _sniff_iso_media(header: bytes) -> str | None:
     length = int.from_bytes(header[:4], "big")
     brands = {header[8:12], *(header[n : n + 4] for n in range(16, min(length, len(header)), 4))}

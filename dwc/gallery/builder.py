@@ -43,7 +43,7 @@ from dwc.gallery.store import (
     thumbnail_file,
 )
 from dwc.gallery.store_writer import StoreWriter
-from dwc.gallery.walker import EXCLUDED, KIND_NOT_SUPPORTED, REASONS, UNREADABLE
+from dwc.gallery.walker import EXCLUDED, KIND_NOT_SUPPORTED, MISSING, REASONS, UNREADABLE
 
 Embed = Callable[[Sequence[Image.Image]], NDArray[np.float32]]
 """Function that embeds n upright sRGB images as float32 vectors (n, D).
@@ -322,7 +322,7 @@ class _Build:
             if row.id in listed:
                 continue
             reason = _reason_left_out(row.id, self._listing)
-            if reason is None:
+            if reason is None or reason == MISSING:
                 gone.append(row.id)
             elif reason not in (UNREADABLE, KIND_NOT_SUPPORTED):
                 dropped.add(row.id)

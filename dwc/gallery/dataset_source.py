@@ -17,16 +17,16 @@ from typing import Any, NamedTuple
 from dwc.datasets.image_kinds import escape_name, printable, sniff_kind
 from dwc.errors import ImageError, list_names
 from dwc.gallery.metadata import MetadataCollector
-from dwc.gallery.sources import (
-    BytesItem,
-    FileItem,
-    Item,
-    Listing,
-    Stamp,
-    expand_location,
-    file_stamp,
+from dwc.gallery.packed_files import PackedFiles, expand_location
+from dwc.gallery.sources import BytesItem, FileItem, Item, Listing, Stamp, file_stamp
+from dwc.gallery.walker import (
+    EXCLUDED,
+    INODE_BITS,
+    UNREADABLE,
+    LeftOut,
+    cache_folder,
+    parse_patterns,
 )
-from dwc.gallery.walker import EXCLUDED, UNREADABLE, LeftOut, cache_folder, parse_patterns
 
 PARQUET_SUFFIX = ".parquet"
 _SAVED_DATASET = ("state.json", "dataset_info.json")
@@ -47,7 +47,7 @@ class RowItem(BytesItem):
 
     Attributes:
         id: The name of the table, the number of the row, and the picture's file name if known.
-        stamp: The size and modification time of the table's files.
+        stamp: The size, times and inode of the table's files.
         table: The table.
         row: The number of the row, from 0.
     """
@@ -77,6 +77,7 @@ class DatasetSource:
         column: str | None = None,
         exclude: Iterable[str] = (),
         within: Path | None = None,
+        visit_once: bool = True,
     ) -> None:
         """Create the source of a dataset.
 
@@ -87,6 +88,7 @@ class DatasetSource:
             exclude: Patterns of what to leave out, in the syntax of `.gitignore`.
             within: Folder outside which the dataset may name no picture file; None for a dataset
                 of one's own, which may name any.
+            visit_once: Whether a file in the folder that has several names (links) counts once.
 
         Raises:
             ImageError: There is no such dataset, or a pattern is malformed.
@@ -96,8 +98,8 @@ class DatasetSource:
         self.exclude = tuple(exclude)
         self._within = within
         self._excluded = parse_patterns(self.exclude)
-        if not is_saved_dataset(Path(self.location)):
-            expand_location(self.location, PARQUET_SUFFIX)
+        self._visit_once = visit_once
+        self._find_files()
 
     @property
     def argument(self) -> str:
@@ -119,9 +121,10 @@ class DatasetSource:
             ImageError: The dataset cannot be read, or it is not clear which column has pictures.
         """
         items: list[Item] = []
-        left_out: dict[str, LeftOut] = {}
+        found = self._find_files()
+        left_out = dict(found.left_out)
         collected = MetadataCollector()
-        for table in self._tables():
+        for table in self._tables(found):
             for item in self._list_table(table):
                 if self._excluded is not None and self._excluded.match_file(item.id):
                     left_out[item.id] = LeftOut(item.id, EXCLUDED)
@@ -136,7 +139,7 @@ class DatasetSource:
     def has_pictures(self) -> bool:
         """Return whether a column has pictures."""
         try:
-            return bool(self._tables())
+            return bool(self._tables(self._find_files()))
         except ImageError:
             return False
 
@@ -146,23 +149,27 @@ class DatasetSource:
 
     def item(self, id: str) -> Item:
         """Return the picture with an id; raise `ImageError` if there is none."""
-        for table in self._tables():
+        for table in self._tables(self._find_files()):
             if id in table.rows_by_id:
                 item = self._make_item(table, table.rows_by_id[id])
                 if not isinstance(item, LeftOut):
                     return item
         raise ImageError(f"{printable(id)}: is not in {self.location}. Index it again.")
 
-    def _tables(self) -> "Sequence[_Table]":
+    def _find_files(self) -> PackedFiles:
+        """Return the Parquet files; none for a folder that `save_to_disk` wrote."""
+        if is_saved_dataset(Path(self.location)):
+            return PackedFiles({}, {})
+        return expand_location(self.location, PARQUET_SUFFIX, self.exclude, self._visit_once)
+
+    def _tables(self, found: PackedFiles) -> "Sequence[_Table]":
         folder = Path(self.location)
         if is_saved_dataset(folder):
             stamps = [file_stamp(file) for file in folder.rglob("*") if file.is_file()]
-            stamp = Stamp(sum(s.size for s in stamps), max(s.mtime_ns for s in stamps))
-            return _open_saved(self.location, self.column, stamp)
+            return _open_saved(self.location, self.column, _combine(stamps))
         tables = []
-        files = expand_location(self.location, PARQUET_SUFFIX)
-        for name, path in files.items():
-            prefix = "" if len(files) == 1 else f"{os.path.splitext(name)[0]}/"
+        for name, path in found.files.items():
+            prefix = "" if found.expected_count == 1 else f"{os.path.splitext(name)[0]}/"
             tables.append(_open_parquet(str(path), prefix, self.column, file_stamp(path)))
         return tables
 
@@ -192,6 +199,16 @@ class DatasetSource:
             return LeftOut(id, UNREADABLE, message=message)
 
 
+def _combine(stamps: Sequence[Stamp]) -> Stamp:
+    """Return what reveals a change of any of several files."""
+    return Stamp(
+        sum(stamp.size for stamp in stamps),
+        max(stamp.mtime_ns for stamp in stamps),
+        max(stamp.ctime_ns or 0 for stamp in stamps),
+        sum(stamp.inode or 0 for stamp in stamps) & INODE_BITS,
+    )
+
+
 class _Stored(NamedTuple):
     """How a table stores pictures: `nested` if as a file's bytes and path, else as bytes alone."""
 
@@ -204,7 +221,7 @@ class _Table:
 
     Attributes:
         folder: The folder to which paths in the table are relative.
-        stamp: The size and modification time of the table's files.
+        stamp: The size, times and inode of the table's files.
         ids: The id of each row.
         paths: The picture's path in each row; None if there is none.
         is_stored: Whether each row has the content of the picture.
@@ -328,8 +345,9 @@ def _open_saved(location: str, column: str | None, stamp: Stamp) -> list[_Table]
 def _open_parquet(path: str, prefix: str, column: str | None, stamp: Stamp) -> _Table:
     datasets = _import_datasets()
     # The library converts the file to one that can be read in any order. It would take the file
-    # converted before for a file that was replaced by one of equal name.
-    state = hashlib.blake2b(repr((path, stamp)).encode(), digest_size=8).hexdigest()
+    # converted before for a file that was replaced by one of equal name. The inode does not count,
+    # since some drives number their files anew whenever they are mounted.
+    state = hashlib.blake2b(repr((path, stamp[:3])).encode(), digest_size=8).hexdigest()
     try:
         dataset = datasets.Dataset.from_parquet(
             path, cache_dir=str(cache_folder() / "datasets" / state)

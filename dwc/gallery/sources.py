@@ -5,12 +5,10 @@
 import hashlib
 import logging
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from glob import glob
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -18,11 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from PIL import Image
 
 from dwc.catalogue.families import DEFAULT_SIZE, FAMILIES, catalogue_items
-from dwc.datasets.image_kinds import escape_name, printable, unescape_name
+from dwc.datasets.image_kinds import printable, unescape_name
 from dwc.datasets.image_loading import SUFFIXES, decode, decode_file, open_binary
 from dwc.errors import ImageError
 from dwc.gallery.metadata import TABLES, ListedMetadata, is_table, read_tables
+from dwc.gallery.packed_files import PACKED_SUFFIXES, find_packed_suffix
 from dwc.gallery.walker import (
+    INODE_BITS,
     NOT_A_PICTURE,
     LeftOut,
     UnusedPattern,
@@ -222,53 +222,13 @@ class BytesItem:
 
 
 def file_stamp(path: Path) -> Stamp:
-    """Return the size and modification time of a file; raise `ImageError` if there is none."""
+    """Return the size, times and inode of a file; raise `ImageError` if there is none."""
     try:
         info = path.stat()
     except OSError as error:
         raise ImageError(f"{printable(path)}: cannot be read ({error.strerror}).") from error
-    return Stamp(info.st_size, info.st_mtime_ns)
-
-
-_NUMBERS = re.compile(r"\{([0-9]+)\.\.([0-9]+)\}")
-_MAX_FILES = 100_000
-
-
-def expand_location(location: str, suffix: str) -> dict[str, Path]:
-    """Return the files that a location stands for, by their names relative to a common folder.
-
-    Args:
-        location: The path of a file; of a folder, for all files with the suffix in it and in its
-            subfolders; or a pattern with `*`, `?`, `[` or numbers such as `{000..015}`.
-        suffix: The suffix of the files in a folder, in lower case; files may have it in any case.
-
-    Raises:
-        ImageError: There is no such file.
-    """
-    path = Path(location)
-    if path.is_file():
-        return {escape_name(path.name): path}
-    if path.is_dir():
-        files = [file for file in path.rglob("*") if file.suffix.lower() == suffix]
-    else:
-        files = [Path(file) for part in _expand_numbers(location) for file in glob(part)]
-    files = sorted(file for file in set(files) if file.is_file())
-    if not files:
-        raise ImageError(f"{printable(location)}: there is no such {suffix} file. Check the path.")
-    parent = path if path.is_dir() else Path(os.path.commonpath([file.parent for file in files]))
-    return {escape_name(file.relative_to(parent).as_posix()): file for file in files}
-
-
-def _expand_numbers(pattern: str) -> Sequence[str]:
-    match = _NUMBERS.search(pattern)
-    if match is None:
-        return [pattern]
-    first, last = int(match[1]), int(match[2])
-    if last - first >= _MAX_FILES:
-        raise ImageError(f"{printable(pattern)}: stands for more than {_MAX_FILES:,} files.")
-    before, after = pattern[: match.start()], pattern[match.end() :]
-    numbers = (str(number).zfill(len(match[1])) for number in range(first, last + 1))
-    return [part for number in numbers for part in _expand_numbers(f"{before}{number}{after}")]
+    inode = info.st_ino & INODE_BITS
+    return Stamp(info.st_size, info.st_mtime_ns, info.st_ctime_ns, inode)
 
 
 class FolderSource:
@@ -433,7 +393,7 @@ class HubDatasetSource:
 
         patterns = [f"*{s}" for suffix in sorted(SUFFIXES) for s in (suffix, suffix.upper())]
         patterns += [f"*{table}" for table in TABLES]
-        patterns += [f"*{s}" for suffix in _PACKED_SUFFIXES for s in (suffix, suffix.upper())]
+        patterns += [f"*{s}" for suffix in PACKED_SUFFIXES for s in (suffix, suffix.upper())]
         try:
             folder = snapshot_download(
                 self.repo_id,
@@ -575,7 +535,7 @@ def open_source(argument: str, revision: str | None = None, exclude: Iterable[st
         location, _, column = argument.rpartition("#")
     path = Path(location).expanduser()
     repo_id, _, named = location.partition("@")
-    is_local = path.is_dir() or location.lower().endswith(_PACKED_SUFFIXES)
+    is_local = path.is_dir() or location.lower().endswith(PACKED_SUFFIXES)
     if not is_local and _looks_like_repository(repo_id):
         return HubDatasetSource(repo_id, revision or named or None, exclude, column)
     if (packed := _packed_source(location, column, exclude)) is not None:
@@ -610,41 +570,19 @@ def _packed_source(
 
     path = Path(location).expanduser()
     if not path.is_dir():
-        suffix = next((s for s in _PACKED_SUFFIXES if location.lower().endswith(s)), None)
+        suffix = next((s for s in PACKED_SUFFIXES if location.lower().endswith(s)), None)
     elif is_saved_dataset(path):
         return DatasetSource(location, column, exclude)
     else:
-        suffix = _packed_suffix(path, pictures_end=files is None)
+        suffix = find_packed_suffix(path, pictures_end=files is None)
     if suffix is None:
         return None
     if suffix == ".tar":
-        return WebDatasetSource(location, exclude)
+        return WebDatasetSource(location, exclude, visit_once=files is None)
     if files is None:
         return DatasetSource(location, column, exclude)
-    dataset = DatasetSource(location, column, exclude, within=Path(location))
+    dataset = DatasetSource(location, column, exclude, Path(location), visit_once=False)
     return dataset if column is not None or dataset.has_pictures() else None
-
-
-_PACKED_SUFFIXES = (".tar", ".parquet")
-
-
-def _packed_suffix(folder: Path, pictures_end: bool) -> str | None:
-    """Return the suffix of the tar or Parquet files in a folder; None if there are none.
-
-    Args:
-        folder: The folder, which is searched with its subfolders.
-        pictures_end: Whether the result is None for a folder that has pictures, too.
-    """
-    found = None
-    for _, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            suffix = os.path.splitext(name)[1].lower()
-            if pictures_end and suffix in SUFFIXES and not name.startswith("."):
-                return None
-            if suffix in _PACKED_SUFFIXES and not name.startswith("."):
-                found = found or suffix
-    return found
 
 
 def from_spec(spec: dict[str, Any]) -> Source:

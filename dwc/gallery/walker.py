@@ -22,8 +22,8 @@ from dwc.datasets.image_kinds import (
     UNREAD_SUFFIXES,
     advice_for,
     escape_name,
+    identify_kind,
     printable,
-    sniff_kind,
 )
 from dwc.datasets.image_loading import FORMATS, HAS_HEIF, SUFFIXES
 from dwc.errors import ImageError
@@ -34,11 +34,12 @@ SERVICE_FOLDER = "service folder"
 OWN_STORE = "own store"
 LINKED_TWICE = "linked twice"
 UNREADABLE = "unreadable"
+MISSING = "missing"
 KIND_NOT_SUPPORTED = "kind not supported"
 NOT_A_PICTURE = "not a picture"
 REASONS = (
-    UNREADABLE, KIND_NOT_SUPPORTED, EXCLUDED, SERVICE_FOLDER, OWN_STORE, LINKED_TWICE, HIDDEN,
-    NOT_A_PICTURE,
+    UNREADABLE, MISSING, KIND_NOT_SUPPORTED, EXCLUDED, SERVICE_FOLDER, OWN_STORE, LINKED_TWICE,
+    HIDDEN, NOT_A_PICTURE,
 )  # fmt: skip
 """The reasons for leaving out a file or folder, those most important to the user first."""
 
@@ -53,17 +54,23 @@ _SERVICE_FOLDERS = frozenset(
     }
 )  # fmt: skip
 _PREVIEW_SUFFIXES = (".lrdata", ".lrcat-data", ".cocatalog", ".thumbnails")
-# A library of Apple Photos has its pictures in `originals` (older versions: `Masters`).
-_LIBRARY_SUFFIXES = (".photoslibrary", ".aplibrary", ".migratedphotolibrary")
+# A library of Apple Photos has its pictures in `originals` (iPhoto and Aperture: `Masters`).
+_LIBRARY_SUFFIXES = (
+    ".photoslibrary", ".photolibrary", ".aplibrary", ".migratedphotolibrary",
+    ".migratedaplibrary",
+)  # fmt: skip
 _LIBRARY_FOLDERS = frozenset({"originals", "masters"})
 _CACHE_TAG = "CACHEDIR.TAG"
 _CACHE_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"
 
 DATABASE = "gallery.sqlite"
 _STORE_MEMBERS = ("writer.lock", "thumbnails", "vectors-")
-_HEADER_BYTES = 64
-_INODE_BITS = (1 << 63) - 1  # the largest integer in a database; some file systems have larger ones
-_NOT_PICTURES = frozenset({".thm", ".ico", ".cur"})  # previews of videos, icons
+HEADER_BYTES = 64
+"""Number of bytes at the beginning of a file by which its kind is identified."""
+INODE_BITS = (1 << 63) - 1
+"""The largest integer in a database; some file systems have larger inodes."""
+# Previews of videos, icons, and files that may have pictures in them.
+_NOT_PICTURES = frozenset({".thm", ".ico", ".cur", ".tar", ".parquet"})
 
 
 class FoundFile(NamedTuple):
@@ -140,8 +147,21 @@ def cache_folder() -> Path:
     return (Path(home) if home else Path.home() / ".cache") / "dwc"
 
 
+def is_service_folder(name: str, parent: str = "") -> bool:
+    """Return whether a folder has previews or deleted files, given its name and its parent's."""
+    name = name.lower()
+    if name in _SERVICE_FOLDERS or name.endswith(_PREVIEW_SUFFIXES):
+        return True
+    return parent.lower().endswith(_LIBRARY_SUFFIXES) and name not in _LIBRARY_FOLDERS
+
+
+def is_read(kind: str) -> bool:
+    """Return whether pictures of a kind can be read, given its name as of `identify_kind`."""
+    return kind in FORMATS or (kind == HEIC and HAS_HEIF)
+
+
 def walk_folder(
-    root: Path, exclude: Sequence[str] = (), visit_once: bool = True
+    root: Path, exclude: Sequence[str] = (), visit_once: bool = True, suffix: str | None = None
 ) -> Iterator[FoundFile | LeftOut | UnusedPattern]:
     """Yield every picture file below a folder, and every file or folder that is left out.
 
@@ -154,13 +174,17 @@ def walk_folder(
             excluded folder is excluded.
         visit_once: Whether a file that was already found under another name is left out. False is
             for the Hub's cache, in which names of files with equal content are links to one file.
+        suffix: Suffix, in lower case, of the files to find instead of picture files.
     """
-    yield from _Walk(root, exclude, visit_once).run()
+    yield from _Walk(root, exclude, visit_once, suffix).run()
 
 
 class _Walk:
-    def __init__(self, root: Path, exclude: Sequence[str], visit_once: bool) -> None:
+    def __init__(
+        self, root: Path, exclude: Sequence[str], visit_once: bool, suffix: str | None
+    ) -> None:
         self._root = str(root)
+        self._suffix = suffix
         self._exclude = parse_patterns(exclude)
         # Patterns that begin with ! leave nothing out by definition.
         self._unused = [_PatternUse(pattern) for pattern in exclude if pattern[:1] != "!"]
@@ -181,9 +205,12 @@ class _Walk:
                 yield UnusedPattern(use.pattern, use.likely_reason(self._root))
 
     def _tree(self, path: str, relative: str) -> Iterator[FoundFile | LeftOut]:
-        waiting = [(path, relative)]
+        name = os.path.basename(relative)
+        if not name.lower().endswith(_LIBRARY_SUFFIXES):  # a link may have any name
+            name = os.path.basename(os.path.realpath(path))
+        waiting = [(path, relative, name)]
         while waiting:
-            path, relative = waiting.pop()
+            path, relative, own_name = waiting.pop()
             try:
                 info = os.stat(path)
                 with os.scandir(path) as content:
@@ -196,24 +223,26 @@ class _Walk:
                 yield LeftOut(escape_name(relative) or ".", reason)
                 continue
             subfolders = []
-            is_library = relative != "" and relative.lower().endswith(_LIBRARY_SUFFIXES)
             for entry in entries:
                 name = entry.name
                 inner = f"{relative}/{name}" if relative else name
                 if name.startswith("."):
                     yield LeftOut(escape_name(inner), HIDDEN)
                 elif entry.is_symlink():
-                    if is_excluded := self._is_excluded(inner, os.path.isdir(entry.path)):
+                    is_folder = os.path.isdir(entry.path)
+                    if self._is_excluded(inner, is_folder):
                         yield LeftOut(escape_name(inner), EXCLUDED)
-                    if not is_excluded:
+                    elif is_folder and is_service_folder(name, own_name):
+                        yield LeftOut(escape_name(inner), SERVICE_FOLDER)
+                    else:
                         self._links.append((inner, entry.path))
                 elif entry.is_dir(follow_symlinks=False):
                     if self._is_excluded(inner, True):
                         yield LeftOut(escape_name(inner), EXCLUDED)
-                    elif is_library and name.lower() not in _LIBRARY_FOLDERS:
+                    elif is_service_folder(name, own_name):
                         yield LeftOut(escape_name(inner), SERVICE_FOLDER)
                     else:
-                        subfolders.append((entry.path, inner))
+                        subfolders.append((entry.path, inner, name))
                 elif self._is_excluded(inner, False):
                     yield LeftOut(escape_name(inner), EXCLUDED)
                 else:
@@ -242,12 +271,9 @@ class _Walk:
         self, path: str, relative: str, info: os.stat_result, entries: list[os.DirEntry[str]]
     ) -> str | None:
         key = (info.st_dev, info.st_ino)
-        name = os.path.basename(relative).lower()
         names = [entry.name for entry in entries]
         if is_store(names) or (relative and key in self._own):
             return OWN_STORE
-        if name in _SERVICE_FOLDERS or (relative and name.endswith(_PREVIEW_SUFFIXES)):
-            return SERVICE_FOLDER
         if relative and _CACHE_TAG in names and _is_cache_tag(os.path.join(path, _CACHE_TAG)):
             return SERVICE_FOLDER
         if key in self._folders:
@@ -273,22 +299,22 @@ class _Walk:
                 return LeftOut(id, LINKED_TWICE)
             self._files.add(key)
         suffix = os.path.splitext(path)[1].lower()
+        if self._suffix is not None:
+            is_wanted = suffix == self._suffix
+            return _found(id, path, info) if is_wanted else LeftOut(id, NOT_A_PICTURE)
         if suffix in SUFFIXES:
             return _found(id, path, info)
-        if suffix in UNREAD_SUFFIXES:
-            return _unsupported(id, path, UNREAD_SUFFIXES[suffix])
-        if info.st_size == 0 or suffix in _NOT_PICTURES:
+        may_be_picture = info.st_size > 0 and suffix not in _NOT_PICTURES
+        if suffix not in UNREAD_SUFFIXES and not may_be_picture:
             return LeftOut(id, NOT_A_PICTURE)
         try:
             with open(path, "rb") as file:
-                kind = sniff_kind(file.read(_HEADER_BYTES))
+                kind = identify_kind(suffix, file.read(HEADER_BYTES))
         except OSError as error:
             return _unreadable(relative, path, error, "file")
         if kind is None:
             return LeftOut(id, NOT_A_PICTURE)
-        if kind in FORMATS or (kind == HEIC and HAS_HEIF):
-            return _found(id, path, info)
-        return _unsupported(id, path, kind)
+        return _found(id, path, info) if is_read(kind) else unsupported(id, path, kind)
 
 
 class _PatternUse:
@@ -366,11 +392,12 @@ def _is_cache_tag(path: str) -> bool:
 
 
 def _found(id: str, path: str, info: os.stat_result) -> FoundFile:
-    inode = info.st_ino & _INODE_BITS
+    inode = info.st_ino & INODE_BITS
     return FoundFile(id, path, info.st_size, info.st_mtime_ns, info.st_ctime_ns, inode)
 
 
-def _unsupported(id: str, path: str, kind: str) -> LeftOut:
+def unsupported(id: str, path: str, kind: str) -> LeftOut:
+    """Return the entry of a picture of a kind that is not read; its message names the path."""
     message = f"{printable(path)}: is a {kind} picture, which is not read here. {advice_for(kind)}"
     return LeftOut(id, KIND_NOT_SUPPORTED, kind, message)
 

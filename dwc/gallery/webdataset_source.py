@@ -16,24 +16,25 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from dwc.datasets.image_kinds import UNREAD_SUFFIXES, advice_for, escape_name, printable
+from dwc.datasets.image_kinds import UNREAD_SUFFIXES, escape_name, identify_kind, printable
 from dwc.datasets.image_loading import SUFFIXES, open_binary
 from dwc.errors import ImageError
 from dwc.gallery.metadata import MetadataCollector, UntypedText
-from dwc.gallery.sources import (
-    BytesItem,
-    Listing,
-    Stamp,
-    expand_location,
-    file_stamp,
-)
+from dwc.gallery.packed_files import PackedFiles, expand_location
+from dwc.gallery.sources import BytesItem, Listing, Stamp, file_stamp
 from dwc.gallery.walker import (
     EXCLUDED,
-    KIND_NOT_SUPPORTED,
+    HEADER_BYTES,
+    HIDDEN,
+    LINKED_TWICE,
     NOT_A_PICTURE,
+    SERVICE_FOLDER,
     UNREADABLE,
     LeftOut,
+    is_read,
+    is_service_folder,
     parse_patterns,
+    unsupported,
 )
 
 TAR_SUFFIX = ".tar"
@@ -47,7 +48,7 @@ class TarItem(BytesItem):
 
     Attributes:
         id: The name of the tar file and the path of the member in it.
-        stamp: The size of the member, and the modification time of the tar file.
+        stamp: The size of the member, and the times and inode of the tar file.
         path: The path of the tar file.
         offset: Where the picture begins, in bytes from the beginning of the tar file.
         size: The size of the picture in bytes.
@@ -69,12 +70,13 @@ class WebDatasetSource:
 
     computed = False
 
-    def __init__(self, location: str, exclude: Iterable[str] = ()) -> None:
+    def __init__(self, location: str, exclude: Iterable[str] = (), visit_once: bool = True) -> None:
         """Create the source of tar files.
 
         Args:
             location: A tar file, a folder of tar files, or a pattern such as `shop-*.tar`.
             exclude: Patterns of what to leave out, in the syntax of `.gitignore`.
+            visit_once: Whether a file in the folder that has several names (links) counts once.
 
         Raises:
             ImageError: There is no such file, or a pattern is malformed.
@@ -82,7 +84,8 @@ class WebDatasetSource:
         self.location = str(Path(location).expanduser().absolute())
         self.exclude = tuple(exclude)
         self._excluded = parse_patterns(self.exclude)
-        expand_location(self.location, TAR_SUFFIX)
+        self._visit_once = visit_once
+        self._find_files()
 
     @property
     def argument(self) -> str:
@@ -98,9 +101,10 @@ class WebDatasetSource:
     def list(self) -> Listing:
         """List the pictures in the order of the archives, with the metadata of their samples."""
         items: list[TarItem] = []
-        left_out: dict[str, LeftOut] = {}
+        found = self._find_files()
+        left_out = dict(found.left_out)
         collected = MetadataCollector()
-        for name, path in expand_location(self.location, TAR_SUFFIX).items():
+        for name, path in found.files.items():
             archive = _list_archive(str(path), name, file_stamp(path))
             left_out |= archive.left_out
             for item in archive.items.values():
@@ -120,12 +124,15 @@ class WebDatasetSource:
 
     def item(self, id: str) -> TarItem:
         """Return the picture with an id; raise `ImageError` if there is none."""
-        for name, path in expand_location(self.location, TAR_SUFFIX).items():
+        for name, path in self._find_files().files.items():
             if id.startswith(f"{name}/"):
                 item = _list_archive(str(path), name, file_stamp(path)).items.get(id)
                 if item is not None:
                     return item
         raise ImageError(f"{printable(id)}: is not in {self.location}. Index it again.")
+
+    def _find_files(self) -> PackedFiles:
+        return expand_location(self.location, TAR_SUFFIX, self.exclude, self._visit_once)
 
 
 @dataclass(frozen=True)
@@ -154,32 +161,86 @@ def _list_archive(path: str, name: str, stamp: Stamp) -> _Archive:
     Args:
         path: The path of the tar file.
         name: The name with which ids begin.
-        stamp: The size and modification time of the tar file, so that a changed file is read again.
+        stamp: The size, times and inode of the tar file, so that a changed file is read again.
     """
     archive = _Archive({}, {}, {}, {}, [])
+    links: dict[str, tarfile.TarInfo] = {}
     for member in _members(path, name, archive.left_out):
         folder, base = posixpath.split(posixpath.normpath(member.name))
         stem, dot, extension = base.partition(".")
         id = f"{name}/{escape_name(posixpath.join(folder, base))}"
         suffix = posixpath.splitext(base)[1].lower()
         key = posixpath.join(folder, stem)
-        if not dot or not stem or not member.isreg():
+        if (reason := _reason_for_folder(folder)) is not None:
+            left_out_id = f"{name}/{escape_name(reason[0])}"
+            archive.left_out[left_out_id] = LeftOut(left_out_id, reason[1])
+        elif (member.issym() or member.islnk()) and suffix in SUFFIXES:
+            links[id] = member
+        elif not dot or not stem or not member.isreg():
             archive.left_out[id] = LeftOut(id, NOT_A_PICTURE)
         elif extension.lower() in _METADATA_SUFFIXES:
             _add_metadata(archive, key, extension.lower(), path, member)
-        elif suffix in SUFFIXES:
+        elif (kind := _unread_kind(path, member, suffix)) is not None:
+            archive.left_out[id] = unsupported(id, id, kind)
+        elif suffix in SUFFIXES or suffix in UNREAD_SUFFIXES:
             if id in archive.keys:
                 archive.problems.append(f"{id} occurs several times; the last is used")
             archive.keys[id] = key
-            member_stamp = Stamp(member.size, stamp.mtime_ns)
+            member_stamp = stamp._replace(size=member.size)
             archive.items[id] = TarItem(id, member_stamp, path, member.offset_data, member.size)
-        elif suffix in UNREAD_SUFFIXES:
-            kind = UNREAD_SUFFIXES[suffix]
-            message = f"{printable(id)}: is a {kind} picture, which is not read here. "
-            archive.left_out[id] = LeftOut(id, KIND_NOT_SUPPORTED, kind, message + advice_for(kind))
         else:
             archive.left_out[id] = LeftOut(id, NOT_A_PICTURE)
+    for id, link in links.items():
+        archive.left_out[id] = _describe_link(archive, name, id, link)
     return archive
+
+
+@lru_cache(maxsize=1024)
+def _reason_for_folder(folder: str) -> tuple[str, str] | None:
+    """Return the outermost folder that is left out and the reason, or None.
+
+    Args:
+        folder: The path of a folder in a tar file.
+    """
+    parts = folder.split("/")
+    for depth, part in enumerate(parts):
+        if part.startswith(".") and part != "..":
+            return "/".join(parts[: depth + 1]), HIDDEN
+        if is_service_folder(part, parts[depth - 1] if depth else ""):
+            return "/".join(parts[: depth + 1]), SERVICE_FOLDER
+    return None
+
+
+def _unread_kind(path: str, member: tarfile.TarInfo, suffix: str) -> str | None:
+    """Return the kind of a picture that cannot be read; None for anything else."""
+    if suffix in SUFFIXES or suffix not in UNREAD_SUFFIXES:
+        return None
+    try:
+        header = _read_at(path, member.offset_data, min(member.size, HEADER_BYTES))
+    except ImageError:  # the end of the tar file is missing, which is said elsewhere
+        header = b""
+    kind = identify_kind(suffix, header)
+    return None if kind is None or is_read(kind) else kind
+
+
+def _describe_link(archive: _Archive, name: str, id: str, link: tarfile.TarInfo) -> LeftOut:
+    """Return why a picture that is a link in a tar file is left out.
+
+    Args:
+        archive: The content of the tar file.
+        name: The name of the tar file, with which ids begin.
+        id: The id that the picture would have.
+        link: The link.
+    """
+    folder = posixpath.dirname(link.name) if link.issym() else ""
+    target = posixpath.normpath(posixpath.join(folder, link.linkname))
+    if f"{name}/{escape_name(target)}" in archive.items:
+        return LeftOut(id, LINKED_TWICE)
+    message = (
+        f"{printable(id)}: is a link to {printable(link.linkname)}, which is no picture in the tar "
+        "file. Write the tar file again with what links lead to (tar --dereference)."
+    )
+    return LeftOut(id, UNREADABLE, message=message)
 
 
 def _members(path: str, name: str, left_out: dict[str, LeftOut]) -> Iterator[tarfile.TarInfo]:

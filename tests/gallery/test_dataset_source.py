@@ -2,6 +2,7 @@
 
 import datetime
 import io
+import os
 import shutil
 
 import numpy as np
@@ -213,3 +214,43 @@ def test_what_is_no_dataset_is_refused(tmp_path, photos):
         open_source(f"{photos}#image")
     shutil.copytree(photos, tmp_path / "a#b")
     assert isinstance(open_source(str(tmp_path / "a#b")), FolderSource)
+
+
+def test_a_number_of_a_range_without_a_file_is_named(tmp_path):
+    location = tmp_path / "part-{0..1}.parquet"
+    make_dataset([picture(0)]).to_parquet(str(tmp_path / "part-0.parquet"))
+    listing = DatasetSource(str(location)).list()
+    assert [item.id for item in listing.items] == ["part-0/000000-shirt-0.png"]
+    assert listing.reasons == {"missing": 1}
+    make_dataset([picture(1)]).to_parquet(str(tmp_path / "part-1.parquet"))
+    ids = [item.id for item in DatasetSource(str(location)).items()]
+    assert ids == ["part-0/000000-shirt-0.png", "part-1/000000-shirt-0.png"]
+
+
+def test_a_dataset_replaced_by_one_of_the_same_time_is_read_again(tmp_path):
+    saved, packed = tmp_path / "saved", tmp_path / "a.parquet"
+
+    def write(number):
+        """Write the same number of bytes for every number, with the same time."""
+        dataset = datasets.Dataset.from_dict({"photo": [picture(number)]})
+        dataset = dataset.cast_column("photo", datasets.Value("binary"))
+        dataset.save_to_disk(str(saved))
+        pyarrow_parquet.write_table(dataset.data.table, packed, compression="none")
+        for file in (*saved.iterdir(), packed):
+            os.utime(file, (1_600_000_000, 1_600_000_000))
+        files = sorted(saved.iterdir())
+        return packed.stat().st_size, [(file.name, file.stat().st_size) for file in files]
+
+    sizes = write(1)
+    for location in (saved, packed):
+        build_store(
+            open_source(str(location)), mean_colors, tmp_path / f"{location.name}.store", IDENTITY
+        )
+    shutil.rmtree(saved)
+    packed.unlink()
+    assert write(9) == sizes
+    for location in (saved, packed):
+        result = update_store(
+            open_source(str(location)), mean_colors, tmp_path / f"{location.name}.store", IDENTITY
+        )
+        assert result.embedded == 1

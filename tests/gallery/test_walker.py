@@ -14,7 +14,7 @@ from PIL import Image
 from dwc.datasets.image_kinds import escape_name, unescape_name
 from dwc.datasets.image_loading import HAS_HEIF
 from dwc.errors import ImageError
-from dwc.gallery.sources import FolderSource
+from dwc.gallery.sources import FolderSource, open_source
 from dwc.gallery.walker import LeftOut, walk_folder
 from tests.datasets.test_image_loading import iso_header, saved, two_halves
 
@@ -100,6 +100,36 @@ def test_of_a_photo_library_the_originals_are_taken(photos):
     assert Counter(left_out.values()) == {"service folder": 2}
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["A.photoslibrary", "A.photolibrary", "A.aplibrary", "A.migratedphotolibrary",
+     "A.migratedaplibrary"],
+)  # fmt: skip
+def test_a_photo_library_may_be_the_gallery_itself(tmp_path, name):
+    library = tmp_path / name
+    for file in ("Masters/0/a.png", "resources/derivatives/a.png", "Previews/a.png"):
+        picture(library / file)
+    expected = (["Masters/0/a.png"], dict.fromkeys(("resources", "Previews"), "service folder"))
+    assert walk(library) == expected
+    assert [item.id for item in open_source(str(library)).items()] == ["Masters/0/a.png"]
+    picture(library / "resources" / "a.png")  # given by its own name, a folder is listed
+    assert walk(library / "resources")[0] == ["a.png", "derivatives/a.png"]
+
+
+@POSIX
+def test_links_to_and_in_a_photo_library_lead_to_originals_only(photos, tmp_path):
+    library = tmp_path / "My.photolibrary"
+    picture(library / "Masters" / "a.png")
+    picture(library / "Data.noindex" / "a.png")
+    (library / "Data").symlink_to("Data.noindex")
+    (photos / "library").symlink_to(library)
+    (tmp_path / "link").symlink_to(library)
+    taken, left_out = walk(photos)
+    assert [id for id in taken if "library" in id] == ["library/Masters/a.png"]
+    assert left_out == dict.fromkeys(("library/Data", "library/Data.noindex"), "service folder")
+    assert walk(tmp_path / "link")[0] == ["Masters/a.png"]
+
+
 def test_patterns_exclude_as_in_gitignore(photos):
     picture(photos / "drafts" / "a.png")
     picture(photos / "deep" / "drafts" / "b.png")
@@ -121,8 +151,10 @@ def test_hidden_files_and_folders_are_counted(photos):
 
 
 @pytest.mark.parametrize(
-    "name", ["a", "photo.jpg_large", "a.jpg.bak", "a.mpo", "a.download", "A.JPG", "a.txt"]
-)
+    "name",
+    ["a", "photo.jpg_large", "a.jpg.bak", "a.mpo", "a.download", "A.JPG", "a.txt", "a.psd",
+     "a.jxl", "a.RAW", "a.svg", "a.heic"],
+)  # fmt: skip
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF"])
 def test_known_content_is_read_whatever_its_suffix(tmp_path, name, format):
     (tmp_path / name).write_bytes(saved(two_halves(), format))
@@ -140,6 +172,8 @@ def test_known_content_is_read_whatever_its_suffix(tmp_path, name, format):
         ("a.nef", b"MM\x00*" + bytes(40), "RAW"),
         ("a.psd", b"8BPS" + bytes(40), "Photoshop"),
         ("a.svg", b"<svg/>", "SVG"),
+        ("a.svg", b"", "SVG"),
+        ("a.jxl", b"8BPS" + bytes(40), "Photoshop"),
     ],
 )
 def test_kinds_that_are_not_read_are_counted_with_what_to_do(tmp_path, name, content, kind):
