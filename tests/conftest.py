@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from tests import fork_server
+
 if TYPE_CHECKING:
     from xdist.scheduler import LoadFileScheduling
 
@@ -20,6 +22,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # How long an example takes says more about who else uses the machine than about the code.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Run the server of the processes that tests start, for all processes that share the tests."""
+    server = fork_server.serving()
+    server.__enter__()
+    config.add_cleanup(lambda: server.__exit__(None, None, None))
 
 
 @pytest.fixture(autouse=True)

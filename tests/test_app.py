@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from argparse import ArgumentParser
 from urllib.error import HTTPError
 from urllib.parse import quote
@@ -17,6 +16,8 @@ import app
 from dwc.checkpoints.load import fingerprint
 from dwc.commands import app as app_command
 from dwc.search.model_pool import KEEP_LOADED
+from tests.fork_server import PYTHON
+from tests.gallery.conftest import make_old
 from tests.search.tiny import write_tiny_checkpoint
 from tests.ui.live import ROOT, draw_gallery, environment, serve
 
@@ -41,6 +42,7 @@ def gallery(place):
     folder.mkdir()
     draw_gallery(folder)
     (folder / "broken.png").write_bytes(b"not a picture")
+    make_old(folder)
     return folder
 
 
@@ -300,7 +302,7 @@ def test_what_cannot_be_loaded_is_told(options, complaint, model, tmp_path, monk
 
 def test_a_failed_start_is_an_exit_code_without_a_traceback(tmp_path):
     ended = subprocess.run(
-        [sys.executable, "app.py", "--model", "/nowhere/model"],
+        [*PYTHON, "app.py", "--model", "/nowhere/model"],
         cwd=ROOT,
         env=environment(tmp_path),
         capture_output=True,

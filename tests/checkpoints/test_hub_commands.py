@@ -3,11 +3,11 @@
 import json
 import os
 import subprocess
-import sys
 
 import pytest
 from PIL import Image
 
+from tests.fork_server import PYTHON
 from tests.ui.live import ROOT
 
 
@@ -26,7 +26,7 @@ def environment(hub, cache):
 
 def start(hub, cache, *arguments, **more):
     return subprocess.Popen(
-        [sys.executable, *map(str, arguments)],
+        [*PYTHON, *map(str, arguments)],
         cwd=ROOT,
         env={**environment(hub, cache), **more},
         stdout=subprocess.PIPE,

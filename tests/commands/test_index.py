@@ -15,6 +15,7 @@ from dwc.commands.index import ProgressLine
 from dwc.datasets.image_loading import HAS_HEIF
 from dwc.gallery.store import DATABASE, Store
 from tests.datasets.test_image_loading import iso_header, saved, two_halves
+from tests.fork_server import PYTHON
 from tests.search.tiny import write_tiny_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -210,14 +211,14 @@ def test_output_fails_for_no_name_and_no_encoding(gallery, model, tmp_path):
     with open(os.fsencode(gallery) + b"/Zo\xeb.png", "wb") as file:
         file.write(saved(two_halves(), "PNG"))
     out = str(tmp_path / "store")
-    for encoding in ("ascii", "cp1252"):
+    for encoding, python in (("ascii", [sys.executable]), ("cp1252", PYTHON)):
         environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
         for command in (
             ["index", str(gallery), "--model", str(model), "--out", out],
             ["search", out, "--text", "is blue", "--k", "12"],
         ):
             done = subprocess.run(
-                [sys.executable, "-m", "dwc", *command],
+                [*python, "-m", "dwc", *command],
                 cwd=ROOT, env=environment, capture_output=True, check=False,
             )  # fmt: skip
             assert done.returncode == 0, done.stderr

@@ -23,6 +23,7 @@ from dwc.gallery.store import Store
 from dwc.modeling.devices import local_device
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.search import query
+from tests.fork_server import PYTHON
 from tests.gallery.conftest import make_old
 from tests.search.tiny import write_tiny_checkpoint
 
@@ -88,7 +89,7 @@ def gallery(tmp_path_factory):
 def alone(model, gallery, tmp_path_factory):
     """The store and the JSON of one process."""
     store = tmp_path_factory.mktemp("stores") / "alone"
-    command = [sys.executable, "-m", "dwc", *arguments(gallery, model, store)]
+    command = [*PYTHON, "-m", "dwc", *arguments(gallery, model, store)]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=SECONDS
     )
@@ -110,7 +111,7 @@ def torchrun(*command):
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
     address = ["--master-addr", "127.0.0.1", "--master-port", free_port()]
     return subprocess.run(
-        [sys.executable, *launcher, *address, "-m", "dwc", *command],
+        [*PYTHON, *launcher, *address, "--no-python", *PYTHON, "-m", "dwc", *command],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -131,7 +132,7 @@ def start_processes(*commands, script=("-m", "dwc")):
         }  # fmt: skip
         started.append(
             subprocess.Popen(
-                [sys.executable, *script, *command],
+                [*PYTHON, *script, *command],
                 cwd=ROOT,
                 env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
                 stdout=subprocess.PIPE,

@@ -3,13 +3,13 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from dwc.commands.output import json_text, printable_lines
+from tests.fork_server import PYTHON
 from tests.search.tiny import write_tiny_checkpoint
 
 ESCAPE = "\x1b[31mred\x1b[0m"
@@ -53,7 +53,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(encoding: str, *arguments: object) -> "subprocess.CompletedProcess[bytes]":
     return subprocess.run(
-        [sys.executable, "-m", "dwc", *map(str, arguments)],
+        [*PYTHON, "-m", "dwc", *map(str, arguments)],
         env={**os.environ, "PYTHONIOENCODING": encoding},
         capture_output=True,
         check=False,

@@ -4,7 +4,6 @@ import colorsys
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,6 +12,8 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from PIL import Image, ImageDraw
+
+from tests.fork_server import PYTHON
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 300
@@ -69,7 +70,7 @@ def serve(
     """Start the app, with more options if given, give its address once it answers, and stop it."""
     port = free_port() if port is None else port
     log = cache / "app.log"
-    command = [sys.executable, "app.py", "--model", str(model), "--gallery", str(gallery), *options]
+    command = [*PYTHON, "app.py", "--model", str(model), "--gallery", str(gallery), *options]
     with log.open("wb") as output:
         app = subprocess.Popen(
             [*command, "--port", str(port)],

@@ -27,6 +27,7 @@ from dwc.training.catalogue.joint_batches import TRIPLETS_EACH, BatchMix, draw_p
 from dwc.training.catalogue.joint_training import JointRecipe, check_wardrobe, publish_joint
 from dwc.training.catalogue.photograph_towers import ImageStageSettings, StageSettings
 from dwc.training.catalogue.photographs import (
+    PhotographPool,
     attribute_triplets,
     describe_photograph,
     encode_photographs,
@@ -104,6 +105,11 @@ def wardrobe(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def pool(tmp_path_factory, wardrobe) -> PhotographPool:
+    return load_photographs(wardrobe, tmp_path_factory.mktemp("pool"), 0, 1)
+
+
+@pytest.fixture(scope="module")
 def published(tmp_path_factory, wardrobe):
     """The start's folder, the work folder, the checkpoint's folder and the numbers."""
     torch.set_num_threads(1)
@@ -139,8 +145,7 @@ def test_the_garment_is_found_and_nothing_else_is_recolored() -> None:
     assert find_garment(np.zeros((96, 96, 3)) + 0.5) is None
 
 
-def test_triplets_say_what_differs_and_recolorings_return(wardrobe, tmp_path) -> None:
-    pool = load_photographs(wardrobe, tmp_path, 0, 1)
+def test_triplets_say_what_differs_and_recolorings_return(pool) -> None:
     assert len(pool.photographs) == 24
     assert pool.images == 24 + len(pool.recolorings) > 24
     for triplet in attribute_triplets(pool, 2, 0):
@@ -158,8 +163,7 @@ def test_triplets_say_what_differs_and_recolorings_return(wardrobe, tmp_path) ->
     assert describe_photograph(pool.photographs[0], random.Random(1)).split()
 
 
-def test_an_exclusion_has_the_excluded_image_as_its_negative(wardrobe, tmp_path) -> None:
-    pool = load_photographs(wardrobe, tmp_path, 0, 1)
+def test_an_exclusion_has_the_excluded_image_as_its_negative(pool) -> None:
     pairs = exclusion_pairs(pool, 0)
     assert len(pairs) >= len(pool.recolorings) > 0
     references = set()
@@ -181,8 +185,7 @@ def test_an_exclusion_has_the_excluded_image_as_its_negative(wardrobe, tmp_path)
     assert references == {True, False}
 
 
-def test_text_exclusions_have_the_texts_and_targets_of_their_triplets(wardrobe, tmp_path) -> None:
-    pool = load_photographs(wardrobe, tmp_path, 0, 1)
+def test_text_exclusions_have_the_texts_and_targets_of_their_triplets(pool) -> None:
     pairs = exclusion_pairs(pool, 0)
     queries = text_exclusions(pool, pairs, 0)
     assert len(queries) == len(pairs) > 0
@@ -196,8 +199,7 @@ def test_text_exclusions_have_the_texts_and_targets_of_their_triplets(wardrobe, 
     assert any("dress" in start for start in starts)
 
 
-def test_half_of_the_photographs_triplets_share_a_reference(wardrobe, tmp_path) -> None:
-    pool = load_photographs(wardrobe, tmp_path, 0, 1)
+def test_half_of_the_photographs_triplets_share_a_reference(pool) -> None:
     triplets = attribute_triplets(pool, TRIPLETS_EACH, 0)
     drawn = draw_photographs(triplets, 16, random.Random(0))
     assert len(drawn) == 16
