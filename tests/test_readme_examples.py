@@ -8,11 +8,11 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 
 import pytest
 from PIL import Image
 
+from tests.fork_server import PYTHON
 from tests.search.tiny import write_tiny_checkpoint
 from tests.test_readme import README
 from tests.ui.live import ROOT, draw_gallery, environment, serve
@@ -63,11 +63,11 @@ def run(command, folder):
 def test_python(folder):
     """The store is made by the README's command, with the bundled model."""
     (line,) = re.findall(r"^python -m (dwc index .*)$", README, re.MULTILINE)
-    command = [sys.executable, "-m", *shlex.split(line, comments=True)]
+    command = [*PYTHON, "-m", *shlex.split(line, comments=True)]
     command[command.index("~/Pictures/wardrobe")] = "wardrobe"
     run(command, folder)
     (code,) = examples("python")
-    answer = run([sys.executable, "-c", code], folder)
+    answer = run([*PYTHON, "-c", code], folder)
     assert answer.startswith("{'clip': Weight(image=0.")
     assert answer.count("figure-") == OTHERS
 

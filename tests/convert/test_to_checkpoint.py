@@ -4,7 +4,6 @@ import gzip
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,7 @@ from dwc.convert import convert
 from dwc.errors import CheckpointError
 from dwc.training.catalogue.tokenizer import train_clip_tokenizer
 from tests.convert.state_dicts import CAPTIONS, MAX_TOKENS, TOKENS, fill, rewrite, tiny_clip_shapes
+from tests.fork_server import PYTHON
 from tests.merges import merges_text
 
 
@@ -116,7 +116,7 @@ def test_the_command_converts_and_says_where_to(files, tmp_path):
     arguments = [word for pair in options.items() for word in pair]
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
-        [sys.executable, "-m", "dwc", "convert", *arguments, "--template", "plain"],
+        [*PYTHON, "-m", "dwc", "convert", *arguments, "--template", "plain"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(root), "HF_HUB_OFFLINE": "1"},
         text=True,

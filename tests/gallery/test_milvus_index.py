@@ -36,6 +36,7 @@ from dwc.gallery.store import ModelIdentity, Store
 from dwc.search import weight_sweep
 from dwc.search.near_duplicates import NearDuplicates
 from dwc.search.weight_sweep import WeightSweep
+from tests.fork_server import PYTHON
 from tests.gallery.made_store import write_store
 from tests.search.made import made_gallery, made_query
 from tests.search.test_candidate_index import same_hits
@@ -337,7 +338,7 @@ KILLED = """
 def test_a_killed_update_goes_on(tmp_path, location):
     store = write_store(tmp_path / "store", *made_gallery(COUNT))
     child = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(KILLED), location, str(store.path)],
+        [*PYTHON, "-c", textwrap.dedent(KILLED), location, str(store.path)],
         cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     for _ in range(5):

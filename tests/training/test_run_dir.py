@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from dwc.training.run_dir import (
     reporting_full_disk,
     stage_seconds,
 )
+from tests.fork_server import PYTHON
 
 STAGES = ("drawing", "contrastive", "attributes", "keeping", "reading", "alternating")
 
@@ -247,7 +247,7 @@ def test_a_really_full_disk_raises_instead_of_a_bus_error(small_disk: Path) -> N
         "        rows[:] = 1\n"
         "except TrainingError as error: print(error)\n"
     )
-    command = [sys.executable, "-c", script, str(small_disk / "rows.npy")]
+    command = [*PYTHON, "-c", script, str(small_disk / "rows.npy")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "cannot reserve 4.0 MB for rows.npy" in done.stdout

@@ -31,19 +31,24 @@ def contest() -> CombinerComparison:
     )
 
 
-def test_each_combiner_is_reported_at_its_best_rate(contest: CombinerComparison) -> None:
+@pytest.fixture(scope="module")
+def compared(contest: CombinerComparison) -> dict[str, dict]:
+    return compare_combiners(made_features().config, contest)
+
+
+def test_each_combiner_is_reported_at_its_best_rate(
+    contest: CombinerComparison, compared: dict[str, dict]
+) -> None:
     config = made_features().config
-    numbers = compare_combiners(config, contest)
-    assert set(numbers) == set(combiner_names())
-    assert numbers["dwc"]["learning_rate"] == 5e-3  # at the other nothing is learned
+    assert set(compared) == set(combiner_names())
+    assert compared["dwc"]["learning_rate"] == 5e-3  # at the other nothing is learned
     stuck = compare_combiners(config, replace(contest, learning_rates=(1e-9,)))
-    assert numbers["dwc"]["recall@1"] > stuck["dwc"]["recall@1"]
+    assert compared["dwc"]["recall@1"] > stuck["dwc"]["recall@1"]
     assert config.combiner == "dwc"  # and the model's own configuration stays as it was
 
 
-def test_without_parameters_there_is_no_rate(contest: CombinerComparison) -> None:
-    config = made_features().config
-    fixed = compare_combiners(config, contest)["progressive_fixed"]
+def test_without_parameters_there_is_no_rate(compared: dict[str, dict]) -> None:
+    fixed = compared["progressive_fixed"]
     assert fixed["parameters"] == 0
     assert fixed["learning_rate"] is None
     assert fixed["weight_truth_correlation"] is None

@@ -1,7 +1,6 @@
 """A learned CLIP tokenizer: any text can be read, the same each time."""
 
 import subprocess
-import sys
 from itertools import pairwise
 
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
 from dwc.training.catalogue.tokenizer import train_clip_tokenizer
+from tests.fork_server import PYTHON
 
 TEXTS = ["is longer and darker", "has longer sleeves, and no belt", "the neckline's lower"] * 3
 
@@ -87,7 +87,7 @@ def test_another_process_learns_the_same(tokenizer, tmp_path):
         "import sys; from dwc.training.catalogue.tokenizer import train_clip_tokenizer as train\n"
         f"train({TEXTS!r}, 545, max_tokens=20).save_pretrained(sys.argv[1])"
     )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path / "other")], check=True)
+    subprocess.run([*PYTHON, "-c", code, str(tmp_path / "other")], check=True)
     tokenizer.save_pretrained(tmp_path / "this")
     written = [(tmp_path / run / "tokenizer.json").read_bytes() for run in ("this", "other")]
     assert written[0] == written[1]

@@ -21,6 +21,7 @@ from dwc.evaluation.benchmarks import evaluate_benchmark
 from dwc.training.dwc import benchmark_batches
 from dwc.training.dwc.presets import AUTHORS, RECOMMENDED, override
 from dwc.training.dwc.train_benchmark import BenchmarkTraining, train_benchmark
+from tests.fork_server import PYTHON
 from tests.training.dwc.benchmark_files import write_css3d, write_fashion200k, write_shoes
 from tests.training.dwc.benchmark_world import SMALL, World, make_world
 
@@ -295,7 +296,7 @@ def test_two_processes_train_one_model(world: World, tmp_path: Path) -> None:
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     asked = arguments(world, tmp_path, "--set", "batch_size=4", "--set", "epochs=1")
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", *launcher, "-m", "dwc", *asked],
+        [*PYTHON, "-W", "ignore", *launcher, "--no-python", *PYTHON, "-m", "dwc", *asked],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,

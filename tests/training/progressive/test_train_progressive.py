@@ -5,7 +5,6 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from dwc.training.catalogue.drawn_pool import PoolSettings
 from dwc.training.progressive.recipe import ProgressiveRecipe, Start
 from dwc.training.progressive.stages import FashionSettings, HybridSettings, TowerSettings
 from dwc.training.progressive.train_progressive import publish_progressive, train_progressive
+from tests.fork_server import PYTHON
 from tests.training.dwc.benchmark_world import PX as CLIP_PX
 from tests.training.dwc.benchmark_world import write_clip
 
@@ -65,9 +65,10 @@ def test_two_processes_train_one_model_and_write_it_once(tmp_path: Path) -> None
     """As `torchrun` starts them on a machine without a GPU."""
     out, work = tmp_path / "out", tmp_path / "work"
     root = Path(__file__).parents[3]
+    script = Path(__file__).with_name("two_processes.py")
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     done = subprocess.run(
-        [sys.executable, *launcher, Path(__file__).with_name("two_processes.py"), work, out],
+        [*PYTHON, *launcher, "--no-python", *PYTHON, script, work, out],
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
         capture_output=True,
