@@ -29,6 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
     server = fork_server.serving()
     server.__enter__()
     config.add_cleanup(lambda: server.__exit__(None, None, None))
+    fork_server.spawn_from_server()
 
 
 @pytest.fixture(autouse=True)

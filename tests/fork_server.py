@@ -7,8 +7,9 @@ does before its first line is not repeated: the modules are imported, and hash s
 file names are the server's. Tests of that, and of variables that libraries read at their import,
 use `sys.executable`.
 
-`PYTHON` is a bare interpreter that passes its arguments and streams to the server and waits. The
-server is one for all processes that share the tests; it imports at the first request, and ends
+`PYTHON` is a bare interpreter that passes its arguments and open files to the server and waits;
+`multiprocessing` starts its processes in the same way. To wait for the process after `kill()`, read
+its output to the end (`communicate()`). The server is one for all processes that share the tests; it imports at the first request, and ends
 with the process that started it. Without a server, `PYTHON` becomes an ordinary interpreter.
 """
 
@@ -24,7 +25,16 @@ ADDRESS = "DWC_TEST_FORK_SERVER"  # the environment variable that names the serv
 FILE = os.path.abspath(__file__)
 ROOT = os.path.dirname(os.path.dirname(FILE))
 PYTHON = [sys.executable, "-I", "-S", FILE]
-IMPORTS = ("dwc.commands.index", "dwc.commands.search", "dwc.search.searcher", "dwc.ui.startup")
+IMPORTS = (
+    "dwc.commands.index",
+    "dwc.commands.search",
+    "dwc.gallery.projection",
+    "dwc.search.searcher",
+    "dwc.training.catalogue.photographs",
+    "dwc.training.dwc.train_benchmark",
+    "dwc.ui.startup",
+    "torch.distributed.run",
+)
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 STREAMS = (0, 1, 2)
 
@@ -47,6 +57,10 @@ def serving():
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],
         )
+        with open(_executable(address), "w") as script:
+            os.chmod(script.fileno(), 0o700)
+            script.write(f"#!{sys.executable} -IS\n")
+            script.write(f"import runpy; runpy.run_path({FILE!r}, run_name='__main__')\n")
         os.environ[ADDRESS] = address
         try:
             yield
@@ -56,16 +70,38 @@ def serving():
             server.wait()
 
 
+def _executable(address):
+    """Name the server's script that is `PYTHON` in one word, as `multiprocessing` needs it."""
+    return os.path.join(os.path.dirname(address), "python")
+
+
+def spawn_from_server():
+    """Let `multiprocessing` start this process's processes from the server, if there is one."""
+    import multiprocessing
+
+    if ADDRESS in os.environ:
+        multiprocessing.set_executable(_executable(os.environ[ADDRESS]))
+
+
+def _is_inherited(descriptor):
+    try:
+        return os.get_inheritable(descriptor)
+    except OSError:  # that of the folder from which the numbers were read
+        return False
+
+
 def request(arguments):
     """Let the server run Python with these arguments, and end as that process ends."""
-    if ADDRESS not in os.environ:
+    # The resource tracker of `multiprocessing` imports next to nothing.
+    if ADDRESS not in os.environ or any("resource_tracker" in word for word in arguments):
         os.execv(sys.executable, [sys.executable, *arguments])
+    files = [number for number in map(int, os.listdir("/proc/self/fd")) if _is_inherited(number)]
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(os.environ[ADDRESS])
     for number in FORWARDED:
         signal.signal(number, lambda number, frame: connection.send(bytes([number])))
-    content = {"arguments": arguments, "cwd": os.getcwd(), "env": dict(os.environ)}
-    socket.send_fds(connection, [json.dumps(content).encode() + b"\n"], STREAMS)
+    content = {"arguments": arguments, "cwd": os.getcwd(), "env": dict(os.environ), "files": files}
+    socket.send_fds(connection, [json.dumps(content).encode() + b"\n"], files)
     status = int(connection.makefile().readline())
     if status < 0:
         if -status in FORWARDED:
@@ -121,19 +157,27 @@ def _reap():
 
 def _start(connection):
     """Read a request and fork once more: this process waits for the other and tells its end."""
-    content, streams, _, _ = socket.recv_fds(connection, 1 << 16, len(STREAMS))
+    content, received, _, _ = socket.recv_fds(connection, 1 << 16, 250)
     while not content.endswith(b"\n"):
         content += connection.recv(1 << 16)
     process = os.fork()
     if process:
-        for descriptor in (*STREAMS, *streams):
+        for descriptor in (*STREAMS, *received):
             os.close(descriptor)
         _wait(connection, process)
+    import fcntl
+
     connection.close()
-    for number, descriptor in zip(STREAMS, streams, strict=True):
+    content = json.loads(content)
+    # First out of the way of the numbers that they have in the process that sent them.
+    above = max(*content["files"], *received) + 1
+    moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, above) for descriptor in received]
+    for descriptor in received:
+        os.close(descriptor)
+    for descriptor, number in zip(moved, content["files"], strict=True):
         os.dup2(descriptor, number)
         os.close(descriptor)
-    return json.loads(content)
+    return content
 
 
 def _wait(connection, process):
@@ -183,11 +227,13 @@ def run(content):
     threads = variables.get("OMP_NUM_THREADS")
     torch.set_num_threads(int(threads) if threads else len(os.sched_getaffinity(0)))
     reload(huggingface_hub.constants)  # which reads variables
+    spawn_from_server()
 
     arguments = content["arguments"]
-    while arguments[0] == "-W":
-        warnings.simplefilter(arguments[1])
-        arguments = arguments[2:]
+    while arguments[0][0] == "-" and arguments[0] not in ("-m", "-c"):
+        if arguments[0] == "-W":
+            warnings.simplefilter(arguments.pop(1))
+        del arguments[0]
     sys.path[:0] = filter(None, variables.get("PYTHONPATH", "").split(os.pathsep))
     kind, *rest = arguments
     if kind == "-m":
