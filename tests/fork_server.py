@@ -9,8 +9,9 @@ use `sys.executable`.
 
 `PYTHON` is a bare interpreter that passes its arguments and open files to the server and waits;
 `multiprocessing` starts its processes in the same way. To wait for the process after `kill()`, read
-its output to the end (`communicate()`). The server is one for all processes that share the tests; it imports at the first request, and ends
-with the process that started it. Without a server, `PYTHON` becomes an ordinary interpreter.
+its output to the end (`communicate()`). The server is one for all processes that share the tests;
+it imports at the first request, and ends with the process that started it. Without a server,
+`PYTHON` becomes an ordinary interpreter.
 """
 
 import json

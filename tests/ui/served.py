@@ -214,6 +214,11 @@ def serve_here(
         patch.setenv("DWC_CACHE", str(place / "cache"))
         patch.setenv("GRADIO_TEMP_DIR", str(place / "uploads"))
         patch.setenv("HF_HUB_OFFLINE", "1")
+        # As `configure_gradio` does, once for this process: Gradio's statistics cost more than an
+        # answer of a tiny model.
+        patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+        patch.setenv("GRADIO_ANALYTICS_MAX_EVENTS", "1")
+        patch.setenv("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
         torch.set_num_threads(1)
         checkpoint = write_tiny_checkpoint(place / model)
         models, store = open_models([str(checkpoint)], str(gallery), Counts().show)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from dwc.catalogue.language import value_words
@@ -243,6 +243,7 @@ def excludable_anywhere() -> frozenset[Tokens]:
     )
 
 
+@lru_cache(maxsize=64)  # several texts modify a reference
 def comparisons(category: str, reference: Garment) -> Lexicon:
     """Return a lexicon of phrases that compare with a reference: `longer`, `a darker blue`."""
     lexicon = Lexicon()
