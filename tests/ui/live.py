@@ -4,6 +4,7 @@ import colorsys
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -70,7 +71,8 @@ def serve(
     """Start the app, with more options if given, give its address once it answers, and stop it."""
     port = free_port() if port is None else port
     log = cache / "app.log"
-    command = [*PYTHON, "app.py", "--model", str(model), "--gallery", str(gallery), *options]
+    python = PYTHON if threads is not None else [sys.executable]  # whose speed is measured
+    command = [*python, "app.py", "--model", str(model), "--gallery", str(gallery), *options]
     with log.open("wb") as output:
         app = subprocess.Popen(
             [*command, "--port", str(port)],
