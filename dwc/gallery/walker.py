@@ -126,6 +126,11 @@ def parse_patterns(patterns: Sequence[str]) -> pathspec.PathSpec | None:
     """
     if not patterns:
         return None
+    if re.match(r"\s*!\S", patterns[0]):
+        raise ImageError(
+            f"--exclude: {patterns[0]!r} takes back what a pattern before it excludes, and no "
+            "pattern is before it. Name first what to leave out, such as '*'."
+        )
     try:
         return pathspec.GitIgnoreSpec.from_lines(patterns)
     except ValueError as error:

@@ -37,10 +37,11 @@ from dwc.ui.panels.weights import render_answer_slider, render_answer_weights
 from dwc.ui.request_parsing import (
     FileData,
     get_attribute,
+    has_link_settings,
     parse_link,
     parse_query,
     read_link,
-    with_link_filter,
+    with_link_settings,
     write_link,
 )
 from dwc.ui.search_activity import SearchActivity
@@ -479,9 +480,11 @@ class PageHandlers:
         if request is None:
             address = str(known.get("address", ""))
             request, message = read_link(address, self._models, self._images)
-            filter = parse_link(address).get("filter")
-            if request is None and filter and self._opening is not None:
-                request, message = with_link_filter(self._opening.request, filter, self._images)
+            settings = parse_link(address)
+            if request is None and has_link_settings(settings) and self._opening is not None:
+                request, message = with_link_settings(
+                    self._opening.request, settings, self._models, self._images
+                )
         return request, message, known
 
     def go_back(self, history: object, model: str, screen: object, event: gr.EventData) -> Update:

@@ -334,27 +334,42 @@ def _read_parameters(
     elif reference_id is not None:
         message = f"The link's picture, {reference_id!r}, is not in this gallery. Choose another."
         return SearchRequest(words, model=models.default), message
+    return with_link_settings(request, parameters, models, images)
+
+
+def with_link_settings(
+    request: SearchRequest,
+    parameters: Mapping[str, str],
+    models: ModelPool,
+    images: GalleryImages,
+) -> tuple[SearchRequest, str]:
+    """Return a request with the weight shift, model and filter of a link, and an error message.
+
+    If the shift or the model is invalid, the request stays as it is, and if the filter is invalid,
+    the request gets no filter; the message says why. Else the message is empty.
+
+    Args:
+        request: The request.
+        parameters: The link's parameters by name; missing ones stay as in the request.
+        models: The models of the page.
+        images: The gallery.
+    """
     try:
-        shift = parse_shift(parameters.get("shift") or 0.0)
-        model = models.require(parameters.get("model"))
+        shift = parse_shift(parameters.get("shift") or request.shift)
+        model = models.require(parameters.get("model") or request.model)
     except QueryError as error:
         return request, f"In the link, {error}"
     request = replace(request, model=model, shift=shift)
-    return with_link_filter(request, parameters.get("filter") or "", images)
-
-
-def with_link_filter(
-    request: SearchRequest, filter: str, images: GalleryImages
-) -> tuple[SearchRequest, str]:
-    """Return a request with the filter of a link, and an error message for the page.
-
-    If the filter is invalid, the request has none, and the message says why; else it is empty.
-    """
     try:
-        condition = parse_filter(filter, images.metadata)
+        condition = parse_filter(parameters.get("filter") or request.filter, images.metadata)
     except QueryError as error:
         return request, f"In the link, {error}"
     return replace(request, filter=format_filter(condition)), ""
+
+
+def has_link_settings(parameters: Mapping[str, str]) -> bool:
+    """Return whether a link has a weight shift, a model or a filter."""
+    return any(parameters.get(name) for name in ("shift", "model", "filter"))
 
 
 def parse_link(link: str) -> dict[str, str]:

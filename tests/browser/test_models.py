@@ -67,6 +67,15 @@ def test_a_link_asks_the_model_that_answered(open_page):
     assert shown(page) == found
 
 
+def test_a_link_with_a_model_alone_shows_its_answer_to_the_opening_search(open_page, address):
+    page = open_page()
+    before = shown(page)
+    page.goto(f"{address}?model=second")
+    page.wait_for_function("document.querySelector('#model-choice')?.value === 'second'")
+    page.wait_for_function("!document.getElementById('answer').hasAttribute('data-stale')")
+    assert shown(page) != before
+
+
 def test_a_step_of_the_history_is_answered_by_its_own_model(open_page):
     """The present model answered it, and what the step's own model had answered was lost."""
     page = open_page()

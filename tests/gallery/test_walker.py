@@ -140,6 +140,8 @@ def test_patterns_exclude_as_in_gitignore(photos):
     assert {"drafts", "deep/drafts", "out", "deep/er/q0.webp"} <= set(left_out)
     with pytest.raises(ImageError, match=r"--exclude: .*as in \.gitignore"):
         FolderSource(photos, ["!"])
+    with pytest.raises(ImageError, match="no pattern is before it"):
+        FolderSource(photos, ["!out/a.png", "*.webp"])
 
 
 def test_hidden_files_and_folders_are_counted(photos):

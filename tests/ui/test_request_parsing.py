@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -8,9 +9,11 @@ from dwc.ui.handlers import find_opening
 from dwc.ui.panels.examples import Example
 from dwc.ui.request_parsing import (
     MAX_CHARACTERS,
+    has_link_settings,
     parse_switch,
     read_link,
     run_search,
+    with_link_settings,
     write_link,
 )
 from dwc.ui.state import SearchRequest
@@ -125,6 +128,21 @@ def test_a_link_from_the_source_of_a_page_is_read(models, pictures, separator):
     request, message = read_link(link, models, pictures)
     assert (request.reference_id, request.words, request.shift) == ("p-0002", "red", 2.0)
     assert message == ""
+
+
+def test_the_settings_of_a_link_are_those_of_another_search_too(models, pictures):
+    """A link with a shift or a model alone showed the page's own opening, without a word."""
+    opening = SearchRequest("blue", "p-0002", model=models.default, shift=1.0)
+    request, message = with_link_settings(opening, {"shift": "-2"}, models, pictures)
+    assert (request, message) == (replace(opening, shift=-2.0), "")
+    assert with_link_settings(opening, {}, models, pictures) == (opening, "")
+    for wrong in ({"shift": "much"}, {"model": "none"}):
+        request, message = with_link_settings(opening, wrong, models, pictures)
+        assert request == opening
+        assert message.startswith("In the link, ")
+    assert has_link_settings({"model": "x"})
+    assert has_link_settings({"shift": "0"})
+    assert not has_link_settings({"shift": "", "text": "blue"})
 
 
 def test_an_entity_in_the_text_of_a_link_stays(models, pictures):

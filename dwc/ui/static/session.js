@@ -47,7 +47,7 @@ window.dwcSession = (() => {
   /* Whether the address or this entry of the browser's history names a search. */
   function isAddressed() {
     const parameters = new URLSearchParams(window.dwcEmbedding.query());
-    return ["ref", "text", "filter"].some((name) => parameters.get(name)) || Boolean(history.state?.screen);
+    return ["ref", "text", "filter", "model", "shift"].some((name) => parameters.get(name)) || Boolean(history.state?.screen);
   }
 
   /* Hide the answer on the screen until that of the address has come: it belongs to another search. */
