@@ -375,6 +375,9 @@ class WeightSweep:
     ) -> RankTrace:
         """Rank the images at several weight shifts, and return the ranks of the best images.
 
+        All images are ranked exactly, also if there is an approximate index: that needs their dot
+        products only once for all shifts.
+
         Args:
             shifts: the weight shifts. A shift is added to the logit of each stream's image weight.
                 Minus infinity (text only), 0 (the learned weights) and infinity (image only) are
@@ -392,7 +395,7 @@ class WeightSweep:
         if limit < _require_positive(k):
             raise QueryError(f"the limit is {limit}; it is the last rank reported, {k} or more.")
         steps = sorted({-math.inf, 0.0, math.inf, *shifts})
-        orders = [self.top(shift, limit).tolist() for shift in steps]
+        orders = [self.best(self.scores(shift), limit).tolist() for shift in steps]
         learned = steps.index(0.0)
         # The order of the images: first the best images at shift 0, then the images that are among
         # the best only at other shifts, in ascending order of the shifts.

@@ -150,3 +150,13 @@ def test_a_missed_image_shifts_the_ranks_and_nothing_else(gallery):
     hits = swift.hits(0.0, 12)
     assert [hit.id for hit in hits] == [hit.id for hit in expected]
     assert [hit.score for hit in hits] == pytest.approx([hit.score for hit in expected], abs=1e-6)
+
+
+def test_a_trace_ranks_all_images_without_the_index(gallery):
+    """It is that of exact search even if the index misses images, and asks the index nothing."""
+    vectors, ids = gallery
+    index = ListedIndex(vectors, extra=0)
+    index.candidates = lambda *arguments: pytest.fail("the index is asked")
+    sweep = WeightSweep(made_query(), vectors, ids, excluded=[3], index=index)
+    exact = WeightSweep(made_query(), vectors, ids, excluded=[3])
+    assert sweep.rank_trace(k=4, limit=30) == exact.rank_trace(k=4, limit=30)
