@@ -214,8 +214,9 @@ def _build_together(args: argparse.Namespace, source: "Source") -> "BuildResult 
         group.leave()
         if group.index > 0:
             return None
+        line.begin("adding to the store")
         return join_parts(
-            source, embed, args.out, model, args.batch_size, prune=args.prune, expected=expected
+            source, embed, args.out, model, args.batch_size, line.show, args.prune, expected
         )
 
 
@@ -294,17 +295,26 @@ class ProgressLine:
 
     def __init__(self, label: str = "") -> None:
         """Create the display; `label` is a text before the numbers, such as the model's name."""
-        self._label = f"{label}: " if label else ""
         self._on_terminal = sys.stderr.isatty()
-        self._printed_tenths = -1
         self._bar: Any = None
+        self.begin(label)
 
     def __enter__(self) -> "ProgressLine":
         return self
 
     def __exit__(self, *raised: object) -> None:
+        self._close_bar()
+
+    def begin(self, label: str) -> None:
+        """Display the progress of another task from now on, with its own label and numbers."""
+        self._close_bar()
+        self._label = f"{label}: " if label else ""
+        self._printed_tenths = -1
+
+    def _close_bar(self) -> None:
         if self._bar is not None:
             self._bar.close()
+            self._bar = None
 
     def show(self, finished: int, total: int, seconds_left: float) -> None:
         """Display the progress.
