@@ -184,23 +184,27 @@ def run(args: argparse.Namespace) -> int:
 
             indexing = GalleryIndexing()
             stack.callback(indexing.stop)
-            page, options = _prepare(args, indexing)
+            page, options = _prepare(args, indexing, stack)
         page.launch(**{**options, "server_port": port})
     return 0
 
 
-def _prepare(args: argparse.Namespace, indexing: "GalleryIndexing") -> tuple[Any, dict[str, Any]]:
+def _prepare(
+    args: argparse.Namespace, indexing: "GalleryIndexing", stack: ExitStack
+) -> tuple[Any, dict[str, Any]]:
     """Load the models and build the page.
 
     Args:
         args: The return value of `complete_from_environment`.
         indexing: What indexes the gallery.
+        stack: What is closed when the app ends.
 
     Returns:
         The page (a `gr.Blocks`), and the keyword arguments for its method `launch`.
     """
     from dwc.ui.blocks import build_page
     from dwc.ui.gallery_images import StoreImages
+    from dwc.ui.indexing import STOPPING_SECONDS
     from dwc.ui.monitoring.setup import MonitoringOptions, add_monitoring
     from dwc.ui.panels.examples import choose_examples
     from dwc.ui.programs import add_program_access
@@ -230,7 +234,9 @@ def _prepare(args: argparse.Namespace, indexing: "GalleryIndexing") -> tuple[Any
     options["root_path"] = args.root_path
     observers = add_monitoring(page, options, models, images, monitoring)
     add_program_access(options, models, images, args.mcp, observers)
-    open_meanwhile(models, () if args.models else models.names, store, indexing)
+    thread = open_meanwhile(models, () if args.models else models.names, store, indexing)
+    stack.callback(thread.join, STOPPING_SECONDS)
+    stack.callback(indexing.stop)
     return page, options
 
 

@@ -31,7 +31,8 @@ _GROWTH = 0.05
 _SECONDS_BETWEEN = 1.0
 _SECONDS_BETWEEN_AT_MOST = 15.0
 
-_STOPPING_SECONDS = 10.0
+STOPPING_SECONDS = 10.0
+"""For at most how many seconds the end of the app waits for a batch that is being embedded."""
 
 Build = Callable[[Progress], Store]
 """Function that indexes a gallery and returns its store, given the callback for the progress."""
@@ -64,8 +65,8 @@ class IndexingStatus(NamedTuple):
         return not self.is_running and not self.error
 
 
-class _StoppedError(Exception):
-    """The app ends, so the indexing ends at the next batch; the next start goes on there."""
+class StoppedError(DWCError):
+    """The app ends, so indexing ends at the next batch; the next start goes on there."""
 
 
 class GalleryIndexing:
@@ -73,10 +74,11 @@ class GalleryIndexing:
 
     Attributes:
         is_open: Whether the page opened before the gallery was indexed to the end.
+        is_stopped: Whether the app ends.
     """
 
     def __init__(self) -> None:
-        self.is_open = False
+        self.is_open = self.is_stopped = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._subscribers: list[Callable[[Store], None]] = []
@@ -85,7 +87,6 @@ class GalleryIndexing:
         self._error: BaseException | None = None
         self._progress: tuple[int, int, float] | None = None  # as the build told it last
         self._first: tuple[int, float] | None = None  # pictures finished at the start, and when
-        self._is_stopped = False
 
     @property
     def is_running(self) -> bool:
@@ -144,9 +145,9 @@ class GalleryIndexing:
         def run() -> None:
             try:
                 with show_progress as show:
-                    store = build(lambda *progress: self._advance(show, *progress))
+                    store = build(self.stoppable(lambda *now: self._advance(show, *now)))
                 self._whole = store
-            except _StoppedError:
+            except StoppedError:
                 pass
             except BaseException as error:
                 self._error = error
@@ -190,11 +191,21 @@ class GalleryIndexing:
         self._publish(self._whole)
         return self._whole
 
+    def stoppable(self, show_progress: Progress) -> Progress:
+        """Return a callback for the progress that raises `StoppedError` after a call of `stop`."""
+
+        def show(finished: int, total: int, seconds_left: float) -> None:
+            if self.is_stopped:
+                raise StoppedError("the app ends; the next start goes on.")
+            show_progress(finished, total, seconds_left)
+
+        return show
+
     def stop(self) -> None:
         """End the indexing after the batch that is being embedded, and wait for that."""
-        self._is_stopped = True
+        self.is_stopped = True
         if self._thread is not None:
-            self._thread.join(_STOPPING_SECONDS)
+            self._thread.join(STOPPING_SECONDS)
 
     def _publish_part(self) -> None:
         """Open the store again, and publish it if its pictures have changed."""
@@ -234,8 +245,6 @@ class GalleryIndexing:
             return 0 if self._progress is None else self._progress[0]
 
     def _advance(self, show: Progress, finished: int, total: int, seconds_left: float) -> None:
-        if self._is_stopped:
-            raise _StoppedError
         show(finished, total, seconds_left)
         with self._changed:
             if self._first is None:

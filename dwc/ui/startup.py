@@ -37,7 +37,7 @@ from dwc.search.searcher import Searcher
 from dwc.ui import zerogpu
 from dwc.ui.busy import TellWhenToRetry
 from dwc.ui.gallery_images import GalleryImages
-from dwc.ui.indexing import GalleryIndexing
+from dwc.ui.indexing import GalleryIndexing, StoppedError
 from dwc.ui.large_pictures import LargePictures
 from dwc.ui.panels.indexing_progress import ADDRESS as INDEXING_ADDRESS
 from dwc.ui.panels.indexing_progress import indexing_answer
@@ -161,6 +161,8 @@ def open_meanwhile(
         try:
             with models.using(name):
                 pass
+        except StoppedError:
+            logger.info("The app ends before the model %s is opened.", name)
         except (DWCError, OSError) as error:
             logger.warning("The model %s cannot be opened: %s", name, error)
 
@@ -170,6 +172,8 @@ def open_meanwhile(
             return
         for name in names if is_whole else models.names:
             open_or_log(name)
+        if indexing is not None and indexing.is_stopped:
+            return
         try:
             draw_thumbnails(whole)
         except (DWCError, OSError, BrokenExecutor) as error:
@@ -296,6 +300,8 @@ class _ModelOpener:
             )
         else:
             with self._show_progress(name) as progress:
+                if self._indexing is not None:
+                    progress = self._indexing.stoppable(progress)
                 store = open_gallery(self._gallery, checkpoint, progress)
         for shown_store in self.stores.values():
             store = _match_images(store, shown_store)

@@ -177,7 +177,7 @@ def test_an_error_before_any_picture_can_be_searched_ends_the_start(tmp_path, mo
 
 def test_an_app_that_ends_stops_at_the_next_batch_and_the_next_start_goes_on(tmp_path):
     with serve_growing(tmp_path) as growing:
-        growing.indexing._is_stopped = True
+        growing.indexing.is_stopped = True
         growing.end()
         growing.indexing.stop()
         path = growing.app.store.path
