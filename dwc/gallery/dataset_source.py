@@ -25,6 +25,7 @@ from dwc.gallery.walker import (
     UNREADABLE,
     LeftOut,
     cache_folder,
+    find_unused_patterns,
     parse_patterns,
 )
 
@@ -134,7 +135,10 @@ class DatasetSource:
                     items.append(item)
             for id, row in zip(table.ids, table.metadata(), strict=True):
                 collected.add(id, row)
-        return Listing(items, left_out, metadata=collected.finish())
+        unused = find_unused_patterns(
+            self.exclude, [item.id for item in items], left_out.values(), self.location
+        )
+        return Listing(items, left_out, unused, collected.finish())
 
     def has_pictures(self) -> bool:
         """Return whether a column has pictures."""

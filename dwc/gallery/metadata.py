@@ -434,6 +434,11 @@ class MetadataCollector:
         for name, column in self._columns.items():
             if column.nested is None:
                 types[name] = column.type
+                if column.type == "number" and (spellings := self._spelled_twice(name)):
+                    problems.append(
+                        f"The column {name!r} has numbers, so {' and '.join(spellings)} count as "
+                        "the same value. If they are codes, give them as texts in metadata.jsonl."
+                    )
             else:
                 problems.append(
                     f"The column {name!r} is not used: it has nested values such as "
@@ -448,6 +453,20 @@ class MetadataCollector:
                 for value in values
             )
         return ListedMetadata(types, typed, tuple(map(printable, problems)))
+
+    def _spelled_twice(self, name: str) -> list[str]:
+        """Return two different cells of a column that are the same decimal; empty if none are.
+
+        Article numbers and versions may be such cells: 1.1 and 1.10.
+        """
+        spellings: dict[float, str] = {}
+        for row in self._rows.values():
+            cell = row.get(name)
+            if isinstance(cell, UntypedText) and "." in cell:
+                first = spellings.setdefault(float(cell), cell)
+                if first != cell:
+                    return sorted((first, cell))
+        return []
 
 
 class _CollectedColumn:

@@ -11,7 +11,8 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -364,6 +365,28 @@ class _PatternUse:
         if "\\" in pattern:
             return "A backslash makes the next character literal. Separate folders with /."
         return "Nothing matches it outside what is left out for other reasons."
+
+
+def find_unused_patterns(
+    patterns: Sequence[str], listed: Collection[str], left_out: Iterable[LeftOut], root: str
+) -> dict[str, str]:
+    """Return the exclude patterns that match nothing, with the likely reasons.
+
+    Args:
+        patterns: Patterns in the syntax of `.gitignore`.
+        listed: The ids of the pictures.
+        left_out: What is left out.
+        root: The folder to which ids are relative.
+    """
+    unused = {}
+    paths = [path for entry in left_out for path in (entry.id, f"{entry.id}/")]
+    for pattern in patterns:
+        # Patterns that begin with ! leave nothing out by definition.
+        if pattern[:1] != "!":
+            use = _PatternUse(pattern)
+            if not any(map(use.matches, chain(paths, listed))):
+                unused[pattern] = use.likely_reason(root)
+    return unused
 
 
 def is_store(names: Sequence[str]) -> bool:

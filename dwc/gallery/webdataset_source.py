@@ -31,6 +31,7 @@ from dwc.gallery.walker import (
     SERVICE_FOLDER,
     UNREADABLE,
     LeftOut,
+    find_unused_patterns,
     is_read,
     is_service_folder,
     parse_patterns,
@@ -116,7 +117,10 @@ class WebDatasetSource:
                     collected.add(item.id, row)
             for message in archive.problems:
                 collected.count_problem(name, message)
-        return Listing(items, left_out, metadata=collected.finish())
+        unused = find_unused_patterns(
+            self.exclude, [item.id for item in items], left_out.values(), self.location
+        )
+        return Listing(items, left_out, unused, collected.finish())
 
     def items(self) -> Sequence[TarItem]:
         """Return the pictures that the archives contain now."""

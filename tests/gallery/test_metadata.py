@@ -54,6 +54,21 @@ def test_columns_of_a_csv_get_the_type_that_all_cells_have(photos, build):
     assert row(store, "p3.png") == {}
 
 
+def test_numbers_that_differ_in_their_digits_only_are_named(photos, build):
+    write_csv(
+        photos,
+        "file_name,code,price,count",
+        "p0.png,1.10,49.90,1",
+        "p1.png,2.5,39.00,2",
+        "p2.png,1.1,49.90,1",
+    )
+    store = build(photos)
+    assert set(columns(store).values()) == {"number"}
+    [problem] = store.manifest.metadata["problems"]
+    assert "'code' has numbers, so 1.1 and 1.10 count as the same value" in problem
+    assert "metadata.jsonl" in problem
+
+
 def test_json_lines_keep_their_types(photos, build):
     write_jsonl(
         photos,

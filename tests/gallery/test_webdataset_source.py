@@ -177,6 +177,16 @@ def test_patterns_leave_out_members(shards):
     assert listing.reasons["excluded"] == 2
 
 
+def test_patterns_that_leave_nothing_out_are_named(shards):
+    (shards / "drafts").mkdir()
+    write_tar(shards / "drafts" / "x.tar", {"x.png": picture(7)})
+    patterns = ["a/", "drafts/", "SHOP-001.TAR/train.png", "train", "!1.png"]
+    listing = WebDatasetSource(str(shards), patterns).list()
+    assert list(listing.unused_patterns) == ["SHOP-001.TAR/train.png", "train"]
+    reason = listing.unused_patterns["SHOP-001.TAR/train.png"]
+    assert reason == "Upper and lower case differ: there is shop-001.TAR/train.png."
+
+
 def test_another_archive_is_another_gallery(shards, tmp_path):
     from dwc.errors import StoreError
 
