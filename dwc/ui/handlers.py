@@ -337,6 +337,8 @@ class PageHandlers:
                 return update_request(state, request)
         repeated = answer_request(self._models, self._images, request)
         if _origin_key(repeated) != shown.get("origin"):
+            if self._images.indexing is not None:
+                raise QueryError("more of the gallery is indexed now.")
             raise QueryError("it came from another model or another gallery.")
         return repeated
 

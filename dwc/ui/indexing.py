@@ -106,9 +106,11 @@ class GalleryIndexing:
         with self._changed:
             if not self.is_open or self._store is None or self._progress is None:
                 return None
-            finished, total, seconds_left = self._progress
+            finished, total, _ = self._progress
             before, start = self._first or (0, 0.0)
             seconds = time.monotonic() - start
+            # A batch may take long, so the pace at its beginning would be outdated.
+            per_second = (finished - before) / seconds if seconds > 0 else 0.0
             is_running, error = self._store.indexed_part is not None, ""
             if self._error is not None:
                 is_running, error = False, str(self._error) or type(self._error).__name__
@@ -116,8 +118,8 @@ class GalleryIndexing:
                 searchable=len(self._store),
                 finished=finished,
                 total=max(total, len(self._store)),
-                per_second=(finished - before) / seconds if seconds > 0 else 0.0,
-                seconds_left=seconds_left,
+                per_second=per_second,
+                seconds_left=(total - finished) / per_second if per_second > 0 else 0.0,
                 is_running=is_running,
                 error=error,
             )
@@ -188,7 +190,12 @@ class GalleryIndexing:
         if self._whole is None:
             self._publish_part()
             return None
-        self._publish(self._whole)
+        try:
+            self._publish(self._whole)
+        except (DWCError, OSError) as error:
+            logger.error("The gallery is indexed, but cannot be searched: %s", error)
+            self._error = error
+            return None
         return self._whole
 
     def stoppable(self, show_progress: Progress) -> Progress:

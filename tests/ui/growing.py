@@ -35,6 +35,8 @@ class Growing:
         self.app: Any = None
         self.models: Any = None
         self.images: Any = None
+        self.waiting = 0  # batches that wait for the test
+        self.thread: Any = None
         self._fails = fails
         self._batches = threading.Semaphore(1)  # the first one is embedded before the page opens
 
@@ -42,7 +44,9 @@ class Growing:
         embed = image_embedder(checkpoint)
 
         def embed_when_told(images):
+            self.waiting += 1
             self._batches.acquire()
+            self.waiting -= 1
             if self._fails and len(images) < BATCH:
                 raise OSError("no space left on the device")
             return embed(images)
@@ -109,7 +113,7 @@ def serve_growing(place: Path, fails: bool = False, models: int = 1) -> Iterator
         options = launch_options(images, "127.0.0.1", port)
         add_monitoring(page, options, pool, images, MonitoringOptions())
         add_program_access(options, pool, images)
-        thread = open_meanwhile(pool, (), store, growing.indexing)
+        growing.thread = open_meanwhile(pool, (), store, growing.indexing)
         page.launch(**options, prevent_thread_lock=True, quiet=True, inbrowser=False)
         try:
             growing.models, growing.images = pool, images
@@ -117,5 +121,5 @@ def serve_growing(place: Path, fails: bool = False, models: int = 1) -> Iterator
             yield growing
         finally:
             growing.end()
-            thread.join(60)
+            growing.thread.join(60)
             page.close()

@@ -4,12 +4,14 @@ import csv
 import io
 import json
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 
-from dwc.errors import CheckpointError, ImageError
+from dwc.errors import CheckpointError, ImageError, QueryError
 from dwc.gallery.store import Store
-from dwc.ui.handlers import answer_request
+from dwc.ui.busy import SearchFailures
+from dwc.ui.handlers import PageHandlers, answer_request, describe_screen
 from dwc.ui.indexing import GalleryIndexing, IndexingStatus
 from dwc.ui.panels.indexing_progress import render_indexing
 from dwc.ui.panels.registry import PANELS, render_panels
@@ -129,6 +131,34 @@ def test_another_model_waits_for_the_end_and_then_searches_the_same_pictures(tmp
         with growing.models.using("model1") as searcher:
             assert searcher.store.ids == growing.images.ids
             assert len(searcher.store) == PICTURES
+
+
+def test_an_answer_that_the_server_forgot_is_not_taken_for_one_over_more_pictures(tmp_path):
+    with serve_growing(tmp_path) as growing:
+        models, images = growing.models, growing.images
+        components: Any = None  # not used here
+        handlers = PageHandlers(models, images, [], components, None, 10, SearchFailures())
+        state = answer_request(models, images, SearchRequest("is blue"))
+        screen = describe_screen(state, images, names_model=False)
+        repeated = handlers.current_state(None, screen)
+        assert repeated is not None
+        assert repeated.result.hits == state.result.hits
+        growing.go_on(3)
+        assert handlers.current_state(state, screen) is state
+        with pytest.raises(QueryError, match="more of the gallery is indexed now"):
+            handlers.current_state(None, screen)
+
+
+def test_the_end_of_the_app_ends_what_a_further_model_embeds(tmp_path, caplog):
+    with serve_growing(tmp_path, models=2) as growing:
+        growing.go_on(3)
+        growing.wait_until(lambda: growing.waiting == 1)  # for the first batch of the second model
+        growing.indexing.is_stopped = True
+        growing.end()
+        growing.thread.join(60)
+        assert not growing.thread.is_alive()
+        assert growing.models.in_memory == ("model0",)
+        assert "cannot be opened" not in caplog.text
 
 
 def test_a_failure_is_told_and_what_is_indexed_can_be_searched(tmp_path, caplog):
