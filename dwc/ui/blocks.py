@@ -500,7 +500,7 @@ class _Wiring:
         return event.then(
             self.handlers.record,
             [c.history, *self.current, c.message],
-            [c.history, c.history_strip, c.state, c.message],
+            [c.history, c.history_strip, c.state, c.message, c.facets],
             **LIGHT,
         )
 

@@ -614,7 +614,12 @@ class PageHandlers:
         def act(current: SearchState) -> Update:
             before = SearchHistory.from_dict(history)
             recorded = record_answer(before, current)
-            return {} if recorded == before else self._show_history(recorded)
+            update = {} if recorded == before else self._show_history(recorded)
+            if current.result.fitting == 0:
+                # The page may have been opened before the gallery got other metadata.
+                html = render_facets(self._images.metadata, current.request.filter)
+                update[self._components.facets] = html
+            return update
 
         return self._with_current(state, screen, act, message=message)
 

@@ -30,6 +30,8 @@ def world(tmp_path_factory):
     torch.set_num_threads(1)
     (place / "gallery").mkdir()
     gallery = draw_gallery(place / "gallery", 20)
+    lines = [f"{path.name},plain" for path in sorted(gallery.iterdir())]
+    (gallery / "metadata.csv").write_text("\n".join(["file_name,kind", *lines]))
     folders = [str(write_tiny_checkpoint(place / n, s)) for s, n in enumerate(("one", "two"))]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DWC_CACHE", str(place / "cache"))
@@ -420,3 +422,13 @@ def test_only_gallery_pictures_become_the_reference(visit):
     assert visit.call("use_reference", id=visit.ids[3]) == {"reference": path}
     for sent in ("../p-0003", "nothing", None, 3, ["p-0003"]):
         assert visit.call("use_reference", id=sent) == {}
+
+
+def test_a_filter_that_nothing_fits_any_more_is_counted_again(visit):
+    visit.values["facets"] = "as before the gallery changed"
+    visit.values["chosen-filter"] = "kind = plain"
+    visit.search("is blue")
+    assert visit.values["facets"] == "as before the gallery changed"  # it may be in use
+    visit.values["chosen-filter"] = "kind = gone"
+    visit.search("is blue")
+    assert "<b>kind = gone</b> · 0 of 20" in visit.values["facets"]
