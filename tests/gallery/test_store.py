@@ -4,6 +4,7 @@ import random
 import shutil
 import sqlite3
 import subprocess
+import sys
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -17,7 +18,6 @@ from dwc.errors import ImageError, StoreError
 from dwc.gallery.sources import FolderSource
 from dwc.gallery.store import DATABASE, Store, StoredImage
 from dwc.gallery.store_writer import StoreWriter
-from tests.fork_server import PYTHON
 from tests.gallery.embedding import IDENTITY, mean_colors
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 def begin_build(photos, out):
     process = subprocess.Popen(
-        [*PYTHON, "-m", "tests.gallery.killed_build", str(photos), str(out)],
+        [sys.executable, "-m", "tests.gallery.killed_build", str(photos), str(out)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -63,7 +63,8 @@ def test_a_build_killed_at_any_instant_goes_on(build, photos, tmp_path):
         process = begin_build(photos, out)
         time.sleep(rng.uniform(0, 0.15))
         process.kill()
-        process.communicate()
+        process.wait()
+        process.stdout.close()
         if committed_rows(out) is None:
             continue
         store = Store.open(out)
