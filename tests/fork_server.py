@@ -251,11 +251,35 @@ def run(content):
         runpy.run_path(kind, run_name="__main__")
 
 
+def finish(content):
+    """Run, and exit as an interpreter does, but do not take apart all that was imported."""
+    import atexit
+    import threading
+
+    status = 0
+    try:
+        run(content)
+    except SystemExit as end:
+        if isinstance(end.code, int):
+            status = end.code & 0xFF
+        elif end.code is not None:
+            sys.stderr.write(f"{end.code}\n")
+            status = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+    except OSError:
+        status = 120  # as an interpreter that cannot write its output
+    sys.stderr.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "--serve":
         del sys.path[0]  # the folder of this file
         content = serve(int(sys.argv[2]))
         if content is not None:
-            run(content)
+            finish(content)
     else:
         request(sys.argv[1:])
