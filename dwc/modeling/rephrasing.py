@@ -2,7 +2,7 @@
 
 "never red", "anything but red" and "lose the red" all exclude red, but a model follows some phrases
 better than others. `rephrase_exclusions` replaces them by the phrases that the bundled checkpoint
-was measured to follow on drawings and photographs (`tests/bench/test_exclusions.py`):
+was measured to follow on drawings and photographs (`tests/bench/test_exclusion_phrases.py`):
 
 - a color: "not red"; after other words: "dress but not red";
 - a part or a pattern: "no stripes"; sleeves: "without sleeves";

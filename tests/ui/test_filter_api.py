@@ -20,7 +20,8 @@ class Store(SimpleNamespace):
         return len(self.ids)
 
 
-SEARCHER = SimpleNamespace(store=Store(ids=[f"p{n}" for n in range(10)], metadata=METADATA))
+IDS = [f"p{n}" for n in range(10)]
+SEARCHER = SimpleNamespace(store=Store(ids=IDS, metadata=METADATA, indexed_part=None))
 
 
 def test_the_gallery_lists_its_columns_and_the_pictures_that_fit():
