@@ -1,9 +1,12 @@
 """The README: short, its links lead somewhere, and its numbers are those of the results page."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+
+from tests.bench.measuring import rows_of_sizes
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -20,6 +23,16 @@ def test_the_readme_quotes_rows_of_the_results_page():
     rows = [line for line in section.splitlines() if line.startswith("|")]
     assert len(rows) > 5
     assert [row for row in rows if row not in results] == []
+
+
+def test_the_costs_of_large_galleries_are_those_that_were_measured():
+    sizes = json.loads((ROOT / "assets/docs/gallery_sizes.json").read_text("utf-8"))["sizes"]
+    page = (ROOT / "assets" / "docs" / "scale.md").read_text(encoding="utf-8").splitlines()
+    assert [row for row in rows_of_sizes(sizes) if row not in page] == []
+    for size in ("1000", "1000000"):
+        row = sizes[size]
+        assert f"{row['start_s']:.1f} s and" in README
+        assert f"{row['search_ms']:.0f} ms" in README
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 
@@ -38,3 +38,23 @@ def in_turns(
 def tell(what: str, measured: str, limit: str) -> None:
     """One row of the table that `make bench` prints."""
     print(f"\n{what:<62} {measured:>34}   {limit}", end="")
+
+
+def rows_of_sizes(sizes: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """The rows of the table of gallery sizes in Markdown, without its head.
+
+    Args:
+        sizes: What `test_gallery_sizes.py` measured, by the number of pictures.
+    """
+    cells = {
+        "store with thumbnails": lambda row: f"{row['store_mb']:,.0f} MB",
+        "start, to the first answer": lambda row: f"{row['start_s']:.1f} s",
+        "search, median": lambda row: f"{row['search_ms']:.0f} ms",
+        "search, 95th percentile": lambda row: f"{row['search_p95_ms']:.0f} ms",
+        "a step of the slider": lambda row: f"{row['slider_ms']:.1f} ms",
+        "memory, without the vectors' pages": lambda row: f"{row['memory_mb']:,.0f} MB",
+    }
+    return [
+        f"| {name} | " + " | ".join(write(row) for row in sizes.values()) + " |"
+        for name, write in cells.items()
+    ]

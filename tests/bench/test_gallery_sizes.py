@@ -27,7 +27,7 @@ from dwc.gallery.sources import FolderSource
 from dwc.gallery.store import DATABASE, THUMBNAILS, StoredImage, checksum, vector_file
 from dwc.gallery.store_writer import StoreWriter
 from dwc.search.query import image_embedder, model_identity
-from tests.bench.measuring import tell
+from tests.bench.measuring import rows_of_sizes, tell
 
 pytestmark = pytest.mark.bench
 
@@ -149,18 +149,8 @@ def test_what_galleries_of_all_sizes_cost(tmp_path, indexed):
         for file in folder.rglob("*"):
             if file.is_file():
                 file.unlink()
-    print(
-        f"\nindexing {rate:.0f} drawings a second\n"
-        f"{'pictures':>9} {'vectors MB':>10} {'rows MB':>8} {'store MB':>9} {'start s':>8} "
-        f"{'search ms':>9} "
-        f"{'p95':>6} {'slider ms':>9} {'memory MB':>9}"
-    )
-    for size, row in table.items():
-        print(
-            f"{size:>9,} {row['vectors_mb']:10.1f} {row['rows_mb']:8.1f} {row['store_mb']:9.1f} "
-            f"{row['start_s']:8.1f} {row['search_ms']:9.1f} {row['search_p95_ms']:6.1f} "
-            f"{row['slider_ms']:9.2f} {row['memory_mb']:9.0f}"
-        )
+    print(f"\nindexing {rate:.0f} drawings a second\n| pictures | ", end="")
+    print(" | ".join(f"{size:,}" for size in table), "|", *rows_of_sizes(table), sep="\n")
     least, most = table[min(SIZES)], table[max(SIZES)]
     ratios = {
         "start": (most["start_s"] / least["start_s"], START_RATIO),
