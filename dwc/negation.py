@@ -179,11 +179,11 @@ def spell_out_minus(text: str) -> str:
     """Replace a leading minus by "without": "dress -stripes" becomes "dress without stripes".
 
     Only a hyphen or minus sign at the start of a word, or of words in quotes or brackets, is
-    replaced. "long-sleeved", "a - b" and a
-    dash before a negation ("longer -no belt") stay unchanged. A longer dash ("like this –shorter")
-    is not a minus; a space is inserted between this dash and the word. In a text of several lines,
-    a dash at the start of a line marks an entry of a list, and the entries are joined with commas:
-    "Wishes:", "-blue" and "-longer" become "Wishes: blue, longer".
+    replaced. "long-sleeved", "a - b" and a dash before a negation ("longer -no belt") stay
+    unchanged. A longer dash ("like this –shorter") is not a minus; a space is inserted between this
+    dash and the word. In a text of several lines, a dash at the start of a line marks an entry of a
+    list, and the entries are joined with commas: "Wishes:", "-blue" and "-longer" become "Wishes:
+    blue, longer".
     """
     lines = [line for line in text.splitlines() if line.strip()]
     items = [_LIST_ITEM.fullmatch(line) for line in lines]

@@ -55,7 +55,7 @@ class EncodedGarments:
     def matching(
         self, category: str, constraints: Mapping[str, Collection[str]]
     ) -> NDArray[np.intp]:
-        """Return the garments of a category whose attributes all have allowed values.
+        """Return the indices of the garments of a category whose attributes have allowed values.
 
         Args:
             category: The category.

@@ -1,8 +1,8 @@
 """The processes that `torchrun` or `accelerate launch` started to run one command together.
 
-Every process runs a thread that tells the others several times a second how far it is. So one
-process can show the progress of all, an error in one ends all, and a process whose host is gone
-is noticed after some minutes, however long the others have to work.
+Every process runs a thread that sends its progress to the others several times a second. So one
+process can show the progress of all, and an error in one ends all. A process whose host is gone is
+noticed within minutes, even if the others are busy for hours.
 """
 
 import os
@@ -131,13 +131,13 @@ class ProcessGroup:
             self._thread.join(_FAREWELL_SECONDS)
 
     def wait(self, note: str = "") -> list[str]:
-        """Wait until every process has called this method as often as this one.
+        """Wait until every process has called this method as many times as this process has.
 
         Args:
             note: A short text for the other processes.
 
         Returns:
-            The notes of all processes, by number.
+            The notes of all processes, in the order of the processes' numbers.
 
         Raises:
             OtherProcessError: Another process failed.

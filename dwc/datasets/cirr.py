@@ -133,9 +133,9 @@ def cirr_benchmark(root: Path, split: str = "val", targets_withheld: bool = Fals
 
 
 def cirr_images(root: Path, split: str) -> ListedImages:
-    """Return a lookup of the image files of a split.
+    """Return a lookup from the names of images to the image files of a split.
 
-    An image may have the path that CIRR lists, such as "train/7/a.png", or a shorter one without
+    A file may lie at the path that CIRR lists, such as "train/7/a.png", or at a shorter one without
     the inner folder ("train/a.png") or without any folder ("a.png"). Paths are relative to the data
     folder or to its folders images/ and img_raw/.
     """

@@ -150,11 +150,16 @@ def evaluate_wishes(
 
 
 def _summarize_wishes(drawn: Sequence[Wish], fits: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return `granted` and `first_fits` of wishes, for all of them and by attribute.
+    """Return how many wishes the gallery can fulfill, and how many the first result fulfills.
 
     Args:
-        drawn: The N wishes.
-        fits: Whether the first result of each fits, (N,).
+        drawn: N randomly chosen wishes, each a text that changes one attribute of a garment.
+        fits: Whether the first result of each wish fulfills it, (N,).
+
+    Returns:
+        `wishes`: their number N. `granted`: the share of wishes that some garment of the gallery
+        fulfills. `first_fits`: the share of wishes that the first result fulfills. `attributes`:
+        the same for the wishes of each attribute.
     """
     granted = np.array([bool(wish.hits) for wish in drawn])
     attributes = np.array([wish.attribute for wish in drawn])

@@ -58,7 +58,7 @@ def cirr_report(result: BenchmarkResult) -> dict[str, Any]:
 
 
 def cirr_queries(encoded: EncodedBenchmark) -> list[CirrQuery]:
-    """Return the queries of an encoded CIRR benchmark, declared as `CirrQuery` for type checks."""
+    """Return the queries of an encoded CIRR benchmark, with the type `CirrQuery`."""
     return [cast(CirrQuery, query) for query in encoded.benchmark.queries]
 
 

@@ -457,12 +457,15 @@ class CnnStream(nn.Module):
         return torch.sigmoid(self.gate_image(torch.cat([regions, word_context], dim=1)))
 
     def _edit_image(self, features: Tensor, regions: Tensor, word_context: Tensor) -> Tensor:
-        """Return the image parts (N, D) of N queries: feature maps edited by the text, then pooled.
+        """Edit the feature maps of N queries by their texts, and pool them to vectors (N, D).
+
+        These vectors are the image parts of the query embeddings.
 
         Args:
             features: Feature map X of h by w regions and C channels, (N, C, h, w).
             regions: Region embeddings E of length H, (N, H, h, w).
-            word_context: Attended words of each region, of length H, (N, h w, H).
+            word_context: For each region, the mean of the words weighted by the region's
+                attention, (N, h w, H).
         """
         context = self._as_map(word_context, features.shape[-2:])  # (N, H, h, w)
         edited = self._image_gate(regions, context) * features

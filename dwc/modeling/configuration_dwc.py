@@ -119,7 +119,7 @@ class ModifiedResNetConfig(PretrainedConfig):
 
     @property
     def feature_dim(self) -> int:
-        """Number of channels of the last stage's feature map."""
+        """Number of channels of the feature map that the network's last stage returns."""
         return self.width * 4 * 2 ** (len(self.layers) - 1)
 
     @property

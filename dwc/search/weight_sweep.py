@@ -476,8 +476,8 @@ class _Best(NamedTuple):
     Attributes:
         positions: their positions (K,) in the gallery, best first.
         scores: their scores (K,).
-        rivals: scores of ranked images, in any order: at least of all that reach the last of
-            `scores`.
+        rivals: scores of images, in any order. They include those of all images that are ranked
+            and whose score is at least `scores[-1]`.
     """
 
     positions: NDArray[np.int64]

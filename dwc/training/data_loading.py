@@ -43,9 +43,10 @@ def shard_and_prefetch(
 
 
 class StepLoader(Generic[Batch]):
-    """Loader that returns the batch of a step number, using one running `DataLoader`.
+    """Loader that returns the batch of a training step.
 
-    The data set has the batch of step s at index s.
+    The batches of successive steps come from one `DataLoader`, which prepares them in advance. The
+    data set has the batch of step s at index s.
     """
 
     def __init__(self, data: Dataset, total_steps: int, **options: Any) -> None:

@@ -232,8 +232,8 @@ class _OpenedBefore(NamedTuple):
 class _ModelOpener:
     """Opens models for one gallery.
 
-    When a model is opened for the first time, the model embeds the gallery, or the vectors of an
-    earlier start are updated. When a model is opened again, the vectors are only read.
+    When a model is opened for the first time, it embeds the gallery, or only the pictures that are
+    new since an earlier run of the app. When it is opened again, the stored vectors are read.
     """
 
     def __init__(

@@ -262,7 +262,7 @@ class Material:
 
 
 def material_of(garment: Garment, rng: np.random.Generator) -> Material:
-    """Return a garment's material: its two colors, a surface by category, and random details."""
+    """Return a garment's material: two colors, a surface for its category, and random details."""
     color, shade, second_name = garment["colour"], garment["shade"], garment["second_colour"]
     main = color_of(color, shade)
     second = main if second_name == "none" else second_color_of(second_name, color, shade)

@@ -326,10 +326,10 @@ def say_exchange(
         category: The category whose words are used.
         attribute: The attribute.
         new: The words for the new value.
-        old: The value to exclude. If the value only has names for the absence of a part ("no
-            pockets"), the clause excludes the value without mentioning `new`.
-        is_thing: Whether `new` names a part of the garment ("a belt"). `old` is then also named by
-            a part if possible.
+        old: The value to exclude. If all its names are negative ("no pockets"), the clause excludes
+            it and does not mention `new`.
+        is_thing: Whether `new` names a part of the garment ("a belt"). If so, the clause prefers
+            names of `old` that are parts, too.
     """
     names = excluded_names(category, attribute, old)
     wanted: Kind = "thing" if is_thing else "colour" if attribute == "colour" else "adjective"

@@ -121,7 +121,7 @@ class PhotographTriplets:
 
     @classmethod
     def of(cls, pool: PhotographPool, seed: int) -> "PhotographTriplets":
-        """Return random triplets of photographs; `seed` determines them."""
+        """Return random triplets of two photographs and a text; `seed` determines them."""
         pairs = exclusion_pairs(pool, seed)
         return cls(
             attribute_triplets(pool, TRIPLETS_EACH, seed),

@@ -1,4 +1,6 @@
-"""Batches of drawn garments for the three stages of Progressive Learning (PL), a reconstruction.
+"""Batches of drawn garments for the three training stages of Progressive Learning (PL).
+
+This project reconstructed PL from its paper, since its code was not released.
 
 Stage one has one short caption per garment, with its kind and one or two attributes. Stage two has
 two images of each garment, and texts as in an online shop: descriptions, most of them complete, and
@@ -73,9 +75,9 @@ class ProgressiveBatches(CatalogueBatches):
         size_px: Side of the square input images in pixels.
         mean: Mean to subtract from each channel, for values in [0, 1].
         std: Standard deviation to divide each channel by.
-        cached: None, or cached inputs of CLIP's last image layer, of size K, for several augmented
-            copies ("views") of each drawing, (views, garments, K). Such inputs replace the images'
-            pixels; see `cache_tower_inputs`.
+        cached: Inputs of length K of the last layer of CLIP's image encoder, computed beforehand
+            for several augmented copies ("views") of each drawing, (views, garments, K). They are
+            used instead of the images' pixels; see `cache_tower_inputs`. None to use the pixels.
     """
 
     size_px: int = PICTURE_PX

@@ -125,9 +125,10 @@ def _rows(variants: Sequence[Mapping[str, Any]], family: str) -> list[PlotRow]:
 
 
 def _noise(summary: Mapping[str, Any]) -> list[PlotLine]:
-    """Return the plot lines of recall over the share of wrong texts, one line per kind of labels.
+    """Return a line for each kind of training labels: the recall by the share of wrong texts.
 
-    The point of the soft labels at share 0 is that of DWC's CLIP stream alone.
+    The line of the soft labels begins with the result of the variant "DWC's CLIP stream alone",
+    which is trained with soft labels and no wrong texts.
     """
     rows = [row for row in summary["variants"] if "noise" in row["families"]]
     lines = []

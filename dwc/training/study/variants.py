@@ -232,8 +232,8 @@ def _changed(
 def _noise(wrong_texts: Sequence[float]) -> Iterator[Variant]:
     """Yield a system variant for each share of wrong texts and each loss in `_NOISE`.
 
-    Soft labels without wrong texts are left out, since this variant exists already as DWC's CLIP
-    stream alone.
+    Soft labels without wrong texts are left out: they are the same system as another variant, DWC's
+    CLIP stream alone.
     """
     for share in wrong_texts:
         for kind, (alpha, gce_q, label) in _NOISE.items():
@@ -255,13 +255,13 @@ _LEARNED, _BEST_FIXED = "weights.learned.recall@1", "weights.best_fixed.recall@1
 
 
 def _follows(text: str, variant: str, metric: str, source: Source = "DWC") -> Claim:
-    """Return the claim that a system variant's image weights follow the true image weights.
+    """Return a claim that the study checks: a variant's image weights correlate with the true ones.
 
     Args:
         text: The claim, as a sentence.
-        variant: Name of the variant.
-        metric: Dotted path of the correlation of predicted and true image weights.
-        source: Source of the claim.
+        variant: Name of the system variant.
+        metric: Dotted path of the correlation in the variant's numbers.
+        source: Which paper makes the claim.
     """
     return Claim(text, variant, None, metric, source, least=CORRELATED)
 
