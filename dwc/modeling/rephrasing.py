@@ -124,6 +124,19 @@ _SWAP = re.compile(
     rf"){_END}",
     re.IGNORECASE,
 )
+_ANY_COLOR = re.compile(COLORS, re.IGNORECASE)
+# Colors that look alike: of "blue, not navy" both count.
+_ALIKE = (
+    "blue navy teal turquoise",
+    "green teal turquoise",
+    "red burgundy maroon",
+    "red pink",
+    "purple burgundy",
+    "white cream beige",
+    "brown beige",
+    "grey gray black",
+    "orange yellow",
+)
 # Before a phrase: it is negated itself ("not without a belt"), or one of a list ("red and blue").
 _NEGATED = re.compile(
     rf"(?<![\w'-])(?:not|never|nothing|no|nor|without|\w+n't|{_ANY_NEGATION})\s+(?:be\s+)?$",
@@ -196,11 +209,23 @@ def rephrase_exclusions(text: str) -> Rephrased:
 
 
 def _rephrase_swap(match: re.Match[str]) -> str | None:
-    """Return "in" and the wanted color; None if the colors are part of a longer phrase."""
+    """Return "in" and the wanted color.
+
+    The result is None if the colors are part of a longer phrase, or if another one looks like the
+    wanted one, so that its exclusion means something.
+    """
     before = match.string[: match.start()]
     if _NEGATED.search(before) or _IN_LIST.search(before):
         return None
-    return "in " + next(color for color in match.groups() if color).lower()
+    wanted = next(color for color in match.groups() if color).lower()
+    names = [name.lower() for name in _ANY_COLOR.findall(match[0])]
+    [new] = _ANY_COLOR.findall(wanted)
+    names.remove(new)
+    if new in names or any(
+        new in alike.split() and not set(alike.split()).isdisjoint(names) for alike in _ALIKE
+    ):
+        return None
+    return f"in {wanted}"
 
 
 def _rephrase_exclusion(match: re.Match[str]) -> str | None:

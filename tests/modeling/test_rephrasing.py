@@ -89,6 +89,21 @@ def test_of_two_colors_the_wanted_one_is_read(typed: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("blue, not navy", "blue but not navy"),
+        ("red instead of burgundy", "red instead of burgundy"),
+        ("light blue, not dark blue", "light blue but not dark blue"),
+        ("black, not gray", "black but not gray"),
+        ("not teal but green", "not teal but green"),
+        ("dark blue, not black", "in dark blue"),
+    ],
+)
+def test_a_color_like_the_wanted_one_stays_excluded(typed: str, expected: str) -> None:
+    assert read(typed) == expected
+
+
+@pytest.mark.parametrize(
     "typed",
     [
         "", "red", "not red", "no stripes", "without any stripes", "without a belt", "longer",
