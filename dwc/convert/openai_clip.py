@@ -14,7 +14,7 @@ version.
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -172,14 +172,21 @@ IMAGE_SETTINGS = "image_processor"
 """The field of `processor_config.json` that has the image settings."""
 
 
-def read_json_object(file: Path) -> dict[str, Any]:
-    """Return the JSON object in a file.
+def read_json(file: str | Path, convert: Callable[[Any], Any] | None = None) -> Any:
+    """Return the content of a JSON file.
+
+    Args:
+        file: The file.
+        convert: Function that the parsed content is passed to, such as `dict`; None for none.
 
     Raises:
-        CheckpointError: The file cannot be read, or has no JSON object.
+        CheckpointError: The file is a Git LFS pointer, cannot be read or is not JSON, or `convert`
+            raised a `ValueError` or `TypeError`.
     """
+    refuse_lfs_pointer(Path(file), CheckpointError)
     try:
-        return dict(json.loads(file.read_text(encoding="utf-8-sig")))
+        content = json.loads(Path(file).read_text(encoding="utf-8-sig"))
+        return content if convert is None else convert(content)
     except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(f"{file} cannot be read as JSON: {error}") from error
 
@@ -200,8 +207,7 @@ def read_preprocessor_config(file: Path, image_size_px: int) -> ImagePreprocessi
         CheckpointError: The file cannot be read, a setting is unknown or not supported, or the
             preprocessed images would not have the size of the image tower's input.
     """
-    refuse_lfs_pointer(file, CheckpointError)
-    content = read_json_object(file)
+    content = read_json(file, dict)
     if IMAGE_SETTINGS in content:
         content = content[IMAGE_SETTINGS]
         if not isinstance(content, dict):

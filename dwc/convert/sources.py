@@ -5,7 +5,6 @@ containers, numpy scalars and `argparse.Namespace`, and executes no code from th
 """
 
 import argparse
-import json
 import pickle
 import re
 import zipfile
@@ -30,7 +29,7 @@ from dwc.convert.openai_clip import (
     backbone_config,
     backbone_rules,
     backbone_weights,
-    read_json_object,
+    read_json,
     read_open_clip_config,
     read_preprocessor_config,
 )
@@ -301,10 +300,8 @@ def _find_image_settings(source: str) -> Path | None:
     there first; transformers 4 writes `preprocessor_config.json`.
     """
     file = _find_part(*split_revision(source), _PROCESSOR)
-    if file is not None:
-        refuse_lfs_pointer(file, CheckpointError)
-        if IMAGE_SETTINGS in read_json_object(file):
-            return file
+    if file is not None and IMAGE_SETTINGS in read_json(file, dict):
+        return file
     return _find_part(*split_revision(source), _PREPROCESSOR)
 
 
@@ -345,11 +342,7 @@ def read_captions(file: str | Path) -> list[str] | dict[str, int]:
     Raises:
         CheckpointError: The file has neither captions nor a vocabulary.
     """
-    refuse_lfs_pointer(file, CheckpointError)
-    try:
-        content = json.loads(Path(file).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{file} cannot be read as JSON: {error}") from error
+    content = read_json(file)
     if isinstance(content, dict) and isinstance(content.get("word2id"), dict):
         content = content["word2id"]
     if isinstance(content, list) and all(isinstance(caption, str) for caption in content):
