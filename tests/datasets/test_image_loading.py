@@ -365,39 +365,53 @@ def test_other_objects_on_transparency_lie_over_white(color):
     assert decode(cut_out).getpixel((45, 50)) == color
 
 
-def rgb_profile(red, green, blue, gamma=2.2):
-    """A matrix profile with these primaries (chromaticities) and the white of D65, as bytes."""
-
-    def tag(content):
-        return content + bytes(-len(content) % 4)
-
-    def xyz(values):
-        return b"XYZ \0\0\0\0" + b"".join(struct.pack(">i", round(v * 65536)) for v in values)
-
-    bradford = np.array(
-        [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
-    )
-    d65, d50 = np.array([0.95047, 1, 1.08883]), np.array([0.9642, 1, 0.8249])
-    primaries = np.array([[x / y, 1, (1 - x - y) / y] for x, y in (red, green, blue)]).T
-    primaries = primaries * np.linalg.solve(primaries, d65)
-    adapt = np.linalg.inv(bradford) @ np.diag((bradford @ d50) / (bradford @ d65)) @ bradford
-    primaries = adapt @ primaries
-    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256))
+def icc_profile(space, tags):
+    """An ICC profile for images of a color space, with these tags besides the required ones."""
     text = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(78)
-    tags = {b"desc": tag(text), b"wtpt": xyz(d50), b"cprt": b"text\0\0\0\0none"}
-    for name, column in zip(b"r g b".split(), primaries.T, strict=True):
-        tags |= {name + b"XYZ": xyz(column), name + b"TRC": tag(curve)}
+    tags = {b"desc": text, b"wtpt": xyz(D50), b"cprt": b"text\0\0\0\0none", **tags}
     table, content = b"", b""
     start = 128 + 4 + 12 * len(tags)
     for name, value in tags.items():
+        value += bytes(-len(value) % 4)
         table += name + struct.pack(">II", start + len(content), len(value))
-        content += tag(value)
+        content += value
     body = struct.pack(">I", len(tags)) + table + content
     header = struct.pack(
-        ">I4sI4s4s4s", 128 + len(body), bytes(4), 0x02100000, b"mntr", b"RGB ", b"XYZ "
+        ">I4sI4s4s4s", 128 + len(body), bytes(4), 0x02100000, b"mntr", space, b"XYZ "
     )
-    header += bytes(12) + b"acsp" + bytes(28) + xyz(d50)[8:] + bytes(48)
+    header += bytes(12) + b"acsp" + bytes(28) + xyz(D50)[8:] + bytes(48)
     return header + body
+
+
+D50 = (0.9642, 1, 0.8249)
+
+
+def xyz(values):
+    return b"XYZ \0\0\0\0" + b"".join(struct.pack(">i", round(v * 65536)) for v in values)
+
+
+def curve(gamma):
+    return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256))
+
+
+def rgb_profile(red, green, blue, gamma=2.2):
+    """A matrix profile with these primaries (chromaticities) and the white of D65, as bytes."""
+    bradford = np.array(
+        [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+    )
+    d65, d50 = np.array([0.95047, 1, 1.08883]), np.array(D50)
+    primaries = np.array([[x / y, 1, (1 - x - y) / y] for x, y in (red, green, blue)]).T
+    primaries = primaries * np.linalg.solve(primaries, d65)
+    adapt = np.linalg.inv(bradford) @ np.diag((bradford @ d50) / (bradford @ d65)) @ bradford
+    tags = {}
+    for name, column in zip(b"r g b".split(), (adapt @ primaries).T, strict=True):
+        tags |= {name + b"XYZ": xyz(column), name + b"TRC": curve(gamma)}
+    return icc_profile(b"RGB ", tags)
+
+
+def gray_profile(gamma):
+    """A profile for gray images with this exponent, as bytes."""
+    return icc_profile(b"GRAY", {b"kTRC": curve(gamma)})
 
 
 SRGB = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
@@ -457,24 +471,6 @@ def test_profiles_of_transparent_gray_and_reduced_pictures_are_obeyed():
     level = decoded.getpixel((3, 3))
     assert max(level) - min(level) <= 2
     assert 95 < level[0] < 122
-
-
-def gray_profile(gamma):
-    """A profile for gray images with this exponent, as bytes."""
-    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
-    white = b"XYZ \0\0\0\0" + struct.pack(">3i", 63_190, 65_536, 54_061)  # D50
-    text = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(81)
-    tags = {b"desc": text, b"wtpt": white, b"cprt": b"text\0\0\0\0none", b"kTRC": curve}
-    table, content = b"", b""
-    for name, value in tags.items():
-        table += name + struct.pack(">II", 132 + 12 * len(tags) + len(content), len(value))
-        content += value
-    body = struct.pack(">I", len(tags)) + table + content
-    header = struct.pack(
-        ">I4sI4s4s4s", 128 + len(body), bytes(4), 0x02100000, b"mntr", b"GRAY", b"XYZ "
-    )
-    header += bytes(12) + b"acsp" + bytes(28) + white[8:] + bytes(48)
-    return header + body
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
