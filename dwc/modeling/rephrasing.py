@@ -10,8 +10,8 @@ was measured to follow on drawings and photographs (`tests/bench/test_exclusion_
 - a color that replaces another one: "blue instead of red" and "from red to blue" become "in blue",
   since a model confuses which of two colors is wanted.
 
-A checkpoint asks for this with `rephrase_exclusions` in its processor's settings. The user is told
-what was read instead (`CleanText.respelled`).
+The setting `rephrase_exclusions` of a checkpoint's processor turns this on. A note names what was
+read instead (`TypedText.respelled`).
 """
 
 import re
@@ -126,17 +126,20 @@ _SWAP = re.compile(
 )
 _ANY_COLOR = re.compile(COLORS, re.IGNORECASE)
 # Colors that look alike: of "blue, not navy" both count.
-_ALIKE = (
-    "blue navy teal turquoise",
-    "green teal turquoise",
-    "red burgundy maroon",
-    "red pink",
-    "purple burgundy",
-    "white cream beige",
-    "brown beige",
-    "grey gray black",
-    "orange yellow",
-)
+_ALIKE = [
+    set(names.split())
+    for names in (
+        "blue navy teal turquoise",
+        "green teal turquoise",
+        "red burgundy maroon",
+        "red pink",
+        "purple burgundy",
+        "white cream beige",
+        "brown beige",
+        "grey gray black",
+        "orange yellow",
+    )
+]
 # Before a phrase: it is negated itself ("not without a belt"), or one of a list ("red and blue").
 _NEGATED = re.compile(
     rf"(?<![\w'-])(?:not|never|nothing|no|nor|without|\w+n't|{_ANY_NEGATION})\s+(?:be\s+)?$",
@@ -221,9 +224,7 @@ def _rephrase_swap(match: re.Match[str]) -> str | None:
     names = [name.lower() for name in _ANY_COLOR.findall(match[0])]
     [new] = _ANY_COLOR.findall(wanted)
     names.remove(new)
-    if new in names or any(
-        new in alike.split() and not set(alike.split()).isdisjoint(names) for alike in _ALIKE
-    ):
+    if new in names or any(new in alike and alike.intersection(names) for alike in _ALIKE):
         return None
     return f"in {wanted}"
 

@@ -85,7 +85,7 @@ class GalleryIndexing:
         self._store: Store | None = None  # as searches use it
         self._whole: Store | None = None  # at the end
         self._error: BaseException | None = None
-        self._progress: tuple[int, int, float] | None = None  # as the build told it last
+        self._progress: tuple[int, int, float] | None = None  # as the build reported it last
         self._first: tuple[int, float] | None = None  # pictures finished at the start, and when
 
     @property

@@ -133,7 +133,7 @@ def test_what_galleries_of_all_sizes_cost(tmp_path, indexed):
         rows_per_s = write_store(folder, size, model)
         vectors_mb = vector_file(folder, 0).stat().st_size / 1e6
         store_mb = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
-        told = subprocess.run(
+        output = subprocess.run(
             [sys.executable, "-c", SEARCH, str(folder)],
             cwd=ROOT, check=True, capture_output=True, text=True,
         ).stdout  # fmt: skip
@@ -144,7 +144,7 @@ def test_what_galleries_of_all_sizes_cost(tmp_path, indexed):
             "rows_mb": (folder / DATABASE).stat().st_size / 1e6,
             "thumbnails_mb": size * thumbnail_bytes / 1e6,
             "store_mb": store_mb + size * thumbnail_bytes / 1e6,
-            **json.loads(told.splitlines()[-1]),
+            **json.loads(output.splitlines()[-1]),
         }
         for file in folder.rglob("*"):
             if file.is_file():

@@ -156,7 +156,7 @@ def test_a_trace_ranks_all_images_without_the_index(gallery):
     """It is that of exact search even if the index misses images, and asks the index nothing."""
     vectors, ids = gallery
     index = ListedIndex(vectors, extra=0)
-    index.candidates = lambda *arguments: pytest.fail("the index is asked")
+    index.candidates = lambda *arguments: pytest.fail("the index is used")
     sweep = WeightSweep(made_query(), vectors, ids, excluded=[3], index=index)
     exact = WeightSweep(made_query(), vectors, ids, excluded=[3])
     assert sweep.rank_trace(k=4, limit=30) == exact.rank_trace(k=4, limit=30)
