@@ -169,7 +169,7 @@ def run(args: argparse.Namespace) -> int:
     args = complete_from_environment(args)
     configure_gradio()
 
-    from dwc.gallery.candidate_index import check_index_name
+    from dwc.gallery.search_index import check_index_name
     from dwc.ui.monitoring.loading_server import answer_while_loading
     from dwc.ui.monitoring.logs import configure_logs
 

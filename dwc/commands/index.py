@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         raise QueryError(
             "index needs a folder of pictures and a store: python -m dwc index PHOTOS --out STORE"
         )
-    from dwc.gallery.candidate_index import AUTO, check_index_name, open_index
+    from dwc.gallery.search_index import AUTO, check_index_name, open_index
     from dwc.gallery.sources import open_source
 
     # Mistakes in the arguments are reported before torch is imported, which takes seconds.
@@ -250,7 +250,7 @@ def print_skipped(skipped: dict[str, str], remarks: list[str]) -> None:
 
 
 def _check_store(folder: str, index_name: str | None, as_json: bool) -> int:
-    from dwc.gallery.candidate_index import AUTO, verify_index
+    from dwc.gallery.search_index import AUTO, verify_index
     from dwc.gallery.store import Store
 
     store = Store.open(folder)

@@ -53,8 +53,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Search the stored gallery once, print the results, and return the exit status."""
-    from dwc.gallery.candidate_index import AUTO, open_index
     from dwc.gallery.filters import join_filters, parse_filter
+    from dwc.gallery.search_index import AUTO, open_index
     from dwc.gallery.store import Store
 
     # A wrong path or filter is reported before torch is imported, which takes seconds.

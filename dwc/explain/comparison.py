@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 from dwc.errors import QueryError
-from dwc.gallery.exact_search import Vectors
 from dwc.gallery.filters import format_filter
+from dwc.gallery.search_index import Vectors
 from dwc.search.query import EncodedQuery
 from dwc.search.results import Weight
 from dwc.search.searcher import Searcher

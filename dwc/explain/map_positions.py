@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dwc.gallery.exact_search import best_positions
 from dwc.gallery.projection import Projection
+from dwc.gallery.search_index import best_positions
 from dwc.search.query import EncodedQuery, image_embedder
 from dwc.search.results import SearchResult
 from dwc.search.searcher import Searcher

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dwc.gallery.exact_search import Vectors
+from dwc.gallery.search_index import Vectors
 from dwc.search.results import shift_to_json
 from dwc.search.weight_sweep import VARIANTS, WeightSweep
 

@@ -38,7 +38,6 @@ from numpy.typing import NDArray
 
 from dwc.errors import DWCError, StoreError
 from dwc.files import atomic_path
-from dwc.gallery.exact_search import Vectors
 from dwc.gallery.filters import Filter
 from dwc.gallery.store import Store
 from dwc.progress import track
@@ -225,7 +224,7 @@ class FaissIndex:
 
     def candidates(
         self,
-        query: Vectors,
+        query: NDArray[np.float32],
         k: int,
         selected: NDArray[np.bool_] | None = None,
         condition: Filter | None = None,
@@ -286,7 +285,7 @@ def _first_line(error: Exception) -> str:
 def _search(
     faiss: ModuleType,
     index: Any,
-    queries: Vectors,
+    queries: NDArray[np.float32],
     count: int,
     probes: int,
     selected: NDArray[np.bool_] | None = None,
@@ -308,7 +307,7 @@ def _search(
     return [row[row >= 0] for row in positions]  # -1 stands for a missing candidate
 
 
-def _train(faiss: ModuleType, vectors: Vectors) -> Any:
+def _train(faiss: ModuleType, vectors: NDArray[np.float32]) -> Any:
     """Return an empty index of FAISS that was trained on some of the vectors (n, D).
 
     Distances are Euclidean: all vectors have the same length (the streams' parts have unit
@@ -332,7 +331,7 @@ def _cluster_count(count: int) -> int:
     return min(2 ** round(math.log2(4 * math.sqrt(count))), count // 40, _CLUSTERS_LIMIT)
 
 
-def _tune(faiss: ModuleType, index: Any, vectors: Vectors) -> tuple[int, int, float]:
+def _tune(faiss: ModuleType, index: Any, vectors: NDArray[np.float32]) -> tuple[int, int, float]:
     """Choose how many clusters to read and how many candidates to return.
 
     Returns:
@@ -366,7 +365,7 @@ def _tune(faiss: ModuleType, index: Any, vectors: Vectors) -> tuple[int, int, fl
     return probes, size, round(recall, 4)
 
 
-def _trial_queries(vectors: Vectors) -> Vectors:
+def _trial_queries(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return queries (Q, D) that are as hard for the index as a model's queries with a text.
 
     A text's embedding lies far from those of all images, so that its best images are in many
@@ -383,12 +382,14 @@ def _trial_queries(vectors: Vectors) -> Vectors:
     return queries * (_lengths(one) / _lengths(queries))
 
 
-def _lengths(vectors: Vectors) -> Vectors:
+def _lengths(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the lengths (n, 1) of vectors (n, D); at least 1e-12, to divide by them."""
     return np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
-def _best_positions(queries: Vectors, vectors: Vectors) -> NDArray[np.int64]:
+def _best_positions(
+    queries: NDArray[np.float32], vectors: NDArray[np.float32]
+) -> NDArray[np.int64]:
     """Return the positions (Q, 50) of the best images by exact search, in any order."""
     best_scores = np.full((len(queries), RECALL_AT), -np.inf, dtype=np.float32)
     best = np.zeros((len(queries), RECALL_AT), dtype=np.int64)

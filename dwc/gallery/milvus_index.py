@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from dwc.errors import StoreError
 from dwc.files import description_digest
-from dwc.gallery.exact_search import Vectors
 from dwc.gallery.filters import Filter
 from dwc.gallery.milvus_connection import TIMEOUT_S, MilvusConnection, is_missing
 from dwc.gallery.milvus_rows import (
@@ -148,7 +147,7 @@ class MilvusIndex:
 
     def candidates(
         self,
-        query: Vectors,
+        query: NDArray[np.float32],
         k: int,
         selected: NDArray[np.bool_] | None = None,
         condition: Filter | None = None,
@@ -227,7 +226,9 @@ class MilvusIndex:
         """Close the connection; the index cannot be used afterwards."""
         self._connection.close()
 
-    def _search(self, client: Any, query: Vectors, k: int, expression: str) -> list[int]:
+    def _search(
+        self, client: Any, query: NDArray[np.float32], k: int, expression: str
+    ) -> list[int]:
         """Return the keys of at least the `k` best rows, as far as there are so many.
 
         All rows are included whose score may round to that of the last of the `k` best. The result

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dwc.errors import QueryError
-from dwc.gallery.exact_search import Vectors
+from dwc.gallery.search_index import Vectors
 
 NEAR_SHARE = 1 / 20
 """Maximum distance between near-duplicates, as a share of the gallery's median distance."""

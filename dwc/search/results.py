@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dwc.gallery.exact_search import Vectors
+from dwc.gallery.search_index import Vectors
 from dwc.gallery.store import IndexedPart
 
 

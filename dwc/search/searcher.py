@@ -14,8 +14,6 @@ from PIL import Image
 from dwc.checkpoints.load import Checkpoint
 from dwc.datasets.image_loading import decode
 from dwc.errors import ImageError, QueryError, StoreError
-from dwc.gallery.candidate_index import CandidateIndex
-from dwc.gallery.exact_search import ExactIndex
 from dwc.gallery.filters import (
     Filter,
     find_matching,
@@ -23,6 +21,7 @@ from dwc.gallery.filters import (
     parse_filter,
     unmatched_notes,
 )
+from dwc.gallery.search_index import CandidateIndex, ExactIndex
 from dwc.gallery.store import Store
 from dwc.modeling.composition import ComposedQuery
 from dwc.modeling.text_cleaning import TypedText
@@ -95,7 +94,7 @@ class Searcher:
             checkpoint: the loaded model and its processor.
             store: the gallery store.
             candidate_index: an approximate index of the store, as `open_index` in
-                `dwc.gallery.candidate_index` returns it; None for exact search.
+                `dwc.gallery.search_index` returns it; None for exact search.
 
         Raises:
             StoreError: if the store is empty or was made by another model.

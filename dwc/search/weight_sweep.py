@@ -27,9 +27,8 @@ import torch
 from numpy.typing import NDArray
 
 from dwc.errors import QueryError, quote
-from dwc.gallery.candidate_index import CandidateIndex
-from dwc.gallery.exact_search import Vectors, best_positions
 from dwc.gallery.filters import Filter
+from dwc.gallery.search_index import CandidateIndex, Vectors, best_positions
 from dwc.gallery.store import match_id
 from dwc.modeling.composition import ComposedQuery, Composition, shift_weight
 from dwc.search.near_duplicates import NearDuplicates

@@ -19,7 +19,7 @@ from dwc.catalogue.splits import gallery
 from dwc.checkpoints import load
 from dwc.datasets.image_loading import decode
 from dwc.gallery.builder import build_store
-from dwc.gallery.exact_search import ExactIndex, best_positions
+from dwc.gallery.search_index import ExactIndex, best_positions
 from dwc.gallery.sources import CatalogueSource, FolderSource
 from dwc.modeling.processing_dwc import fill_template
 from dwc.search.near_duplicates import NearDuplicates

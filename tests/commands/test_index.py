@@ -316,7 +316,7 @@ def test_an_index_is_built_used_and_checked(gallery, index, monkeypatch, tmp_pat
     pytest.importorskip("faiss")
     for n in range(60):
         Image.new("RGB", (30, 20), (4 * n, 100, n)).save(gallery / f"r{n}.png")
-    monkeypatch.setattr("dwc.gallery.candidate_index.MIN_PICTURES", 10)
+    monkeypatch.setattr("dwc.gallery.search_index.MIN_PICTURES", 10)
     monkeypatch.setattr("dwc.search.weight_sweep._LARGE_SHARE", 1.0)
     code, answer, err = index(gallery, "--index", "faiss")
     assert (code, answer["pictures"]) == (0, 66)

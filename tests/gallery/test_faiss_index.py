@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from dwc.errors import DWCError, QueryError, StoreError
-from dwc.gallery import candidate_index, faiss_index
-from dwc.gallery.candidate_index import check_index_name, open_index
-from dwc.gallery.exact_search import best_positions
+from dwc.gallery import faiss_index, search_index
 from dwc.gallery.faiss_index import FILE, FaissIndex, check_index
+from dwc.gallery.search_index import best_positions, check_index_name, open_index
 from dwc.gallery.store import Store, StoredImage
 from dwc.gallery.store_writer import StoreWriter
 from dwc.search import weight_sweep
@@ -194,16 +193,16 @@ def test_a_failed_write_leaves_the_former_file(copy, monkeypatch, caplog):
 )
 def test_the_program_chooses(copy, monkeypatch, name, large, installed, build, expected):
     (copy / FILE).unlink()
-    monkeypatch.setattr(candidate_index, "LARGE_GALLERY", COUNT if large else COUNT + 1)
+    monkeypatch.setattr(search_index, "LARGE_GALLERY", COUNT if large else COUNT + 1)
     if not installed:
-        monkeypatch.setattr(candidate_index, "find_spec", lambda name: None)
+        monkeypatch.setattr(search_index, "find_spec", lambda name: None)
     index = open_index(name, Store.open(copy), build)
     assert (index and index.name) == expected
     assert (copy / FILE).exists() == (expected is not None)
 
 
 def test_an_index_that_is_there_is_used_without_building(copy, monkeypatch):
-    monkeypatch.setattr(candidate_index, "LARGE_GALLERY", COUNT)
+    monkeypatch.setattr(search_index, "LARGE_GALLERY", COUNT)
     assert open_index("auto", Store.open(copy), build=False).name == "faiss"
 
 

@@ -17,8 +17,6 @@ import pytest
 
 from dwc.errors import StoreError
 from dwc.gallery import milvus_connection, milvus_index
-from dwc.gallery.candidate_index import open_index, verify_index
-from dwc.gallery.exact_search import best_positions
 from dwc.gallery.filters import (
     AllOf,
     AnyOf,
@@ -32,6 +30,7 @@ from dwc.gallery.filters import (
 )
 from dwc.gallery.milvus_connection import MilvusConnection
 from dwc.gallery.milvus_index import GALLERIES, MilvusIndex, OutdatedIndexError, collection_name
+from dwc.gallery.search_index import best_positions, open_index, verify_index
 from dwc.gallery.store import ModelIdentity, Store
 from dwc.search import weight_sweep
 from dwc.search.near_duplicates import NearDuplicates

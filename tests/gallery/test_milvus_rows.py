@@ -5,11 +5,11 @@ import pytest
 
 from dwc.errors import DWCError, QueryError, StoreError
 from dwc.gallery import milvus_connection, milvus_rows
-from dwc.gallery.candidate_index import check_index_name, open_index
 from dwc.gallery.filters import parse_filter
 from dwc.gallery.milvus_connection import check_location, display_location
 from dwc.gallery.milvus_index import collection_name
 from dwc.gallery.milvus_rows import GalleryRows
+from dwc.gallery.search_index import check_index_name, open_index
 from dwc.gallery.store import ModelIdentity
 from tests.gallery.made_store import write_store
 from tests.search.made import made_gallery

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dwc.gallery.exact_search import best_positions
+from dwc.gallery.search_index import best_positions
 from dwc.search import weight_sweep
 from dwc.search.near_duplicates import NearDuplicates
 from dwc.search.weight_sweep import WeightSweep

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dwc.checkpoints import load
 from dwc.errors import QueryError
 from dwc.gallery.builder import build_store
-from dwc.gallery.exact_search import ExactIndex
+from dwc.gallery.search_index import ExactIndex
 from dwc.gallery.sources import FolderSource
 from dwc.modeling.composition import ComposedQuery
 from dwc.search.query import image_embedder, model_identity

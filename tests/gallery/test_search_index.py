@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dwc.gallery.exact_search import ExactIndex, best_positions
+from dwc.gallery.search_index import ExactIndex, best_positions
 
 
 @settings(max_examples=300, deadline=None)
