@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from dwc.errors import DWCError, QueryError, StoreError
-from dwc.gallery import milvus_connection, milvus_rows
+from dwc.gallery import milvus_connection, milvus_index
 from dwc.gallery.filters import parse_filter
 from dwc.gallery.milvus_connection import check_location, display_location
-from dwc.gallery.milvus_index import collection_name
-from dwc.gallery.milvus_rows import GalleryRows
+from dwc.gallery.milvus_index import GalleryRows, collection_name
 from dwc.gallery.search_index import check_index_name, open_index
 from dwc.gallery.store import ModelIdentity
 from tests.gallery.made_store import write_store
@@ -43,10 +42,10 @@ def test_a_row_has_no_null(store):
 
 @pytest.mark.parametrize("text", ["ß" * 300, "line\nbreak", "\x00", "\ud800", "\u202e"])
 def test_texts_that_milvus_may_not_read_back_are_hashed(text):
-    encoded = milvus_rows._encode_text(text)
+    encoded = milvus_index._encode_text(text)
     assert encoded.startswith("#")
-    assert encoded == milvus_rows._encode_text(text.upper())
-    assert encoded != milvus_rows._encode_text(text + "x")
+    assert encoded == milvus_index._encode_text(text.upper())
+    assert encoded != milvus_index._encode_text(text + "x")
 
 
 @pytest.mark.parametrize(
@@ -122,8 +121,8 @@ def test_rows_are_compared_by_their_stamps(store):
 
 
 def test_ids_with_the_same_key_are_refused(store, monkeypatch):
-    monkeypatch.setattr(milvus_rows, "hash_id", lambda id: 5 if id in ("g1", "g3") else len(id))
-    monkeypatch.setattr(milvus_rows, "LAST_KEY", 9)
+    monkeypatch.setattr(milvus_index, "hash_id", lambda id: 5 if id in ("g1", "g3") else len(id))
+    monkeypatch.setattr(milvus_index, "LAST_KEY", 9)
     with pytest.raises(StoreError, match=r"have the same key in Milvus\. Rename one"):
         GalleryRows(store)
 
