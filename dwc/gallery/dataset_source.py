@@ -17,14 +17,15 @@ from typing import Any, NamedTuple
 from dwc.datasets.image_kinds import escape_name, printable, sniff_kind
 from dwc.errors import ImageError, list_names
 from dwc.gallery.metadata import MetadataCollector
-from dwc.gallery.packed_files import PackedFiles, expand_location
 from dwc.gallery.sources import BytesItem, FileItem, Item, Listing, Stamp, file_stamp
 from dwc.gallery.walker import (
     EXCLUDED,
     INODE_BITS,
     UNREADABLE,
     LeftOut,
+    PackedFiles,
     cache_folder,
+    expand_location,
     find_unused_patterns,
     parse_patterns,
 )

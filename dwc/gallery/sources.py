@@ -20,12 +20,13 @@ from dwc.datasets.image_kinds import printable, unescape_name
 from dwc.datasets.image_loading import SUFFIXES, decode, decode_file, open_binary
 from dwc.errors import ImageError
 from dwc.gallery.metadata import TABLES, ListedMetadata, is_table, read_tables
-from dwc.gallery.packed_files import PACKED_SUFFIXES, find_packed_suffix
 from dwc.gallery.walker import (
     INODE_BITS,
     NOT_A_PICTURE,
+    PACKED_SUFFIXES,
     LeftOut,
     UnusedPattern,
+    find_packed_suffix,
     parse_patterns,
     walk_folder,
 )

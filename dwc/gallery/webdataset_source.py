@@ -20,7 +20,6 @@ from dwc.datasets.image_kinds import UNREAD_SUFFIXES, escape_name, identify_kind
 from dwc.datasets.image_loading import SUFFIXES, open_binary
 from dwc.errors import ImageError
 from dwc.gallery.metadata import MetadataCollector, UntypedText
-from dwc.gallery.packed_files import PackedFiles, expand_location
 from dwc.gallery.sources import BytesItem, Listing, Stamp, file_stamp
 from dwc.gallery.walker import (
     EXCLUDED,
@@ -31,6 +30,8 @@ from dwc.gallery.walker import (
     SERVICE_FOLDER,
     UNREADABLE,
     LeftOut,
+    PackedFiles,
+    expand_location,
     find_unused_patterns,
     is_read,
     is_service_folder,
