@@ -82,8 +82,7 @@ def _save_gallery(checkpoint: "Checkpoint", args: argparse.Namespace) -> Path:
     """Save the vectors of the default gallery; return the file's path."""
     from dwc.catalogue.families import DEFAULT_SIZE
     from dwc.checkpoints.load import GALLERY_VECTORS
-    from dwc.gallery.builder import build_store
-    from dwc.gallery.precomputed import save_precomputed
+    from dwc.gallery.builder import build_store, save_precomputed
     from dwc.gallery.sources import CatalogueSource
     from dwc.search.query import image_embedder, model_identity
 

@@ -4,8 +4,18 @@ Pictures are identified by their content. A file whose size, times and inode are
 opened again. A file that was moved or copied gets the vector already stored for its content.
 A picture whose file is missing keeps its row in the store until its removal is requested with
 `prune`, since the drive with the file may only be disconnected.
+
+A checkpoint's folder may contain precomputed vectors of the default gallery, since drawing and
+embedding its garments takes a minute or more on two cores. They are in a safetensors file, as
+float16; the metadata of that file has the rows of the gallery store for which the vectors were
+computed. The web page builds its gallery store from the file, and draws each garment when the
+garment is shown for the first time. The file is valid for one model. Each row is valid for one
+version of the drawing code, because the row's content key is a hash of everything that determines
+the drawing.
 """
 
+import json
+import logging
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +28,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from dwc.datasets.image_kinds import UndecodableImageError, UnsupportedImageError
 from dwc.datasets.image_loading import (
@@ -26,11 +38,10 @@ from dwc.datasets.image_loading import (
     RENDERING_VERSION,
     hash_pixels,
 )
-from dwc.datasets.image_prefetch import prefetched, worker_pool
+from dwc.datasets.image_prefetch import background_process, prefetched, worker_pool
 from dwc.errors import ImageError, StoreError
-from dwc.files import collector_paused, write_bytes
-from dwc.gallery.precomputed import PrecomputedVector
-from dwc.gallery.sources import Item, Listing, Source, Stamp, is_same_gallery
+from dwc.files import LFS_CURE, collector_paused, is_lfs_pointer, write_bytes
+from dwc.gallery.sources import Item, Listing, Source, Stamp, from_spec, is_same_gallery
 from dwc.gallery.store import (
     DATABASE,
     KnownFile,
@@ -44,6 +55,8 @@ from dwc.gallery.store import (
 )
 from dwc.gallery.store_writer import StoreWriter
 from dwc.gallery.walker import EXCLUDED, KIND_NOT_SUPPORTED, MISSING, REASONS, UNREADABLE
+
+logger = logging.getLogger(__name__)
 
 Embed = Callable[[Sequence[Image.Image]], NDArray[np.float32]]
 """Function that embeds n upright sRGB images as float32 vectors (n, D).
@@ -62,6 +75,13 @@ Progress = Callable[[int, int, float], None]
 _UNSETTLED_NS = 2_000_000_000
 _CLOCK_AHEAD_NS = 3_600_000_000_000
 _UNSETTLED = -1
+
+
+class PrecomputedVector(NamedTuple):
+    """The gallery store's row of one picture, and its float16 vector (D,) of D numbers."""
+
+    row: StoredImage
+    vector: NDArray[np.float16]
 
 
 class EmbeddedPicture(NamedTuple):
@@ -743,3 +763,87 @@ class _Clock:
         worked = self._finished - self._before
         pace = (time.monotonic() - self._start) / worked if worked else 0.0  # seconds per picture
         self._progress(self._finished, self._total, pace * (self._total - self._finished))
+
+
+def save_precomputed(store: Store, file: Path) -> None:
+    """Write a gallery store's rows and vectors to a safetensors file."""
+    rows = [row._replace(checksum=0) for row in store.rows]
+    metadata = {
+        "fingerprint": store.manifest.model.fingerprint,
+        "rows": json.dumps(rows, separators=(",", ":")),
+    }
+    # safetensors' own writer makes a file that only its owner can read.
+    write_bytes(file, save({"vectors": store.vectors.astype(np.float16)}, metadata))
+
+
+def draw_thumbnails(store: Store) -> int:
+    """Draw the missing thumbnails of a store of drawn garments, in a process of low priority.
+
+    Returns:
+        The number of thumbnails that were drawn; 0 if the store's pictures are not drawings.
+    """
+    if not store.is_drawn:
+        return 0
+    source = from_spec(store.manifest.source)
+    missing = [id for id in store.ids if not store.thumbnail(id).exists()]
+    if not missing:
+        return 0
+    with background_process() as pool:
+        drawn = prefetched(pool, _draw_thumbnail, map(source.item, missing), window=2)
+        for id, thumbnail in zip(missing, drawn, strict=True):
+            write_bytes(store.thumbnail(id), thumbnail)
+    return len(missing)
+
+
+def _draw_thumbnail(item: Item) -> bytes:
+    return encode_thumbnail(item.open())
+
+
+def load_precomputed(file: Path, fingerprint: str) -> Mapping[str, PrecomputedVector]:
+    """Read precomputed vectors from a safetensors file.
+
+    A file that cannot be read, or that belongs to another model, is reported in the log and
+    ignored. The gallery's pictures are then embedded instead.
+
+    Args:
+        file: The file; it need not exist.
+        fingerprint: The model's fingerprint.
+
+    Returns:
+        The rows and vectors by content key (a hash of the picture's content); empty if there is no
+        valid file.
+    """
+    if not file.is_file():
+        return {}
+    if is_lfs_pointer(file):
+        logger.warning(
+            "%s is a Git LFS pointer, not the file itself; the gallery is embedded instead, which "
+            "takes longer. %s.",
+            file,
+            LFS_CURE,
+        )
+        return {}
+    try:
+        with safe_open(file, framework="numpy") as content:
+            metadata, vectors = content.metadata() or {}, content.get_tensor("vectors")
+        rows = [StoredImage(*row) for row in json.loads(metadata["rows"])]
+        made_by = metadata["fingerprint"]
+        if vectors.ndim != 2 or len(rows) != len(vectors):
+            raise ValueError(f"{len(rows)} rows, but vectors of shape {vectors.shape}")
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        logger.warning("%s cannot be read (%s); the gallery is embedded instead.", file, error)
+        return {}
+    if made_by != fingerprint:
+        logger.warning(
+            "%s belongs to model %s, not to %s; the gallery is embedded instead. To renew it: "
+            "python -m dwc weights %s",
+            file,
+            made_by,
+            fingerprint,
+            file.parent,
+        )
+        return {}
+    return {
+        row.content_key: PrecomputedVector(row, vector)
+        for row, vector in zip(rows, vectors, strict=True)
+    }

@@ -25,8 +25,13 @@ from starlette.routing import Route
 from dwc.checkpoints import load
 from dwc.checkpoints.load import GALLERY_VECTORS, Checkpoint
 from dwc.errors import CheckpointError, DWCError, ImageError, StoreError
-from dwc.gallery.builder import Progress, build_store
-from dwc.gallery.precomputed import PrecomputedVector, draw_thumbnails, load_precomputed
+from dwc.gallery.builder import (
+    PrecomputedVector,
+    Progress,
+    build_store,
+    draw_thumbnails,
+    load_precomputed,
+)
 from dwc.gallery.search_index import AUTO, open_index
 from dwc.gallery.sources import FolderSource, Source, open_source
 from dwc.gallery.store import Store, find_store

@@ -11,7 +11,7 @@ from dwc.catalogue.splits import gallery
 from dwc.checkpoints import load
 from dwc.cli import main
 from dwc.evaluation.catalogue import CatalogueImages, evaluate_catalogue
-from dwc.gallery.precomputed import load_precomputed
+from dwc.gallery.builder import load_precomputed
 from dwc.gallery.sources import CatalogueSource
 from dwc.search.query import encode_query
 from dwc.search.query_composer import QueryComposer

@@ -8,8 +8,7 @@ from starlette.testclient import TestClient
 from dwc.catalogue import drawing
 from dwc.datasets.image_loading import decode
 from dwc.errors import StoreError
-from dwc.gallery.builder import build_store
-from dwc.gallery.precomputed import draw_thumbnails, load_precomputed, save_precomputed
+from dwc.gallery.builder import build_store, draw_thumbnails, load_precomputed, save_precomputed
 from dwc.gallery.sources import CatalogueSource
 from dwc.gallery.store import ModelIdentity, Store
 from dwc.ui.gallery_images import StoreImages

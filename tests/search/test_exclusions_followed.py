@@ -5,7 +5,7 @@ import pytest
 
 from dwc.catalogue.families import catalogue_items
 from dwc.checkpoints.load import BUNDLED_FOLDER, GALLERY_VECTORS, load
-from dwc.gallery.precomputed import load_precomputed
+from dwc.gallery.builder import load_precomputed
 from dwc.search.query import compose_texts
 from dwc.search.query_composer import QueryComposer
 
