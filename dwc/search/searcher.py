@@ -36,8 +36,7 @@ from dwc.search.query import (
 )
 from dwc.search.query_composer import QueryComposer
 from dwc.search.reference_weights import load_reference_weights
-from dwc.search.results import SearchResult
-from dwc.search.search_record import add_query, add_stage
+from dwc.search.results import SearchResult, add_query, add_stage
 from dwc.search.weight_sweep import WeightSweep
 
 ImageInput = Image.Image | str | Path

@@ -22,7 +22,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dwc.errors import DWCError
-from dwc.search.search_record import SearchRecord, record_searches
+from dwc.search.results import SearchRecord, record_searches
 
 REQUEST_ID = "x-request-id"
 """The header with the id of a request. A proxy may set it; responses have it, too."""

@@ -3,7 +3,7 @@
 import gradio as gr
 import pytest
 
-from dwc.search.search_record import SearchRecord, add_query, add_stage, record_searches
+from dwc.search.results import SearchRecord, add_query, add_stage, record_searches
 from dwc.ui.monitoring.logs import LogReports
 from dwc.ui.monitoring.observation import (
     EventReport,
