@@ -34,7 +34,7 @@ from dwc.search.query import (
     concatenate,
     encode_query,
 )
-from dwc.search.query_composer import QueryComposer
+from dwc.search.query_batching import QueryComposer
 from dwc.search.reference_weights import load_reference_weights
 from dwc.search.results import SearchResult, add_query, add_stage
 from dwc.search.weight_sweep import WeightSweep

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dwc.search.query_composer import MODEL_QUEUE
+from dwc.search.query_batching import MODEL_QUEUE
 
 QUEUE_LENGTH = 512
 """How many events may wait; further events are refused, and the page sends them again later."""

@@ -8,7 +8,7 @@ import pytest
 from dwc.errors import QueryError
 from dwc.explain.word_ablation import ablate_words
 from dwc.search.query import compose_texts, encode_query
-from dwc.search.query_composer import QueryComposer
+from dwc.search.query_batching import QueryComposer
 from dwc.search.searcher import Searcher
 
 

@@ -7,7 +7,7 @@ from dwc.catalogue.families import catalogue_items
 from dwc.checkpoints.load import BUNDLED_FOLDER, GALLERY_VECTORS, load
 from dwc.gallery.builder import load_precomputed
 from dwc.search.query import compose_texts
-from dwc.search.query_composer import QueryComposer
+from dwc.search.query_batching import QueryComposer
 
 FIRST = 12
 COLORS = ("red", "black", "white", "blue", "green", "pink", "yellow", "brown")

@@ -17,7 +17,7 @@ from dwc.explain.word_ablation import ablate_words
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
 from dwc.search.query import image_embedder, model_identity
-from dwc.search.query_composer import MODEL_QUEUE
+from dwc.search.query_batching import MODEL_QUEUE
 from dwc.search.searcher import Searcher
 from dwc.ui import zerogpu
 from dwc.ui.startup import open_models

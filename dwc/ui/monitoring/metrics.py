@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from dwc import __version__
 from dwc.search.model_pool import ModelPool
-from dwc.search.query_composer import MODEL_QUEUE
+from dwc.search.query_batching import MODEL_QUEUE
 from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.monitoring.observation import EventReport, RequestReport
 

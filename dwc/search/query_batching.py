@@ -1,19 +1,208 @@
-"""Runs a model on queries: those that wait together in one batch, and none twice."""
+"""Run a model on the queries of all callers: waiting queries in one batch, none twice.
 
+A `QueryComposer` composes queries with one model, and caches them and the features of their images.
+A `BatchQueue` runs the queries of all composers, one batch at a time.
+"""
+
+import contextvars
 import hashlib
+import math
 import threading
-from collections import OrderedDict
-from collections.abc import Hashable, Mapping, Sequence
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
+from dwc.errors import BusyError
 from dwc.modeling.composition import ComposedQuery
 from dwc.modeling.modeling_dwc import DWCModel, ImageFeatures
-from dwc.search.batch_queue import BatchQueue
 from dwc.search.query import ModelInputs, concatenate, model_runner
+
+MAX_ROWS = 64
+"""The maximum number of rows in a batch; a single item with more rows is a batch of its own."""
+
+MAX_WAITING = 256
+"""The default maximum number of items that wait; further items are refused."""
+
+_PACE_WEIGHT = 0.2  # of the last batch in the average time of an item
+_IDLE_SECONDS = 60.0  # after which the thread ends
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_Value = TypeVar("_Value")
+
+
+class _Ticket:
+    """An item in the queue, and what became of it.
+
+    Attributes:
+        key: items may share a batch if their keys are equal.
+        item: the item.
+        rows: the number of rows that the item adds to a batch.
+        run: function that computes the results of a batch of items with this key.
+        context: the context variables of the thread that submitted the item.
+        done: set when the result or the error is there.
+        result: the result.
+        error: the error; None if there was none.
+    """
+
+    def __init__(
+        self, key: Hashable, item: Any, rows: int, run: Callable[[Sequence[Any]], Sequence[Any]]
+    ) -> None:
+        self.key, self.item, self.rows, self.run = key, item, rows, run
+        self.context = contextvars.copy_context()
+        self.done = threading.Event()
+        self.result: Any = None
+        self.error: Exception | None = None
+
+
+class BatchQueue:
+    """Runs items in batches, one batch at a time, in a thread of its own.
+
+    The oldest item is always in the next batch, so the order is that of submission: no item waits
+    for more batches than there were items before it. Waiting items with the same key join the
+    oldest item's batch, up to `MAX_ROWS` rows. Nothing waits for a batch to fill.
+
+    An error in a batch concerns only the item that causes it: the items of the batch are then run
+    one by one.
+
+    The thread is started when it is needed, and ends when the queue has been empty for a minute.
+    """
+
+    def __init__(self, max_waiting: int = MAX_WAITING) -> None:
+        """Create an empty queue.
+
+        Args:
+            max_waiting: maximum number of waiting items, 1 or more. Items that are being run do not
+                count.
+        """
+        self._max_waiting = max_waiting
+        self._waiting: deque[_Ticket] = deque()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._item_seconds = 0.0  # moving average; 0 before the second batch
+        self._has_run = False
+        self._batch_end = -math.inf
+
+    def __len__(self) -> int:
+        """Return the number of waiting items."""
+        return len(self._waiting)
+
+    @property
+    def item_seconds(self) -> float:
+        """The average time per item of the last batches, in seconds; 0 before the second batch.
+
+        It is the wall time from one batch's end to the next batch's end, so it includes the time
+        that other work on the same processors takes. The first batch does not count: it takes many
+        times as long, since the model's code and weights are read for the first time.
+        """
+        return self._item_seconds
+
+    def submit(
+        self,
+        key: Hashable,
+        item: Item,
+        rows: int,
+        run: Callable[[Sequence[Item]], Sequence[Result]],
+    ) -> Result:
+        """Wait until an item has been processed, and return its result.
+
+        Args:
+            key: items may share a batch if their keys are equal; equal keys need the same `run`.
+            item: the item.
+            rows: the number of rows that the item adds to a batch.
+            run: function that returns the results of a batch of items, in order. It is called with
+                the context variables of the batch's oldest item.
+
+        Raises:
+            BusyError: too many items are waiting.
+            Exception: the error that `run` raised for this item. If a batch fails, its items are
+                run one by one, so that an item's error does not reach the others.
+        """
+        ticket = _Ticket(key, item, rows, run)
+        with self._changed:
+            if threading.current_thread() is self._thread:
+                raise RuntimeError("a batch submits an item to the queue that runs it.")
+            if len(self._waiting) >= self._max_waiting:
+                seconds = max(1, math.ceil(len(self._waiting) * self._item_seconds))
+                raise BusyError(
+                    f"the server is busy: {len(self._waiting)} searches are waiting. Search again "
+                    f"in about {seconds} s."
+                )
+            self._waiting.append(ticket)
+            # After a fork, the thread object of the parent process is not alive in the child.
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._work, name="batch-queue", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+        ticket.done.wait()
+        if ticket.error is not None:
+            raise ticket.error
+        return ticket.result
+
+    def _work(self) -> None:
+        while self._run_next():
+            pass
+
+    def _run_next(self) -> bool:
+        """Run the next batch; return False if the thread should end.
+
+        This is a function of its own so that the idle thread holds no item, and no model, in its
+        variables.
+        """
+        with self._changed:
+            if not self._waiting and not self._changed.wait_for(
+                lambda: bool(self._waiting), _IDLE_SECONDS
+            ):
+                self._thread = None
+                return False
+            start = time.monotonic()
+            batch = self._take_batch()
+        _run_batch(batch)
+        end = time.monotonic()
+        if self._has_run:
+            seconds = (end - max(start, self._batch_end)) / len(batch)
+            weight = _PACE_WEIGHT if self._item_seconds else 1.0
+            self._item_seconds += weight * (seconds - self._item_seconds)
+        self._has_run = True
+        self._batch_end = end
+        return True
+
+    def _take_batch(self) -> list[_Ticket]:
+        """Remove the oldest item and all items that fit into its batch, and return them."""
+        oldest = self._waiting.popleft()
+        batch, rows = [oldest], oldest.rows
+        rest: deque[_Ticket] = deque()
+        for ticket in self._waiting:
+            if ticket.key == oldest.key and rows + ticket.rows <= MAX_ROWS:
+                batch.append(ticket)
+                rows += ticket.rows
+            else:
+                rest.append(ticket)
+        self._waiting = rest
+        return batch
+
+
+def _run_batch(batch: Sequence[_Ticket]) -> None:
+    """Run a batch and hand out its results; after an error, run its items one by one."""
+    oldest = batch[0]
+    try:
+        results = oldest.context.run(oldest.run, [ticket.item for ticket in batch])
+        for ticket, result in zip(batch, results, strict=True):
+            ticket.result = result
+    except Exception as error:
+        if len(batch) > 1:
+            for ticket in batch:
+                _run_batch([ticket])
+            return
+        oldest.error = error
+    for ticket in batch:
+        ticket.done.set()
+
 
 IMAGE_CACHE_BYTES = 48 * 1024 * 1024
 """Memory for the features of recent reference images, per model: a thousand or more images."""
@@ -37,7 +226,6 @@ _IMAGES = "pixel_values"
 _TEXT_FORMS = (("clip_input_ids", "clip_attention_mask"), ("word_ids", "word_mask"))
 
 _RowKey = tuple[Hashable, ...]
-_Value = TypeVar("_Value")
 
 
 class _Work(NamedTuple):
