@@ -1,4 +1,8 @@
-"""Encoding of queries and of gallery images with the model of a checkpoint."""
+"""Encoding of queries and of gallery images with the model of a checkpoint.
+
+`describe_model_input` shows the input of the model for a query: the preprocessed image and the
+tokenized text.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +22,11 @@ from dwc.gallery.filters import Filter
 from dwc.gallery.store import ModelIdentity
 from dwc.modeling.composition import ComposedQuery, Composition
 from dwc.modeling.modeling_dwc import DWCModel, ImageFeatures
-from dwc.modeling.processing_dwc import fill_template
+from dwc.modeling.processing_dwc import WORD_PADDING_ID, DWCProcessor, fill_template
 from dwc.modeling.text_cleaning import TypedText
 
 _IMAGES_AT_ONCE = 8  # on a CPU
+_END_OF_WORD = "</w>"  # the suffix of CLIP's tokens that end a word
 
 Compose = Callable[[Mapping[str, Tensor]], ComposedQuery]
 """Function that composes N queries, that is, combines the image and the text of each query.
@@ -270,3 +275,79 @@ def concatenate(queries: Sequence[ComposedQuery]) -> ComposedQuery:
         )
     scores = [query.ood_score for query in queries if query.ood_score is not None]
     return ComposedQuery(**streams, ood_score=torch.cat(scores) if scores else None)
+
+
+@dataclass(frozen=True)
+class InputWord:
+    """One word of the CNN stream's input.
+
+    Attributes:
+        word: the word.
+        known: whether the word is in the stream's vocabulary; all unknown words are encoded alike.
+    """
+
+    word: str
+    known: bool
+
+
+@dataclass(frozen=True, eq=False)
+class ModelInput:
+    """The input of both streams for one query.
+
+    Attributes:
+        picture: the reference image, cropped and scaled by the checkpoint's preprocessing; None for
+            a query without an image.
+        text: the checkpoint's caption template with the query's text inserted.
+        clip_pieces: the CLIP tokens of the text, including the start and end tokens; empty if the
+            model has no CLIP stream or the query has no text.
+        words: the words of the CNN stream's input; empty if the model has no CNN stream or the
+            query has no text.
+    """
+
+    picture: Image.Image | None
+    text: str
+    clip_pieces: list[str]
+    words: list[InputWord]
+
+
+def describe_model_input(checkpoint: Checkpoint, query: EncodedQuery) -> ModelInput:
+    """Return the model's input for a query, recomputed with the checkpoint's processor."""
+    processor, text = checkpoint.processor, query.encoding.model_text
+    pieces: list[str] = []
+    words: list[InputWord] = []
+    if text and processor.clip_tokenizer is not None:
+        tokens = processor.clip_tokenizer.backend_tokenizer.encode(text).tokens
+        pieces = [token.removesuffix(_END_OF_WORD) for token in tokens]
+    if processor.word_tokenizer is not None:
+        words = _input_words(processor, text)
+        if query.typed is not None:
+            words += [InputWord(word, False) for word in query.typed.unreadable]
+    picture = None if query.image is None else _input_image(checkpoint, query.image)
+    return ModelInput(picture, text, pieces, words)
+
+
+def _input_words(processor: DWCProcessor, text: str) -> list[InputWord]:
+    """Return the words into which the word tokenizer splits a text, in order.
+
+    A word for which the tokenizer has no token is included as an unknown word.
+    """
+    words = []
+    for item in text.split():
+        encoding = processor.word_tokenizer.backend_tokenizer.encode(item)
+        words += [
+            InputWord(item[start:end], number != WORD_PADDING_ID)
+            for (start, end), number in zip(encoding.offsets, encoding.ids, strict=True)
+        ]
+        if not encoding.ids and any(char.isalnum() for char in item):
+            words.append(InputWord(item, False))
+    return words
+
+
+def _input_image(checkpoint: Checkpoint, image: Image.Image) -> Image.Image:
+    """Return the image that the model receives (cropped and scaled), converted back to RGB."""
+    processor = checkpoint.processor
+    pixels = processor(images=image)["pixel_values"][0].numpy()  # (3, H, W)
+    mean = np.array(processor.image_processor.image_mean)[:, None, None]
+    std = np.array(processor.image_processor.image_std)[:, None, None]
+    levels = np.clip((pixels * std + mean) * 255, 0, 255).round().astype(np.uint8)
+    return Image.fromarray(levels.transpose(1, 2, 0))

@@ -5,8 +5,8 @@ import io
 
 from PIL import Image
 
-from dwc.explain.model_input import ModelInput, describe_model_input
 from dwc.modeling.text_cleaning import TypedText
+from dwc.search.query import ModelInput, describe_model_input
 from dwc.search.searcher import Searcher
 from dwc.ui.format import escape
 from dwc.ui.gallery_images import GalleryImages

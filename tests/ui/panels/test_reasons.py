@@ -9,11 +9,10 @@ import torch
 
 from dwc.checkpoints import load
 from dwc.errors import QueryError
-from dwc.explain.model_input import describe_model_input
 from dwc.explain.word_ablation import WordEffect, WordEffects
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
-from dwc.search.query import image_embedder, model_identity
+from dwc.search.query import describe_model_input, image_embedder, model_identity
 from dwc.search.reference_weights import ReferenceWeights, describe_weights
 from dwc.search.results import Weight
 from dwc.search.searcher import Searcher
