@@ -16,9 +16,8 @@ import numpy as np
 from dwc.errors import DWCError, QueryError
 from dwc.explain.attention_maps import attention_maps
 from dwc.explain.comparison import compare
-from dwc.explain.paraphrases import probe_paraphrases
 from dwc.explain.score_split import explain_score
-from dwc.explain.word_ablation import ablate_words
+from dwc.explain.text_perturbations import ablate_words, probe_paraphrases
 from dwc.gallery.filters import find_matching, parse_filter
 from dwc.gallery.metadata import describe_column
 from dwc.search.model_pool import ModelPool, origin_of

@@ -9,8 +9,8 @@ from PIL import Image
 from dwc.cli import main
 from dwc.errors import QueryError
 from dwc.explain.comparison import compare
-from dwc.explain.paraphrases import probe_paraphrases
 from dwc.explain.score_split import explain_score
+from dwc.explain.text_perturbations import probe_paraphrases
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
 from dwc.search.query import image_embedder, model_identity

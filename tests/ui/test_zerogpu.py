@@ -12,8 +12,7 @@ import torch
 
 from dwc.checkpoints import load
 from dwc.errors import QueryError
-from dwc.explain.paraphrases import probe_paraphrases
-from dwc.explain.word_ablation import ablate_words
+from dwc.explain.text_perturbations import ablate_words, probe_paraphrases
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
 from dwc.search.query import image_embedder, model_identity

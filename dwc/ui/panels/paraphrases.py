@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dwc.catalogue.language.paraphrase import paraphrase
 from dwc.catalogue.schema import Garment
 from dwc.errors import DWCError, QueryError
-from dwc.explain.paraphrases import (
+from dwc.explain.text_perturbations import (
     ParaphraseAnswer,
     ParaphraseProbe,
     WeightSpread,

@@ -4,7 +4,7 @@ To measure the effect of a word, the model encodes the query again without this 
 """
 
 from dwc.explain.score_split import explain_score
-from dwc.explain.word_ablation import WordEffect, WordEffects, ablate_words
+from dwc.explain.text_perturbations import WordEffect, WordEffects, ablate_words
 from dwc.search.searcher import Searcher
 from dwc.ui.format import escape, render_hint, signed
 from dwc.ui.gallery_images import GalleryImages

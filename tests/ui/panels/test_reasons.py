@@ -9,7 +9,7 @@ import torch
 
 from dwc.checkpoints import load
 from dwc.errors import QueryError
-from dwc.explain.word_ablation import WordEffect, WordEffects
+from dwc.explain.text_perturbations import WordEffect, WordEffects
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
 from dwc.search.query import describe_model_input, image_embedder, model_identity
