@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from dwc import __version__
-from dwc.commands.arguments import CommandParser
-from dwc.commands.output import printable_lines
+from dwc.commands.console import CommandParser, printable_lines
 from dwc.errors import DWCError
 
 COMMANDS = (

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dwc.commands.arguments import add_index_argument, expand_home
+from dwc.commands.console import add_index_argument, expand_home
 from dwc.errors import DWCError
 
 if TYPE_CHECKING:
@@ -170,8 +170,8 @@ def run(args: argparse.Namespace) -> int:
     configure_gradio()
 
     from dwc.gallery.search_index import check_index_name
-    from dwc.ui.monitoring.loading_server import answer_while_loading
-    from dwc.ui.monitoring.logs import configure_logs
+    from dwc.ui.loading_server import answer_while_loading
+    from dwc.ui.logs import configure_logs
 
     check_index_name(args.index)
     if args.log_level is not None:
@@ -205,9 +205,9 @@ def _prepare(
     from dwc.ui.blocks import build_page
     from dwc.ui.gallery_images import StoreImages
     from dwc.ui.indexing import STOPPING_SECONDS
-    from dwc.ui.monitoring.setup import MonitoringOptions, add_monitoring
+    from dwc.ui.monitoring import MonitoringOptions, add_monitoring
     from dwc.ui.panels.examples import choose_examples
-    from dwc.ui.programs import add_program_access
+    from dwc.ui.rest import add_program_access
     from dwc.ui.startup import (
         launch_options,
         list_bundled,

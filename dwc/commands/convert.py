@@ -6,7 +6,7 @@ The option `--to-authors` converts a checkpoint to files for the authors' code i
 import argparse
 import sys
 
-from dwc.commands.arguments import expand_home
+from dwc.commands.console import expand_home
 
 HELP = "turn the authors' weights and a CLIP into a checkpoint, or a checkpoint into theirs"
 

@@ -10,8 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dwc.commands.arguments import add_index_argument, expand_home
-from dwc.commands.output import json_text
+from dwc.commands.console import add_index_argument, expand_home, json_text
 from dwc.commands.process_group import OtherProcessError, ProcessGroup, is_launched
 from dwc.datasets.image_kinds import printable
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from dwc.commands.arguments import expand_home
+from dwc.commands.console import expand_home
 
 HELP = "write the tables of evaluation.json as a Markdown page"
 

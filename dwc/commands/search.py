@@ -4,8 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from dwc.commands.arguments import add_index_argument, expand_home
-from dwc.commands.output import json_text
+from dwc.commands.console import add_index_argument, expand_home, json_text
 from dwc.datasets.image_kinds import printable
 
 if TYPE_CHECKING:

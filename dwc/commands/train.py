@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dwc.commands.arguments import expand_home
+from dwc.commands.console import expand_home
 from dwc.commands.process_group import require_one_process
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from dwc.ui.api import (
     add_overview_endpoints,
     add_search_endpoint,
 )
-from dwc.ui.busy import QUEUE_LENGTH, SearchFailures
+from dwc.ui.concurrency import QUEUE_LENGTH, SearchFailures
 from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.handlers import PageComponents, PageHandlers, find_opening
 from dwc.ui.layout import PageContent, build_layout
@@ -33,10 +33,9 @@ from dwc.ui.panels.registry import (
     SLOW_PANELS,
     ExplanationPanel,
 )
-from dwc.ui.request_limits import FAILED
 from dwc.ui.request_parsing import parse_string
-from dwc.ui.security import check_values
-from dwc.ui.upload_folder import UPLOAD_CHECK_SECONDS, UPLOAD_LIFETIME_SECONDS, UPLOAD_MINUTES
+from dwc.ui.security import FAILED, check_values
+from dwc.ui.uploads import UPLOAD_CHECK_SECONDS, UPLOAD_LIFETIME_SECONDS, UPLOAD_MINUTES
 
 logger = logging.getLogger(__name__)
 

@@ -1,19 +1,28 @@
-"""Data about the images of the gallery for the page: ids, thumbnails and descriptions."""
+"""The images of the gallery, as the page shows them: ids, descriptions, thumbnails, large pictures.
 
+Two kinds of middleware serve files: `DrawThumbnails` draws thumbnails that do not exist yet, and
+`LargePictures` serves the large pictures of the page's dialog.
+"""
+
+import os
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Protocol
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 
+from anyio import CapacityLimiter, to_thread
 from PIL import Image
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dwc.catalogue.drawing.draw import draw
 from dwc.catalogue.families import catalogue_items
 from dwc.catalogue.schema import Garment
 from dwc.catalogue.splits import GALLERY_SIZE, CatalogueItem, gallery
-from dwc.errors import StoreError
+from dwc.errors import ImageError, StoreError
 from dwc.gallery.metadata import Metadata
 from dwc.gallery.sources import CATALOGUE
 from dwc.gallery.store import THUMBNAILS, Store
@@ -260,3 +269,83 @@ def describe_test_garment(image_id: str) -> str | None:
 @cache
 def _test_garments() -> list[Garment]:
     return [item.garment for item in gallery("test", GALLERY_SIZE)]
+
+
+_FILE_ROUTE = "/file="
+
+
+_DRAWING_THREADS = 2  # more threads would only wait for Python's global interpreter lock
+
+
+class DrawThumbnails:
+    """Middleware that draws a garment's thumbnail when a browser requests it for the first time."""
+
+    def __init__(self, app: ASGIApp, images: GalleryImages) -> None:
+        self.app, self.images = app, images
+        self._threads = CapacityLimiter(_DRAWING_THREADS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Draw the requested file if it is a missing thumbnail; then forward the request."""
+        if scope["type"] == "http":
+            _, is_file, path = scope["path"].partition(_FILE_ROUTE)
+            if is_file and not os.path.exists(path):
+                await to_thread.run_sync(self.images.draw_missing, path, limiter=self._threads)
+        await self.app(scope, receive, send)
+
+
+LARGE_PX = 1280
+"""Maximum width and height of a large picture, in pixels."""
+
+_LARGE_DRAWN_PX = 768  # drawing takes as long as there are pixels
+_LARGE_ROUTE = "gradio_api/large"
+_LARGE_THREADS = 2  # each holds one decoded picture
+_LARGE_CACHED = 32  # encoded pictures, each of a few hundred kB
+_LARGE_QUALITY = 85
+_LARGE_MAX_AGE_SECONDS = 600
+
+
+def large_url(image_id: str) -> str:
+    """Return the relative URL of a picture's large version."""
+    return f"{_LARGE_ROUTE}?id={quote(image_id, safe='')}"
+
+
+class LargePictures:
+    """Middleware that serves the large version of a gallery picture, by the picture's id.
+
+    The picture is decoded and encoded again, so that no metadata of the file is sent, such as the
+    location of a photograph.
+    """
+
+    def __init__(self, app: ASGIApp, images: GalleryImages) -> None:
+        self.app, self.images = app, images
+        self._threads = CapacityLimiter(_LARGE_THREADS)
+        self._read = lru_cache(_LARGE_CACHED)(self._encode)  # errors are not remembered
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer requests for large pictures; forward all others.
+
+        The status is 404 if there is no picture with the id, and 410 if its file is gone.
+        """
+        if scope["type"] != "http" or not scope["path"].endswith(f"/{_LARGE_ROUTE}"):
+            await self.app(scope, receive, send)
+            return
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        image_id = query.get("id", [""])[0]
+        response: Response
+        try:
+            content = await to_thread.run_sync(self._read, image_id, limiter=self._threads)
+        except KeyError:
+            response = PlainTextResponse("The gallery has no such picture.", status_code=404)
+        except ImageError:
+            response = PlainTextResponse("The picture is gone.", status_code=410)
+        else:
+            headers = {"Cache-Control": f"private, max-age={_LARGE_MAX_AGE_SECONDS}"}
+            response = Response(content, media_type="image/webp", headers=headers)
+        await response(scope, receive, send)
+
+    def _encode(self, image_id: str) -> bytes:
+        picture = self.images.open_large(image_id, _LARGE_DRAWN_PX).convert("RGB")
+        picture.thumbnail((LARGE_PX, LARGE_PX), Image.Resampling.LANCZOS)
+        file = BytesIO()
+        picture.save(file, "WEBP", quality=_LARGE_QUALITY)
+        return file.getvalue()

@@ -13,25 +13,28 @@ import gradio as gr
 from dwc.errors import DWCError, QueryError
 from dwc.gallery.filters import format_filter
 from dwc.search.model_pool import ModelPool, origin_of
-from dwc.ui.busy import SearchFailures, busy_seconds
+from dwc.ui.concurrency import SearchActivity, SearchFailures, busy_seconds
 from dwc.ui.format import render_error, render_unknown_words
 from dwc.ui.gallery_images import GalleryImages
-from dwc.ui.history import SearchHistory
-from dwc.ui.panels.comparison import describe_query
-from dwc.ui.panels.examples import Example, parse_example
-from dwc.ui.panels.facets import choose_filter, render_facets
-from dwc.ui.panels.gallery_browser import parse_page, render_gallery, render_left_out
-from dwc.ui.panels.header import render_header
-from dwc.ui.panels.history_view import (
+from dwc.ui.history import (
+    SearchHistory,
     deleted_message,
     image_exists,
     query_of,
     record_answer,
     render_history,
 )
+from dwc.ui.panels.examples import Example, parse_example
+from dwc.ui.panels.gallery_browser import (
+    choose_filter,
+    parse_page,
+    render_facets,
+    render_gallery,
+    render_left_out,
+)
+from dwc.ui.panels.header import render_header
 from dwc.ui.panels.registry import LIGHT_RESULT_PANELS, ExplanationPanel, render_panels
-from dwc.ui.panels.results import EMPTY, render_answer
-from dwc.ui.panels.save_and_share import export_answer, render_toolbar
+from dwc.ui.panels.results import EMPTY, export_answer, render_answer, render_toolbar
 from dwc.ui.panels.weight_statistics import parse_reference_query
 from dwc.ui.panels.weights import render_answer_slider, render_answer_weights
 from dwc.ui.request_parsing import (
@@ -44,12 +47,11 @@ from dwc.ui.request_parsing import (
     with_link_settings,
     write_link,
 )
-from dwc.ui.search_activity import SearchActivity
-from dwc.ui.security import is_upload
 from dwc.ui.state import (
     RESULTS_SHOWN,
     SearchRequest,
     SearchState,
+    describe_query,
     parse_slider,
     rank,
     reweighted,
@@ -58,6 +60,7 @@ from dwc.ui.state import (
     with_folding,
     with_more,
 )
+from dwc.ui.uploads import is_upload
 
 Update = dict[Any, Any]
 """New values by component; components that are not in the dict keep their values."""

@@ -8,27 +8,23 @@ from typing import Any
 import gradio as gr
 
 from dwc.search.model_pool import ModelPool
+from dwc.ui import history as search_history
 from dwc.ui.format import on_load, render_hint, render_unknown_words
 from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.handlers import PageComponents, describe_screen, reference_file
-from dwc.ui.history import SearchHistory
 from dwc.ui.panels import (
     examples,
     gallery_browser,
     header,
-    history_view,
-    indexing_progress,
     results,
-    save_and_share,
     study,
     weights,
 )
-from dwc.ui.panels.facets import ON_LOAD as FACETS_ON_LOAD
-from dwc.ui.panels.facets import render_facets
+from dwc.ui.panels.gallery_browser import FACETS_ON_LOAD, render_facets
 from dwc.ui.panels.map import add_map_service
 from dwc.ui.panels.registry import ExplanationPanel, render_panels
 from dwc.ui.state import SearchState
-from dwc.ui.upload_folder import UPLOAD_MINUTES
+from dwc.ui.uploads import UPLOAD_MINUTES
 
 
 @dataclass(frozen=True)
@@ -66,9 +62,9 @@ def build_layout(content: PageContent, panels: Sequence[ExplanationPanel]) -> Pa
     indexing = None
     if images.indexing is not None:
         indexing = html(
-            indexing_progress.render_indexing(images.indexing, images.noun),
+            header.render_indexing(images.indexing, images.noun),
             elem_id="indexing",
-            js_on_load=indexing_progress.ON_LOAD,
+            js_on_load=header.INDEXING_ON_LOAD,
         )
     with gr.Row(elem_id="layout"):
         with gr.Column(elem_id="question"):
@@ -123,11 +119,11 @@ def _build_query_column(content: PageContent) -> dict[str, Any]:
         '<p class="trouble" role="alert" id="refused-upload"></p>'
         '<p class="sr-only" role="status" id="search-status"></p>'
     )
-    history = history_view.record_answer(SearchHistory(), opening)
+    history = search_history.record_answer(search_history.SearchHistory(), opening)
     history_strip = html(
-        history_view.render_history(history, images, UPLOAD_MINUTES),
+        search_history.render_history(history, images, UPLOAD_MINUTES),
         elem_id="trail",
-        js_on_load=history_view.ON_LOAD,
+        js_on_load=search_history.ON_LOAD,
     )
     example_buttons = html(
         examples.render_examples(content.examples, images),
@@ -176,9 +172,9 @@ def _build_answer_column(
         js_on_load=results.ON_LOAD,
     )
     tools = html(
-        save_and_share.render_toolbar(opening, names_model=len(models.names) > 1),
+        results.render_toolbar(opening, names_model=len(models.names) > 1),
         elem_id="export",
-        js_on_load=save_and_share.ON_LOAD,
+        js_on_load=results.TOOLBAR_ON_LOAD,
     )
     contents = render_panels(panels, models, images, opening)
     panel_components = dict(_lay_out_panels(panels, contents))

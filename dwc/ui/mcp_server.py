@@ -24,8 +24,8 @@ from starlette.types import Receive, Scope, Send
 
 from dwc import __version__
 from dwc.errors import DWCError
+from dwc.ui.concurrency import Workers
 from dwc.ui.operations import OPERATIONS, Operation, Operations, parse_arguments
-from dwc.ui.workers import Workers
 
 ADDRESS = "/mcp"
 """The path of the MCP endpoint on the page's server."""

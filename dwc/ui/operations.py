@@ -1,4 +1,4 @@
-"""The operations that programs may call, whatever the protocol: HTTP (`rest.py`) or MCP (`mcp.py`).
+"""The operations that programs may call, by HTTP (`rest.py`) or by MCP (`mcp_server.py`).
 
 The classes whose names end in `Arguments` are the arguments of the operations. Their JSON schemas
 are in the OpenAPI document and in the list of MCP tools.
@@ -30,7 +30,7 @@ from dwc.ui.api import (
     list_models,
 )
 from dwc.ui.gallery_images import GalleryImages
-from dwc.ui.monitoring.observation import Observer, observe_operation
+from dwc.ui.monitoring import Observer, observe_operation
 from dwc.ui.request_parsing import DEFAULT_RESULTS, MAX_CHARACTERS, MAX_RESULTS, parse_shift
 
 MAX_GALLERY_PAGE = 10_000

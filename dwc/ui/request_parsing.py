@@ -28,8 +28,9 @@ from dwc.search.reference_weights import ReferenceWeights
 from dwc.search.results import SearchResult, shift_to_json
 from dwc.search.weight_sweep import WeightSweep
 from dwc.ui.gallery_images import GalleryImages
-from dwc.ui.security import check_text, check_values, read_upload
+from dwc.ui.security import check_text, check_values
 from dwc.ui.state import SearchRequest
+from dwc.ui.uploads import read_upload
 
 MAX_CHARACTERS = 1000
 """The maximum number of characters of a text, far more than a model reads."""

@@ -1,58 +1,34 @@
-"""Security checks of the web server: files that a request may name, and routes that are refused.
+"""Protection of the web server: checks of what requests contain, limits, and refused routes.
 
-A request may name only files that were uploaded to this server, and no request can make the server
-fetch something from another address.
+A request may name only files that were uploaded to this server and thumbnails of the gallery, and
+no request can make the server fetch something from another address. Requests that are too large or
+too slow are refused. Errors are answered in JSON, without paths of this computer.
+
 `assets/docs/security.md` lists the threats, each with the tests of its defense.
 """
 
-import os
+import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from anyio import CapacityLimiter, to_thread
-from gradio.route_utils import API_PREFIX
+from anyio import fail_after, to_thread
+from gradio.route_utils import API_PREFIX, FnIndexInferError
 from gradio.utils import get_upload_folder
 from gradio_client.utils import is_file_obj_with_meta
-from starlette.responses import PlainTextResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from pydantic import ValidationError
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dwc.errors import ImageError, QueryError
-from dwc.ui.gallery_images import GalleryImages
-from dwc.ui.monitoring.observation import path_in_app
-from dwc.ui.request_limits import is_below, refuse
+from dwc.errors import DWCError, ImageError, QueryError
+from dwc.ui.monitoring import path_in_app
+from dwc.ui.uploads import UPLOAD_MINUTES, is_full, is_in_upload_folder, is_inside
 
 MAX_DEPTH = 32
 """The maximum depth of nested lists and objects in a request."""
-
-
-def is_upload(path: str) -> bool:
-    """Return whether a path is an existing file in the upload folder."""
-    try:
-        return _is_in_upload_folder(path) and Path(path).is_file()
-    except OSError:  # for example, the path is too long or has a loop of symbolic links
-        return False
-
-
-def read_upload(path: str) -> bytes:
-    """Return the content of an uploaded file.
-
-    The path comes from a request. Gradio checks a path only if the request marks it as a file, so
-    this function checks every path.
-
-    Raises:
-        ImageError: The file is not an upload, or no longer exists.
-    """
-    if not _is_in_upload_folder(path):
-        raise ImageError("The picture was not uploaded here. Choose it again.")
-    try:
-        return Path(path).read_bytes()
-    except OSError:
-        raise ImageError("The picture is no longer here. Choose it again.") from None
-
-
-def _is_in_upload_folder(path: str) -> bool:
-    return _is_inside(path, Path(get_upload_folder()))
 
 
 def check_values(values: Iterable[Any], image_folder: Path | None) -> None:
@@ -125,21 +101,12 @@ def check_text(text: str) -> None:
 
 
 def _may_be_named(path: str, image_folder: Path | None) -> bool:
-    is_image = image_folder is not None and _is_inside(path, image_folder)
-    return is_image or _is_in_upload_folder(path)
-
-
-def _is_inside(path: str, folder: Path) -> bool:
-    try:
-        return Path(path).resolve().is_relative_to(folder.resolve())
-    except (OSError, ValueError, RuntimeError):  # for example, it has a null character
-        return False
+    is_image = image_folder is not None and is_inside(path, image_folder)
+    return is_image or is_in_upload_folder(path)
 
 
 # Gradio fetches `/file=https://…` and `/proxy=…` for any client. The page needs only its own
 # files, and the server must not make requests on behalf of strangers.
-_FILE_ROUTE = "/file="
-_DRAWING_THREADS = 2  # more threads would only wait for Python's global interpreter lock
 _FETCHING_ROUTES = ("/file=http:", "/file=https:", "/proxy=")
 
 # Routes of Gradio that the page does not use. They would write files, run an editor of this code,
@@ -174,22 +141,6 @@ def _is_unused(scope: Scope) -> bool:
     return any(is_below(path_in_app(scope), route) for route in UNUSED_ROUTES)
 
 
-class DrawThumbnails:
-    """Middleware that draws a garment's thumbnail when a browser requests it for the first time."""
-
-    def __init__(self, app: ASGIApp, images: GalleryImages) -> None:
-        self.app, self.images = app, images
-        self._threads = CapacityLimiter(_DRAWING_THREADS)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Draw the requested file if it is a missing thumbnail; then forward the request."""
-        if scope["type"] == "http":
-            _, is_file, path = scope["path"].partition(_FILE_ROUTE)
-            if is_file and not os.path.exists(path):
-                await to_thread.run_sync(self.images.draw_missing, path, limiter=self._threads)
-        await self.app(scope, receive, send)
-
-
 class FetchNothing:
     """Middleware that refuses routes which fetch from the web, and routes that are not used."""
 
@@ -209,3 +160,240 @@ class FetchNothing:
                 await refusal(scope, receive, send)
                 return
         await self.app(scope, receive, send)
+
+
+MAX_BODY_BYTES = 1024**2
+"""The maximum size of a request's body in bytes, where it holds no picture."""
+
+MAX_HEADER_BYTES = 32 * 1024
+"""The maximum size of a request's address, and of all its headers together, in bytes."""
+
+BODY_PAUSE_SECONDS = 20.0
+"""How long the server waits for the next part of a request's body, in seconds."""
+
+
+UPLOAD_ROUTE = f"{API_PREFIX}/upload"
+PROGRAM_ROUTES = ("/api", "/mcp")
+"""Routes whose requests may hold a picture in Base64: the HTTP API and MCP."""
+
+_MULTIPART_BYTES = 64 * 1024  # what a form adds to the file in it
+
+
+def body_limits(max_upload_bytes: int) -> dict[str, int]:
+    """Return the limits of the sizes of bodies that hold a picture.
+
+    Args:
+        max_upload_bytes: The maximum size of a picture's file in bytes.
+
+    Returns:
+        The maximum sizes in bytes by route; each holds for all routes below it too. For all other
+        routes it is `MAX_BODY_BYTES`.
+    """
+    as_base64 = -(-max_upload_bytes // 3) * 4 + MAX_BODY_BYTES
+    limits = dict.fromkeys(PROGRAM_ROUTES, as_base64)
+    return {UPLOAD_ROUTE: max_upload_bytes + _MULTIPART_BYTES, **limits}
+
+
+def is_below(path: str, route: str) -> bool:
+    """Return whether a path is the route, or leads to one below it."""
+    return path == route or path.startswith(f"{route}/")
+
+
+class LimitRequests:
+    """Middleware that refuses requests that are too large or too slow, and uploads without room."""
+
+    def __init__(self, app: ASGIApp, limits: Mapping[str, int]) -> None:
+        """Create the middleware.
+
+        Args:
+            app: The application that gets the requests.
+            limits: The maximum sizes of bodies in bytes by route, as `body_limits` returns them.
+        """
+        self.app = app
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Forward a request within the limits; answer any other request with an error in JSON."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        path = path_in_app(scope)
+        fitting = (limit for route, limit in self._limits.items() if is_below(path, route))
+        limit = next(fitting, MAX_BODY_BYTES)
+        refusal = _check_head(scope, limit)
+        if refusal is None and is_below(path, UPLOAD_ROUTE):
+            refusal = await _check_room()
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+        body, started = _LimitedBody(receive, limit), False
+
+        async def answer(message: Message) -> None:
+            nonlocal started
+            if body.refusal is not None and not started:
+                return  # the application's own answer to the error; it would hide the reason
+            if message["type"] == "http.response.start":
+                started = True
+                MutableHeaders(scope=message).setdefault("X-Content-Type-Options", "nosniff")
+            await send(message)
+
+        with suppress(_BodyRefused):
+            await self.app(scope, body, answer)
+        if body.refusal is not None and not started:
+            await body.refusal(scope, receive, send)
+
+
+FAILED = (
+    "This failed because of a mistake in the server, which has been logged. Try another search."
+)
+"""The message on errors that nobody expected; their own messages may contain paths."""
+
+
+class MarkBadInputs:
+    """Middleware that gives the status 400 to errors of direct calls that the caller made.
+
+    Gradio answers every error of a direct call, without the queue, with status 500.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Forward the request, and change the status of its response if it explains an error."""
+        if scope["type"] != "http" or f"{API_PREFIX}/run/" not in scope["path"]:
+            await self.app(scope, receive, send)
+            return
+        start: Message | None = None
+
+        async def answer(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start" and message["status"] == 500:
+                start = message  # sent with the body, which says whose error it is
+                return
+            if start is not None:
+                if _explains(message.get("body", b"")):
+                    start["status"] = 400
+                await send(start)
+                start = None
+            await send(message)
+
+        await self.app(scope, receive, answer)
+
+
+def _explains(body: bytes) -> bool:
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return False
+    error = content.get("error") if isinstance(content, dict) else None
+    return isinstance(error, str) and error != FAILED
+
+
+class _BodyRefused(Exception):
+    """Ends the reading of a request's body that is too large or too slow."""
+
+
+class _LimitedBody:
+    """A request's body, which ends with an error if it is too large or too slow.
+
+    Attributes:
+        refusal: The response to a body that is too large or too slow; None for any other body.
+    """
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self.refusal: Response | None = None
+        self._receive, self._limit = receive, limit
+        self._received, self._is_complete = 0, False
+
+    async def __call__(self) -> Message:
+        """Return the next part of the body, as an ASGI message."""
+        if self._is_complete:
+            return await self._receive()  # waits until the client disconnects
+        try:
+            with fail_after(BODY_PAUSE_SECONDS):
+                message = await self._receive()
+        except TimeoutError:
+            self._refuse(
+                408,
+                f"Nothing arrived for {BODY_PAUSE_SECONDS:g} seconds in the middle of the request. "
+                "Send it again.",
+            )
+        self._received += len(message.get("body", b""))
+        if self._received > self._limit:
+            self._refuse(413, _too_large("more", self._limit))
+        self._is_complete = not message.get("more_body", False)
+        return message
+
+    def _refuse(self, status: int, message: str) -> NoReturn:
+        self.refusal = refuse(status, message)
+        raise _BodyRefused
+
+
+async def _check_room() -> Response | None:
+    """Return a refusal if there is no more room for uploads."""
+    if not await to_thread.run_sync(is_full, Path(get_upload_folder())):
+        return None
+    return refuse(
+        507,
+        "The server has no more room for uploads. They are deleted after "
+        f"{UPLOAD_MINUTES} minutes; try again then.",
+    )
+
+
+def _check_head(scope: Scope, limit: int) -> Response | None:
+    """Return a refusal if a request's address, headers or announced body are too large."""
+    address = len(scope.get("raw_path") or b"") + len(scope.get("query_string", b""))
+    if address > MAX_HEADER_BYTES:
+        message = f"The address has {address:,} bytes; at most {MAX_HEADER_BYTES:,} are read."
+        return refuse(414, f"{message} Shorten it.")
+    headers = sum(len(name) + len(value) for name, value in scope["headers"])
+    if headers > MAX_HEADER_BYTES:
+        message = f"The headers have {headers:,} bytes; at most {MAX_HEADER_BYTES:,} are read."
+        return refuse(431, f"{message} Send fewer or smaller ones, such as cookies.")
+    announced = Headers(scope=scope).get("content-length", "")
+    if announced.isdigit() and int(announced) > limit:
+        return refuse(413, _too_large(f"{int(announced):,}", limit))
+    return None
+
+
+def _too_large(size: str, limit: int) -> str:
+    return f"The request has {size} bytes; at most {limit:,} are read. Send less."
+
+
+def refuse(status: int, message: str) -> JSONResponse:
+    """Return a response with an error message in JSON, in the forms of Gradio and of our API."""
+    return JSONResponse({"detail": message, "error": message}, status_code=status)
+
+
+def _answer_error(request: Request, error: Exception) -> Response:
+    return refuse(400, str(error))
+
+
+def _answer_unknown(request: Request, error: Exception) -> Response:
+    known = f"{request.method} {request.url.path} names something that is not here"
+    return refuse(404, f"{known}. The endpoints and their inputs are listed under /?view=api.")
+
+
+def _answer_invalid(request: Request, error: Exception) -> Response:
+    details = error.errors() if isinstance(error, ValidationError) else []
+    problems = [f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in details]
+    return refuse(422, f"The request is not valid: {'; '.join(problems[:3])}.")
+
+
+def _answer_disconnected(request: Request, error: Exception) -> Response:
+    return Response(status_code=400)  # nobody receives it
+
+
+def _answer_failure(request: Request, error: Exception) -> Response:
+    return refuse(500, FAILED)
+
+
+EXCEPTION_HANDLERS = {
+    DWCError: _answer_error,
+    FnIndexInferError: _answer_unknown,
+    KeyError: _answer_unknown,
+    ValidationError: _answer_invalid,
+    ClientDisconnect: _answer_disconnected,
+    Exception: _answer_failure,
+}
+"""Answers in JSON to invalid requests, for which Gradio would report an internal error."""

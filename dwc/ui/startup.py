@@ -40,20 +40,18 @@ from dwc.search.model_pool import KEEP_LOADED, ModelPool, short_name
 from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 from dwc.ui import zerogpu
-from dwc.ui.busy import TellWhenToRetry
-from dwc.ui.gallery_images import GalleryImages
+from dwc.ui.concurrency import TellWhenToRetry
+from dwc.ui.gallery_images import DrawThumbnails, GalleryImages, LargePictures
 from dwc.ui.indexing import GalleryIndexing, StoppedError
-from dwc.ui.large_pictures import LargePictures
-from dwc.ui.panels.indexing_progress import ADDRESS as INDEXING_ADDRESS
-from dwc.ui.panels.indexing_progress import indexing_answer
-from dwc.ui.request_limits import (
+from dwc.ui.panels.header import INDEXING_ADDRESS, indexing_answer
+from dwc.ui.security import (
     EXCEPTION_HANDLERS,
+    FetchNothing,
     LimitRequests,
     MarkBadInputs,
     body_limits,
 )
-from dwc.ui.security import DrawThumbnails, FetchNothing
-from dwc.ui.upload_folder import expire_uploads
+from dwc.ui.uploads import expire_uploads
 
 logger = logging.getLogger(__name__)
 

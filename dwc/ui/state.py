@@ -21,6 +21,7 @@ from dwc.search.reference_weights import ReferenceWeights
 from dwc.search.results import Hit, SearchResult, shift_to_json
 from dwc.search.searcher import Searcher
 from dwc.search.weight_sweep import WeightSweep, shift_for_weight
+from dwc.ui.gallery_images import GalleryImages
 
 RESULTS_SHOWN = 12
 """How many results are shown at first."""
@@ -112,6 +113,20 @@ class SearchRequest:
             and all(text is None or len(text) <= _LONGEST_NAME for text in texts)
         )
         return request if is_valid and not both else None
+
+
+def describe_query(request: SearchRequest, images: GalleryImages) -> str:
+    """Describe a search in one line, such as `green dress; longer; only price < 50`."""
+    parts = []
+    if request.reference_id is not None:
+        parts.append(images.describe(request.reference_id))
+    elif request.upload is not None:
+        parts.append("the uploaded picture")
+    if request.words:
+        parts.append(request.words)
+    if request.filter:
+        parts.append(f"only {request.filter}")
+    return "; ".join(parts)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,7 @@ from dwc.errors import StoreError
 from dwc.gallery.builder import build_store, draw_thumbnails, load_precomputed, save_precomputed
 from dwc.gallery.sources import CatalogueSource
 from dwc.gallery.store import ModelIdentity, Store
-from dwc.ui.gallery_images import StoreImages
-from dwc.ui.security import DrawThumbnails
+from dwc.ui.gallery_images import DrawThumbnails, StoreImages
 
 MODEL = ModelIdentity("abc", "model", None, {"clip": 3, "cnn": 2})
 SOURCE = CatalogueSource(size=6, picture_px=48)

@@ -15,9 +15,9 @@ from dwc.ui import indexing, startup
 from dwc.ui.blocks import build_page
 from dwc.ui.gallery_images import StoreImages
 from dwc.ui.indexing import GalleryIndexing
-from dwc.ui.monitoring.setup import MonitoringOptions, add_monitoring
+from dwc.ui.monitoring import MonitoringOptions, add_monitoring
 from dwc.ui.panels.examples import choose_examples
-from dwc.ui.programs import add_program_access
+from dwc.ui.rest import add_program_access
 from dwc.ui.startup import launch_options, open_meanwhile, open_models, serve_thumbnails
 from tests.search.tiny import write_tiny_checkpoint
 from tests.ui.live import draw_gallery, free_port

@@ -21,7 +21,7 @@ from dwc.gallery.store import Store
 from dwc.ui.blocks import PageBlocks, build_page
 from dwc.ui.gallery_images import StoreImages
 from dwc.ui.panels.examples import choose_examples
-from dwc.ui.programs import add_program_access
+from dwc.ui.rest import add_program_access
 from dwc.ui.startup import launch_options, open_models, serve_thumbnails
 from tests.search.tiny import write_tiny_checkpoint
 from tests.ui.live import draw_gallery, free_port

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import pytest
 from PIL import Image
 
-from dwc.ui.request_limits import FAILED
+from dwc.ui.security import FAILED
 from tests.ui.served import API, FILE, Answer, Reply, ServedApp, says_too_much, serve_here
 
 pytestmark = pytest.mark.slow

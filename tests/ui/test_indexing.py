@@ -10,12 +10,12 @@ import pytest
 
 from dwc.errors import CheckpointError, ImageError, QueryError
 from dwc.gallery.store import Store
-from dwc.ui.busy import SearchFailures
+from dwc.ui.concurrency import SearchFailures
 from dwc.ui.handlers import PageHandlers, answer_request, describe_screen
 from dwc.ui.indexing import GalleryIndexing, IndexingStatus
-from dwc.ui.panels.indexing_progress import render_indexing
+from dwc.ui.panels.header import render_indexing
 from dwc.ui.panels.registry import PANELS, render_panels
-from dwc.ui.panels.save_and_share import to_csv, to_json
+from dwc.ui.panels.results import to_csv, to_json
 from dwc.ui.startup import open_models
 from dwc.ui.state import SearchRequest
 from tests.search.tiny import write_tiny_checkpoint

@@ -15,7 +15,7 @@ from PIL import Image
 from dwc.search.model_pool import ModelPool
 from dwc.search.query_batching import MODEL_QUEUE
 from dwc.ui.blocks import SEARCHES_AT_ONCE, build_page
-from dwc.ui.busy import QUEUE_LENGTH
+from dwc.ui.concurrency import QUEUE_LENGTH
 from dwc.ui.gallery_images import StoreImages
 from dwc.ui.panels.examples import choose_examples
 from dwc.ui.startup import launch_options, open_models, serve_thumbnails

@@ -8,7 +8,7 @@ from dwc.search.model_pool import Origin
 from dwc.search.query import ModelInput
 from dwc.search.results import Hit, SearchResult, Weight
 from dwc.ui.format import render_error, render_unknown_words
-from dwc.ui.large_pictures import large_url
+from dwc.ui.gallery_images import large_url
 from dwc.ui.panels.examples import Example, choose_generic, parse_example, render_examples
 from dwc.ui.panels.gallery_browser import (
     MAX_SKIPPED_SHOWN,
@@ -18,7 +18,7 @@ from dwc.ui.panels.gallery_browser import (
     render_left_out,
 )
 from dwc.ui.panels.header import render_header
-from dwc.ui.panels.model_input import render_model_input
+from dwc.ui.panels.result_explanation import render_model_input
 from dwc.ui.panels.results import render_results
 from dwc.ui.panels.weights import WHAT_IT_IS_NOT, render_weights
 from tests.ui.reading import read

@@ -22,9 +22,8 @@ from PIL import Image
 from dwc import __version__
 from dwc.ui.blocks import build_page
 from dwc.ui.gallery_images import StoreImages
-from dwc.ui.openapi import ADDRESS
 from dwc.ui.panels.examples import choose_examples
-from dwc.ui.programs import add_program_access
+from dwc.ui.rest import ADDRESS, add_program_access
 from dwc.ui.startup import launch_options, open_models, serve_thumbnails
 from tests.search.tiny import write_tiny_checkpoint
 from tests.ui.live import ROOT, draw_gallery, free_port
@@ -245,7 +244,7 @@ def test_workers_refuse_what_exceeds_their_queue():
     import threading
 
     from dwc.errors import BusyError
-    from dwc.ui.workers import Workers
+    from dwc.ui.concurrency import Workers
 
     async def overload():
         release = threading.Event()

@@ -20,9 +20,8 @@ import pytest
 from PIL import Image
 from starlette.routing import Mount
 
-from dwc.ui import request_limits, upload_folder
-from dwc.ui.request_limits import MAX_BODY_BYTES
-from dwc.ui.security import UNUSED_ROUTES
+from dwc.ui import security, uploads
+from dwc.ui.security import MAX_BODY_BYTES, UNUSED_ROUTES
 from dwc.ui.startup import MAX_UPLOAD_BYTES
 from tests.ui.live import ROOT, draw_gallery
 from tests.ui.served import API, FILE, Reply, ServedApp, says_too_much, serve_here
@@ -425,7 +424,7 @@ def test_headers_and_addresses_beyond_the_limit_are_refused(app):
 
 
 def test_a_full_folder_of_uploads_refuses_more(app, monkeypatch):
-    monkeypatch.setattr(upload_folder, "MAX_UPLOADED_FILES", 1)
+    monkeypatch.setattr(uploads, "MAX_UPLOADED_FILES", 1)
     app.uploads.joinpath("tmp-one").write_bytes(b"1")
     reply = app.send_form(picture())
     assert reply.status == 507
@@ -465,7 +464,7 @@ def test_half_requests_keep_nobody_waiting(app):
 
 
 def test_a_body_that_stops_is_given_up(app, monkeypatch):
-    monkeypatch.setattr(request_limits, "BODY_PAUSE_SECONDS", 0.3)
+    monkeypatch.setattr(security, "BODY_PAUSE_SECONDS", 0.3)
     for path in (f"{API}/call/search", f"{API}/upload", f"{API}/component_server"):
         kind = "multipart/form-data; boundary=b" if path.endswith("upload") else "application/json"
         with socket.create_connection(("127.0.0.1", app.port), timeout=60) as connection:

@@ -35,7 +35,7 @@ from dwc.ui.relevance import (
     relevance_of,
 )
 from dwc.ui.request_parsing import get_attribute
-from dwc.ui.state import SearchRequest, SearchState
+from dwc.ui.state import SearchState, describe_query
 
 COMPARED = 10
 """How many of the best results of each ranking are compared with the ranking by learned weights."""
@@ -95,20 +95,6 @@ def pin_answer(
     if model:
         description = f"{description} ({model})"
     return Pin(description, replace(column, name=title), screen)
-
-
-def describe_query(request: SearchRequest, images: GalleryImages) -> str:
-    """Describe a search in one line, such as `green dress; longer; only price < 50`."""
-    parts = []
-    if request.reference_id is not None:
-        parts.append(images.describe(request.reference_id))
-    elif request.upload is not None:
-        parts.append("the uploaded picture")
-    if request.words:
-        parts.append(request.words)
-    if request.filter:
-        parts.append(f"only {request.filter}")
-    return "; ".join(parts)
 
 
 def render(

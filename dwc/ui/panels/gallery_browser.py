@@ -1,11 +1,34 @@
-"""The gallery browser: shows all images page by page; a click makes an image the reference."""
+"""The gallery browser, and the section with which visitors filter the gallery by its metadata.
 
-from collections.abc import Sequence
+The browser shows all images that fit the filter, page by page; a click makes an image the
+reference.
+
+The filter section is collapsed at first. It has one part per column: texts and truth values as
+checkboxes with counts, numbers as a range. It also has a field for a filter as text. The count
+beside a value is the number of pictures that have the value and fit the conditions on the other
+columns.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dwc.gallery.filters import find_matching, parse_filter
-from dwc.ui.format import escape, format_count, on_load
+from dwc.errors import QueryError
+from dwc.gallery.filters import (
+    Comparison,
+    Filter,
+    Membership,
+    Order,
+    all_of,
+    find_matching,
+    format_filter,
+    parse_filter,
+    parts_by_column,
+)
+from dwc.gallery.metadata import Column, Metadata, Value, format_value
+from dwc.ui.format import escape, format_count, on_load, render_error
 from dwc.ui.gallery_images import GalleryImages, url_of
 
 PAGE_SIZE = 24
@@ -113,3 +136,182 @@ def _tile(image_id: str, images: GalleryImages) -> str:
 def _button(label: str, page: int, disabled: bool) -> str:
     state = " disabled" if disabled else ""
     return f'<button type="button" data-page="{page}"{state}>{label}</button>'
+
+
+MAX_FACET_VALUES = 60
+"""A column with more different texts gets no checkboxes, but filters as text may name it."""
+
+FACETS_ON_LOAD = on_load("dwcPanels.facets", "filter")
+
+
+def render_facets(
+    metadata: Metadata, text: str = "", message: str = "", written: str | None = None
+) -> str:
+    """Return the HTML of the section; empty for a gallery without metadata.
+
+    Args:
+        metadata: The gallery's metadata.
+        text: The current filter; empty for none.
+        message: An error message about a filter that was not accepted; empty for none.
+        written: The filter that was not accepted, to be corrected; None for none.
+    """
+    if not metadata.columns:
+        return ""
+    filter = _parse_or_none(text, metadata)
+    by_column, others = parts_by_column(filter)
+    parts = [
+        _render_column(number, name, metadata, by_column, others)
+        for number, name in enumerate(metadata.columns)
+    ]
+    current = format_filter(filter)
+    field = current if written is None else written
+    rest = [name for name, part in zip(metadata.columns, parts, strict=True) if not part]
+    hint = f"Further columns: {', '.join(rest)}. " if rest else ""
+    fitting = metadata.count if filter is None else np.count_nonzero(_mask([filter], metadata))
+    count = f"{format_count(int(fitting))} of {format_count(metadata.count)}"
+    summary = f"<b>{escape(current)}</b> · {count}" if filter else "all pictures"
+    clear = '<button type="button" id="filter-clear">Clear</button>' if filter else ""
+    return (
+        f'<details class="facets" data-facet="all"><summary>Filter: {summary}</summary>'
+        f"{''.join(parts)}"
+        '<form class="filter-form"><label for="filter-text">As text</label>'
+        f'<input type="text" id="filter-text" value="{escape(field)}" '
+        'placeholder="price &lt; 50 and not colour = red" autocomplete="off" spellcheck="false">'
+        f'<button type="submit" id="filter-apply">Apply</button>{clear}</form>'
+        f'<p class="hint">{escape(hint)}Conditions with =, !=, &lt;, &gt;, in (a, b), joined by '
+        f"and, or, not.</p>{render_error(message)}</details>"
+    )
+
+
+def choose_filter(text: str, metadata: Metadata, choice: Mapping[str, Any]) -> str:
+    """Return the filter after a visitor's choice, as text.
+
+    Args:
+        text: The filter before.
+        metadata: The gallery's metadata.
+        choice: What the browser sent: `text`, a complete filter; or `column`, a column's name, and
+            either `values`, the texts of all its checked values, or `least` and `greatest`, the
+            ends of a range as texts, which may be empty.
+
+    Raises:
+        QueryError: The choice is invalid.
+    """
+    written = choice.get("text")
+    if isinstance(written, str):
+        return format_filter(parse_filter(written, metadata))
+    name = choice.get("column")
+    if not isinstance(name, str) or name not in metadata.columns:
+        raise QueryError(f"the filter's column is {name!r}, which this gallery does not have.")
+    column = metadata.columns[name]
+    by_column, others = parts_by_column(_parse_or_none(text, metadata))
+    by_column.pop(name, None)
+    chosen: list[Filter] = []
+    values = choice.get("values")
+    if isinstance(values, list):
+        known = [value for value in _list_values(column) if format_value(value) in values]
+        if known:
+            chosen.append(Membership(name, tuple(known)))
+    elif column.type == "number":
+        ends: tuple[tuple[str, Order], ...] = (("least", ">="), ("greatest", "<="))
+        for end, operator in ends:
+            if (limit := _parse_limit(choice.get(end), name)) is not None:
+                chosen.append(Comparison(name, operator, limit))
+    parts = [part for column_parts in by_column.values() for part in column_parts]
+    return format_filter(all_of([*parts, *others, *chosen]))
+
+
+def _parse_limit(value: object, name: str) -> float | None:
+    if value is None or value == "":
+        return None
+    try:
+        limit = float(str(value))
+    except ValueError:
+        limit = np.nan
+    if not np.isfinite(limit):
+        raise QueryError(f"the end of the range of {name!r} is {value!r}; expected a number.")
+    return limit
+
+
+def _parse_or_none(text: str, metadata: Metadata) -> Filter | None:
+    try:
+        return parse_filter(text, metadata)
+    except QueryError:  # of another gallery, in an old tab
+        return None
+
+
+def _mask(parts: list[Filter], metadata: Metadata) -> NDArray[np.bool_]:
+    whole = all_of(parts)
+    if whole is None:
+        return np.ones(metadata.count, dtype=bool)
+    return find_matching(whole, metadata)
+
+
+def _list_values(column: Column) -> list[Value]:
+    if column.type == "number":
+        return []
+    return [True, False] if column.type == "boolean" else list(column.texts)
+
+
+def _render_column(
+    number: int,
+    name: str,
+    metadata: Metadata,
+    by_column: Mapping[str, list[Filter]],
+    others: list[Filter],
+) -> str:
+    """Return the HTML of one column; empty if it has too many or too few different texts."""
+    column, own = metadata.columns[name], by_column.get(name, [])
+    rest = [part for other, parts in by_column.items() if other != name for part in parts]
+    if column.type == "number":
+        content = _render_range(number, column, own)
+    elif len(column.texts) > MAX_FACET_VALUES or len(_list_values(column)) < 2:
+        return ""
+    else:
+        content = _render_values(column, own, _mask([*rest, *others], metadata))
+    chosen = f": <b>{escape(_describe_choice(name, own))}</b>" if own else ""
+    return (
+        f'<details class="facet" data-facet="{escape(name)}"><summary>{escape(name)}{chosen}'
+        f'</summary><fieldset data-column="{escape(name)}"><legend class="sr-only">{escape(name)}'
+        f"</legend>{content}</fieldset></details>"
+    )
+
+
+def _describe_choice(name: str, own: list[Filter]) -> str:
+    if len(own) == 1 and isinstance(own[0], Membership):
+        return ", ".join(map(format_value, own[0].values))
+    return " and ".join(format_filter(part).removeprefix(f"{name} ") for part in own)
+
+
+def _render_values(column: Column, own: list[Filter], mask: NDArray[np.bool_]) -> str:
+    checked: set[Value] = set()
+    for part in own:
+        if isinstance(part, Membership):
+            checked.update(part.values)
+    values = _list_values(column)
+    counts = {value: int(np.count_nonzero(column.has_any([value]) & mask)) for value in values}
+    shown = [value for value in values if counts[value] or value in checked]
+    shown.sort(key=lambda value: -counts[value])
+    return "".join(
+        f'<label class="facet-value"><input type="checkbox" value="{escape(format_value(value))}"'
+        f"{' checked' if value in checked else ''}><span>{escape(format_value(value))}</span>"
+        f'<span class="facet-count">{format_count(counts[value])}</span></label>'
+        for value in shown
+    )
+
+
+def _render_range(number: int, column: Column, own: list[Filter]) -> str:
+    known = column.values[~column.is_missing]
+    if not len(known):
+        return '<p class="hint">No picture has a value.</p>'
+    limits = {part.operator: part.limit for part in own if isinstance(part, Comparison)}
+    ends = (
+        ("least", "from", limits.get(">="), known.min()),
+        ("greatest", "to", limits.get("<="), known.max()),
+    )
+    return "".join(
+        f'<label class="facet-end" for="facet-{number}-{end}">{label}</label>'
+        f'<input type="number" step="any" id="facet-{number}-{end}" data-end="{end}" '
+        f'value="{"" if limit is None else escape(format_value(limit))}" '
+        f'placeholder="{escape(format_value(float(extreme)))}">'
+        for end, label, limit, extreme in ends
+    )

@@ -17,12 +17,10 @@ from dwc.ui.panels import (
     attention_maps,
     comparison,
     map,
-    model_input,
     paraphrases,
     rank_trace,
-    score_split,
+    result_explanation,
     weight_statistics,
-    word_ablation,
 )
 from dwc.ui.state import SearchState
 
@@ -80,11 +78,17 @@ def _panel(id: str, label: str, module: ModuleType, **options: Any) -> Explanati
 
 PANELS: tuple[ExplanationPanel, ...] = (
     _panel("trace", "What if it listened otherwise?", rank_trace, title=True),
-    _panel("why", "Why this result", score_split, row="reasons", of_result=True),
-    _panel(
+    ExplanationPanel(
+        "why",
+        "Why this result",
+        result_explanation.render_score_panel,
+        row="reasons",
+        of_result=True,
+    ),
+    ExplanationPanel(
         "words-effect",
         "What each word did",
-        word_ablation,
+        result_explanation.render_words_panel,
         row="reasons",
         of_result=True,
         uses_model=True,
@@ -94,7 +98,7 @@ PANELS: tuple[ExplanationPanel, ...] = (
     ),
     _panel("compare", "The same question, read otherwise", comparison, title=True, slow=True),
     _panel("paraphrase", "The same wish in other words", paraphrases, title=True, slow=True),
-    _panel("read", "", model_input),
+    ExplanationPanel("read", "", result_explanation.render_input_panel),
     _panel("map", "The gallery as a map", map, title=True, slow=True),
     _panel("atlas", "What it usually listens to", weight_statistics, title=True, slow=True),
 )

@@ -17,12 +17,11 @@ from dwc.search.reference_weights import ReferenceWeights, describe_weights
 from dwc.search.results import Weight
 from dwc.search.searcher import Searcher
 from dwc.ui.gallery_images import StoreImages
-from dwc.ui.panels.model_input import render_model_input
 from dwc.ui.panels.rank_trace import LIMIT, render_trace
 from dwc.ui.panels.registry import PANELS, RESULT_PANELS, render_panels
+from dwc.ui.panels.result_explanation import render_model_input, render_word_effects
 from dwc.ui.panels.results import render_answer
 from dwc.ui.panels.weights import render_answer_weights, render_slider, render_weights
-from dwc.ui.panels.word_ablation import render_word_effects
 from dwc.ui.state import parse_slider, reweighted, select_hit
 from tests.search.tiny import SIZE_PX, write_tiny_checkpoint
 from tests.ui.live import draw_gallery

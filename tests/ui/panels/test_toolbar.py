@@ -12,7 +12,7 @@ import pytest
 from dwc.errors import QueryError
 from dwc.search.model_pool import Origin
 from dwc.ui.handlers import answer_request
-from dwc.ui.panels.save_and_share import export_answer, render_toolbar, to_csv, to_json
+from dwc.ui.panels.results import export_answer, render_toolbar, to_csv, to_json
 from dwc.ui.request_parsing import read_link, write_link
 from dwc.ui.state import reweighted
 from tests.ui.reading import read

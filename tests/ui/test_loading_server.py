@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from dwc.ui.monitoring.loading_server import answer_while_loading
+from dwc.ui.loading_server import answer_while_loading
 
 
 def ask(port, path, method="GET"):
@@ -67,7 +67,7 @@ def test_a_port_in_use_is_left_alone():
 
 
 def test_the_first_free_port_is_taken_or_that_of_the_environment(monkeypatch):
-    monkeypatch.setattr("dwc.ui.monitoring.loading_server.FIRST_PORT", free_port())
+    monkeypatch.setattr("dwc.ui.loading_server.FIRST_PORT", free_port())
     with answer_while_loading(None, None) as first, answer_while_loading(None, None) as second:
         assert second > first
     monkeypatch.setenv("GRADIO_SERVER_PORT", str(free_port()))

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from dwc.ui import upload_folder
-from dwc.ui.upload_folder import UPLOAD_LIFETIME_SECONDS, delete_expired_uploads, is_full
+from dwc.ui import uploads
+from dwc.ui.uploads import UPLOAD_LIFETIME_SECONDS, delete_expired_uploads, is_full
 
 HASH = "0123456789abcdef" * 4
 
@@ -59,7 +59,7 @@ def test_a_folder_that_does_not_exist_is_empty(tmp_path):
 
 @pytest.mark.parametrize(("limit", "value"), [("MAX_UPLOADED_FILES", 3), ("MAX_UPLOADED_BYTES", 3)])
 def test_number_and_size_have_limits(tmp_path, monkeypatch, limit, value):
-    monkeypatch.setattr(upload_folder, limit, value)
+    monkeypatch.setattr(uploads, limit, value)
     write(tmp_path / HASH / "a.png")
     write(tmp_path / "tmpabc")
     assert not is_full(tmp_path)

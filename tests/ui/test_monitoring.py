@@ -4,8 +4,8 @@ import gradio as gr
 import pytest
 
 from dwc.search.results import SearchRecord, add_query, add_stage, record_searches
-from dwc.ui.monitoring.logs import LogReports
-from dwc.ui.monitoring.observation import (
+from dwc.ui.logs import LogReports
+from dwc.ui.monitoring import (
     EventReport,
     ObserveRequests,
     RequestReport,

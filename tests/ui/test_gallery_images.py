@@ -14,8 +14,7 @@ from dwc.catalogue.families import FAMILIES, catalogue_items
 from dwc.errors import ImageError
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import CatalogueSource, FolderSource
-from dwc.ui.gallery_images import StoreImages
-from dwc.ui.large_pictures import LARGE_PX, LargePictures, large_url
+from dwc.ui.gallery_images import LARGE_PX, LargePictures, StoreImages, large_url
 from tests.gallery.embedding import IDENTITY, mean_colors
 
 ARTIST = 0x013B

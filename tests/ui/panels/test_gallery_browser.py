@@ -4,7 +4,7 @@ import pytest
 
 from dwc.errors import QueryError
 from dwc.gallery.metadata import Metadata
-from dwc.ui.panels.facets import choose_filter, render_facets
+from dwc.ui.panels.gallery_browser import choose_filter, render_facets
 from tests.ui.reading import read
 
 TYPES = {"kind": "text", "price": "number", "new": "boolean", "caption": "text", "<b>": "text"}

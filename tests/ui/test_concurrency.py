@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from dwc.ui.search_activity import SearchActivity
+from dwc.ui.concurrency import SearchActivity
 
 
 def test_without_searches_nothing_waits():

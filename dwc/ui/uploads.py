@@ -1,4 +1,4 @@
-"""The folder of uploaded pictures: their lifetime, and the limits of their size and number."""
+"""Uploaded pictures: reading them, their lifetime, and the limits of their size and number."""
 
 import os
 import re
@@ -10,6 +10,8 @@ from typing import Any
 
 from anyio import create_task_group, sleep, to_thread
 from gradio.utils import get_upload_folder
+
+from dwc.errors import ImageError
 
 UPLOAD_CHECK_SECONDS = 60
 """Interval between checks for expired uploads, in seconds."""
@@ -24,6 +26,44 @@ MAX_UPLOADED_BYTES = 2 * 1024**3
 
 MAX_UPLOADED_FILES = 10_000
 """The number of uploaded files above which the server refuses further uploads."""
+
+
+def is_upload(path: str) -> bool:
+    """Return whether a path is an existing file in the upload folder."""
+    try:
+        return is_in_upload_folder(path) and Path(path).is_file()
+    except OSError:  # for example, the path is too long or has a loop of symbolic links
+        return False
+
+
+def read_upload(path: str) -> bytes:
+    """Return the content of an uploaded file.
+
+    The path comes from a request. Gradio checks a path only if the request marks it as a file, so
+    this function checks every path.
+
+    Raises:
+        ImageError: The file is not an upload, or no longer exists.
+    """
+    if not is_in_upload_folder(path):
+        raise ImageError("The picture was not uploaded here. Choose it again.")
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        raise ImageError("The picture is no longer here. Choose it again.") from None
+
+
+def is_in_upload_folder(path: str) -> bool:
+    """Return whether a path leads into the upload folder; the file may not exist."""
+    return is_inside(path, Path(get_upload_folder()))
+
+
+def is_inside(path: str, folder: Path) -> bool:
+    """Return whether a path leads into a folder once symbolic links and ".." are resolved."""
+    try:
+        return Path(path).resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):  # for example, it has a null character
+        return False
 
 
 def delete_expired_uploads(folder: Path) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dwc.ui.monitoring.observation import EventReport, RequestReport
+    from dwc.ui.monitoring import EventReport, RequestReport
 
 LEVELS = ("debug", "info", "warning", "error")
 """The values of the option `--log-level`."""

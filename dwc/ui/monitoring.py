@@ -1,28 +1,46 @@
-"""Observation of requests and events: identifies and times them, and reports them to observers.
+"""Monitoring of requests and events: reports to observers, metrics, and the health check.
 
 A request is an HTTP request. An event is a call of one of the page's handlers, of one of Gradio's
 endpoints, or of one of the operations for programs. Gradio runs most events after the request that
 triggered them has been answered; an event has the id of that request.
+
+`add_monitoring` sets everything up. Finished requests and events are reported to observers: to
+`LogReports` of `logs.py`, and to `Metrics`, which Prometheus reads. `/health` says whether a search
+can be answered.
 """
 
+import argparse
 import functools
 import inspect
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import gradio as gr
 from gradio.context import LocalContext
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from dwc import __version__
 from dwc.errors import DWCError
+from dwc.search.model_pool import ModelPool
+from dwc.search.query_batching import MODEL_QUEUE
 from dwc.search.results import SearchRecord, record_searches
+from dwc.ui.gallery_images import GalleryImages
+from dwc.ui.loading_server import HEALTH
+from dwc.ui.logs import LogReports
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
 
 REQUEST_ID = "x-request-id"
 """The header with the id of a request. A proxy may set it; responses have it, too."""
@@ -257,3 +275,193 @@ def _read_id(scope: Scope) -> str:
         if name == REQUEST_ID.encode() and _VALID_ID.fullmatch(value):
             return value.decode()
     return uuid.uuid4().hex[:16]
+
+
+# Upper bounds of the histograms' intervals, in seconds.
+_HISTOGRAM_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60)
+
+
+class Metrics:
+    """Observer that counts and times requests, events and searches for Prometheus.
+
+    No metric depends on a visitor's words or pictures.
+
+    Attributes:
+        registry: The collection of all metrics of this app.
+    """
+
+    def __init__(self, models: ModelPool, images: GalleryImages) -> None:
+        """Create the metrics of an app.
+
+        Args:
+            models: The models.
+            images: The gallery.
+
+        Raises:
+            ImportError: The package `prometheus-client` is not installed.
+        """
+        import prometheus_client as client
+
+        self._client = client
+        self.registry: CollectorRegistry = client.CollectorRegistry()
+        client.ProcessCollector(registry=self.registry)
+        client.PlatformCollector(registry=self.registry)
+        client.GCCollector(registry=self.registry)
+
+        def counter(name: str, text: str, *labels: str) -> Any:
+            return client.Counter(f"dwc_{name}", text, labels, registry=self.registry)
+
+        def histogram(name: str, text: str, *labels: str) -> Any:
+            return client.Histogram(
+                f"dwc_{name}", text, labels, registry=self.registry, buckets=_HISTOGRAM_SECONDS
+            )
+
+        def gauge(name: str, text: str) -> Any:
+            return client.Gauge(f"dwc_{name}", text, registry=self.registry)
+
+        self._requests = counter("requests", "HTTP requests.", "method", "route", "status")
+        self._request_seconds = histogram(
+            "request_seconds", "Time from a request to the end of its response.", "route"
+        )
+        self._events = counter("events", "Calls of handlers and endpoints.", "event", "outcome")
+        self._event_seconds = histogram("event_seconds", "Time that a call takes.", "event")
+        self._wait_seconds = histogram(
+            "event_wait_seconds", "Time from a request to the start of its call.", "event"
+        )
+        self._stage_seconds = histogram("stage_seconds", "Time of a search's stage.", "stage")
+        gauge("gallery_pictures", "Pictures in the gallery.").set_function(lambda: len(images.ids))
+        gauge("models_in_memory", "Models that are loaded now.").set_function(
+            lambda: len(models.in_memory)
+        )
+        gauge("queries_waiting", "Queries that wait for the model.").set_function(
+            lambda: len(MODEL_QUEUE)
+        )
+        origin = models.origin()
+        client.Info("dwc_app", "The app and its default model.", registry=self.registry).info(
+            {"version": __version__, "model": origin.model, "fingerprint": origin.fingerprint}
+        )
+
+    def report_request(self, report: RequestReport) -> None:
+        """Count and time a finished request."""
+        self._requests.labels(report.method, report.route, str(report.status)).inc()
+        self._request_seconds.labels(report.route).observe(report.seconds)
+
+    def report_event(self, report: EventReport) -> None:
+        """Count and time a finished event and the stages of its searches."""
+        self._events.labels(report.name, report.outcome).inc()
+        self._event_seconds.labels(report.name).observe(report.seconds)
+        self._wait_seconds.labels(report.name).observe(max(report.wait_seconds, 0.0))
+        for stage, milliseconds in report.searches.stages_ms.items():
+            self._stage_seconds.labels(stage).observe(milliseconds / 1e3)
+
+    def render(self) -> Response:
+        """Return all metrics as a response in the text format of Prometheus."""
+        return Response(
+            self._client.generate_latest(self.registry),
+            media_type=self._client.CONTENT_TYPE_LATEST,
+        )
+
+
+METRICS = "/metrics"
+"""The path from which Prometheus reads."""
+
+
+class MonitoringOptions(NamedTuple):
+    """What is monitored.
+
+    Attributes:
+        logs: Whether to log requests and events.
+        queries: Whether the logs have the words and the gallery pictures of searches.
+        metrics: Whether to serve metrics.
+    """
+
+    logs: bool = False
+    queries: bool = False
+    metrics: bool = False
+
+    @classmethod
+    def from_args(cls, args: argparse.Namespace) -> "MonitoringOptions":
+        """Return the options that the arguments of `dwc app` request."""
+        return cls(args.log_level is not None, args.log_queries, args.metrics)
+
+
+class Routes:
+    """Middleware that answers requests for given paths, with or without a slash at the end."""
+
+    def __init__(self, app: ASGIApp, routes: dict[str, Callable[[], Response]]) -> None:
+        self.app, self.routes = app, routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer GET and HEAD requests for one of the paths; forward all others."""
+        if scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
+            render = self.routes.get(path_in_app(scope).rstrip("/"))
+            if render is not None:
+                response = await run_in_threadpool(render)
+                response.headers["Cache-Control"] = "no-store"
+                await response(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
+def add_monitoring(
+    page: gr.Blocks,
+    launch_options: Mapping[str, Any],
+    models: ModelPool,
+    images: GalleryImages,
+    options: MonitoringOptions,
+) -> Sequence[Observer]:
+    """Make a page report its events, and add the middleware that monitors its requests.
+
+    Call this function once, after the page is built.
+
+    Args:
+        page: The page.
+        launch_options: The options made by `startup.launch_options`; their list of middleware gets
+            this one before any other.
+        models: The models; the default one must have been loaded.
+        images: The gallery.
+        options: What is monitored; `/health` is always there.
+
+    Returns:
+        The observers, to which the operations for programs must report, too.
+    """
+    observers: list[Observer] = []
+    routes: dict[str, Callable[[], Response]] = {
+        HEALTH: lambda: JSONResponse(describe_health(models, images))
+    }
+    if options.logs:
+        observers.append(LogReports(options.queries))
+    if options.metrics:
+        metrics = Metrics(models, images)
+        observers.append(metrics)
+        routes[METRICS] = metrics.render
+    middleware = launch_options["app_kwargs"]["middleware"]
+    middleware.insert(0, Middleware(Routes, routes=routes))
+    if observers:
+        observe_events(page, observers)
+        middleware.insert(0, Middleware(ObserveRequests, observers=observers))
+    return observers
+
+
+def describe_health(models: ModelPool, images: GalleryImages) -> dict[str, Any]:
+    """Return what `/health` answers once a search can be answered.
+
+    Args:
+        models: The models; the default one must have been loaded.
+        images: The gallery.
+    """
+    origin = models.origin().to_dict()
+    status = images.indexing
+    indexing = {}
+    if status is not None and not status.is_complete:
+        indexing["indexing"] = {
+            "finished": status.finished,
+            "total": status.total,
+            "running": status.is_running,
+        }
+    return {
+        "status": "ok",
+        "version": __version__,
+        "model": origin["model"],
+        "gallery": {**origin["gallery"], "pictures": len(images.ids), **indexing},
+    }

@@ -1,1 +1,0 @@
-"""Operation of the app on a server: health check, structured logs, and metrics."""
