@@ -157,9 +157,9 @@ def _measure(checkpoint: "Checkpoint", args: argparse.Namespace) -> dict[str, An
 
         return evaluate_wardrobe(model, processor, args.data, args.split, **drawn)
     if args.submission:
-        from dwc.evaluation.cirr import write_submission
+        from dwc.evaluation.benchmarks import write_cirr_submission
 
-        return write_submission(model, processor, args.data, args.submission)
+        return write_cirr_submission(model, processor, args.data, args.submission)
     from dwc.evaluation.benchmarks import CATEGORIES, BenchmarkOptions, evaluate_benchmark
 
     options = BenchmarkOptions(

@@ -143,7 +143,7 @@ def _build(args: argparse.Namespace, source: "Source") -> "BuildResult":
     from dwc.checkpoints.load import load
     from dwc.gallery.builder import update_store
     from dwc.gallery.parts import join_parts, locked_parts, parts_folder, prepare_parts
-    from dwc.modeling.devices import local_device
+    from dwc.modeling.modeling_dwc import local_device
     from dwc.search.query import image_embedder, model_identity
 
     loaded = load(args.model, args.model_revision)

@@ -221,7 +221,7 @@ def _local_device(local_index: int) -> "torch.device":
     import torch
     from accelerate.utils import parse_flag_from_env
 
-    from dwc.modeling.devices import local_device
+    from dwc.modeling.modeling_dwc import local_device
 
     is_on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU")
     return torch.device("cpu") if is_on_cpu else local_device(local_index)

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     from dwc.errors import TrainingError
-    from dwc.training.study.features import StudySettings
+    from dwc.training.study.models import StudySettings
     from dwc.training.study.report import write_study
 
     if args.seeds < 1:

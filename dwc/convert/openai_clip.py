@@ -27,7 +27,7 @@ from dwc.convert.key_mapping import Rule, rename, rename_back
 from dwc.errors import CheckpointError, list_names, quote
 from dwc.files import refuse_lfs_pointer
 from dwc.modeling.configuration_dwc import ClipBackboneConfig, ModifiedResNetConfig
-from dwc.modeling.image_settings import (
+from dwc.modeling.processing_dwc import (
     NEEDED_SETTINGS,
     is_known_setting,
     problem_of_range,

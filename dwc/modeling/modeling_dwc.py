@@ -1,7 +1,7 @@
 """The model `DWCModel`, which composes queries of an image and a text in one or two streams.
 
-Parameter names: `clip.*` as in `clip_backbone.py`, `clip_stream.*` as in `clip_stream.py`,
-`cnn_stream.*` as in `cnn_stream.py`, `familiarity.*` as in `ood.py`. Modules that the config omits
+Parameter names: `clip.*` and `clip_stream.*` as in `clip_stream.py`, `cnn_stream.*` as in
+`cnn_stream.py`, `familiarity.*` as in `ood.py`. Modules that the config omits
 have no parameters.
 """
 
@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from dwc.errors import QueryError
-from dwc.modeling.clip_backbone import ClipBackbone
-from dwc.modeling.clip_stream import ClipStream
+from dwc.modeling.clip_stream import ClipBackbone, ClipStream
 from dwc.modeling.cnn_stream import CnnStream, RegionMaps
 from dwc.modeling.composition import ComposedQuery
 from dwc.modeling.configuration_dwc import DWCConfig
@@ -441,3 +440,15 @@ class DWCModel(StrictModel):
             module.reset_parameters()
         else:
             super()._init_weights(module)
+
+
+def local_device(index: int = 0) -> torch.device:
+    """Return a GPU of this machine, or the CPU if there is no GPU that torch can use.
+
+    Args:
+        index: The number of this process on this machine, from 0 on. Processes with successive
+            numbers get successive GPUs, and share them if there are more processes than GPUs.
+    """
+    if torch.cuda.is_available():
+        return torch.device("cuda", index % torch.cuda.device_count())
+    return torch.device("cpu")

@@ -36,7 +36,7 @@ from transformers import ResNetModel
 from dwc.catalogue.language.description import describe
 from dwc.datasets.image_prefetch import ImagePrefetcher
 from dwc.errors import ImageError, QueryError
-from dwc.modeling.clip_backbone import ClipBackbone
+from dwc.modeling.clip_stream import ClipBackbone
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.modified_resnet import ModifiedResNet
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
@@ -44,7 +44,6 @@ from dwc.progress import track
 from dwc.training.catalogue.augmentation import random_views
 from dwc.training.catalogue.drawn_pool import DrawnPool, PoolTriplet
 from dwc.training.catalogue.recipe import MEAN, PICTURE_PX, STD
-from dwc.training.dwc.benchmark_data import BenchmarkData, FixedTriplets
 from dwc.training.run_dir import append_log, new_array_file
 
 logger = logging.getLogger(__name__)
@@ -581,13 +580,14 @@ def _mapped(file: Path) -> np.ndarray:
 def cache_clip_features(
     clip: ClipBackbone,
     processor: DWCProcessor,
-    template: Mapping[str, str],
-    data: BenchmarkData,
+    images: Mapping[str, Path],
+    mirrored: bool,
+    texts: Sequence[str] | None,
     folder: Path,
     accelerator: Accelerator,
     threads: int,
 ) -> ClipFeatureTable:
-    """Return the table of a benchmark's CLIP features, computing files that `folder` lacks.
+    """Return the table of CLIP's features of images and texts, computing files that `folder` lacks.
 
     If there are several processes, only the first computes features. Images that cannot be read and
     texts that cannot be tokenized get rows of NaN and cause no error here.
@@ -595,27 +595,25 @@ def cache_clip_features(
     Args:
         clip: The frozen CLIP model.
         processor: Image preprocessor and tokenizer.
-        template: Format strings that join the captions of a triplet to one text.
-        data: The benchmark's training data.
+        images: Image name -> image file.
+        mirrored: Whether to include the features of the mirrored images.
+        texts: The text of each triplet; None if triplets have random texts.
         folder: Folder of the feature files.
         accelerator: Provides the processes and the precision of the forward passes.
         threads: Number of threads that load images.
     """
-    names = list(dict.fromkeys(data.learned.names()))
-    fixed = data.learned if isinstance(data.learned, FixedTriplets) else None
     table = ClipFeatureTable(
         folder / "clip_images.npy",
-        {name: row for row, name in enumerate(names)},
-        2 if data.mirrored else 1,
-        folder / "clip_texts.npy" if fixed is not None else None,
+        {name: row for row, name in enumerate(images)},
+        2 if mirrored else 1,
+        folder / "clip_texts.npy" if texts is not None else None,
     )
     if accelerator.is_main_process:
         with accelerator.autocast():
             if not table.images_file.exists():
-                with _new_table(table.images_file, len(names) * table.views, clip) as rows:
-                    _compute_images(clip, processor, data, names, table.views, rows, threads)
-            if fixed is not None and table.texts_file and not table.texts_file.exists():
-                texts = [fill_template(template, t.captions) for t in fixed.triplets]
+                with _new_table(table.images_file, len(images) * table.views, clip) as rows:
+                    _compute_images(clip, processor, images, table.views, rows, threads)
+            if texts is not None and table.texts_file and not table.texts_file.exists():
                 with _new_table(table.texts_file, len(texts), clip) as rows:
                     _compute_texts(clip, processor, texts, rows)
     accelerator.wait_for_everyone()
@@ -639,15 +637,15 @@ def _new_table(file: Path, count: int, clip: ClipBackbone) -> Iterator[np.ndarra
 def _compute_images(
     clip: ClipBackbone,
     processor: DWCProcessor,
-    data: BenchmarkData,
-    names: Sequence[str],
+    files: Mapping[str, Path],
     views: int,
     rows: np.ndarray,
     threads: int,
 ) -> None:
     device = next(clip.parameters()).device
+    names = list(files)
     starts = range(0, len(names), _TABLE_CHUNK)
-    with ImagePrefetcher(data.paths, names, threads) as open_image:
+    with ImagePrefetcher(files, names, threads) as open_image:
         for start in track(starts, "caching CLIP's features, images", logger):
             images: list[Image.Image] = []
             filled: list[int] = []

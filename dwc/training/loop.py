@@ -1,13 +1,15 @@
-"""Training loop of all stages, with logging and resumption, and the optimizer of most stages.
+"""Training loop of all stages with logging and resumption, its accelerator, and an optimizer.
 
 The batches of a stage depend only on the step number. A run that resumes from its last saved state
 therefore gets the same batches and ends with the same parameters as an uninterrupted run.
 `OptimizerStep` implements the optimizer of most stages: AdamW with a warm-up and cosine schedule of
-the learning rate, and gradient clipping.
+the learning rate, and gradient clipping. `new_accelerator` connects the processes of a training
+run.
 """
 
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +17,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
+from accelerate.utils import parse_flag_from_env
 from torch import Tensor, nn
 
 from dwc.progress import progress_bar
@@ -251,3 +254,30 @@ def decay_groups(module: nn.Module) -> list[dict[str, Any]]:
         {"params": [parameter for parameter in trained if parameter.ndim > 1]},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
+
+
+def new_accelerator(**options: Any) -> Accelerator:
+    """Return an accelerator that knows all processes of a launch, on machines without a GPU too.
+
+    Args:
+        **options: Arguments of `Accelerator` other than `cpu`.
+    """
+    return Accelerator(cpu=_trains_on_cpu(), **options)
+
+
+def launched_processes() -> PartialState:
+    """Return the number of this process and of all processes of a launch, as `new_accelerator`."""
+    return PartialState(cpu=_trains_on_cpu())
+
+
+def _trains_on_cpu() -> bool:
+    """Return the argument `cpu` of accelerate's classes.
+
+    If it is False and there is no device for which torch connects processes, `torchrun` starts
+    several processes of which accelerate 1.15.0 tells each that it is the only one.
+    """
+    if parse_flag_from_env("ACCELERATE_USE_CPU"):
+        return True
+    device = torch.accelerator.current_accelerator(check_available=True)
+    is_launched = "LOCAL_RANK" in os.environ
+    return device is None or (device.type == "mps" and is_launched)

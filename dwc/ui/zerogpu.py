@@ -41,7 +41,7 @@ def is_lent() -> bool:
 def use_local_gpu(model: "DWCModel") -> None:
     """Move a model to this machine's own GPU, if there is one; do nothing on ZeroGPU."""
     if not is_lent():
-        from dwc.modeling.devices import local_device
+        from dwc.modeling.modeling_dwc import local_device
 
         model.to(local_device())
 

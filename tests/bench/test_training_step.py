@@ -17,8 +17,7 @@ from dwc.modeling.configuration_dwc import CnnStreamConfig, DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, build_word_tokenizer
 from dwc.training.dwc import mutual_training
-from dwc.training.dwc.benchmark_batches import BatchLoader, BenchmarkBatches
-from dwc.training.dwc.benchmark_data import BenchmarkData
+from dwc.training.dwc.benchmark_data import BatchLoader, BenchmarkBatches, BenchmarkData
 from dwc.training.dwc.mutual_training import train_mutually
 from dwc.training.dwc.presets import RECOMMENDED
 from dwc.training.loop import LoopSettings

@@ -15,7 +15,7 @@ from dwc.checkpoints.save import save_checkpoint
 from dwc.errors import CheckpointError
 from dwc.modeling.processing_dwc import build_word_tokenizer
 from dwc.search.reference_weights import ReferenceWeights, load_reference_weights
-from dwc.training.catalogue.tokenizer import train_clip_tokenizer
+from dwc.training.catalogue.recipe import train_clip_tokenizer
 from tests.training.tiny import TEXTS, tiny_model, tiny_processor
 
 

@@ -19,7 +19,7 @@ from dwc import DWCModel
 from dwc.checkpoints import load
 from dwc.errors import CheckpointError
 from dwc.modeling.processing_dwc import build_word_tokenizer
-from dwc.training.catalogue.tokenizer import train_clip_tokenizer
+from dwc.training.catalogue.recipe import train_clip_tokenizer
 from tests.search.tiny import CAPTIONS
 
 WEIGHTS = r"GET .*\.(safetensors|bin|ckpt|pt)"

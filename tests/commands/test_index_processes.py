@@ -20,8 +20,7 @@ from dwc.commands.process_group import is_launched
 from dwc.errors import StoreError
 from dwc.gallery import parts
 from dwc.gallery.store import Store
-from dwc.modeling.devices import local_device
-from dwc.modeling.modeling_dwc import DWCModel
+from dwc.modeling.modeling_dwc import DWCModel, local_device
 from dwc.search import query
 from tests.fork_server import PYTHON
 from tests.gallery.conftest import make_old

@@ -20,7 +20,7 @@ from dwc.convert.clip_tokenizer import OPENAI_COMMIT, OPENAI_REPO, find_clip_tok
 from dwc.convert.to_checkpoint import authors_image_processor
 from dwc.errors import CheckpointError
 from dwc.modeling.processing_dwc import DWCProcessor
-from dwc.training.catalogue.tokenizer import train_clip_tokenizer
+from dwc.training.catalogue.recipe import train_clip_tokenizer
 from tests.merges import merges_text
 
 GOLDEN = Path(__file__).parents[1] / "golden"

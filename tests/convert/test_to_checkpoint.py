@@ -20,7 +20,7 @@ from dwc.checkpoints.save import save_checkpoint
 from dwc.cli import main
 from dwc.convert import convert
 from dwc.errors import CheckpointError
-from dwc.training.catalogue.tokenizer import train_clip_tokenizer
+from dwc.training.catalogue.recipe import train_clip_tokenizer
 from tests.convert.state_dicts import CAPTIONS, MAX_TOKENS, TOKENS, fill, rewrite, tiny_clip_shapes
 from tests.fork_server import PYTHON
 from tests.merges import merges_text

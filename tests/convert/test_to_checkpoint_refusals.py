@@ -10,7 +10,7 @@ import torch
 from dwc.cli import main
 from dwc.convert import convert
 from dwc.errors import CheckpointError
-from dwc.training.catalogue.tokenizer import train_clip_tokenizer
+from dwc.training.catalogue.recipe import train_clip_tokenizer
 from tests.convert.state_dicts import (
     CAPTIONS,
     TOKENS,

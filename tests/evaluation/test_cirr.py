@@ -12,8 +12,12 @@ import pytest
 
 from dwc.datasets.cirr import cirr_benchmark
 from dwc.errors import DatasetError
-from dwc.evaluation.benchmarks import BenchmarkOptions, evaluate_benchmark
-from dwc.evaluation.cirr import HEADLINE, write_submission
+from dwc.evaluation.benchmarks import (
+    CIRR_HEADLINE,
+    BenchmarkOptions,
+    evaluate_benchmark,
+    write_cirr_submission,
+)
 from tests.evaluation.made import (
     WORLD,
     Asked,
@@ -76,7 +80,7 @@ def check_subsets(
         for k in (1, 2, 3):
             assert numbers[f"recall_subset@{k}"] == pytest.approx(naive_recall(ranks, k))
         mean = (numbers["recall@5"] + numbers["recall_subset@1"]) / 2
-        assert numbers[HEADLINE] == pytest.approx(mean)
+        assert numbers[CIRR_HEADLINE] == pytest.approx(mean)
 
 
 @pytest.mark.parametrize("base", ["", "img_raw/"])
@@ -132,7 +136,7 @@ def check_files(folder: Path, entries: Sequence[dict[str, Any]], gallery: Sequen
 
 def test_the_submission_ranks_every_query(tmp_path: Path) -> None:
     entries = write(tmp_path, "test1", "test1/")
-    report = write_submission(*WORLD, tmp_path, tmp_path / "out" / "mine")
+    report = write_cirr_submission(*WORLD, tmp_path, tmp_path / "out" / "mine")
     check_files(tmp_path / "out" / "mine", entries, NAMES)
     assert report["complete"] is True
     assert (report["queries"], report["gallery"], report["missing"]) == (40, 90, 0)
@@ -145,7 +149,7 @@ def test_a_submission_without_some_pictures_is_called_incomplete(tmp_path: Path)
     entries = write(tmp_path, "test1", "test1/")
     gone = entries[0]["reference"]
     (tmp_path / "test1" / f"{gone}.png").unlink()
-    report = write_submission(*WORLD, tmp_path, tmp_path)
+    report = write_cirr_submission(*WORLD, tmp_path, tmp_path)
     assert report["complete"] is False
     assert report["missing_pictures"] == [gone]
     made = json.loads((tmp_path / "recall.json").read_text())
@@ -191,7 +195,7 @@ def test_the_real_annotations(tmp_path: Path) -> None:
 @pytest.mark.skipif("DWC_TEST_DATA" not in os.environ, reason="DWC_TEST_DATA is not set")
 def test_the_real_test_split_gives_the_servers_files(tmp_path: Path) -> None:
     entries, gallery = real(tmp_path, "test1")
-    report = write_submission(*WORLD, tmp_path, tmp_path / "out")
+    report = write_cirr_submission(*WORLD, tmp_path, tmp_path / "out")
     assert (report["queries"], report["gallery"], report["complete"]) == (4148, 2315, True)
     made = json.loads((tmp_path / "out" / "recall.json").read_text())
     assert len(made) == 4148 + 2

@@ -5,7 +5,7 @@ from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel
 
 from dwc.errors import QueryError
-from dwc.modeling.clip_backbone import ClipBackbone
+from dwc.modeling.clip_stream import ClipBackbone
 from dwc.modeling.configuration_dwc import ClipBackboneConfig
 from dwc.modeling.modeling_dwc import DWCModel
 

@@ -5,7 +5,7 @@ from small_models import scatter
 from torch import Tensor
 from torch.nn import functional
 
-from dwc.modeling.inception import Inception1d, Inception2d
+from dwc.modeling.cnn_stream import Inception1d, Inception2d
 from dwc.modeling.packed_sequences import PackedSequences
 
 

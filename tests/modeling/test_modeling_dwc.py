@@ -3,7 +3,7 @@ import torch
 from small_models import alone, config, model, pictures, texts
 
 from dwc.errors import QueryError
-from dwc.modeling.clip_backbone import ClipBackbone
+from dwc.modeling.clip_stream import ClipBackbone
 from dwc.modeling.configuration_dwc import DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.ood import MahalanobisOOD

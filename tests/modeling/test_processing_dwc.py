@@ -16,7 +16,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from dwc.convert.to_checkpoint import authors_image_processor
 from dwc.errors import CheckpointError, QueryError
 from dwc.modeling.processing_dwc import DWCProcessor, build_word_tokenizer
-from dwc.training.catalogue.tokenizer import train_clip_tokenizer
+from dwc.training.catalogue.recipe import train_clip_tokenizer
 
 CAPTIONS = ["is blue with a v-neck", "is shorter, and red!", "has no sleeves", "Is more FORMAL"]
 CLIP_MEAN = np.array([0.48145466, 0.4578275, 0.40821073])

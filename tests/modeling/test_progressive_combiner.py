@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from small_models import scatter
 from torch import Tensor
 
-from dwc.modeling.combiners import combiner_class
-from dwc.modeling.combiners.progressive import ProgressiveCombiner, pseudo_weights, weight_loss
+from dwc.modeling.combiners import ProgressiveCombiner, combiner_class, pseudo_weights, weight_loss
 from dwc.modeling.composition import normalize
 
 DIM = 6

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dwc.modeling.rephrasing import rephrase_exclusions
+from dwc.modeling.text_cleaning import rephrase_exclusions
 from dwc.negation import NEGATIONS
 
 

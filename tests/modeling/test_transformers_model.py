@@ -15,7 +15,7 @@ from transformers import AutoModel, PreTrainedModel
 
 from dwc.checkpoints import load
 from dwc.checkpoints.save import save_checkpoint
-from dwc.modeling.clip_backbone import ClipBackbone
+from dwc.modeling.clip_stream import ClipBackbone
 from dwc.modeling.composition import Composition
 from dwc.modeling.configuration_dwc import DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel

@@ -10,7 +10,7 @@ from dwc.checkpoints.save import save_checkpoint
 from dwc.modeling.configuration_dwc import ClipBackboneConfig, CnnStreamConfig, DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, build_word_tokenizer
-from dwc.training.catalogue.tokenizer import train_clip_tokenizer
+from dwc.training.catalogue.recipe import train_clip_tokenizer
 
 CAPTIONS = ["is blue with a v-neck", "is shorter and red", "has no sleeves", "is more formal"]
 SIZE_PX = 32

@@ -11,12 +11,15 @@ from accelerate import Accelerator
 
 from dwc.datasets.triplets import Triplet
 from dwc.errors import DatasetError
-from dwc.modeling.clip_backbone import ClipBackbone
+from dwc.modeling.clip_stream import ClipBackbone
 from dwc.modeling.modeling_dwc import DWCModel
-from dwc.training.dwc.benchmark_batches import BenchmarkBatches
-from dwc.training.dwc.benchmark_data import BenchmarkData
+from dwc.training.dwc.benchmark_data import (
+    BenchmarkBatches,
+    BenchmarkData,
+    cache_benchmark_features,
+)
 from dwc.training.dwc.mutual_training import MutualSettings, frozen_clip_features, train_mutually
-from dwc.training.feature_cache import ClipFeatureTable, cache_clip_features
+from dwc.training.feature_cache import ClipFeatureTable
 from dwc.training.loop import LoopSettings
 from tests.training.dwc.benchmark_files import data_of, write_noise
 from tests.training.tiny import tiny_model, tiny_processor
@@ -41,7 +44,7 @@ def model() -> DWCModel:
 
 def keep(clip: ClipBackbone, data: BenchmarkData, folder: Path) -> ClipFeatureTable:
     processor, accelerator = tiny_processor(), Accelerator(cpu=True)
-    return cache_clip_features(clip, processor, TEMPLATE, data, folder, accelerator, 2)
+    return cache_benchmark_features(clip, processor, TEMPLATE, data, folder, accelerator, 2)
 
 
 def batches(data: BenchmarkData, table: ClipFeatureTable | None) -> BenchmarkBatches:

@@ -18,7 +18,7 @@ from dwc.modeling.configuration_dwc import (
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, build_word_tokenizer
 from dwc.training.catalogue.pretraining import PairBatch
-from dwc.training.catalogue.tokenizer import train_clip_tokenizer
+from dwc.training.catalogue.recipe import train_clip_tokenizer
 from dwc.training.dwc.mutual_training import TripletBatch
 
 COLOURS = {

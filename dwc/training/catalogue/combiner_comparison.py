@@ -17,8 +17,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from dwc.evaluation.metrics import correlation, recalls
-from dwc.modeling.clip_backbone import ClipBackbone
-from dwc.modeling.clip_stream import ClipStream
+from dwc.modeling.clip_stream import ClipBackbone, ClipStream
 from dwc.modeling.combiners import combiner_class, combiner_names
 from dwc.modeling.configuration_dwc import DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel

@@ -44,7 +44,7 @@ from dwc.errors import TrainingError
 from dwc.evaluation.catalogue import CatalogueImages, evaluate_catalogue
 from dwc.evaluation.photographs import evaluate_wardrobe
 from dwc.files import atomic_path, file_digest, write_json
-from dwc.modeling.clip_backbone import ClipBackbone
+from dwc.modeling.clip_stream import ClipBackbone
 from dwc.modeling.efficientnet_lite import MEAN, STD
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.ood import SubspaceOOD

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from dwc.modeling.clip_backbone import ClipBackbone
+from dwc.modeling.clip_stream import ClipBackbone
 from dwc.modeling.composition import normalize
 from dwc.modeling.efficientnet_lite import EfficientNetLite, EfficientNetLiteTower
 from dwc.modeling.modeling_dwc import DWCModel

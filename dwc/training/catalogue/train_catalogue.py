@@ -31,7 +31,7 @@ from dwc.checkpoints.save import save_checkpoint
 from dwc.evaluation.catalogue import CatalogueImages, evaluate_catalogue
 from dwc.evaluation.photographs import evaluate_photographs, read_labeled_photographs
 from dwc.files import write_json
-from dwc.modeling.clip_backbone import ClipBackbone
+from dwc.modeling.clip_stream import ClipBackbone
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.ood import MahalanobisOOD
 from dwc.modeling.processing_dwc import DWCProcessor
@@ -49,9 +49,15 @@ from dwc.training.catalogue.combiner_comparison import (
 from dwc.training.catalogue.drawn_pool import DrawnPool, PoolSettings, draw_pool
 from dwc.training.catalogue.eval_set import cache_eval_set
 from dwc.training.catalogue.pretraining import train_attributes, train_contrastive
-from dwc.training.catalogue.recipe import MEAN, PICTURE_PX, STD, CatalogueRecipe, catalogue_config
+from dwc.training.catalogue.recipe import (
+    MEAN,
+    PICTURE_PX,
+    STD,
+    CatalogueRecipe,
+    catalogue_config,
+    make_processor,
+)
 from dwc.training.catalogue.text_tuning import tune_text_tower
-from dwc.training.catalogue.tokenizer import make_processor
 from dwc.training.data_loading import shard_and_prefetch
 from dwc.training.dwc.mutual_training import train_mutually
 from dwc.training.feature_cache import (
@@ -60,8 +66,7 @@ from dwc.training.feature_cache import (
     cache_text_features,
     with_cached_features,
 )
-from dwc.training.loop import LoopSettings
-from dwc.training.processes import new_accelerator
+from dwc.training.loop import LoopSettings, new_accelerator
 from dwc.training.run_dir import claim, merge_logs, recipe_record, stage_seconds
 
 logger = logging.getLogger(__name__)

@@ -18,8 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LambdaLR
 
-from dwc.modeling.clip_backbone import ClipBackbone
-from dwc.modeling.clip_stream import ClipStream
+from dwc.modeling.clip_stream import ClipBackbone, ClipStream
 from dwc.modeling.cnn_stream import CnnStream
 from dwc.modeling.composition import Composition
 from dwc.modeling.modeling_dwc import DWCModel

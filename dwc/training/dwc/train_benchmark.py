@@ -1,6 +1,6 @@
 """Training of DWC on a benchmark, from a pretrained CLIP and ResNet to an evaluated checkpoint.
 
-    read_benchmark -> build_model -> cache_clip_features -> train_mutually with EpochSelection
+    read_benchmark -> build_model -> cache_benchmark_features -> train_mutually with EpochSelection
                    -> the best epoch's parameters -> a checkpoint -> its evaluation
 
 An interrupted training resumes when the same command is repeated.
@@ -39,13 +39,18 @@ from dwc.modeling.configuration_dwc import CnnStreamConfig, DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, build_word_tokenizer
 from dwc.training.callbacks import EpochSelection, WeightAverage
-from dwc.training.dwc.benchmark_batches import BatchLoader, BenchmarkBatches
-from dwc.training.dwc.benchmark_data import CATEGORIES, PROTOCOL, BenchmarkData, read_benchmark
+from dwc.training.dwc.benchmark_data import (
+    CATEGORIES,
+    PROTOCOL,
+    BatchLoader,
+    BenchmarkBatches,
+    BenchmarkData,
+    cache_benchmark_features,
+    read_benchmark,
+)
 from dwc.training.dwc.mutual_training import train_mutually
 from dwc.training.dwc.presets import BenchmarkPreset
-from dwc.training.feature_cache import cache_clip_features
-from dwc.training.loop import LoopSettings
-from dwc.training.processes import new_accelerator
+from dwc.training.loop import LoopSettings, new_accelerator
 from dwc.training.run_dir import claim, flatten, recipe_record, stage_log
 
 logger = logging.getLogger(__name__)
@@ -289,7 +294,7 @@ def _run_epochs(
     preset = args.preset
     model.to(accelerator.device, memory_format=torch.channels_last)
     assert model.clip is not None  # see `build_model`
-    table = cache_clip_features(
+    table = cache_benchmark_features(
         model.clip, processor, template, data, args.work, accelerator, args.threads
     )
     batches = BenchmarkBatches(

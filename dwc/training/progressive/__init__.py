@@ -6,8 +6,7 @@ image weight, and its code was not released. Every loss, hyperparameter and batc
 is this project's own choice.
 
     stages.py              losses of the three stages, and their shared training loop
-    batches.py             batches of drawn garments for each stage
     recipe.py              all settings, and the CLIP models that stage two can start from
-    train_progressive.py   training on drawn garments, from a recipe to an evaluated checkpoint
+    train_progressive.py   batches of drawn garments, and training from a recipe to a checkpoint
     ablation.py            comparison of the learned image weight with fixed and oracle weights
 """

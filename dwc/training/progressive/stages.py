@@ -20,7 +20,7 @@ The weight is trained to match a pseudo weight w*, which is computed from the ba
     q = norm(w v + (1 - w) t)       InfoNCE from q to the targets of the batch, one direction
     w -> w*                         binary cross-entropy of w and w*
 
-The module `dwc.modeling.combiners.progressive` computes both weights. Queries with only an image or
+The module `dwc.modeling.combiners` computes both weights. Queries with only an image or
 only a text have no weight to learn; they contribute to the retrieval loss only.
 
 The losses compare N embeddings `left` with M embeddings `right`, of size D and unit length.
@@ -40,9 +40,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from dwc.modeling.clip_backbone import ClipBackbone
-from dwc.modeling.clip_stream import ClipStream
-from dwc.modeling.combiners.progressive import pseudo_weights, weight_loss
+from dwc.modeling.clip_stream import ClipBackbone, ClipStream
+from dwc.modeling.combiners import pseudo_weights, weight_loss
 from dwc.modeling.composition import Composition, normalize
 from dwc.training.catalogue.pretraining import PairBatch
 from dwc.training.dwc.mutual_training import TripletBatch

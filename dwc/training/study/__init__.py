@@ -6,10 +6,8 @@ minutes on one core. Variants are evaluated on the catalogue of drawn garments, 
 correct results and the true image weights are known.
 
     variants.py   tables of the variants and of the claims to test
-    features.py   settings and cached features
-    models.py     DWC and PL models that take cached features, with parts removed or replaced
+    models.py     settings, cached features, and DWC and PL models that take them
     runs.py       training and evaluation of variants in several processes
-    summary.py    means and deviations over seeds, and a verdict on each claim
-    report.py     results as Markdown
+    report.py     means and deviations over seeds, a verdict on each claim, results as Markdown
     figures.py    results as SVG figures
 """

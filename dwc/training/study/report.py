@@ -1,16 +1,291 @@
-"""Files of the study's results: `study.json`, a Markdown page with all numbers, and figures."""
+"""Results of the study: their summary, and the files that present it.
 
+`summarize` computes means and deviations over seeds, and a verdict on each claim. `write_study`
+writes `study.json`, a Markdown page with all numbers, and figures.
+
+A difference between two system variants is significant if it exceeds twice its standard error; a
+smaller difference is reported as indistinguishable from chance. The standard error has two sources:
+the choice of seeds and, if the same metric of both variants is compared query by query, the choice
+of queries.
+"""
+
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from statistics import fmean, stdev
+from typing import Any, NamedTuple
 
 from dwc.checkpoints.model_card import markdown_table
 from dwc.files import write_json, write_text
-from dwc.training.study.features import StudySettings
 from dwc.training.study.figures import draw_figures
-from dwc.training.study.runs import run_all
-from dwc.training.study.summary import summarize
-from dwc.training.study.variants import OURS
+from dwc.training.study.models import StudySettings
+from dwc.training.study.runs import Numbers, StudyResults, run_all
+from dwc.training.study.variants import OURS, Claim, Variant, all_claims, all_variants
+
+BySeed = Mapping[int, Numbers]
+_ERRORS = 2.0  # number of standard errors that a difference must exceed
+_WEIGHTS = ("learned", "image_only", "text_only", "half", "best_fixed", "oracle")
+
+
+class Spread(NamedTuple):
+    """Mean of a number over seeds and its standard deviation (None for a single seed)."""
+
+    mean: float
+    deviation: float | None
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """Return mean and standard deviation of one or more values."""
+        return cls(fmean(values), stdev(values) if len(values) > 1 else None)
+
+
+def summarize(settings: StudySettings, results: StudyResults) -> dict[str, Any]:
+    """Return the numbers of all tables and figures as JSON-serializable data.
+
+    Args:
+        settings: Settings of the study.
+        results: Metrics of all runs.
+
+    Returns:
+        The content of `study.json`: among others `variants`, the table rows; `verdicts`, the result
+        of each claim; `by_share`, metrics by true image weight; and `weights`, R@1 (recall at 1)
+        with learned, fixed and oracle image weights.
+    """
+    variants = all_variants(settings.wrong_texts)
+    rows = [_row(variant, results.numbers[variant.name]) for variant in variants]
+    claims = all_claims(settings.wrong_texts)
+    every_run = [run for by_seed in results.numbers.values() for run in by_seed.values()]
+    return {
+        "checkpoint": results.checkpoint,
+        "fingerprint": results.fingerprint,
+        "seeds": list(settings.seeds),
+        "settings": asdict(settings),
+        "core_minutes": round(sum(run["seconds"] for run in every_run) / 60, 1),
+        "variants": rows,
+        "verdicts": [evaluate_claim(claim, results.numbers) for claim in claims],
+        "by_share": {name: _by_share(results.numbers[name]) for name in ("dwc", OURS)},
+        "weights": {name: _weights(results.numbers[name]) for name in ("dwc_clip_alone", "pl")},
+    }
+
+
+def lookup(numbers: Numbers, path: str) -> float | None:
+    """Return the number at a dotted path of nested metrics, or None if it is missing.
+
+    Args:
+        numbers: Metrics of a run.
+        path: The path, such as "streams.clip.recall@1".
+    """
+    value: Any = numbers
+    for name in path.split("."):
+        if not isinstance(value, Mapping) or name not in value:
+            return None
+        value = value[name]
+    return None if value is None else float(value)
+
+
+def spread_of(by_seed: BySeed, path: str) -> Spread | None:
+    """Return mean and standard deviation over seeds of the number at a dotted path.
+
+    The result is None if a run lacks the number or if there are no runs.
+    """
+    values = [lookup(numbers, path) for numbers in by_seed.values()]
+    present = [value for value in values if value is not None]
+    return Spread.of(present) if values and len(present) == len(values) else None
+
+
+def _row(variant: Variant, by_seed: BySeed) -> dict[str, Any]:
+    """Return a table row with the description of a system variant and the metrics of its runs."""
+    paths = {f"recall@{k}": f"recall@{k}" for k in (1, 10, 50)}
+    paths |= _stream_paths(("recall@1", "image_weight_mean", "weight_truth_correlation"))
+    return {
+        "name": variant.name,
+        "label": variant.label,
+        "families": list(variant.families),
+        "wrong_share": variant.wrong_share,
+        "labels": _labels(variant),
+        "numbers": _spreads(by_seed, paths),
+        "recall@1_by_seed": [numbers["recall@1"] for numbers in by_seed.values()],
+        "seconds": round(fmean(numbers["seconds"] for numbers in by_seed.values()), 1),
+    }
+
+
+def _stream_paths(names: Sequence[str]) -> dict[str, str]:
+    """Return the dotted paths of both streams' metrics with these names, by "<stream>.<name>"."""
+    return {
+        f"{stream}.{name}": f"streams.{stream}.{name}"
+        for stream in ("clip", "cnn")
+        for name in names
+    }
+
+
+def _spreads(by_seed: BySeed, paths: Mapping[str, str]) -> dict[str, dict[str, float | None]]:
+    """Return the mean and the deviation over the seeds of several metrics, by their names.
+
+    A metric that some run lacks is left out.
+
+    Args:
+        by_seed: For each seed, the nested metrics of the run.
+        paths: For each name, the dotted path of the metric, such as "streams.clip.recall@1".
+    """
+    spreads = {name: spread_of(by_seed, path) for name, path in paths.items()}
+    return {name: spread._asdict() for name, spread in spreads.items() if spread}
+
+
+def _labels(variant: Variant) -> str:
+    """Return the kind of loss with which a system variant is trained on wrong texts.
+
+    "doubted" is the generalized cross entropy (a `gce_q` above 0). Otherwise the loss is the cross
+    entropy with soft labels ("soft") or hard labels ("hard").
+    """
+    if variant.gce_q > 0:
+        return "doubted"
+    return "soft" if variant.alpha is None else "hard"
+
+
+def evaluate_claim(claim: Claim, numbers: Mapping[str, BySeed]) -> dict[str, Any]:
+    """Return the verdict on a claim, from a comparison of the metrics that the claim is about.
+
+    Args:
+        claim: The claim.
+        numbers: Name of a system variant -> seed -> metrics of the run.
+
+    Returns:
+        `claim`, its text; `whose`, its source; `verdict`, one of "holds", "reversed" and
+        "undecided"; `difference`, the mean excess over the smallest difference that supports the
+        claim; `standard_error` of that excess; and `sentence`, which states the verdict.
+    """
+    better = numbers[claim.better]
+    metric, worse_metric = claim.metric, claim.worse_metric or claim.metric
+    differences = []
+    for seed, run in better.items():
+        value = lookup(run, metric)
+        other: float | None = 0.0
+        if claim.worse is not None:
+            other = lookup(numbers[claim.worse][seed], worse_metric)
+        if value is None or other is None:
+            return _unanswered(claim, value is None)
+        differences.append(value - other - claim.least)
+    spread = Spread.of(differences)
+    error = _standard_error(claim, numbers, spread, len(differences))
+    margin = _ERRORS * error
+    if spread.mean > margin:
+        verdict = "holds"
+    elif spread.mean < -margin:
+        verdict = "reversed"
+    else:
+        verdict = "undecided"
+    return {
+        "claim": claim.text,
+        "whose": claim.source,
+        "verdict": verdict,
+        "difference": spread.mean,
+        "standard_error": error,
+        "sentence": _sentence(claim, verdict, spread.mean, error),
+    }
+
+
+def _unanswered(claim: Claim, is_better: bool) -> dict[str, Any]:
+    """Return the verdict "undecided" for a claim about a metric that a system variant lacks.
+
+    A variant that has only one stream lacks the metrics of the other stream. A variant whose image
+    weights are all equal lacks the correlation of predicted and true image weights.
+
+    Args:
+        claim: The claim.
+        is_better: True if the variant `claim.better` lacks the metric, False if `claim.worse` does.
+    """
+    name = claim.better if is_better else claim.worse
+    return {
+        "claim": claim.text,
+        "whose": claim.source,
+        "verdict": "undecided",
+        "difference": None,
+        "standard_error": None,
+        "sentence": f"{claim.text}: cannot be told, {name} has no such number.",
+    }
+
+
+def _standard_error(
+    claim: Claim, numbers: Mapping[str, BySeed], spread: Spread, seeds: int
+) -> float:
+    of_seeds = 0.0 if spread.deviation is None else spread.deviation / math.sqrt(seeds)
+    of_queries = 0.0
+    view = {"recall@1": "together", "streams.clip.recall@1": "clip"}.get(claim.metric)
+    if view is not None and claim.worse is not None and claim.worse_metric is None:
+        of_queries = _error_of_queries(numbers[claim.better], numbers[claim.worse], view)
+    return math.hypot(of_seeds, of_queries)
+
+
+def _error_of_queries(better: BySeed, worse: BySeed, view: str) -> float:
+    """Return the standard error of a difference in R@1 that is due to the choice of queries.
+
+    R@1 is the recall at 1. The difference of each query is averaged over seeds first.
+
+    Args:
+        better: Seed -> metrics of one system variant's run.
+        worse: Seed -> metrics of the other system variant's run.
+        view: "together" for all streams together, or the name of a stream.
+    """
+    hits = [
+        (better[seed]["found_first"].get(view), worse[seed]["found_first"].get(view))
+        for seed in better
+    ]
+    if any(first is None or second is None for first, second in hits):
+        return 0.0
+    differences = [
+        fmean(int(first[query]) - int(second[query]) for first, second in hits)
+        for query in range(len(hits[0][0]))
+    ]
+    return stdev(differences) / math.sqrt(len(differences)) if len(differences) > 1 else 0.0
+
+
+def _sentence(claim: Claim, verdict: str, difference: float, error: float) -> str:
+    measured_difference = difference + claim.least
+    expected = f", at least {claim.least:g} asked" if claim.least else ""
+    if claim.metric.endswith("recall@1"):
+        expected = expected and f", at least {100 * claim.least:g} asked"
+        measured = f"{100 * measured_difference:+.1f} ± {100 * error:.1f} points{expected}"
+    elif claim.worse is None:
+        measured = f"{measured_difference:.2f} ± {error:.2f}{expected}"
+    else:
+        measured = f"{measured_difference:+.2f} ± {error:.2f}{expected}"
+    outcome = {
+        "holds": "holds",
+        "reversed": "does not hold, it is the other way round",
+        "undecided": "does not hold, no difference that can be told from chance",
+    }[verdict]
+    if claim.least and verdict != "holds":
+        outcome = "does not hold"
+    return f"{claim.text}: {outcome} ({measured})."
+
+
+def _by_share(by_seed: BySeed) -> list[dict[str, Any]]:
+    """Return a system variant's metrics for each bin of true image weights that contains queries.
+
+    The true image weight of a query is the fraction of the target's attributes that come from the
+    reference image and not from the text.
+    """
+    bins = []
+    for index, first in enumerate(next(iter(by_seed.values()))["by_share"]):
+        if not first["queries"]:
+            continue
+        same_bin = {seed: numbers["by_share"][index] for seed, numbers in by_seed.items()}
+        row: dict[str, Any] = {key: first[key] for key in ("from", "to", "queries")}
+        paths = {"recall@1": "recall@1"}
+        paths |= _stream_paths(("image_weight_mean", "weight_truth_correlation"))
+        row["numbers"] = _spreads(same_bin, paths)
+        bins.append(row)
+    return bins
+
+
+def _weights(by_seed: BySeed) -> dict[str, Any]:
+    """Return mean and deviation over seeds of R@1 (recall at 1) for each kind of image weight.
+
+    The kinds of image weight are those of `weight_ablation`.
+    """
+    return _spreads(by_seed, {name: f"weights.{name}.recall@1" for name in _WEIGHTS})
+
 
 _FAMILIES = {
     "dwc": "DWC, a part at a time",
@@ -42,7 +317,7 @@ def write_markdown(summary: Mapping[str, Any]) -> str:
         rows = [row for row in summary["variants"] if family in row["families"]]
         sections.append(f"## {title}\n\n{_variants(rows)}")
     sections += [_shares(name, bins) for name, bins in summary["by_share"].items()]
-    sections.append(_weights(summary["weights"]))
+    sections.append(_weights_section(summary["weights"]))
     return "\n\n".join(sections) + "\n"
 
 
@@ -118,7 +393,7 @@ def _shares(name: str, bins: Sequence[Mapping[str, Any]]) -> str:
     return f"## {title}\n\n{table}"
 
 
-def _weights(weights: Mapping[str, Mapping[str, Any]]) -> str:
+def _weights_section(weights: Mapping[str, Mapping[str, Any]]) -> str:
     lines = [
         [label, *(percent(rows.get(name)) for rows in weights.values())]
         for name, label in _WEIGHT_NAMES.items()

@@ -41,8 +41,15 @@ from dwc.training.progressive.stages import (
     train_fashion,
     train_hybrid,
 )
-from dwc.training.study.features import StudyFeatures, StudySettings, cache_features, load_features
-from dwc.training.study.models import PLModel, build_dwc, build_pl
+from dwc.training.study.models import (
+    PLModel,
+    StudyFeatures,
+    StudySettings,
+    build_dwc,
+    build_pl,
+    cache_features,
+    load_features,
+)
 from dwc.training.study.variants import Run, all_variants
 
 logger = logging.getLogger(__name__)

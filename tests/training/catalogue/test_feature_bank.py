@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from dwc.modeling.clip_stream import ClipStream
-from dwc.modeling.combiners.progressive import ProgressiveCombiner
+from dwc.modeling.combiners import ProgressiveCombiner
 from dwc.modeling.composition import Composition
 from dwc.training.catalogue.combiner_comparison import FeatureBank, train_on_features
 from dwc.training.dwc.mutual_training import MutualSettings

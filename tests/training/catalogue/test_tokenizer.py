@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
-from dwc.training.catalogue.tokenizer import train_clip_tokenizer
+from dwc.training.catalogue.recipe import train_clip_tokenizer
 from tests.fork_server import PYTHON
 
 TEXTS = ["is longer and darker", "has longer sleeves, and no belt", "the neckline's lower"] * 3
@@ -84,7 +84,7 @@ def test_loads_as_clips_tokenizer(tokenizer, tmp_path):
 @pytest.mark.slow
 def test_another_process_learns_the_same(tokenizer, tmp_path):
     code = (
-        "import sys; from dwc.training.catalogue.tokenizer import train_clip_tokenizer as train\n"
+        "import sys; from dwc.training.catalogue.recipe import train_clip_tokenizer as train\n"
         f"train({TEXTS!r}, 545, max_tokens=20).save_pretrained(sys.argv[1])"
     )
     subprocess.run([*PYTHON, "-c", code, str(tmp_path / "other")], check=True)

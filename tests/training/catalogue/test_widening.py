@@ -7,7 +7,7 @@ from dwc.modeling.configuration_dwc import DWCConfig, EfficientNetLiteConfig
 from dwc.modeling.efficientnet_lite import MEAN, STD, EfficientNetLite, reduced
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import build_clip_tokenizer
-from dwc.training.catalogue.tokenizer import train_clip_tokenizer
+from dwc.training.catalogue.recipe import train_clip_tokenizer
 from dwc.training.catalogue.widening import extend_merges, kept_channels, widen, widened_config
 from tests.training.tiny import TEXTS, tiny_model, tiny_processor
 

@@ -9,7 +9,7 @@ from transformers import CLIPConfig, CLIPModel, ResNetConfig, ResNetModel
 from dwc.catalogue.export import draw_images, triplets_of, write_fashion_iq
 from dwc.catalogue.splits import gallery, training_triplets
 from dwc.datasets.fashion_iq import CATEGORIES
-from dwc.training.catalogue.tokenizer import train_clip_tokenizer
+from dwc.training.catalogue.recipe import train_clip_tokenizer
 
 PX = 32
 ITEMS, TRIPLETS = {"train": 20, "val": 12}, {"train": 24, "val": 8}  # a category

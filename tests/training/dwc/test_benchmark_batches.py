@@ -9,8 +9,7 @@ from PIL import Image, ImageOps
 
 from dwc.datasets.triplets import Triplet
 from dwc.errors import DatasetError
-from dwc.training.dwc.benchmark_batches import BatchLoader, BenchmarkBatches
-from dwc.training.dwc.benchmark_data import FixedTriplets
+from dwc.training.dwc.benchmark_data import BatchLoader, BenchmarkBatches, FixedTriplets
 from dwc.training.dwc.mutual_training import TripletBatch
 from tests.training.dwc.benchmark_files import data_of, write_noise
 from tests.training.tiny import tiny_processor

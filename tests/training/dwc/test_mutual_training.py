@@ -7,7 +7,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from dwc.modeling.clip_backbone import ClipBackbone
+from dwc.modeling.clip_stream import ClipBackbone
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor
 from dwc.training.catalogue.pretraining import ContrastiveSettings, train_contrastive

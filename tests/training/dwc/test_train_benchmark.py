@@ -18,7 +18,7 @@ from dwc.checkpoints import load
 from dwc.cli import main
 from dwc.errors import TrainingError
 from dwc.evaluation.benchmarks import evaluate_benchmark
-from dwc.training.dwc import benchmark_batches
+from dwc.training.dwc import benchmark_data
 from dwc.training.dwc.presets import AUTHORS, RECOMMENDED, override
 from dwc.training.dwc.train_benchmark import BenchmarkTraining, train_benchmark
 from tests.fork_server import PYTHON
@@ -129,7 +129,7 @@ def test_a_baseline_trains_on_cached_clip_features_alone(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, combiner: str
 ) -> None:
     opened = []
-    monkeypatch.setattr(benchmark_batches, "decode", opened.append)
+    monkeypatch.setattr(benchmark_data, "decode", opened.append)
     preset = override(RECOMMENDED, [*SHORT, "streams=clip", f"combiner={combiner}"])
     asked = ask(world, tmp_path, preset=preset, resnet="no such ResNet")
     numbers = train_benchmark(asked)

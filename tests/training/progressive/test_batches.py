@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dwc.catalogue.schema import sample_garment
 from dwc.training.catalogue.drawn_pool import PoolSettings, draw_pool
 from dwc.training.catalogue.train_catalogue import make_processor
-from dwc.training.progressive.batches import ProgressiveBatches, Tag, draw_tag
+from dwc.training.progressive.train_progressive import ProgressiveBatches, Tag, draw_tag
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from dwc.modeling.clip_backbone import ClipBackbone
-from dwc.modeling.clip_stream import ClipStream
+from dwc.modeling.clip_stream import ClipBackbone, ClipStream
 from dwc.modeling.composition import Composition, normalize
 from dwc.modeling.processing_dwc import DWCProcessor
 from dwc.training.dwc.mutual_training import TripletBatch

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from dwc.training.processes import launched_processes
+from dwc.training.loop import launched_processes
 from dwc.training.progressive.train_progressive import publish_progressive
 from tests.training.progressive.test_train_progressive import TINY
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 from dwc.training.catalogue.drawn_pool import PoolSettings
 from dwc.training.catalogue.eval_set import CachedEvalSet
 from dwc.training.feature_cache import CachedImages, CachedPool, CachedTexts
-from dwc.training.study.features import StudyFeatures, StudySettings
+from dwc.training.study.models import StudyFeatures, StudySettings
 from tests.training.tiny import tiny_model, tiny_processor
 
 KINDS = COLOURS = 4

@@ -16,8 +16,7 @@ from dwc.errors import TrainingError
 from dwc.evaluation.catalogue import CatalogueImages
 from dwc.modeling.processing_dwc import fill_template
 from dwc.training.study import runs
-from dwc.training.study.features import StudySettings, cache_features, load_features
-from dwc.training.study.models import build_dwc
+from dwc.training.study.models import StudySettings, build_dwc, cache_features, load_features
 from dwc.training.study.variants import all_variants
 from tests.training.study.made import TINY
 from tests.training.tiny import tiny_model, tiny_processor
@@ -88,7 +87,7 @@ def test_the_command_writes_numbers_table_and_figures(
     def settings(seeds: tuple[int, ...]) -> StudySettings:
         return replace(SMALL, seeds=seeds)
 
-    monkeypatch.setattr("dwc.training.study.features.StudySettings", settings)
+    monkeypatch.setattr("dwc.training.study.models.StudySettings", settings)
     ran: list[str] = []
     run_variant = runs.run_variant
 

@@ -17,8 +17,14 @@ from dwc.training.catalogue.eval_set import first_ranks
 from dwc.training.feature_cache import CachedTexts
 from dwc.training.progressive.stages import FashionBatch
 from dwc.training.study import runs
-from dwc.training.study.features import StudyFeatures, is_complete, load_features, save_features
-from dwc.training.study.models import build_dwc, build_pl
+from dwc.training.study.models import (
+    StudyFeatures,
+    build_dwc,
+    build_pl,
+    is_complete,
+    load_features,
+    save_features,
+)
 from dwc.training.study.runs import SHARES, evaluate, fashion_batches, run_all, run_variant
 from dwc.training.study.variants import Run, Variant, all_claims, all_variants
 from tests.training.study.made import FEATURES, LEARNING, TINY, made_features

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from dwc.training.study.figures import PlotLine, PlotRow, draw_figures, draw_lines, draw_rows
-from dwc.training.study.report import write_markdown
+from dwc.training.study.report import evaluate_claim, summarize, write_markdown
 from dwc.training.study.runs import StudyResults
-from dwc.training.study.summary import evaluate_claim, summarize
 from dwc.training.study.variants import Claim, all_variants
 from tests.training.study.made import TINY
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from dwc.training.study.report import summarize
 from dwc.training.study.runs import StudyResults
-from dwc.training.study.summary import summarize
 from dwc.training.study.variants import all_variants
 from dwc.ui.panels.study import percent, read_study, render_study, render_study_file
 from tests.training.study.made import TINY

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dwc.cli import main
-from dwc.training import processes
+from dwc.training import loop
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_a_training_is_on_the_cpu_if_no_device_can_take_all_its_processes(
         "current_accelerator",
         lambda check_available: None if device is None else torch.device(device),
     )
-    assert processes._trains_on_cpu() is expected
+    assert loop._trains_on_cpu() is expected
 
 
 @pytest.mark.parametrize("command", [["train", "catalogue", "--out", "out"], ["study"]])

@@ -1,0 +1,463 @@
+"""Combiners: modules that combine image features and text features into a query.
+
+    combiner(image_features, text_features) -> Composition
+
+`combiner_class("dwc")` returns the combiner class of a name, `combiner_names()` lists all names,
+and the decorator `register("name")` adds a class. The classes are, in this order:
+
+- DWC's combiner and two variations of it. Source: the Editable Modality De-equalizer of Huang et
+  al. 2024, "Dynamic Weighted Combiner for Mixed-Modal Image Retrieval" (AAAI).
+- The combiner of Progressive Learning (PL), a reconstruction, and its variant with a fixed weight.
+  Source: Zhao et al. 2022, "Progressive Learning for Image Retrieval with Hybrid-Modality Queries"
+  (SIGIR, arXiv 2204.11212).
+- Baselines from earlier work. `ImageOnly`, `TextOnly`, `ConcatenationMLP` and `Tirg` follow Vo et
+  al. 2019, "Composing Text and Image for Image Retrieval - An Empirical Odyssey" (CVPR, arXiv
+  1812.07119). `Average` is the unweighted mean. `Clip4CirCombiner` follows Baldrati et al. 2022,
+  "Effective Conditioned and Composed Image Retrieval Combining CLIP-based Features" (CVPR).
+
+Each class documents the names of its parameters.
+"""
+
+from collections.abc import Callable
+from typing import ClassVar, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dwc.modeling.composition import Composition, normalize
+
+
+def mlp(in_dim: int, hidden_dim: int, out_dim: int, dropout: float) -> nn.Sequential:
+    """Return a multilayer perceptron (MLP): two linear layers with ReLU and dropout between them.
+
+    The parameter names are `{0,3}.{weight,bias}`: 0 is the first linear layer, 3 the second.
+    """
+    return nn.Sequential(
+        nn.Linear(in_dim, hidden_dim),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(hidden_dim, out_dim),
+    )
+
+
+class Combiner(nn.Module):
+    """Base class of modules that combine image and text features of unit length into a query.
+
+    Attributes:
+        uses_projections: True if the inputs of the combiner are learned projections of CLIP's
+            features, False if they are CLIP's features scaled to unit length.
+    """
+
+    uses_projections: ClassVar[bool] = True
+
+    def __init__(self, dim: int, dropout: float):
+        """Build a combiner.
+
+        Args:
+            dim: Length of the image and text feature vectors.
+            dropout: Dropout probability in training, 0 to 1.
+        """
+        super().__init__()
+
+    def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
+        """Compose N queries from image and text features, each (N, dim)."""
+        raise NotImplementedError(f"{type(self).__name__} does not define forward.")
+
+    def side_loss(
+        self, composed: Composition, gallery: Tensor, labels: Tensor, temperature: float
+    ) -> Tensor | None:
+        """Return a scalar training loss to add to the retrieval loss; None by default.
+
+        Args:
+            composed: B queries that `forward` returned.
+            gallery: Unit-length embeddings (B, dim) of the target images, in the order of the
+                queries.
+            labels: (B,); targets with equal labels are correct for each other's queries.
+            temperature: Temperature of the retrieval loss.
+        """
+        return None
+
+
+_CombinerType = TypeVar("_CombinerType", bound=type[Combiner])
+_REGISTER: dict[str, type[Combiner]] = {}
+
+
+def register(name: str) -> Callable[[_CombinerType], _CombinerType]:
+    """Return a class decorator that registers a combiner under a name not yet in use."""
+
+    def add(combiner: _CombinerType) -> _CombinerType:
+        if name in _REGISTER:
+            raise ValueError(
+                f"the combiner name {name!r} is taken by {_REGISTER[name].__name__}; choose "
+                "another."
+            )
+        _REGISTER[name] = combiner
+        return combiner
+
+    return add
+
+
+def combiner_class(name: str) -> type[Combiner]:
+    """Return the combiner class registered under a name.
+
+    Raises:
+        ValueError: No combiner has this name; the message lists all names.
+    """
+    if name not in _REGISTER:
+        raise ValueError(f"no combiner is named {name!r}; there are {', '.join(combiner_names())}.")
+    return _REGISTER[name]
+
+
+def combiner_names() -> list[str]:
+    """Return the sorted names of all combiners."""
+    return sorted(_REGISTER)
+
+
+@register("dwc")
+class DynamicWeightedCombiner(Combiner):
+    """Multiplies image and text features by gates, then mixes them with an image weight per query.
+
+    MLPs compute both gates and the weight from the image and the text together. This is the
+    combiner of the DWC paper.
+
+    Parameter names: `edit_image.{0,3}`, `edit_text.{0,3}`, `weigh.{0,3}`, each with `.weight` and
+    `.bias`.
+    """
+
+    def __init__(self, dim: int, dropout: float):
+        super().__init__(dim, dropout)
+        self.edit_image = mlp(2 * dim, dim, dim, dropout)
+        self.edit_text = mlp(2 * dim, dim, dim, dropout)
+        self.weigh = mlp(2 * dim, dim, 1, dropout)
+
+    def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
+        """Compose N queries from image and text features, each (N, dim).
+
+        The image part and the text part of the queries are the results of `edit`.
+        """
+        image_part, text_part = self.edit(image_features, text_features)
+        parts = torch.cat([image_part, text_part], dim=-1)  # (N, 2 dim)
+        image_weight = torch.sigmoid(self.weigh(parts))  # (N, 1): w
+        return Composition.mix(image_part, text_part, image_weight)
+
+    def edit(self, image_features: Tensor, text_features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gated image features and the gated text features of N queries, each (N, dim).
+
+        The results are the paper's i and t. The arguments (N, dim) are the features before gating.
+        """
+        both = torch.cat([image_features, text_features], dim=-1)  # (N, 2 dim)
+        image_part = torch.sigmoid(self.edit_image(both)) * image_features
+        text_part = torch.sigmoid(self.edit_text(both)) * text_features
+        return image_part, text_part
+
+
+@register("dwc_unit")
+class UnitDynamicCombiner(DynamicWeightedCombiner):
+    """DWC's combiner with image and text parts scaled to unit length; this project's variation.
+
+    In the paper's combiner, a gate may change the length of the image part or of the text part. A
+    change in length alters the balance of image and text, as the image weight does. If the
+    gates influence the balance, the image weight says less about how much a query depends on its
+    image; in our comparison of combiners, this freedom of the gates did not improve the recall. If
+    both parts have unit length, the weight alone determines the balance.
+    """
+
+    def edit(self, image_features: Tensor, text_features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gated image and text features of N queries, each (N, dim), at unit length.
+
+        Features of a missing modality, which are zero, stay zero.
+        """
+        image_part, text_part = super().edit(image_features, text_features)
+        return normalize(image_part), normalize(text_part)
+
+
+@register("dwc_joint")
+class JointDynamicCombiner(DynamicWeightedCombiner):
+    """DWC's combiner with an additional joint part that has no weight; this project's variation.
+
+    The gates can only attenuate the features of the image and of the text. The joint part is
+    computed from both features and adds information that depends on their combination. CLIP4Cir's
+    Combiner has a joint part, too, whose layers have six times as many parameters.
+
+    Parameter names: those of `DynamicWeightedCombiner`, and `join.{0,3}`.
+    """
+
+    def __init__(self, dim: int, dropout: float):
+        super().__init__(dim, dropout)
+        self.join = mlp(2 * dim, 4 * dim, dim, dropout)
+
+    def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
+        """Compose N queries from image and text features, each (N, dim).
+
+        The queries have a joint part, which is computed from both features together.
+        """
+        edited = super().forward(image_features, text_features)
+        joint_part = self.join(torch.cat([image_features, text_features], dim=-1))  # (N, dim)
+        return Composition.mix(edited.image_part, edited.text_part, edited.image_weight, joint_part)
+
+
+@torch.no_grad()
+def pseudo_weights(
+    image_features: Tensor,
+    text_features: Tensor,
+    gallery: Tensor,
+    matches: Tensor,
+    temperature: float = 0.07,
+    gamma: float = 1.0,
+) -> Tensor:
+    """Return pseudo weights: image weights that are large where the image finds the target better.
+
+    Each modality alone gets a score for a query: the total probability of the correct targets in a
+    softmax over the modality's cosines with all targets of the batch. The better the image's score
+    is compared with the text's score, the larger the weight. The formula is this project's own
+    reconstruction.
+
+    Args:
+        image_features: Image features of N queries, of size D and any vector length, (N, D).
+        text_features: Text features of any vector length, (N, D).
+        gallery: Unit-length embeddings of the batch's M target images, (M, D).
+        matches: Boolean matrix (N, M), True on the correct targets of each query, at least one per
+            row.
+        temperature: Temperature of the softmax, above 0.
+        gamma: Exponent of the scores, at least 0. Larger values move the weights towards 0 and 1; 0
+            makes every weight 0.5.
+
+    Returns:
+        Pseudo weights (N, 1) in [0, 1], without a gradient.
+    """
+    image = _log_probability(image_features, gallery, matches, temperature)
+    text = _log_probability(text_features, gallery, matches, temperature)
+    # Equal to s_v^gamma / (s_v^gamma + s_t^gamma), but from logarithms, which do not underflow.
+    return torch.sigmoid(gamma * (image - text))[:, None]  # (N, 1): w*
+
+
+def weight_loss(image_weight: Tensor, pseudo: Tensor) -> Tensor:
+    """Return the binary cross-entropy between image weights and pseudo weights, a scalar.
+
+    Args:
+        image_weight: The combiner's image weights of N queries, (N, 1), in [0, 1].
+        pseudo: Pseudo weights (N, 1) in [0, 1]; they get no gradient.
+    """
+    # In float32, because in half precision a weight can round to exactly 0 or 1.
+    with torch.autocast(image_weight.device.type, enabled=False):
+        return functional.binary_cross_entropy(image_weight.float(), pseudo.detach().float())
+
+
+def _log_probability(query: Tensor, gallery: Tensor, matches: Tensor, temperature: float) -> Tensor:
+    """Return the log-probability of each query's correct targets in a softmax, (N,).
+
+    Args:
+        query: Image features or text features of N queries, of size D, (N, D).
+        gallery: Unit-length embeddings of M target images, (M, D).
+        matches: Boolean matrix (N, M), True on the correct targets of each query.
+        temperature: Temperature of the softmax.
+    """
+    log_probabilities = functional.log_softmax(
+        normalize(query.float()) @ gallery.float().T / temperature, dim=-1
+    )
+    return log_probabilities.masked_fill(~matches, -torch.inf).logsumexp(dim=-1)
+
+
+@register("progressive")
+class ProgressiveCombiner(Combiner):
+    """Mixes CLIP's own features with an image weight that is trained to match pseudo weights.
+
+    This is the combiner of Progressive Learning (PL). The paper's abstract names a self-supervised
+    adaptive weighting of image and text; the paper's code was not released. **This is a
+    reconstruction**: the inputs of the weight MLP, the pseudo weights and the loss are this
+    project's own choice.
+
+        v, t    CLIP's features of image and text, unit length
+        w       image weight: sigmoid(MLP[v; t; v * t]), without a gradient into v and t
+        q       query: norm(w v + (1 - w) t)
+        s_m     probability of the target in a softmax over the batch, from modality m (v or t)
+        w*      pseudo weight, which w is trained to predict: s_v^gamma / (s_v^gamma + s_t^gamma)
+
+    Because the MLP passes no gradient to the features, only the retrieval loss trains CLIP.
+
+    Parameter names: `weigh.{0,3}`.
+    """
+
+    uses_projections = False
+
+    def __init__(self, dim: int, dropout: float):
+        super().__init__(dim, dropout)
+        self.weigh = mlp(3 * dim, dim, 1, dropout)
+
+    def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
+        """Compose N queries from unit-length image and text features, each (N, dim).
+
+        The features are also the image part and the text part of the queries.
+        """
+        image, text = image_features.detach(), text_features.detach()
+        both = torch.cat([image, text, image * text], dim=-1)  # (N, 3 dim)
+        image_weight = torch.sigmoid(self.weigh(both))  # (N, 1): w
+        return Composition.mix(image_features, text_features, image_weight)
+
+    def side_loss(
+        self, composed: Composition, gallery: Tensor, labels: Tensor, temperature: float
+    ) -> Tensor:
+        """Return the binary cross-entropy between image weights and pseudo weights, a scalar.
+
+        The pseudo weights are computed with `gamma` 1.
+        """
+        same = labels[:, None] == labels[None, :]  # (B, B)
+        pseudo = pseudo_weights(composed.image_part, composed.text_part, gallery, same, temperature)
+        return weight_loss(composed.image_weight, pseudo)
+
+
+@register("progressive_fixed")
+class FixedWeightCombiner(Combiner):
+    """Progressive Learning (PL) without its adaptive weight: the mean of CLIP's own features."""
+
+    uses_projections = False
+
+    def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
+        """Compose N queries of image weight 0.5 from unit-length features, each (N, dim)."""
+        weight = image_features.new_full((len(image_features), 1), 0.5)
+        return Composition.mix(image_features, text_features, weight)
+
+
+def _constant_weight(features: Tensor, image_weight: float) -> Tensor:
+    """Return `image_weight` for each of N queries, (N, 1), on the device of `features` (N, dim)."""
+    return features.new_full((len(features), 1), image_weight)
+
+
+@register("image_only")
+class ImageOnly(Combiner):
+    """Uses the reference image's features as the query and ignores the text."""
+
+    def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
+        """Compose N queries of image weight 1 from image and text features, each (N, dim)."""
+        weight = _constant_weight(image_features, 1.0)
+        return Composition.mix(image_features, text_features, weight)
+
+
+@register("text_only")
+class TextOnly(Combiner):
+    """Uses the text's features as the query and ignores the image."""
+
+    def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
+        """Compose N queries of image weight 0 from image and text features, each (N, dim)."""
+        weight = _constant_weight(image_features, 0.0)
+        return Composition.mix(image_features, text_features, weight)
+
+
+@register("average")
+class Average(Combiner):
+    """Uses the mean of image and text features, with weight 0.5 for every query."""
+
+    def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
+        """Compose N queries of image weight 0.5 from image and text features, each (N, dim)."""
+        weight = _constant_weight(image_features, 0.5)
+        return Composition.mix(image_features, text_features, weight)
+
+
+@register("concat_mlp")
+class ConcatenationMLP(Combiner):
+    """Adds a joint part, an MLP's output for both features, to the mean of image and text features.
+
+    The mean gives the query an image part and a text part, so that a user can change the image
+    weight. The MLP's output alone could not be split into such parts.
+
+    Parameter names: `join.{0,3}.{weight,bias}`.
+    """
+
+    def __init__(self, dim: int, dropout: float):
+        super().__init__(dim, dropout)
+        self.join = mlp(2 * dim, dim, dim, dropout)
+
+    def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
+        """Compose N queries of image weight 0.5 from image and text features, each (N, dim).
+
+        The queries have a joint part, which is computed from both features together.
+        """
+        joint_part = self.join(torch.cat([image_features, text_features], dim=-1))  # (N, dim)
+        weight = _constant_weight(image_features, 0.5)
+        return Composition.mix(image_features, text_features, weight, joint_part)
+
+
+@register("clip4cir")
+class Clip4CirCombiner(Combiner):
+    """The Combiner of CLIP4Cir: a joint part plus a weighted mean of image and text features.
+
+    The inputs are CLIP's features scaled to unit length. The joint part and the weight are computed
+    from projections of both inputs together. The projections are four times as wide as the
+    features, and the hidden layers eight times as wide.
+
+    Parameter names: `project_image`, `project_text`, `join`, `output`, `weigh.{0,3}`.
+    """
+
+    uses_projections = False
+
+    def __init__(self, dim: int, dropout: float):
+        super().__init__(dim, dropout)
+        self.project_image = nn.Linear(dim, 4 * dim)
+        self.project_text = nn.Linear(dim, 4 * dim)
+        self.join = nn.Linear(8 * dim, 8 * dim)
+        self.output = nn.Linear(8 * dim, dim)
+        self.weigh = mlp(8 * dim, 8 * dim, 1, dropout)
+        self.dropout = dropout
+
+    def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
+        """Compose N queries from unit-length image and text features, each (N, dim).
+
+        The features are also the image part and the text part of the queries.
+        """
+        both = torch.cat(
+            [
+                self._relu_dropout(self.project_text(text_features)),
+                self._relu_dropout(self.project_image(image_features)),
+            ],
+            dim=-1,
+        )  # (N, 8 dim)
+        joint_part = self.output(self._relu_dropout(self.join(both)))  # (N, dim)
+        # The scalar in the paper is the weight of the text.
+        image_weight = 1 - torch.sigmoid(self.weigh(both))  # (N, 1)
+        return Composition.mix(image_features, text_features, image_weight, joint_part)
+
+    def _relu_dropout(self, features: Tensor) -> Tensor:
+        return functional.dropout(functional.relu(features), self.dropout, self.training)
+
+
+@register("tirg")
+class Tirg(Combiner):
+    """TIRG: gated image features plus a residual computed from both modalities.
+
+    The module follows the released code (github.com/google/tirg) except for the learned scale of
+    the normalized embeddings, which only affects a softmax; here the loss's temperature has that
+    role.
+
+    TIRG itself defines neither an image weight nor a text part. TIRG's query
+    `norm(gated image + residual)` equals `norm(0.5 gated image + 0.5 residual)`. Here, the gated
+    image is therefore the image part, the residual is the text part, and every image weight is 0.5.
+
+    `dropout` is unused, as in the released code. In training, a batch needs at least two queries
+    because of batch norm.
+
+    Parameter names: `gate.{0,2}`, `residual.{0,2,4}` (`0` is a batch norm), `gate_scale`,
+    `residual_scale`.
+    """
+
+    def __init__(self, dim: int, dropout: float):
+        super().__init__(dim, dropout)
+        self.gate = nn.Sequential(nn.BatchNorm1d(2 * dim), nn.ReLU(), nn.Linear(2 * dim, dim))
+        self.residual = nn.Sequential(
+            nn.BatchNorm1d(2 * dim),
+            nn.ReLU(),
+            nn.Linear(2 * dim, 2 * dim),
+            nn.ReLU(),
+            nn.Linear(2 * dim, dim),
+        )
+        # Initial values of the released code.
+        self.gate_scale = nn.Parameter(torch.tensor(1.0))
+        self.residual_scale = nn.Parameter(torch.tensor(10.0))
+
+    def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
+        """Compose N queries of image weight 0.5 from image and text features, each (N, dim)."""
+        both = torch.cat([image_features, text_features], dim=-1)  # (N, 2 dim)
+        gated = self.gate_scale * torch.sigmoid(self.gate(both)) * image_features  # (N, dim)
+        residual = self.residual_scale * self.residual(both)  # (N, dim)
+        weight = image_features.new_full((len(image_features), 1), 0.5)
+        return Composition.mix(gated, residual, weight)
