@@ -62,7 +62,6 @@ NARROW = {
     # A gallery source draws the catalogue.
     ("gallery", "catalogue"): {
         "dwc.catalogue.drawing",
-        "dwc.catalogue.families",
         "dwc.catalogue.splits",
     },
 }
@@ -74,8 +73,7 @@ HUB_CALLS = {
     "create_commit",
 }  # fmt: skip
 HUB_CALLERS = {
-    "dwc.checkpoints.hub_download",  # models
-    "dwc.checkpoints.hub_upload",
+    "dwc.checkpoints.hub",  # models
     "dwc.modeling.processing_dwc",  # its own `from_pretrained`, through transformers' `cached_file`
     "dwc.gallery.sources",  # data sets
     "dwc.convert.clip_tokenizer",  # OpenAI's merges, at one commit, for who converts
@@ -293,7 +291,7 @@ def test_who_talks_to_the_hub():
         for module in MODULES
         if {name.rpartition(".")[2] for name in module.imported} & HUB_CALLS
     }
-    assert "dwc.checkpoints.hub_download" in callers
+    assert "dwc.checkpoints.hub" in callers
     assert callers - HUB_CALLERS == set()
 
 

@@ -8,7 +8,6 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dwc.catalogue.encoded_garments import EncodedGarments
 from dwc.catalogue.language.modifications import (
     Modification,
     constraints,
@@ -17,11 +16,12 @@ from dwc.catalogue.language.modifications import (
     picture_only,
     picture_share,
 )
-from dwc.catalogue.language.nouns import SHOES
+from dwc.catalogue.language.vocabulary import SHOES
 from dwc.catalogue.schema import (
     CATEGORIES,
     COMMON,
     UNSHADED,
+    EncodedGarments,
     Garment,
     attributes_of,
     sample_value,

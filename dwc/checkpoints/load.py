@@ -20,8 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from dwc.checkpoints.digest_cache import load_cached_digest, save_cached_digest
-from dwc.checkpoints.hub_download import fetch_file, fetch_files, find_commit
+from dwc.checkpoints.hub import (
+    fetch_file,
+    fetch_files,
+    find_commit,
+    load_cached_digest,
+    save_cached_digest,
+)
 from dwc.checkpoints.safetensors_files import Weights
 from dwc.checkpoints.validate import (
     CONFIG,

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         The exit status.
     """
-    from dwc.checkpoints.hub_upload import CARD, check_folder, list_files, make_card, push
+    from dwc.checkpoints.save import CARD, check_folder, list_files, make_card, push
 
     facts = _facts(args)
     fingerprint = check_folder(args.folder)
@@ -64,8 +64,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _facts(args: argparse.Namespace) -> "CardFacts | None":
     """Return the facts for the model card from the command line; None if no option gives any."""
-    from dwc.checkpoints.hub_upload import read_evaluations
     from dwc.checkpoints.model_card import CardFacts
+    from dwc.checkpoints.save import read_evaluations
 
     if not (args.license or args.dataset or args.base_model or args.metrics):
         return None

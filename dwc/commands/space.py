@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         The exit status.
     """
-    from dwc.checkpoints.hub_upload import publish
+    from dwc.checkpoints.hub import publish
     from dwc.errors import CheckpointError, SpaceError
     from dwc.space.staging import SpaceSettings, list_staged, select_outdated, stage
     from dwc.space.trial import try_out

@@ -80,7 +80,7 @@ def _save_weights(checkpoint: "Checkpoint", args: argparse.Namespace) -> Path:
 
 def _save_gallery(checkpoint: "Checkpoint", args: argparse.Namespace) -> Path:
     """Save the vectors of the default gallery; return the file's path."""
-    from dwc.catalogue.families import DEFAULT_SIZE
+    from dwc.catalogue.splits import DEFAULT_SIZE
     from dwc.checkpoints.load import GALLERY_VECTORS
     from dwc.gallery.builder import build_store, save_precomputed
     from dwc.gallery.sources import CatalogueSource

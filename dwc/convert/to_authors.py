@@ -21,7 +21,7 @@ from torch import Tensor
 
 from dwc.checkpoints.load import Checkpoint
 from dwc.checkpoints.validate import prepared_image_size
-from dwc.convert.author_names import (
+from dwc.convert.key_mapping import (
     clip_stream_weights,
     cnn_stream_weights,
     global_state,

@@ -15,7 +15,8 @@ from dwc.checkpoints.model_card import CardFacts, write_card
 from dwc.checkpoints.safetensors_files import find_non_finite
 from dwc.checkpoints.save import move_checkpoint, save_checkpoint, without_progress_bar
 from dwc.checkpoints.validate import WITHOUT_CLIP_TOKENIZER, prepared_image_size
-from dwc.convert.author_names import (
+from dwc.convert.clip_tokenizer import OPENAI_COMMIT, OPENAI_REPO, find_clip_tokenizer
+from dwc.convert.key_mapping import (
     GLOBAL,
     GLOBAL_RULES,
     LOCAL,
@@ -23,9 +24,10 @@ from dwc.convert.author_names import (
     clip_stream_weights,
     cnn_stream_config,
     cnn_stream_weights,
+    moves,
+    rename_back,
+    require_fit,
 )
-from dwc.convert.clip_tokenizer import OPENAI_COMMIT, OPENAI_REPO, find_clip_tokenizer
-from dwc.convert.key_mapping import moves, rename_back, require_fit
 from dwc.convert.openai_clip import ImagePreprocessing, released_name
 from dwc.convert.sources import Original, read_authors_weights, read_captions, read_clip
 from dwc.errors import CheckpointError, list_names

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dwc.datasets.benchmark_files import ListedImages, read_json, shorten
+from dwc.datasets.annotation_files import ListedImages, read_json, shorten
 from dwc.datasets.triplets import (
     Benchmark,
     PublishedSize,

@@ -25,7 +25,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.lib import format as npy
 
-from dwc.datasets.benchmark_files import ListedImages, describe_folder, shorten
+from dwc.datasets.annotation_files import ListedImages, describe_folder, shorten
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet
 from dwc.errors import DatasetError
 from dwc.files import refuse_lfs_pointer

@@ -16,8 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dwc.datasets.benchmark_files import ListedImages, describe_folder, read_lines
-from dwc.datasets.csv_tables import is_number
+from dwc.datasets.annotation_files import ListedImages, describe_folder, is_number, read_lines
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet
 from dwc.errors import DatasetError
 

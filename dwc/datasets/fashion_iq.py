@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dwc.datasets.benchmark_files import NamedImages, read_json, shorten
+from dwc.datasets.annotation_files import NamedImages, read_json, shorten
 from dwc.datasets.triplets import (
     Benchmark,
     PublishedSize,

@@ -17,7 +17,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dwc.datasets.benchmark_files import ImageFiles, describe_folder, read_json, read_lines, shorten
+from dwc.datasets.annotation_files import (
+    ImageFiles,
+    describe_folder,
+    read_json,
+    read_lines,
+    shorten,
+)
 from dwc.datasets.triplets import (
     Benchmark,
     PublishedSize,

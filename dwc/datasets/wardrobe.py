@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dwc.datasets.csv_tables import read_table, spelling_key
+from dwc.datasets.annotation_files import read_table, spelling_key
 from dwc.errors import DatasetError
 
 WARDROBE_ATTRIBUTES = (

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from dwc.datasets.benchmark_files import ImageFiles
+from dwc.datasets.annotation_files import ImageFiles
 from dwc.datasets.cirr import CirrQuery, cirr_benchmark, cirr_images
 from dwc.datasets.css3d import css3d_benchmark, css3d_images
 from dwc.datasets.fashion200k import fashion200k_benchmark, fashion200k_images

@@ -10,10 +10,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dwc.catalogue.drawing.draw import draw
-from dwc.catalogue.families import DEFAULT_SIZE, FAMILIES, catalogue_items
 from dwc.catalogue.queries import Wish, benchmark, wishes
 from dwc.catalogue.queries import queries as draw_queries
-from dwc.catalogue.splits import GALLERY_SIZE, CatalogueItem, Split, gallery
+from dwc.catalogue.splits import (
+    DEFAULT_SIZE,
+    FAMILIES,
+    GALLERY_SIZE,
+    CatalogueItem,
+    Split,
+    catalogue_items,
+    gallery,
+)
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
 from dwc.evaluation.retrieval import compose_queries, run_benchmark
 from dwc.modeling.modeling_dwc import DWCModel

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dwc.datasets.csv_tables import read_table, spelling_key
+from dwc.datasets.annotation_files import read_table, spelling_key
 from dwc.datasets.image_loading import decode
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
 from dwc.datasets.wardrobe import Photograph, attribute_changes, image_path, read_wardrobe

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from dwc.datasets.benchmark_files import ImageFiles
+from dwc.datasets.annotation_files import ImageFiles
 from dwc.datasets.image_loading import hash_pixels
 from dwc.datasets.image_prefetch import ImagePrefetcher, image_order
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, drop_missing, sample_queries

@@ -21,7 +21,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dwc.datasets.csv_tables import is_number
+from dwc.datasets.annotation_files import is_number
 from dwc.errors import QueryError, list_names
 from dwc.gallery.metadata import Column, Metadata, Value, fold_text, format_value
 

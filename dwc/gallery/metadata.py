@@ -24,7 +24,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from dwc.datasets.csv_tables import read_csv_rows, wrong_cell_count
+from dwc.datasets.annotation_files import read_csv_rows, wrong_cell_count
 from dwc.datasets.image_kinds import escape_name, printable, unescape_name
 from dwc.errors import DatasetError
 

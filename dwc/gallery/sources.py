@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from PIL import Image
 
-from dwc.catalogue.families import DEFAULT_SIZE, FAMILIES, catalogue_items
+from dwc.catalogue.splits import DEFAULT_SIZE, FAMILIES, catalogue_items
 from dwc.datasets.image_kinds import printable, unescape_name
 from dwc.datasets.image_loading import SUFFIXES, decode, decode_file, open_binary
 from dwc.errors import ImageError

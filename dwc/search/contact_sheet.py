@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from dwc.checkpoints.load import load
-from dwc.datasets.csv_tables import read_table
+from dwc.datasets.annotation_files import read_table
 from dwc.errors import DatasetError, QueryError
 from dwc.gallery.store import Store
 from dwc.search.results import SearchResult

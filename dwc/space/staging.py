@@ -19,9 +19,9 @@ from typing import Any
 
 from huggingface_hub import SpaceCard, SpaceCardData, SpaceHardware
 
-from dwc.checkpoints.hub_download import Commit, find_commit
-from dwc.checkpoints.hub_upload import list_files
+from dwc.checkpoints.hub import Commit, find_commit
 from dwc.checkpoints.load import ALL_BUNDLED, is_companion, is_part
+from dwc.checkpoints.save import list_files
 from dwc.checkpoints.validate import CONFIG
 from dwc.errors import CheckpointError, SpaceError, list_names
 from dwc.files import asset_path, atomic_folder, write_text

@@ -19,9 +19,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dwc.catalogue.drawing.draw import draw
-from dwc.catalogue.families import catalogue_items
 from dwc.catalogue.schema import Garment
-from dwc.catalogue.splits import GALLERY_SIZE, CatalogueItem, gallery
+from dwc.catalogue.splits import GALLERY_SIZE, CatalogueItem, catalogue_items, gallery
 from dwc.errors import ImageError, StoreError
 from dwc.gallery.metadata import Metadata
 from dwc.gallery.sources import CATALOGUE

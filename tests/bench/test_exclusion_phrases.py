@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from dwc.catalogue.language.exclusions import FORMS
-from dwc.catalogue.language.nouns import with_article
+from dwc.catalogue.language.vocabulary import with_article
 from dwc.checkpoints import load
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource

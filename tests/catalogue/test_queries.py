@@ -2,13 +2,11 @@ import random
 
 import pytest
 
-from dwc.catalogue.encoded_garments import EncodedGarments
-from dwc.catalogue.families import DEFAULT_SIZE, FAMILIES, catalogue_items
 from dwc.catalogue.language.modifications import constraints, draw_modification, fits
 from dwc.catalogue.language.parser import parse_modification
 from dwc.catalogue.queries import Wish, benchmark, queries, wishes
-from dwc.catalogue.schema import attributes_of
-from dwc.catalogue.splits import CatalogueItem, gallery
+from dwc.catalogue.schema import EncodedGarments, attributes_of
+from dwc.catalogue.splits import DEFAULT_SIZE, FAMILIES, CatalogueItem, catalogue_items, gallery
 
 
 @pytest.fixture(scope="module")

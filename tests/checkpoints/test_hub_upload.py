@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from dwc.checkpoints import load
-from dwc.checkpoints.hub_upload import push as push_checkpoint
+from dwc.checkpoints.save import push as push_checkpoint
 from dwc.checkpoints.save import save_checkpoint
 from dwc.cli import main
 from dwc.errors import CheckpointError

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dwc.catalogue.families import FAMILIES, catalogue_items
 from dwc.catalogue.queries import queries
-from dwc.catalogue.splits import gallery
+from dwc.catalogue.splits import FAMILIES, catalogue_items, gallery
 from dwc.checkpoints import load
 from dwc.cli import main
 from dwc.evaluation.catalogue import CatalogueImages, evaluate_catalogue

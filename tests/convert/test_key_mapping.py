@@ -3,15 +3,18 @@
 import pytest
 import torch
 
-from dwc.convert.author_names import (
+from dwc.convert.key_mapping import (
     GLOBAL_RULES,
     LOCAL_RULES,
+    Rule,
     clip_stream_weights,
     cnn_stream_weights,
     global_state,
     local_state,
+    moves,
+    rename,
+    rename_back,
 )
-from dwc.convert.key_mapping import Rule, moves, rename, rename_back
 from dwc.convert.openai_clip import backbone_rules, backbone_weights, openai_state
 from dwc.errors import CheckpointError
 from tests.convert import state_dicts

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dwc.datasets.benchmark_files import NamedImages
+from dwc.datasets.annotation_files import NamedImages
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
 from dwc.errors import DatasetError
 from dwc.evaluation.retrieval import BenchmarkResult, evaluate_files

@@ -5,9 +5,8 @@ import torch
 from PIL import Image
 
 from dwc.catalogue.drawing.draw import draw
-from dwc.catalogue.families import FAMILIES, catalogue_items
 from dwc.catalogue.queries import wishes
-from dwc.catalogue.splits import gallery
+from dwc.catalogue.splits import FAMILIES, catalogue_items, gallery
 from dwc.evaluation.catalogue import (
     IMAGE_PX,
     CatalogueImages,

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dwc.datasets.benchmark_files import NamedImages
+from dwc.datasets.annotation_files import NamedImages
 from dwc.datasets.fashion_iq import CATEGORIES, TREES
 from dwc.datasets.triplets import Benchmark, PublishedSize, RetrievalQuery, compare_size
 from dwc.errors import DatasetError

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dwc.catalogue.families import catalogue_items
+from dwc.catalogue.splits import catalogue_items
 from dwc.checkpoints.load import BUNDLED_FOLDER, GALLERY_VECTORS, load
 from dwc.gallery.builder import load_precomputed
 from dwc.search.query import compose_texts

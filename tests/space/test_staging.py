@@ -6,8 +6,8 @@ from importlib import metadata
 
 import pytest
 
-from dwc.checkpoints.hub_upload import list_files
 from dwc.checkpoints.load import ALL_BUNDLED
+from dwc.checkpoints.save import list_files
 from dwc.errors import CheckpointError, SpaceError
 from dwc.files import asset_path
 from dwc.space.staging import (

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from dwc.catalogue.families import FAMILIES, catalogue_items
+from dwc.catalogue.splits import FAMILIES, catalogue_items
 from dwc.errors import ImageError
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import CatalogueSource, FolderSource

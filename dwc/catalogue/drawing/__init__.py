@@ -7,9 +7,9 @@ garments/      builds the pieces, lines and buttons (`parts.Shape`) of a garment
 pose           position, rotation and perspective of a garment in the image
 materials      colors and the fine structure of cloth, knit and leather
 patterns       stripes, checks and prints
-raster, render paint the pieces onto a layer of color, opacity and brightness
-scene          calm backgrounds with a soft shadow (style "gallery")
-photograph     backgrounds, light and flaws of a hasty photograph (style "training")
+render         paints the pieces onto a layer of color, opacity and brightness
+scene          calm backgrounds with a soft shadow (style "gallery"), and backgrounds, light and
+               flaws of a hasty photograph (style "training")
 draw           draws the image of a garment for a random seed
 contact_sheet  draws a page of garments
 """

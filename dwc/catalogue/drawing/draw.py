@@ -10,11 +10,17 @@ from dwc.catalogue.drawing.garments import outline
 from dwc.catalogue.drawing.materials import crease_tile, cut, material_of
 from dwc.catalogue.drawing.parts import Line, Part, Shape, smooth
 from dwc.catalogue.drawing.patterns import Pattern
-from dwc.catalogue.drawing.photograph import Snapshot, varied
 from dwc.catalogue.drawing.pose import Crumple, Pose
-from dwc.catalogue.drawing.raster import Layer, ribbon
-from dwc.catalogue.drawing.render import Renderer
-from dwc.catalogue.drawing.scene import ImageArray, as_image, backdrop, cast_shadow, compose
+from dwc.catalogue.drawing.render import Layer, Renderer, ribbon
+from dwc.catalogue.drawing.scene import (
+    ImageArray,
+    Snapshot,
+    as_image,
+    backdrop,
+    cast_shadow,
+    compose,
+    varied,
+)
 from dwc.catalogue.schema import Garment
 
 _WIRE = 0.026  # thickness of a hanger's wire; the image is 2 units wide

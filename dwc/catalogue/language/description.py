@@ -3,20 +3,11 @@
 import random
 from dataclasses import replace
 
-from dwc.catalogue.language import value_words
+from dwc.catalogue.language import vocabulary
 from dwc.catalogue.language.exclusions import AFTER_BUT, Exclusion, exclude_something
-from dwc.catalogue.language.grammar import noun_phrase
-from dwc.catalogue.language.nouns import (
-    HYPERNYMS,
-    NOUNS,
-    PLURAL,
-    PLURAL_HYPERNYMS,
-    UNCOUNTABLE,
-    Noun,
-    nouns_for,
-)
 from dwc.catalogue.language.statements import (
     Statement,
+    noun_phrase,
     say_color,
     say_compared,
     say_covering,
@@ -25,6 +16,15 @@ from dwc.catalogue.language.statements import (
     say_shade_compared,
     say_two_colors,
     say_value,
+)
+from dwc.catalogue.language.vocabulary import (
+    HYPERNYMS,
+    NOUNS,
+    PLURAL,
+    PLURAL_HYPERNYMS,
+    UNCOUNTABLE,
+    Noun,
+    nouns_for,
 )
 from dwc.catalogue.schema import COMMON, UNSHADED, Garment
 
@@ -179,7 +179,7 @@ def _look(garment: Garment, chosen: set[str], rng: random.Random, loose: bool) -
 def _value(garment: Garment, name: str, rng: random.Random, loose: bool) -> Statement:
     category, value = garment.category, garment[name]
     if loose and rng.random() < _LOOSE_SHARE:
-        scale = value_words.scale(category, name)
+        scale = vocabulary.scale(category, name)
         vague = say_covering(rng, category, name, value)
         if scale and value in (scale[0], scale[-1]) and value not in ("sleeveless", "flat"):
             other = scale[-1] if value == scale[0] else scale[0]
@@ -196,7 +196,7 @@ def _denial(garment: Garment, chosen: set[str], rng: random.Random) -> list[Stat
     """
     open_to = [
         (name, value)
-        for (name, value) in value_words.DENIED
+        for (name, value) in vocabulary.DENIED
         if name in garment.attributes and name not in chosen and value != garment[name]
     ]
     if "second_colour" in chosen:
@@ -204,8 +204,8 @@ def _denial(garment: Garment, chosen: set[str], rng: random.Random) -> list[Stat
     possible = [
         (name, value)
         for name, value in open_to
-        if garment[name] in value_words.meant_by_denial(garment.category, name, value)
-        and value in value_words.values_of(garment.category, name)
+        if garment[name] in vocabulary.meant_by_denial(garment.category, name, value)
+        and value in vocabulary.values_of(garment.category, name)
     ]
     if not possible:
         return []

@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal
 
-from dwc.catalogue.language import value_words
-from dwc.catalogue.language.nouns import HYPERNYMS, UNCOUNTABLE, generic_nouns, with_article
+from dwc.catalogue.language import vocabulary
+from dwc.catalogue.language.vocabulary import HYPERNYMS, UNCOUNTABLE, generic_nouns, with_article
 from dwc.catalogue.schema import CATEGORIES, Garment, attributes_of
 
 Kind = Literal["thing", "adjective", "colour", "category", "absence"]
@@ -143,18 +143,18 @@ def excluded_names(category: str, attribute: str, value: str) -> tuple[tuple[Kin
     name.
     """
     if attribute == "colour":
-        return tuple(("colour", name) for name in dict.fromkeys(value_words.BARE[value]))
+        return tuple(("colour", name) for name in dict.fromkeys(vocabulary.BARE[value]))
     if attribute == "second_colour":
         if value == "none":
             return (("absence", "second colour"),)
         frames = ("{} in the pattern", "pattern in {}", "{} as the second colour")
-        beside = dict.fromkeys(value_words.BARE[value])
+        beside = dict.fromkeys(vocabulary.BARE[value])
         return tuple(("thing", frame.format(name)) for name in beside for frame in frames)
-    words = value_words.words_for(category, attribute, value)
+    words = vocabulary.words_for(category, attribute, value)
     things = dict.fromkeys(
         without_article(phrase) for phrase in words.having if not phrase.startswith("two ")
     )
-    things |= dict.fromkeys(value_words.DENIED.get((attribute, value), ()))
+    things |= dict.fromkeys(vocabulary.DENIED.get((attribute, value), ()))
     names: list[tuple[Kind, str]] = [("thing", name) for name in things]
     names += [("adjective", name) for name in words.being]
     names += [("absence", name) for name in words.lacking]
@@ -176,7 +176,7 @@ def excluded_meaning(category: str, attribute: str, value: str) -> Values:
             name: frozenset(attributes_of(category)[name]) - {value}
             for name in ("colour", "second_colour")
         }
-    return {attribute: value_words.meant_by_denial(category, attribute, value)}
+    return {attribute: vocabulary.meant_by_denial(category, attribute, value)}
 
 
 def category_names(category: str) -> tuple[str, ...]:

@@ -31,18 +31,26 @@ from dwc.catalogue.language.exclusions import (
     say_exchange,
     say_exclusion,
 )
-from dwc.catalogue.language.grammar import adjectives, change, noun_phrase, predicate
-from dwc.catalogue.language.nouns import PLURAL, Noun, generic_nouns, nouns_for
 from dwc.catalogue.language.statements import (
     Allowed,
     Statement,
+    adjectives,
+    change,
+    noun_phrase,
+    predicate,
     say_change,
     say_color,
     say_look_change,
     say_unchanged,
     say_value,
 )
-from dwc.catalogue.language.value_words import meant_by_denial
+from dwc.catalogue.language.vocabulary import (
+    PLURAL,
+    Noun,
+    generic_nouns,
+    meant_by_denial,
+    nouns_for,
+)
 from dwc.catalogue.schema import CATEGORIES, COMMON, UNSHADED, Garment, attributes_of
 
 _TWO_CAPTIONS_SHARE = 0.7  # share of two captions among modifications of two or more statements

@@ -2,9 +2,14 @@
 
 from typing import NamedTuple
 
-from dwc.catalogue.language.lexicon import Phrases, Tokens, comparisons, words_of_category
-from dwc.catalogue.language.nouns import article
-from dwc.catalogue.language.parser import parse_modification
+from dwc.catalogue.language.parser import (
+    Phrases,
+    Tokens,
+    comparisons,
+    parse_modification,
+    words_of_category,
+)
+from dwc.catalogue.language.vocabulary import article
 from dwc.catalogue.schema import Garment
 
 _LONGEST = 7  # maximum number of words in a phrase

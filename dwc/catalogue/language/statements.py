@@ -1,16 +1,20 @@
 """Statements about a garment: a phrase together with the attribute values that it allows.
 
-A `Statement` is the smallest unit of the language; descriptions and modifications combine several
-into a sentence. `say_change` and `say_look_change` choose how a difference between two garments is
-expressed: by the new value ("blue"), by comparison ("longer") or by denial ("not red").
+A `Statement` is the smallest unit of the language. `say_change` and `say_look_change` choose how a
+difference between two garments is expressed: by the new value ("blue"), by comparison ("longer") or
+by denial ("not red").
+
+Descriptions and modifications combine several statements into a noun phrase ("a dress with a
+belt"), a predicate ("is longer") or a change ("blue with a belt").
 """
 
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from dwc.catalogue.language import value_words
+from dwc.catalogue.language import vocabulary
+from dwc.catalogue.language.vocabulary import with_article
 from dwc.catalogue.schema import (
     COLORS,
     COMMON,
@@ -55,16 +59,16 @@ def say_color(rng: random.Random, color: str, shade: str | None) -> Statement:
     allowed = {"colour": frozenset({color})}
     if color in UNSHADED:
         allowed["shade"] = frozenset({"mid"})
-        return Statement("colour", rng.choice(value_words.BARE[color]), allowed)
+        return Statement("colour", rng.choice(vocabulary.BARE[color]), allowed)
     if shade is None:
-        return Statement("colour", rng.choice(value_words.BARE[color]), allowed)
+        return Statement("colour", rng.choice(vocabulary.BARE[color]), allowed)
     allowed["shade"] = frozenset({shade})
-    return Statement("colour", rng.choice(value_words.shaded_names(color, shade)), allowed)
+    return Statement("colour", rng.choice(vocabulary.shaded_names(color, shade)), allowed)
 
 
 def say_pattern_in_color(rng: random.Random, pattern: str, second_color: str) -> Statement:
     """Return a statement of a pattern and its color: `white stripes`."""
-    frame = rng.choice(value_words.PATTERN_IN_COLOR[pattern])
+    frame = rng.choice(vocabulary.PATTERN_IN_COLOR[pattern])
     text = frame.format(_beside(rng, second_color))
     if text.startswith("a "):
         text = f"{'an' if text[2] in 'aeiou' else 'a'} {text[2:]}"
@@ -81,7 +85,7 @@ def say_two_colors(rng: random.Random, color: Statement, pattern: str, second: s
         pattern: The pattern.
         second: The color of the pattern.
     """
-    adjectives = value_words.PATTERN_WORDS[pattern].being
+    adjectives = vocabulary.PATTERN_WORDS[pattern].being
     first = min(color.allowed["colour"])
     name = first if first in UNSHADED else color.text
     text = f"{name} and {_beside(rng, second)} {rng.choice(adjectives)}"
@@ -102,7 +106,7 @@ def say_second_color(rng: random.Random, second: str) -> Statement:
 
 def say_value(rng: random.Random, category: str, attribute: str, value: str) -> Statement:
     """Return a statement of the value of an attribute other than the two colors."""
-    words = value_words.words_for(category, attribute, value)
+    words = vocabulary.words_for(category, attribute, value)
     return _choose(rng, words, {attribute: frozenset({value})})
 
 
@@ -126,8 +130,8 @@ def say_covering(
     if attribute == "pattern":
         if value == "plain" or not_value not in (None, "plain"):
             return None
-        return _choose(rng, value_words.PATTERNED, {"pattern": present - {"plain"}})
-    for (name, values), words in value_words.COVERING.items():
+        return _choose(rng, vocabulary.PATTERNED, {"pattern": present - {"plain"}})
+    for (name, values), words in vocabulary.COVERING.items():
         if name == attribute and value in values and not_value not in values and values <= present:
             return _choose(rng, words, {attribute: values})
     return None
@@ -157,13 +161,13 @@ def say_compared(
     Returns:
         The statement; None if the values are equal or the attribute has no order.
     """
-    scale = value_words.scale(category, attribute)
+    scale = vocabulary.scale(category, attribute)
     if before not in scale or after not in scale or before == after:
         return None
     start, end = scale.index(before), scale.index(after)
     more = end > start
     beyond = scale[start + 1 :] if more else scale[:start][::-1]
-    words = value_words.compared(category, attribute)[more]
+    words = vocabulary.compared(category, attribute)[more]
     text, form = _pick(rng, words)
     if by_how_much and form == "is" and len(beyond) > 1 and rng.random() < 0.2:
         if abs(end - start) == 1:
@@ -181,17 +185,17 @@ def say_busyness(rng: random.Random, category: str, before: str, after: str) -> 
     Returns:
         A statement that allows `after`, or None if both patterns are equally busy.
     """
-    start, end = value_words.BUSYNESS[before], value_words.BUSYNESS[after]
+    start, end = vocabulary.BUSYNESS[before], vocabulary.BUSYNESS[after]
     if start == end:
         return None
-    text, form = _pick(rng, value_words.compared(category, "busyness")[end > start])
+    text, form = _pick(rng, vocabulary.compared(category, "busyness")[end > start])
     allowed = frozenset(
         pattern
         for pattern in patterns_of(category)
         if (
-            value_words.BUSYNESS[pattern] > start
+            vocabulary.BUSYNESS[pattern] > start
             if end > start
-            else value_words.BUSYNESS[pattern] < start
+            else vocabulary.BUSYNESS[pattern] < start
         )
     )
     return Statement(form, text, {"pattern": allowed}, frozenset({"pattern"}))
@@ -217,10 +221,10 @@ def say_shade_compared(
     beyond = frozenset(SHADES[start + 1 :] if end > start else SHADES[:start])
     relative = frozenset({"shade"})
     if color is None:
-        text, form = _pick(rng, value_words.compared("dress", "shade")[end > start])
+        text, form = _pick(rng, vocabulary.compared("dress", "shade")[end > start])
         return Statement(form, text, {"shade": beyond}, relative)
     word = rng.choice(("darker", "deeper") if end > start else ("lighter", "paler"))
-    text = f"{word} {rng.choice(value_words.BARE[color])}"
+    text = f"{word} {rng.choice(vocabulary.BARE[color])}"
     return Statement("colour", text, {"colour": frozenset({color}), "shade": beyond}, relative)
 
 
@@ -243,10 +247,10 @@ def say_denial(
     if attribute == "colour":
         if value == actual:
             return None
-        name = rng.choice(value_words.BARE[value])
+        name = rng.choice(vocabulary.BARE[value])
         return Statement("is", f"not {name}", {"colour": frozenset(COLORS) - {value}})
-    names = value_words.DENIED.get((attribute, value))
-    left = value_words.meant_by_denial(category, attribute, value)
+    names = vocabulary.DENIED.get((attribute, value))
+    left = vocabulary.meant_by_denial(category, attribute, value)
     if names is None or actual not in left:
         return None
     return Statement("no", rng.choice(names), {attribute: left})
@@ -260,7 +264,7 @@ def say_different(
     Returns:
         The statement, or None if the language has no noun for the attribute.
     """
-    names = value_words.ATTRIBUTE_NAMES.get(attribute)
+    names = vocabulary.ATTRIBUTE_NAMES.get(attribute)
     if names is None:
         return None
     left = frozenset(attributes_of(category)[attribute]) - {before}
@@ -275,15 +279,15 @@ def _beside(rng: random.Random, color: str) -> str:
 
     Black and white are always called "black" and "white", not "jet black" or "pure white".
     """
-    return color if color in UNSHADED else rng.choice(value_words.BARE[color])
+    return color if color in UNSHADED else rng.choice(vocabulary.BARE[color])
 
 
-def _choose(rng: random.Random, words: value_words.Words, allowed: Allowed) -> Statement:
+def _choose(rng: random.Random, words: vocabulary.Words, allowed: Allowed) -> Statement:
     text, form = _pick(rng, words)
     return Statement(form, text, allowed)
 
 
-def _pick(rng: random.Random, words: value_words.Words) -> tuple[str, Form]:
+def _pick(rng: random.Random, words: vocabulary.Words) -> tuple[str, Form]:
     """Return a random phrase and its form; the form is chosen first, then one of its phrases."""
     by_form: tuple[tuple[Form, tuple[str, ...]], ...] = (
         ("is", words.being),
@@ -443,3 +447,133 @@ def say_unchanged(
             return []
         return [say_color(rng, target["colour"], target["shade"])]
     return [say_value(rng, target.category, name, target[name])]
+
+
+_UNCOUNTED = frozenset({"plaid"})  # used without an article: "without plaid"
+
+
+def join(rng: random.Random, parts: Sequence[str]) -> str:
+    """Join texts as `a`, `a and b` or `a, b and c`; sometimes with "and" instead of commas."""
+    if len(parts) < 2:
+        return "".join(parts)
+    if len(parts) == 2:
+        return f"{parts[0]} and {parts[1]}"
+    if rng.random() < 0.1:
+        return " and ".join(parts)
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def without(things: Sequence[str]) -> str:
+    """Return a phrase that denies things: `without sleeves`, `without pockets or a belt`."""
+    named = [
+        thing if thing.endswith("s") or thing in _UNCOUNTED else with_article(thing)
+        for thing in things
+    ]
+    *first, last = named
+    return f"without {', '.join(first)} or {last}" if first else f"without {last}"
+
+
+def adjectives(statements: Iterable[Statement]) -> list[Statement]:
+    """Return the statements whose phrase is an adjective; phrases with "not" come last."""
+    matching = [statement for statement in statements if statement.form in ("colour", "is")]
+    return sorted(matching, key=_denies)
+
+
+def _denies(statement: Statement) -> bool:
+    return statement.text.startswith("not ")
+
+
+def _being(rng: random.Random, statements: Iterable[Statement]) -> list[str]:
+    """Return the phrases that can follow "is".
+
+    In half of the cases, a color and a pattern are combined into one phrase: "blue striped".
+    """
+    described = adjectives(statements)
+    color = next((statement for statement in described if statement.form == "colour"), None)
+    pattern = next(
+        (
+            s
+            for s in described
+            if s.form == "is" and set(s.allowed) == {"pattern"} and not s.relative
+        ),
+        None,
+    )
+    if color is None or pattern is None or rng.random() < 0.5:
+        return [statement.text for statement in described]
+    plain = pattern.allowed["pattern"] == {"plain"}
+    pair = (pattern.text, color.text) if plain else (color.text, pattern.text)
+    rest = [statement.text for statement in described if statement not in (color, pattern)]
+    return [" ".join(pair), *rest]
+
+
+def having(rng: random.Random, statements: Iterable[Statement], opening: str = "with") -> str:
+    """Return a text about parts that a garment has or lacks: `with long sleeves and no belt`.
+
+    The text is empty if no statement is about parts. Otherwise it starts with `opening` ("with",
+    "has" or "have") or with "without".
+    """
+    had = [statement.text for statement in statements if statement.form == "has"]
+    lacked = [statement.text for statement in statements if statement.form == "no"]
+    if opening == "with" and lacked and rng.random() < 0.5:
+        tail = without(lacked)
+        return f"with {join(rng, had)} and {tail}" if had else tail
+    things = had + [f"no {thing}" for thing in lacked]
+    return f"{opening} {join(rng, things)}" if things else ""
+
+
+def noun_phrase(
+    rng: random.Random,
+    noun: str,
+    statements: Sequence[Statement],
+    plural: bool = False,
+    countable: bool = True,
+) -> str:
+    """Return a noun phrase that expresses statements: `a striped dress with long sleeves`.
+
+    Adjectives stand before the noun, but after "something": `something blue`.
+    """
+    before = [statement.text for statement in adjectives(statements)]
+    after = having(rng, statements)
+    if noun == "something":
+        return " ".join(part for part in (noun, join(rng, before), after) if part)
+    if len(before) > 1 and rng.random() < (0.15 if len(before) == 2 else 0.3):
+        before = [", ".join(before)]
+    phrase = " ".join([*before, noun])
+    if countable and not plural and rng.random() < 0.85:
+        phrase = with_article(phrase)
+    elif plural and rng.random() < 0.12:
+        phrase = f"a pair of {phrase}"
+    return f"{phrase} {after}".strip()
+
+
+def predicate(rng: random.Random, statements: Sequence[Statement], plural: bool = False) -> str:
+    """Return a predicate that expresses statements: `is longer with a belt`, `has no stripes`."""
+    being, has = ("are", "have") if plural else ("is", "has")
+    described = adjectives(statements)
+    if not described:
+        return having(rng, statements, has)
+    colors_only = all(statement.form == "colour" for statement in described)
+    verb = f"{being} in" if colors_only and rng.random() < 0.08 else being
+    opening = f"{verb} {join(rng, _being(rng, statements))}"
+    rest = [statement for statement in statements if statement.form in ("has", "no")]
+    if not rest:
+        return opening
+    # "Not red with a hood" would deny the hood as well.
+    if rng.random() < 0.5 and not _denies(described[-1]):
+        return f"{opening} {having(rng, rest)}"
+    return f"{opening} and {having(rng, rest, has)}"
+
+
+def change(rng: random.Random, statements: Sequence[Statement]) -> str:
+    """Return a phrase for use after "but" or "make it" that expresses statements.
+
+    Example: `blue with a belt`.
+    """
+    described = adjectives(statements)
+    words = join(rng, _being(rng, statements))
+    rest = having(rng, statements)
+    if len(described) == 1 and described[0].form == "colour" and rng.random() < 0.6:
+        words = f"in {words}"
+    if described and rest and _denies(described[-1]):
+        return f"{words} and {rest}"
+    return f"{words} {rest}".strip()

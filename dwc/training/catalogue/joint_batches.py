@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dwc.catalogue.language.description import describe
 from dwc.catalogue.language.modifications import picture_share
-from dwc.catalogue.language.nouns import generic_nouns
+from dwc.catalogue.language.vocabulary import generic_nouns
 from dwc.catalogue.schema import Garment
 from dwc.catalogue.splits import CatalogueItem, training_triplets
 from dwc.modeling.processing_dwc import fill_template

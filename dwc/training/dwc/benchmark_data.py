@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from dwc.datasets import css3d, fashion200k, fashion_iq, shoes
-from dwc.datasets.benchmark_files import ImageFiles
+from dwc.datasets.annotation_files import ImageFiles
 from dwc.datasets.image_loading import decode
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet, drop_missing, sample_queries
 from dwc.errors import DatasetError, ImageError, QueryError

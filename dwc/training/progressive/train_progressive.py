@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 
 from dwc.catalogue.language.description import describe, describe_fully
-from dwc.catalogue.language.nouns import nouns_for
 from dwc.catalogue.language.statements import say_color, say_value
+from dwc.catalogue.language.vocabulary import nouns_for
 from dwc.catalogue.queries import benchmark, queries
 from dwc.catalogue.schema import Garment
 from dwc.catalogue.splits import Split, gallery, training_triplets

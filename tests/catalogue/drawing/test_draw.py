@@ -19,8 +19,7 @@ from dwc.catalogue.drawing.materials import difference, material_of, nearest_col
 from dwc.catalogue.drawing.parts import Disc, Line, Part, Shape, mirror, smooth
 from dwc.catalogue.drawing.patterns import Pattern
 from dwc.catalogue.drawing.pose import Pose
-from dwc.catalogue.drawing.raster import Layer
-from dwc.catalogue.drawing.render import Renderer
+from dwc.catalogue.drawing.render import Layer, Renderer
 from dwc.catalogue.schema import (
     CATEGORIES,
     COLORS,

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dwc.catalogue.drawing.garments import bags, footwear, hats, lower_body
-from dwc.catalogue.drawing.garments.camera import Camera, hull
-from dwc.catalogue.drawing.garments.placing import bounds, moved
-from dwc.catalogue.drawing.garments.shoe_last import TRAINER, Base, Upper
+from dwc.catalogue.drawing.garments import accessories, footwear, lower_body
+from dwc.catalogue.drawing.garments.footwear import TRAINER, Base, Upper
+from dwc.catalogue.drawing.garments.placing import Camera, bounds, hull, moved
 from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Shape
 from dwc.catalogue.schema import CATEGORIES, Garment, sample_garment
 
@@ -22,8 +21,8 @@ BUILDERS: dict[str, Callable[[Garment, np.random.Generator], Shape]] = {
     "heels": footwear.heels,
     "flats": footwear.flats,
     "sandals": footwear.sandals,
-    "bag": bags.bag,
-    "hat": hats.hat,
+    "bag": accessories.bag,
+    "hat": accessories.hat,
 }
 EVERY_VALUE = [
     (category, attribute, value)

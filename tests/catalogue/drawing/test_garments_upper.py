@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from dwc.catalogue.drawing.garments import outline
 from dwc.catalogue.drawing.garments.placing import Arm, draw_stance
-from dwc.catalogue.drawing.garments.sleeves import cut_sleeve
-from dwc.catalogue.drawing.garments.torso import BLOCKS
+from dwc.catalogue.drawing.garments.torso import BLOCKS, cut_sleeve
 from dwc.catalogue.drawing.parts import (
     Disc,
     Line,

@@ -1,6 +1,6 @@
-from dwc.catalogue.families import DEFAULT_SIZE, FAMILIES, catalogue_items
 from dwc.catalogue.language.parser import parse_modification
 from dwc.catalogue.schema import Garment
+from dwc.catalogue.splits import DEFAULT_SIZE, FAMILIES, catalogue_items
 from dwc.ui.gallery_images import describe_garment
 from dwc.ui.panels.examples import CATALOGUE_WISHES, choose_from_catalogue
 

@@ -4,13 +4,18 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dwc.catalogue.drawing.garments.bags import bag
-from dwc.catalogue.drawing.garments.dress import dress
+from dwc.catalogue.drawing.garments.accessories import bag, hat
 from dwc.catalogue.drawing.garments.footwear import boots, flats, heels, sandals, trainers
-from dwc.catalogue.drawing.garments.hats import hat
 from dwc.catalogue.drawing.garments.lower_body import shorts, skirt, trousers
-from dwc.catalogue.drawing.garments.outerwear import coat, jacket
-from dwc.catalogue.drawing.garments.tops import hoodie, jumper, shirt, t_shirt
+from dwc.catalogue.drawing.garments.upper_body import (
+    coat,
+    dress,
+    hoodie,
+    jacket,
+    jumper,
+    shirt,
+    t_shirt,
+)
 from dwc.catalogue.drawing.parts import Shape
 from dwc.catalogue.schema import Garment
 

@@ -1,31 +1,603 @@
-"""Builders of trainers, boots, heels, flats and sandals, with laces, straps and buckles.
+"""Builders of trainers, boots, heels, flats and sandals, from three-dimensional models of shoes.
 
-Points on an upper (the part of a shoe above its sole) are given as (k, v), see `shoe_last`: k
-counts the cross-sections from the toe (0) to the opening for the foot; v runs across the shoe from
-one side (-1) over the middle (0) to the other (1).
+An upper is the part of a shoe above its sole. `Upper` models an upper, `Base` a sole with its heel;
+the builders draw both and add laces, straps and buckles.
+
+Space: x from the back of the heel (0) to the tip of the toe (about 1), y across the shoe, z up from
+the ground; the unit is the length of the shoe.
+
+An upper is a bent tube of cross-sections. A point on an upper is given as (k, v):
+
+- k is the cross-section: 0 is the tip of the toe, the last one is the opening for the foot.
+  Fractions lie between two cross-sections. The cross-sections stand upright at the toe; towards the
+  heel, they lean back more and more, until the opening is nearly horizontal.
+- v is the position within the cross-section: -1 is the lower edge of one side, 0 the top (the
+  middle of the shoe), 1 the lower edge of the other side.
+
+The tables below (`FOOT`, `PUMP` and others) are inputs of `Base.rows`. The tables describe the
+cross-sections behind the toe, one per row: (back x, back z, front x, front z, half width, angle,
+sag). The angle is 0.5 for an arch that stands on the sole and 1 for a closed ring; sag is how far
+the sides hang down. The toe has five cross-sections, so the first row of a table is k = 5.
 """
 
+import math
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from dwc.catalogue.drawing.garments.camera import draw_view
-from dwc.catalogue.drawing.garments.placing import Item
-from dwc.catalogue.drawing.garments.shoe_last import (
-    BAND_POINTS,
-    BOOT_FOOT,
-    FOOT,
-    HIGH_TOP,
-    LOAFER,
-    PUMP,
-    TRAINER,
-    Base,
-    Upper,
-    boot_shaft,
-    start_at,
-)
+from dwc.catalogue.drawing.garments.placing import Camera, Item, draw_view, hull
 from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Shape, smooth
 from dwc.catalogue.schema import Garment
+
+Floats = NDArray[np.float64]
+
+STRETCH = 4  # interpolated cross-sections for each given one
+BAND_POINTS = 15  # number of points along each edge of a strap
+ACROSS = np.linspace(-1, 1, 19)  # values of v at which the surface is sampled
+
+
+@lru_cache(maxsize=32)
+def _spline_basis(knots: int) -> Floats:
+    """Return a matrix that interpolates `knots` points by a smooth (Catmull-Rom) curve.
+
+    The product of the matrix and points (knots, d) is the curve (samples, d), with `STRETCH`
+    samples per pair of neighboring points. d is the number of coordinates of a point.
+    """
+    samples = (knots - 1) * STRETCH + 1
+    basis = np.zeros((samples, knots))
+    for row in range(samples):
+        start = min(row // STRETCH, knots - 2)
+        t = row / STRETCH - start
+        weights = (
+            (-t + 2 * t**2 - t**3) / 2,
+            (2 - 5 * t**2 + 3 * t**3) / 2,
+            (t + 4 * t**2 - 3 * t**3) / 2,
+            (-(t**2) + t**3) / 2,
+        )
+        for step, weight in zip(range(-1, 3), weights, strict=True):
+            basis[row, min(max(start + step, 0), knots - 1)] += weight
+    return basis
+
+
+class Upper:
+    """The surface of an upper (the part of a shoe above its sole), seen by one camera.
+
+    Points on the surface are given as (k, v): k is the cross-section, counted from the toe, and v
+    the position across the shoe, -1 to 1.
+
+    Args:
+        rows: The n cross-sections (n, 8), starting at the toe. The columns are: x and z of the
+            lower or back end, x and z of the upper or front end, y of the center, half the width,
+            angle (0.5: an arch that stands on the sole; 1: a closed ring), and how far the sides
+            sag.
+        camera: The camera.
+
+    Attributes:
+        last_section: k of the last cross-section, the opening for the foot.
+        camera: The camera.
+    """
+
+    def __init__(self, rows: ArrayLike, camera: Camera) -> None:
+        knots = np.asarray(rows, dtype=np.float64)
+        self.last_section = float(len(knots) - 1)
+        self.camera = camera
+        self._sections = _spline_basis(len(knots)) @ knots  # (s, 8)
+        self._sections[:, 6] = np.clip(self._sections[:, 6], 0.5, 1.0)
+        self._sections[:, 5] = np.maximum(self._sections[:, 5], 0.0)
+        self._mesh = self._surface(self._sections.T[:, :, None], ACROSS)  # (s, v, 3)
+        self._low, self._high = self._visible_range()
+
+    @staticmethod
+    def _surface(sections: Floats, v: Floats) -> Floats:
+        back_x, back_z, front_x, front_z, centre, width, angle, sag = sections
+        full = np.pi * angle
+        theta, floor = v * full, np.cos(full)
+        sideways = np.sin(theta)
+        forward = (np.cos(theta) - floor) / (1 - floor)
+        places = np.empty((*forward.shape, 3))
+        places[..., 0] = back_x + (front_x - back_x) * forward
+        places[..., 1] = centre + width * sideways
+        places[..., 2] = back_z + (front_z - back_z) * forward - sag * sideways**2
+        return places
+
+    def _visible_range(self) -> tuple[Floats, Floats]:
+        """Return the visible range of each interpolated cross-section.
+
+        Returns:
+            The smallest and the largest position v (-1 to 1 across the shoe) at which the surface
+            faces the camera; one value per cross-section in each array.
+        """
+        along = np.gradient(self._mesh, axis=0)
+        across = np.gradient(self._mesh, axis=1)
+        facing = np.cross(across, along) @ self.camera.towards  # (s, v)
+        seen = facing > 0
+        rows = np.arange(len(seen))
+        first = seen.argmax(axis=1)
+        final = seen.shape[1] - 1 - seen[:, ::-1].argmax(axis=1)
+        step = ACROSS[1] - ACROSS[0]
+
+        def crossing(inside: NDArray[np.intp], outside: NDArray[np.intp]) -> Floats:
+            here, there = facing[rows, inside], facing[rows, outside]
+            share = np.where(here > there, here / np.where(here > there, here - there, 1.0), 0.0)
+            return step * np.clip(share, 0, 1) * (inside != outside)
+
+        low = ACROSS[first] - crossing(first, np.maximum(first - 1, 0))
+        high = ACROSS[final] + crossing(final, np.minimum(final + 1, len(ACROSS) - 1))
+        some = np.flatnonzero(seen.any(axis=1))
+        if len(some) == 0:
+            return low, high
+        # A section without any visible point (the very tip of a toe) gets its neighbor's range.
+        return np.interp(rows, some, low[some]), np.interp(rows, some, high[some])
+
+    def places(self, k: ArrayLike, v: ArrayLike) -> Floats:
+        """Return n points (n, 3) of the surface in space.
+
+        Args:
+            k: Cross-sections, an array (n,) or one number; the tip of the toe is 0.
+            v: Positions across the shoe, an array (n,) or one number, -1 to 1.
+        """
+        position = np.atleast_1d(np.asarray(k, dtype=np.float64)) * STRETCH
+        position = np.minimum(np.maximum(position, 0), len(self._sections) - 1)
+        below = np.minimum(position.astype(np.intp), len(self._sections) - 2)
+        share = (position - below)[:, None]
+        sections = self._sections[below]
+        sections += (self._sections[below + 1] - sections) * share
+        return self._surface(sections.T, np.asarray(v, dtype=np.float64))
+
+    def visible(self, k: ArrayLike) -> tuple[Floats, Floats]:
+        """Return the visible range of each cross-section in `k`; the tip of the toe is 0.
+
+        Returns:
+            The smallest and the largest position across the shoe (-1 to 1) at which the surface
+            faces the camera.
+        """
+        position = np.asarray(k, dtype=np.float64) * STRETCH
+        grid = np.arange(len(self._low))
+        return np.interp(position, grid, self._low), np.interp(position, grid, self._high)
+
+    def on_view(self, k: ArrayLike, v: ArrayLike) -> Points:
+        """Return n points (n, 2) of the surface in the image.
+
+        A hidden point is moved to the nearest visible point of its cross-section.
+
+        Args:
+            k: Cross-sections, an array (n,) or one number; the tip of the toe is 0.
+            v: Positions across the shoe, an array (n,) or one number, -1 to 1.
+        """
+        low, high = self.visible(k)
+        return self.camera.project(self.places(k, np.maximum(np.minimum(v, high), low)))
+
+    def hidden(self, k: float, v: float) -> bool:
+        """Return whether the surface faces away from the camera at a point.
+
+        `k` is the point's cross-section (the tip of the toe is 0), `v` its position across the
+        shoe, -1 to 1.
+        """
+        low, high = self.visible(k)
+        return not float(low) - 0.02 <= v <= float(high) + 0.02
+
+    def ring(self, k: float, start: float = -1.0, end: float = 1.0, count: int = 24) -> Points:
+        """Return the image (count, 2) of a cross-section, including its hidden parts.
+
+        Args:
+            k: The cross-section; the tip of the toe is 0.
+            start: Position across the shoe at which the curve starts, -1 to 1.
+            end: Position at which the curve ends.
+            count: The number of points.
+        """
+        return self.camera.project(self.places(k, np.linspace(start, end, count)))
+
+    def outline(self) -> Points:
+        """Return the outline (n, 2) of the upper in the image; it includes the opening."""
+        if self.camera.from_above:
+            return hull(self.camera.project(self._mesh.reshape(-1, 3)))
+        k = np.arange(len(self._sections)) / STRETCH
+        low, high = self._low, np.maximum(self._low, self._high)
+        last = self.last_section
+        end_low, end_high = float(low[-1]), float(high[-1])
+        chains = [
+            self.places(np.full(5, k[0]), np.linspace(high[0], low[0], 5)),
+            self.places(k, low),
+            self.places(np.full(8, last), np.linspace(end_low, -1, 8)),
+            self.places(np.full(8, last), np.linspace(1, end_high, 8)),
+            self.places(k, high)[::-1],
+        ]
+        return self.camera.project(np.concatenate(chains))
+
+    def opening(self) -> Points:
+        """Return the outline (23, 2) of the opening for the foot in the image."""
+        return self.ring(self.last_section)[:-1]
+
+    def band(
+        self, front: tuple[float, float], back: tuple[float, float], reach: float = 1.0
+    ) -> Points:
+        """Return the visible outline of a strap across the upper; its ends follow the surface.
+
+        Args:
+            front: The cross-sections at which the front edge starts and ends, on the two sides of
+                the shoe; the tip of the toe is 0.
+            back: The cross-sections at which the back edge starts and ends.
+            reach: Half the strap's length; 1 reaches from the lower edge of one side over the shoe
+                to the lower edge of the other.
+        """
+        share = self._seen_stretch(front, back, reach)
+        v = (2 * share - 1) * reach
+        edge_front = front[0] + (front[1] - front[0]) * share
+        edge_back = back[0] + (back[1] - back[0]) * share
+        rise = np.linspace(0, 1, 5)[1:-1]
+        right = edge_front[-1] + (edge_back[-1] - edge_front[-1]) * rise
+        left = edge_back[0] + (edge_front[0] - edge_back[0]) * rise
+        ones = np.ones(3)
+        return self.on_view(
+            np.concatenate([edge_front, right, edge_back[::-1], left]),
+            np.concatenate([v, v[-1] * ones, v[::-1], v[0] * ones]),
+        )
+
+    def _seen_stretch(
+        self, front: tuple[float, float], back: tuple[float, float], reach: float
+    ) -> Floats:
+        """Return the visible part of a strap as `BAND_POINTS` fractions of its length.
+
+        The fractions, 0 to 1, are evenly spaced. The arguments are those of `band`.
+        """
+        share = np.linspace(0, 1, BAND_POINTS)
+        if front[0] == front[1] and back[0] == back[1]:
+            return share
+        v = (2 * share - 1) * reach
+        slack = reach / (BAND_POINTS - 1)
+        seen = np.zeros(BAND_POINTS, dtype=bool)
+        for start, end in (front, back):
+            low, high = self.visible(start + (end - start) * share)
+            seen |= (v >= low - slack) & (v <= high + slack)
+        inside = np.flatnonzero(seen)
+        if len(inside) == 0:
+            return share
+        return np.linspace(share[inside[0]], share[inside[-1]], BAND_POINTS)
+
+    def inside_of_band(self, front: float, back: float) -> Points:
+        """Return the outline of the part of a strap around the leg that lies behind the leg.
+
+        The inner side of this part is visible. `front` and `back` are the cross-sections of the
+        strap's edges; the tip of the toe is 0.
+        """
+        (low_front, low_back), (high_front, high_back) = self.visible([front, back])
+        near = self.places(
+            np.full(16, front),
+            np.concatenate([np.linspace(high_front, 1, 8), np.linspace(-1, low_front, 8)]),
+        )
+        far = self.places(
+            np.full(16, back),
+            np.concatenate([np.linspace(low_back, -1, 8), np.linspace(1, high_back, 8)]),
+        )
+        return self.camera.project(np.concatenate([near, far]))
+
+    def along(self, v: float, start: float, end: float, count: int = 12) -> Points:
+        """Return a line (count, 2) along the shoe in the image.
+
+        Args:
+            v: Position across the shoe, -1 to 1.
+            start: Cross-section at which the line starts; the tip of the toe is 0.
+            end: Cross-section at which the line ends.
+            count: The number of points.
+        """
+        return self.on_view(np.linspace(start, end, count), v)
+
+    def flank(
+        self, side: int, knots: tuple[tuple[float, float], ...], *, clamped: bool = True
+    ) -> Points:
+        """Return the outline of a piece of the surface on one side of the shoe.
+
+        Args:
+            side: The side, -1 or 1.
+            knots: Corners of the piece. Each is a cross-section (the tip of the toe is 0) and the
+                distance from the middle of the shoe (the lower edge of a side is at 1).
+            clamped: Whether hidden points are moved to the visible part of the surface. Otherwise,
+                parts that face away from the camera are included.
+        """
+        corners = np.array([*knots, knots[0]])
+        steps = np.arange(4 * len(knots)) / 4
+        marks = np.arange(len(corners))
+        k = np.interp(steps, marks, corners[:, 0])
+        v = side * np.interp(steps, marks, corners[:, 1])
+        return self.on_view(k, v) if clamped else self.camera.project(self.places(k, v))
+
+    def across(self, k: float, start: float = -1.0, end: float = 1.0, count: int = 14) -> Points:
+        """Return the visible part of a cross-section in the image, as a line (count, 2).
+
+        Args:
+            k: The cross-section; the tip of the toe is 0.
+            start: Position across the shoe at which the line starts, -1 to 1.
+            end: Position at which the line ends.
+            count: The number of points.
+        """
+        return self.on_view(k, np.linspace(start, end, count))
+
+
+Rows = tuple[tuple[float, ...], ...]
+
+# Cross-sections of the bare foot and ankle, on which straps lie.
+FOOT: Rows = (
+    (0.55, 0.0, 0.60, 0.205, 0.152, 0.5, 0.0),
+    (0.36, 0.0, 0.51, 0.255, 0.128, 0.5, 0.0),
+    (0.18, 0.0, 0.45, 0.295, 0.122, 0.52, 0.0),
+    (0.05, 0.03, 0.42, 0.33, 0.116, 0.65, 0.0),
+    (0.005, 0.14, 0.40, 0.355, 0.114, 0.88, 0.0),
+    (0.015, 0.27, 0.38, 0.385, 0.112, 1.0, 0.0),
+    (0.03, 0.37, 0.37, 0.45, 0.11, 1.0, 0.0),
+)
+PUMP: Rows = (
+    (0.58, 0.0, 0.715, 0.15, 0.153, 0.5, 0.0),
+    (0.36, 0.0, 0.70, 0.15, 0.128, 0.5, 0.0),
+    (0.17, 0.0, 0.695, 0.15, 0.124, 0.53, 0.01),
+    (0.05, 0.03, 0.69, 0.15, 0.122, 0.68, 0.02),
+    (0.005, 0.11, 0.69, 0.152, 0.124, 0.88, 0.04),
+    (0.012, 0.2, 0.685, 0.155, 0.13, 1.0, 0.055),
+)
+LOAFER: Rows = (
+    (0.56, 0.0, 0.62, 0.2, 0.153, 0.5, 0.0),
+    (0.36, 0.0, 0.55, 0.245, 0.128, 0.5, 0.0),
+    (0.17, 0.0, 0.52, 0.265, 0.124, 0.53, 0.0),
+    (0.05, 0.03, 0.51, 0.275, 0.12, 0.68, 0.01),
+    (0.005, 0.12, 0.505, 0.28, 0.118, 0.88, 0.03),
+    (0.015, 0.23, 0.50, 0.285, 0.112, 1.0, 0.06),
+)
+TRAINER: Rows = (
+    (0.56, 0.0, 0.61, 0.215, 0.155, 0.5, 0.0),
+    (0.36, 0.0, 0.53, 0.29, 0.135, 0.5, 0.0),
+    (0.17, 0.0, 0.475, 0.345, 0.13, 0.53, 0.0),
+    (0.04, 0.03, 0.45, 0.375, 0.125, 0.68, 0.01),
+    (0.0, 0.14, 0.435, 0.395, 0.12, 0.88, 0.04),
+    (0.01, 0.28, 0.42, 0.41, 0.112, 1.0, 0.08),
+)
+HIGH_TOP: Rows = (
+    *TRAINER[:4],
+    (0.0, 0.14, 0.43, 0.42, 0.12, 0.88, 0.0),
+    (0.01, 0.3, 0.40, 0.5, 0.112, 1.0, 0.02),
+    (0.03, 0.5, 0.38, 0.6, 0.115, 1.0, 0.03),
+    (0.01, 0.68, 0.385, 0.7, 0.12, 1.0, 0.03),
+)
+BOOT_FOOT: Rows = (
+    (0.55, 0.0, 0.60, 0.22, 0.156, 0.5, 0.0),
+    (0.36, 0.0, 0.52, 0.3, 0.134, 0.5, 0.0),
+    (0.18, 0.0, 0.46, 0.36, 0.13, 0.52, 0.0),
+    (0.05, 0.03, 0.43, 0.43, 0.126, 0.65, 0.0),
+    (0.0, 0.13, 0.41, 0.49, 0.124, 0.85, 0.0),
+    (0.01, 0.28, 0.39, 0.55, 0.122, 0.97, 0.0),
+)
+
+
+def boot_shaft(top: float, calf: float) -> tuple[Rows, float]:
+    """Return the cross-sections of a boot's shaft and the vertical distance between two of them.
+
+    Args:
+        top: Height of the shaft's upper end above the footbed, in lengths of the shoe.
+        calf: How much wider the shaft gets at the calf.
+
+    Returns:
+        Rows for `Base.rows`, and the distance between two rows in lengths of the shoe.
+    """
+    levels = np.linspace(0.45, top, max(2, round((top - 0.3) / 0.28)))
+    rows = []
+    for level in levels.tolist():
+        up = min(max((level - 0.4) / 0.9, 0.0), 1.0)
+        bulge = calf * math.sin(math.pi * up * 0.72)
+        front = level + 0.14 * (1 - up)
+        rows.append((0.02 - bulge, level, 0.4 + 0.4 * bulge, front, 0.128 + 0.5 * bulge, 1.0, 0.0))
+    return tuple(rows), float(levels[1] - levels[0])
+
+
+def start_at(rows: NDArray[np.float64], section: float) -> NDArray[np.float64]:
+    """Return the cross-sections of the upper of an open-toed shoe.
+
+    Args:
+        rows: Cross-sections (n, 8) of the complete upper, starting at the tip of the toe.
+        section: The first cross-section to keep; a fraction interpolates between two rows.
+    """
+    whole = int(section)
+    share = section - whole
+    first = rows[whole] * (1 - share) + rows[whole + 1] * share
+    return np.concatenate([first[None], rows[whole + 1 :]])
+
+
+Toe = Literal["round", "pointed"]
+
+# Outline of the sole from the tip of the toe backwards: pairs of x and half the width. `PLANS` has
+# the toe, `BACK_OF_PLAN` the rest.
+PLANS: dict[Toe, tuple[tuple[float, float], ...]] = {
+    "round": ((1.0, 0.0), (0.988, 0.073), (0.956, 0.12), (0.88, 0.158), (0.74, 0.174)),
+    "pointed": ((1.20, 0.0), (1.165, 0.02), (1.07, 0.058), (0.94, 0.11), (0.76, 0.159)),
+}
+BACK_OF_PLAN = ((0.55, 0.152), (0.36, 0.126), (0.18, 0.122), (0.06, 0.1), (0.012, 0.055))
+
+# Height of the upper above the footbed at the x of `PLANS`.
+TOE_HEIGHTS: dict[Toe, tuple[float, ...]] = {
+    "round": (0.035, 0.1, 0.125, 0.142, 0.16),
+    "pointed": (0.008, 0.034, 0.064, 0.1, 0.145),
+}
+
+
+@dataclass(frozen=True)
+class Base:
+    """The measures of a sole; all distances are fractions of the shoe's length.
+
+    Attributes:
+        toe: Shape of the toe.
+        rise: How much higher the heel of the foot is than the ball of the foot.
+        platform: Height of the ball of the foot above the ground.
+        sheet: Thickness of the sole.
+        margin: Distance by which the sole extends beyond the upper.
+        wedge: Whether the sole is solid down to the ground, instead of standing on a heel block.
+        slender: Shape of the heel block, from 0 (a block) to 1 (a stiletto).
+        width: Factor for the width of the shoe.
+        swing: How strongly the shoe curves inwards towards the toe.
+    """
+
+    toe: Toe = "round"
+    rise: float = 0.0
+    platform: float = 0.03
+    sheet: float = 0.03
+    margin: float = 0.012
+    wedge: bool = False
+    slender: float = 0.0
+    width: float = 1.0
+    swing: float = 0.02
+
+    def bed(self, x: NDArray[np.float64] | float) -> Floats:
+        """Return the height of the footbed above the ground at x, from 0 (heel) to 1 (toe)."""
+        x = np.asarray(x, dtype=np.float64)
+        slope = np.clip((0.7 - x) / 0.52, 0, 1)
+        spring = np.clip(x - 0.75, 0, None) ** 2 * 0.35
+        return np.asarray(self.platform + self.rise * slope**2 * (3 - 2 * slope) + spring)
+
+    def centre(self, x: NDArray[np.float64] | float) -> Floats:
+        """Return the y of the center line at x, which curves inwards towards the toe."""
+        x = np.asarray(x, dtype=np.float64)
+        return np.asarray(self.swing * np.sin((x - 0.15) * 3.4) * np.clip(x, 0, 1))
+
+    def rows(
+        self, back: tuple[tuple[float, ...], ...], toe_height: float = 1.0, lifted: float = 0.5
+    ) -> Floats:
+        """Return the n cross-sections (n, 8) of an upper on this sole, as `Upper` needs them.
+
+        Args:
+            back: The cross-sections behind the toe, such as `PUMP`, one per row: (back x, back z,
+                front x, front z, half width, angle, sag). Heights (z) are above the footbed.
+            toe_height: Factor for the height of the toe.
+            lifted: How much the instep rises with the heel, 0 to 1. With 0, the height of a front
+                point is measured from the footbed below this point; with 1, from the footbed below
+                the back point of the same cross-section; else, from a point between these.
+        """
+        out: list[tuple[float, ...]] = [
+            (x, 0.0, x, height * toe_height, width, 0.5, 0.0)
+            for (x, width), height in zip(PLANS[self.toe], TOE_HEIGHTS[self.toe], strict=True)
+        ]
+        table = np.array([*out, *back])
+        back_x, front_x = table[:, 0], table[:, 2]
+        heights = self.bed(np.stack([back_x, front_x + (back_x - front_x) * lifted]))
+        full = np.empty((len(table), 8))
+        full[:, 0], full[:, 1] = back_x, table[:, 1] + heights[0]
+        full[:, 2], full[:, 3] = front_x, table[:, 3] + heights[1]
+        full[:, 4], full[:, 5] = self.centre(back_x), table[:, 4] * self.width
+        full[:, 6:] = table[:, 5:]
+        return full
+
+    @cached_property
+    def _plan(self) -> Points:
+        half = np.array([*PLANS[self.toe], *BACK_OF_PLAN])
+        side = half * (1, self.width)
+        both = np.concatenate([side, [[-0.002, 0.0]], side[:0:-1] * (1, -1)])
+        return smooth(both, samples=4)
+
+    def plan(self, margin: float | None = None) -> Points:
+        """Return the outline (n, 2) of the sole from above: x along the shoe, y across.
+
+        `margin` is the distance by which the sole extends beyond the upper; if it is None, the
+        attribute of this name is used.
+        """
+        margin = self.margin if margin is None else margin
+        grown = self._plan.copy()
+        grown[:, 0] = 0.5 + (grown[:, 0] - 0.5) * (1 + 2 * margin)
+        grown[:, 1] *= 1 + margin / 0.14
+        grown[:, 1] += self.centre(grown[:, 0])
+        return grown
+
+    def footbed(self, camera: Camera, margin: float = -0.012) -> Part:
+        """Return the upper side of the sole, which is visible in open shoes."""
+        plan = self.plan(margin)
+        return Part(
+            camera.project(_lifted(plan, self.bed(plan[:, 0]))), "lining", 0.0, 0.3, patterned=False
+        )
+
+    def parts(self, camera: Camera) -> list[Part | Line]:
+        """Return the pieces and lines of heel block and sole, to be painted before the upper."""
+        plan = self.plan()
+        top = self.bed(plan[:, 0])
+        bottom = np.maximum(top - self.sheet, 0.0)
+        if self.wedge:
+            bottom = np.maximum(self.platform - self.sheet + 0 * top, 0.0)
+        items: list[Part | Line] = []
+        if not self.wedge and self.rise + self.platform > self.sheet + 0.015:
+            items.append(self._heel_block(camera))
+        items.append(Part(_swept(camera, plan, top, bottom), "sole", 0.0, 0.25, patterned=False))
+        if self.sheet > 0.06 or self.wedge:
+            middle = self.platform * 0.5 if self.wedge else 0.5
+            level = np.maximum(top * 0 + middle, 0) if self.wedge else top - self.sheet * 0.45
+            items.append(Line(_near_chain(camera, plan, level), "seam", 0.01))
+        return items
+
+    def _heel_block(self, camera: Camera) -> Part:
+        top = float(self.bed(0.1)) - self.sheet * 0.6
+        share = np.linspace(0, 1, 8)
+        taper = 1 - (1 - (1 - share) ** 2.2) * (0.12 + 0.74 * self.slender)
+        along, across = 0.125 * taper, 0.112 * taper * self.width
+        middle = 0.112 - 0.03 * self.slender * share
+        across_view = np.hypot(
+            along * np.cos(camera.yaw), across * np.sin(camera.yaw)
+        )  # half width of the ellipse in the image
+        spine = camera.project(
+            np.stack([middle, 0 * share + float(self.centre(0.1)), top * (1 - share)], axis=1)
+        )
+        left, right = spine.copy(), spine.copy()
+        left[:, 0] -= across_view
+        right[:, 0] += across_view
+        angle = np.linspace(np.pi, 0, 9)[1:-1]
+        depth = np.hypot(along[-1] * np.sin(camera.yaw), across[-1] * np.cos(camera.yaw))
+        foot = spine[-1] + np.stack(
+            [
+                across_view[-1] * np.cos(angle),
+                depth * np.sin(camera.elevation) * np.sin(angle),
+            ],
+            axis=1,
+        )
+        return Part(np.concatenate([left, foot, right[::-1]]), "sole", 0.0, 0.6, patterned=False)
+
+
+def _lifted(plan: Points, height: Floats) -> Floats:
+    return np.column_stack([plan, height])
+
+
+def _swept(camera: Camera, plan: Points, top: Floats, bottom: Floats) -> Points:
+    """Return the image outline of a slab with vertical sides.
+
+    The outline consists of the far half of the upper edge and the near half of the lower edge.
+
+    Args:
+        camera: The camera.
+        plan: Outline (n, 2) of the slab from above.
+        top: Height (n,) of the upper edge at each point.
+        bottom: Height (n,) of the lower edge at each point.
+    """
+    upper = camera.project(_lifted(plan, top))
+    lower = camera.project(_lifted(plan, bottom))
+    far, near = _halves(camera, plan)
+    return np.concatenate([upper[far], lower[near]])
+
+
+def _near_chain(camera: Camera, plan: Points, height: Floats) -> Points:
+    return camera.project(_lifted(plan, height))[_halves(camera, plan)[1]]
+
+
+def _halves(camera: Camera, plan: Points) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Split the points of an outline into the half that is far from the camera and the near half.
+
+    Args:
+        camera: The camera.
+        plan: Outline (n, 2) of a sole from above.
+
+    Returns:
+        The indices of the far half and those of the near half. One half runs from left to right in
+        the image, the other back from right to left.
+    """
+    across = plan @ (np.cos(camera.yaw), -np.sin(camera.yaw))
+    away = plan @ (np.sin(camera.yaw), np.cos(camera.yaw))
+    count = len(plan)
+    start, end = int(across.argmin()), int(across.argmax())
+    first = np.arange(start, start + (end - start) % count + 1) % count
+    second = np.arange(end, end + (start - end) % count + 1) % count
+    return (first, second) if away[first].mean() > away[second].mean() else (second, first)
 
 
 def closed_upper(upper: Upper, rng: np.random.Generator, roundness: float = 0.6) -> list[Item]:

@@ -1,12 +1,19 @@
-"""Download and verify files of model repositories on the Hugging Face Hub ("the Hub").
+"""Download of files from the Hugging Face Hub ("the Hub"), with verification, and upload to it.
 
 `find_commit` looks up a commit of a repository; `fetch_file` and `fetch_files` download its files.
-Requests are retried, and every error message says what happened and what to do about it.
+`publish` uploads files as one commit. Requests are retried, and every error message says what
+happened and what to do about it.
 
 The Hub lists a hash of each file's content, but its client compares only file sizes. So this module
 hashes each file after its download and whenever it has changed; a damaged file is deleted and
 downloaded again. Once all files of a branch are in the cache, the branch's commit is recorded, so
 that the branch can be loaded offline.
+
+Hashing large weights takes longer than loading them, so a file is hashed only once. For each
+verified file, an empty marker file is created in the folder `.dwc-checked` of its repository in the
+cache. The marker's name consists of the content hash and the file's state (size, times, inode). Any
+write to the file changes its state, so that the marker no longer applies. The same folder stores
+short texts that were computed from verified files, each under a key.
 """
 
 import errno
@@ -15,14 +22,18 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from httpx2 import TimeoutException, TransportError
 from huggingface_hub import (
+    CommitOperationAdd,
+    CommitOperationDelete,
     HfApi,
+    ModelInfo,
+    SpaceInfo,
     constants,
     hf_hub_download,
     try_to_load_from_cache,
@@ -39,7 +50,6 @@ from huggingface_hub.errors import (
     XetDownloadError,
 )
 
-from dwc.checkpoints.digest_cache import remember_checked, was_checked
 from dwc.errors import CheckpointError
 from dwc.files import file_digest, write_text
 
@@ -360,3 +370,168 @@ def _record_revision(commit: Commit, folder: Path) -> None:
         write_text(reference, commit.hash)
     except OSError as error:  # a read-only cache is usable too
         _log.warning("%s is not recorded for use offline: %s", commit.where, error)
+
+
+_FOLDER = ".dwc-checked"
+# Least age of a verified file in nanoseconds. Some file systems have a time resolution of two
+# seconds, so a second write within that time could go unnoticed.
+_SETTLED_NS = 2_000_000_000
+
+
+def was_checked(file: Path, content_hash: str) -> bool:
+    """Return whether a file in the cache was verified against a hash and has not changed since."""
+    return _marker(file, content_hash).is_file()
+
+
+def remember_checked(file: Path, content_hash: str) -> None:
+    """Record that a file was verified against a hash, unless it was written just now.
+
+    A file that was written in the last two seconds is not recorded.
+    """
+    state = file.stat()
+    if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) < _SETTLED_NS:
+        return
+    marker = _marker(file, content_hash)
+    try:
+        marker.parent.mkdir(exist_ok=True)
+        for outdated in marker.parent.glob(f"{content_hash}-*"):
+            outdated.unlink(missing_ok=True)
+        marker.touch()
+    except OSError as error:  # a read-only cache is usable too
+        _log.debug("%s is hashed again at the next load: %s", file, error)
+
+
+def load_cached_digest(folder: Path, key: str) -> str | None:
+    """Return the text that `save_cached_digest` stored under a key.
+
+    Args:
+        folder: A commit's folder in the cache, `REPOSITORY/snapshots/COMMIT`.
+        key: The key, which is used as part of a file name.
+
+    Returns:
+        The text; None if no complete text is stored.
+    """
+    try:
+        text = _note(folder, key).read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return None
+    return text[:-1] if text.endswith("\n") else None
+
+
+def save_cached_digest(folder: Path, key: str, text: str) -> None:
+    """Store one line of ASCII text under a key.
+
+    Args:
+        folder: A commit's folder in the cache, `REPOSITORY/snapshots/COMMIT`.
+        key: The key, which is used as part of a file name.
+        text: The text, without a line end.
+    """
+    note = _note(folder, key)
+    try:
+        note.parent.mkdir(exist_ok=True)
+        note.write_text(f"{text}\n", encoding="ascii")
+    except OSError as error:  # a read-only cache is usable too
+        _log.debug("%s is computed again at the next load: %s", key, error)
+
+
+def _note(folder: Path, key: str) -> Path:
+    return folder.parent.parent / _FOLDER / f"told-{key}"
+
+
+def _marker(file: Path, content_hash: str) -> Path:
+    """Return the path of the marker file for the current state of a file in the cache.
+
+    Args:
+        file: The file, `REPOSITORY/snapshots/COMMIT/PATH`.
+        content_hash: The hash of the file's content, in hex digits.
+    """
+    state = file.stat()
+    stamp = (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
+    repository = next(parent.parent for parent in file.parents if parent.name == "snapshots")
+    return repository / _FOLDER / "-".join([content_hash, *map(str, stamp)])
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published checkpoint.
+
+    Attributes:
+        repo: The repository, `owner/name`.
+        commit: The hash of the commit.
+        url: The address of the commit's page.
+    """
+
+    repo: str
+    commit: str
+    url: str
+
+
+def publish(
+    files: Mapping[str, Path],
+    repo: str,
+    outdated: Callable[[Collection[str]], Iterable[str]],
+    revision: str | None = None,
+    private: bool = False,
+    token: str | None = None,
+    message: str = "Upload a DWC checkpoint",
+    repo_type: str | None = None,
+) -> Published:
+    """Upload files to a model repository, or to a Space of the SDK Gradio, as one commit.
+
+    The repository and the branch are created if necessary. The upload is atomic, and it fails if
+    another commit is made at the same time.
+
+    Args:
+        files: Local files by path in the repository.
+        repo: The repository's name, with or without its owner.
+        outdated: Function that selects the files to delete from the repository. Its argument has
+            the paths of all files in the repository; those in `files` are never deleted.
+        revision: The branch; None for the default branch.
+        private: Whether to make a new repository private.
+        token: Access token for the Hub; None for the client's default.
+        message: The commit's message.
+        repo_type: "space" for a Space; None for a model.
+
+    Raises:
+        CheckpointError: The Hub rejects the upload or cannot be reached, or a private repository
+            was requested and a public one exists.
+    """
+    api = HfApi(token=token)
+    try:
+        name = api.create_repo(
+            repo,
+            private=private or None,
+            exist_ok=True,
+            repo_type=repo_type,
+            space_sdk="gradio" if repo_type == "space" else None,
+        ).repo_id
+        if revision and revision != _MAIN:
+            api.create_branch(name, branch=revision, exist_ok=True)
+        find_info = api.space_info if repo_type == "space" else api.model_info
+        current: ModelInfo | SpaceInfo = with_retries(
+            lambda: find_info(name, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+        )
+        if private and not current.private:
+            path = f"spaces/{name}" if repo_type == "space" else name
+            raise CheckpointError(
+                f"{name} exists already and is public; nothing was uploaded. Give another name, "
+                f"or make it private first: {constants.ENDPOINT}/{path}/settings"
+            )
+        existing = {file.rfilename for file in current.siblings or ()}
+        deleted = set(outdated(existing)) - set(files)
+        commit = api.create_commit(
+            name,
+            [
+                *(CommitOperationAdd(path, str(file)) for path, file in sorted(files.items())),
+                *(CommitOperationDelete(path) for path in sorted(deleted)),
+            ],
+            commit_message=message,
+            repo_type=repo_type,
+            revision=revision,
+            parent_commit=current.sha,
+        )
+    except FAILURES as error:
+        raise CheckpointError(
+            f"{repo} was not published. {explain(error, repo, revision)}"
+        ) from error
+    return Published(name, commit.oid, str(commit.commit_url))

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dwc.catalogue.language import value_words
+from dwc.catalogue.language import vocabulary
 from dwc.catalogue.language.description import describe, describe_fully
-from dwc.catalogue.language.nouns import HYPERNYMS, NOUNS, generic_nouns
-from dwc.catalogue.language.value_words import shaded_names
+from dwc.catalogue.language.vocabulary import HYPERNYMS, NOUNS, generic_nouns, shaded_names
 from dwc.catalogue.schema import (
     CATEGORIES,
     COLORS,
@@ -70,7 +69,7 @@ def test_every_value_has_words_and_every_category_a_bare_name(category: str) -> 
         if name in ("colour", "second_colour"):
             continue
         for value in values:
-            words = value_words.words_for(category, name, value)
+            words = vocabulary.words_for(category, name, value)
             assert words.being or words.having or words.lacking
 
 
@@ -80,7 +79,7 @@ def test_words_mean_one_thing_in_a_category(category: str) -> None:
     for name, values in attributes_of(category).items():
         if name not in ("colour", "second_colour"):
             for value in values:
-                words = value_words.words_for(category, name, value)
+                words = vocabulary.words_for(category, name, value)
                 for text in words.being + words.having:
                     meanings[text].add((name, value))
                 for text in words.lacking:

@@ -8,7 +8,8 @@ import pytest
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
-from dwc.checkpoints import digest_cache, hub_download, load, safetensors_files
+from dwc.checkpoints import hub as hub_client
+from dwc.checkpoints import load, safetensors_files
 from dwc.errors import CheckpointError
 
 LATER_NS = 60_000_000_000
@@ -34,48 +35,48 @@ def later(monkeypatch):
 
 
 def test_what_was_checked_is_known_by_its_hash_alone(file, later):
-    assert not digest_cache.was_checked(file, "abc")
-    digest_cache.remember_checked(file, "abc")
-    assert digest_cache.was_checked(file, "abc")
-    assert not digest_cache.was_checked(file, "abd")
+    assert not hub_client.was_checked(file, "abc")
+    hub_client.remember_checked(file, "abc")
+    assert hub_client.was_checked(file, "abc")
+    assert not hub_client.was_checked(file, "abd")
 
 
 def test_a_file_written_just_now_may_be_written_again_unseen(file):
-    digest_cache.remember_checked(file, "abc")
-    assert not digest_cache.was_checked(file, "abc")
+    hub_client.remember_checked(file, "abc")
+    assert not hub_client.was_checked(file, "abc")
 
 
 @pytest.mark.parametrize("keeps_times", [False, True])
 def test_a_touched_file_is_to_be_checked_again(file, later, keeps_times):
     """Though it is of the same length, and says that it is of the same age."""
-    digest_cache.remember_checked(file, "abc")
+    hub_client.remember_checked(file, "abc")
     before = file.stat()
     time.sleep(0.02)  # past the clock of the file system
     file.write_bytes(b"CONTENT")
     if keeps_times:
         os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert not digest_cache.was_checked(file, "abc")
-    digest_cache.remember_checked(file, "abc")
+    assert not hub_client.was_checked(file, "abc")
+    hub_client.remember_checked(file, "abc")
     assert len(list(file.parents[3].glob(".dwc-checked/*"))) == 1
 
 
 def test_a_cache_that_may_only_be_read_serves_as_well(file, later):
     (file.parents[3] / ".dwc-checked").write_text("no folder can be made here")
-    digest_cache.remember_checked(file, "abc")
-    assert not digest_cache.was_checked(file, "abc")
+    hub_client.remember_checked(file, "abc")
+    assert not hub_client.was_checked(file, "abc")
 
 
 def test_a_second_load_hashes_nothing_and_damage_is_still_seen(
     hub, cache, tiny, later, monkeypatch
 ):
     hashed = []
-    hash_content = hub_download._hash_content
+    hash_content = hub_client._hash_content
 
     def count(file, expected):
         hashed.append(file.name)
         return hash_content(file, expected)
 
-    monkeypatch.setattr(hub_download, "_hash_content", count)
+    monkeypatch.setattr(hub_client, "_hash_content", count)
     first = load.load("owner/tiny")
     assert "model.safetensors" in hashed
     hashed.clear()
@@ -123,18 +124,18 @@ def test_numbers_that_are_not_finite_are_refused_at_every_load(hub, cache, tiny,
 
 def test_a_stored_digest_of_a_commit_is_loaded(file):
     folder = file.parents[1]
-    assert digest_cache.load_cached_digest(folder, "key") is None
-    digest_cache.save_cached_digest(folder, "key", "0123abcd")
-    assert digest_cache.load_cached_digest(folder, "key") == "0123abcd"
-    assert digest_cache.load_cached_digest(folder, "other") is None
+    assert hub_client.load_cached_digest(folder, "key") is None
+    hub_client.save_cached_digest(folder, "key", "0123abcd")
+    assert hub_client.load_cached_digest(folder, "key") == "0123abcd"
+    assert hub_client.load_cached_digest(folder, "other") is None
 
 
 def test_an_incomplete_stored_digest_is_not_loaded(file):
     folder = file.parents[1]
-    digest_cache.save_cached_digest(folder, "key", "0123abcd")
+    hub_client.save_cached_digest(folder, "key", "0123abcd")
     (note,) = file.parents[3].glob(".dwc-checked/*")
     note.write_bytes(note.read_bytes()[:-3])
-    assert digest_cache.load_cached_digest(folder, "key") is None
+    assert hub_client.load_cached_digest(folder, "key") is None
 
 
 def test_a_fingerprint_is_computed_once_and_again_for_other_content(

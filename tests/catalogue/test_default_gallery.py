@@ -2,9 +2,8 @@
 
 import pytest
 
-from dwc.catalogue.families import DEFAULT_SIZE, FAMILIES, catalogue_items
 from dwc.catalogue.schema import CATEGORIES, COLORS, Garment
-from dwc.catalogue.splits import CatalogueItem, gallery
+from dwc.catalogue.splits import DEFAULT_SIZE, FAMILIES, CatalogueItem, catalogue_items, gallery
 
 
 @pytest.fixture(scope="module")

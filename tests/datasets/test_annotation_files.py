@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dwc.datasets.benchmark_files import describe_folder, read_text
+from dwc.datasets.annotation_files import describe_folder, read_text
 from dwc.datasets.css3d import css3d_benchmark
 from dwc.datasets.image_loading import decode
 from dwc.errors import DatasetError, ImageError
