@@ -65,7 +65,9 @@ A vector concatenates the vectors of all streams, each of unit length; D is the 
 """
 
 Progress = Callable[[int, int, float], None]
-"""Callback with the number of finished pictures, the total number, and the estimated seconds left.
+"""Callback for progress.
+
+Its arguments are the number of finished pictures, the total number, and the estimated seconds left.
 """
 
 # A file that was modified less than 2 s before it was read may change again and still have the same
@@ -101,13 +103,15 @@ class EmbeddedPicture(NamedTuple):
 
 
 FindEmbedded = Callable[[Item], EmbeddedPicture | None]
-"""Function that finds what another process made of a picture; None if the picture was not embedded,
-or has changed since, or its thumbnail is missing.
+"""Function that returns the row, vector and thumbnail of a picture that another process embedded.
+
+The result is None if no other process embedded the picture, if the picture has changed since, or if
+its thumbnail is missing.
 """
 
 
 class BuildResult(NamedTuple):
-    """The result of a build: the gallery store, and how many pictures were embedded and removed."""
+    """The result of a build: the gallery store, and the counts of embedded and removed pictures."""
 
     store: Store
     embedded: int
@@ -131,7 +135,7 @@ class _Embedded(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """A picture that need not be embedded, since its content is already in the gallery store."""
+    """A picture that need not be embedded, since the vector of its content is already stored."""
 
     item: Item
     content_key: str
@@ -214,8 +218,8 @@ def update_store(
             rows, and are listed in `Store.away`.
         precomputed: Rows and vectors of drawn garments that need not be drawn and embedded, by
             content key (a hash of the content).
-        find_embedded: Function that finds the pictures that other processes embedded; None if there
-            are no such pictures.
+        find_embedded: Function that returns the pictures that other processes embedded; None if
+            there are no such pictures.
         left_to_others: Content keys of pictures that this build neither embeds nor adds.
 
     Raises:
@@ -242,9 +246,9 @@ def update_store(
             frozenset(left_to_others),
         )
         build.run(progress, prune)
-    if build.kept_all:
+    if build.unpruned:
         raise StoreError(
-            f"{source.argument}: none of the {build.kept_all:,} pictures in {path} is there any "
+            f"{source.argument}: none of the {build.unpruned:,} pictures in {path} is there any "
             "more, so --prune removed none of them: the folder may be on a drive that is not "
             f"there now. If the pictures are really gone, delete {path}, and index again if there "
             "are new ones."
@@ -268,7 +272,7 @@ class _Build:
         left_to_others: frozenset[str],
     ) -> None:
         self.embedded = self.removed = 0
-        self.kept_all = 0  # number of gone pictures that were kept since all were gone
+        self.unpruned = 0  # number of gone pictures that were not removed since all were gone
         self._precomputed = precomputed if source.computed else {}
         self._find_embedded, self._left_to_others = find_embedded, left_to_others
         self._writer, self._listing, self._embed = writer, listing, embed
@@ -300,7 +304,7 @@ class _Build:
         if prune:
             remaining = self._remaining(gone)
             if are_all_gone and len(remaining) == len(keys):
-                self.kept_all = len(remaining)
+                self.unpruned = len(remaining)
             else:
                 dropped |= remaining
         self._replace_rows(changed, dropped)
@@ -379,12 +383,12 @@ class _Build:
             return list(items)
         rows, vectors, others = [], [], []
         for item in items:
-            found = self._precomputed.get(item.content_key())
-            if found is None or found.row.id != item.id:
+            precomputed = self._precomputed.get(item.content_key())
+            if precomputed is None or precomputed.row.id != item.id:
                 others.append(item)
             else:
-                rows.append(found.row)
-                vectors.append(found.vector)
+                rows.append(precomputed.row)
+                vectors.append(precomputed.vector)
         if rows:
             self._writer.append(rows, np.stack(vectors).astype(np.float32))
             clock.advance(len(rows))
@@ -395,7 +399,8 @@ class _Build:
         if not items:
             return
         stored = frozenset(row.content_key for row in self._writer.rows)
-        # Of drawings no two are equal, and each process would copy the set.
+        # Drawings are all different. So they need no set of known keys, which would be copied to
+        # each process.
         known = frozenset() if self._computed else stored | self._left_to_others
         embedded = self._embedded_elsewhere(items, known)
         others = [item for item in items if item.id not in embedded]
@@ -410,24 +415,29 @@ class _Build:
     def _embedded_elsewhere(
         self, items: Sequence[Item], known: Collection[str]
     ) -> dict[str, _Embedded | _Known]:
-        """Find the pictures that other processes embedded.
+        """Return the pictures that other processes embedded, by id.
 
         Args:
             items: The pictures to embed.
             known: Content keys of pictures that need not be embedded.
         """
-        found: dict[str, _Embedded | _Known] = {}
+        embedded: dict[str, _Embedded | _Known] = {}
         if self._find_embedded is not None:
             for item in items:
                 picture = self._find_embedded(item)
                 if picture is not None and picture.row.content_key in known:
-                    found[item.id] = _Known(item, picture.row.content_key)
+                    embedded[item.id] = _Known(item, picture.row.content_key)
                 elif picture is not None:
-                    found[item.id] = _Embedded(item, picture)
-        return found
+                    embedded[item.id] = _Embedded(item, picture)
+        return embedded
 
     def _commit(self, batch: Sequence[_Result], stored: frozenset[str]) -> None:
-        """Add a batch of pictures; `stored` has the content keys in the store before the build."""
+        """Add a batch of pictures to the store.
+
+        Args:
+            batch: The pictures.
+            stored: The content keys that were in the store before the first of these batches.
+        """
         writer = self._writer
         for result in batch:
             if isinstance(result, _Unreadable):
@@ -590,13 +600,13 @@ class _Build:
 
 
 class SortedItems(NamedTuple):
-    """The pictures of a source, compared with what is stored.
+    """The pictures of a source in four groups, by comparison with the gallery store.
 
     Attributes:
         unchanged: The stored pictures that are unchanged.
         undecodable: The pictures whose content is known to be undecodable.
         stale: The stored pictures that may have changed.
-        new: All others.
+        new: The pictures that are neither stored nor known to be undecodable.
     """
 
     unchanged: list[Item]
@@ -606,11 +616,11 @@ class SortedItems(NamedTuple):
 
 
 def sort_items(items: Sequence[Item], state: StoredState, computed: bool) -> SortedItems:
-    """Compare the pictures of a source with what is stored.
+    """Compare the pictures of a source with the rows and file stamps in a gallery store.
 
     Args:
         items: The pictures.
-        state: What is stored.
+        state: The content keys, the file stamps and the report in the store.
         computed: Whether the pictures are drawn.
     """
     keys, files, report = state
@@ -636,8 +646,8 @@ def sort_items(items: Sequence[Item], state: StoredState, computed: bool) -> Sor
 def _has_inodes(items: Sequence[Item], files: Mapping[str, KnownFile]) -> bool:
     """Return whether any file has the same inode as at the last build.
 
-    Otherwise, inodes are not compared: some file systems, such as FAT and those of some network
-    drives, give new inodes to all files whenever they are mounted.
+    If no file has, inodes are not compared: some file systems, such as FAT and those of some
+    network drives, give new inodes to all files whenever they are mounted.
     """
     return any(
         item.stamp is not None
@@ -663,7 +673,8 @@ def _compare(
     Args:
         item: The file.
         rows: The rows of the store, by id.
-        decode_again: Whether to compare the decoded pixels, too, since the decoder has changed.
+        decode_again: Whether to compare the decoded pixels, too. This is needed after the decoder
+            has changed.
     """
     row = rows[item.id]
     try:

@@ -1,7 +1,8 @@
 """Galleries in datasets of the library `datasets`: saved with `save_to_disk`, or in Parquet files.
 
-One column has the pictures, and the others become metadata. Pictures are read as they are stored,
-without the library's own decoding. The library is needed only here: pip install 'dwc[datasets]'.
+One column has the pictures; the other columns become metadata. The bytes of the picture files are
+read from the dataset and decoded by this package, not by the library. Only this module needs the
+library: pip install 'dwc[datasets]'.
 """
 
 import datetime
@@ -67,8 +68,9 @@ class RowItem(BytesItem):
 class DatasetSource:
     """The pictures in a column of a dataset.
 
-    Their ids have the number of the row, after the name of the Parquet file or split if there is
-    one, and before the picture's own file name if there is one: `train/000012-shirt.jpg`.
+    The id of a picture contains the number of its row. Before it comes the name of the split, or of
+    the Parquet file if there are several; after it comes the picture's file name, if the dataset
+    has one. An example is `train/000012-shirt.jpg`.
     """
 
     computed = False
@@ -87,9 +89,9 @@ class DatasetSource:
             location: A folder that `save_to_disk` wrote, a Parquet file, a folder of Parquet files,
                 or a pattern such as `shop-*.parquet`.
             column: The column with the pictures; None to find it.
-            exclude: Patterns of what to leave out, in the syntax of `.gitignore`.
-            within: Folder outside which the dataset may name no picture file; None for a dataset
-                of one's own, which may name any.
+            exclude: Patterns of pictures to leave out, in the syntax of `.gitignore`.
+            within: The folder to which the picture files that the dataset names must belong; None
+                to allow files anywhere. It protects against files named by a downloaded dataset.
             visit_once: Whether a file in the folder that has several names (links) counts once.
 
         Raises:
@@ -123,10 +125,10 @@ class DatasetSource:
             ImageError: The dataset cannot be read, or it is not clear which column has pictures.
         """
         items: list[Item] = []
-        found = self._find_files()
-        left_out = dict(found.left_out)
+        files = self._find_files()
+        left_out = dict(files.left_out)
         collected = MetadataCollector()
-        for table in self._tables(found):
+        for table in self._tables(files):
             for item in self._list_table(table):
                 if self._excluded is not None and self._excluded.match_file(item.id):
                     left_out[item.id] = LeftOut(item.id, EXCLUDED)
@@ -142,7 +144,7 @@ class DatasetSource:
         return Listing(items, left_out, unused, collected.finish())
 
     def has_pictures(self) -> bool:
-        """Return whether a column has pictures."""
+        """Return whether the dataset can be read and its column of pictures is clear."""
         try:
             return bool(self._tables(self._find_files()))
         except ImageError:
@@ -167,14 +169,14 @@ class DatasetSource:
             return PackedFiles({}, {})
         return expand_location(self.location, PARQUET_SUFFIX, self.exclude, self._visit_once)
 
-    def _tables(self, found: PackedFiles) -> "Sequence[_Table]":
+    def _tables(self, files: PackedFiles) -> "Sequence[_Table]":
         folder = Path(self.location)
         if is_saved_dataset(folder):
             stamps = [file_stamp(file) for file in folder.rglob("*") if file.is_file()]
             return _open_saved(self.location, self.column, _combine(stamps))
         tables = []
-        for name, path in found.files.items():
-            prefix = "" if found.expected_count == 1 else f"{os.path.splitext(name)[0]}/"
+        for name, path in files.files.items():
+            prefix = "" if files.expected_count == 1 else f"{os.path.splitext(name)[0]}/"
             tables.append(_open_parquet(str(path), prefix, self.column, file_stamp(path)))
         return tables
 
@@ -182,10 +184,10 @@ class DatasetSource:
         return (self._make_item(table, row) for row in range(len(table.ids)))
 
     def _make_item(self, table: "_Table", row: int) -> "Item | LeftOut":
-        """Return the picture in a row, or why it is left out.
+        """Return the picture in a row, or the reason why it is left out.
 
-        A dataset may have only the paths of pictures. They are looked at here, since the library
-        reports a missing file only when it is read.
+        A row may have only the path of a picture. This method checks that the file exists, since
+        the library would report a missing file only when it reads the file.
         """
         id = table.ids[row]
         if table.is_stored[row]:
@@ -205,7 +207,7 @@ class DatasetSource:
 
 
 def _combine(stamps: Sequence[Stamp]) -> Stamp:
-    """Return what reveals a change of any of several files."""
+    """Combine the stamps of several files into one stamp, which reveals a change of any file."""
     return Stamp(
         sum(stamp.size for stamp in stamps),
         max(stamp.mtime_ns for stamp in stamps),
@@ -215,21 +217,27 @@ def _combine(stamps: Sequence[Stamp]) -> Stamp:
 
 
 class _Stored(NamedTuple):
-    """How a table stores pictures: `nested` if as a file's bytes and path, else as bytes alone."""
+    """A column of pictures.
+
+    Attributes:
+        column: The name of the column.
+        nested: Whether a value is a pair of the picture file's `bytes` and `path`; otherwise a
+            value is the bytes alone.
+    """
 
     column: str
     nested: bool
 
 
 class _Table:
-    """One table of pictures.
+    """A table with a picture in each row: a Parquet file, or a split of a saved dataset.
 
     Attributes:
         folder: The folder to which paths in the table are relative.
         stamp: The size, times and inode of the table's files.
         ids: The id of each row.
         paths: The picture's path in each row; None if there is none.
-        is_stored: Whether each row has the content of the picture.
+        is_stored: Whether each row has the bytes of the picture's file.
         rows_by_id: The number of each row by id.
     """
 
@@ -287,20 +295,20 @@ def _plain(value: Any) -> Any:
 
 
 def _find_picture_columns(dataset: Any) -> dict[str, _Stored]:
-    """Return the columns of a dataset that have pictures."""
+    """Return the columns of a dataset that have pictures, by name."""
     datasets = _import_datasets()
-    found = {}
+    columns = {}
     for name, feature in dataset.features.items():
         if isinstance(feature, datasets.Image) or (
             isinstance(feature, dict) and {"bytes", "path"} <= set(feature)
         ):
-            found[name] = _Stored(name, nested=True)
+            columns[name] = _Stored(name, nested=True)
         elif getattr(feature, "dtype", None) in ("binary", "large_binary"):
             values = dataset.select_columns([name])[:_SNIFFED_ROWS][name]
             first = next((value for value in values if value), b"")
             if sniff_kind(first[:64]) is not None:
-                found[name] = _Stored(name, nested=False)
-    return found
+                columns[name] = _Stored(name, nested=False)
+    return columns
 
 
 def _choose_column(
@@ -349,9 +357,10 @@ def _open_saved(location: str, column: str | None, stamp: Stamp) -> list[_Table]
 @lru_cache(maxsize=256)
 def _open_parquet(path: str, prefix: str, column: str | None, stamp: Stamp) -> _Table:
     datasets = _import_datasets()
-    # The library converts the file to one that can be read in any order. It would take the file
-    # converted before for a file that was replaced by one of equal name. The inode does not count,
-    # since some drives number their files anew whenever they are mounted.
+    # The library converts the Parquet file to an Arrow file in a cache folder. If a file with the
+    # same name replaced the Parquet file, the library would use the old Arrow file. So the name of
+    # the cache folder depends on the file's size and times. It does not depend on the inode, since
+    # some drives number their files anew whenever they are mounted.
     state = hashlib.blake2b(repr((path, stamp[:3])).encode(), digest_size=8).hexdigest()
     try:
         dataset = datasets.Dataset.from_parquet(

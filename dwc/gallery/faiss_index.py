@@ -2,24 +2,25 @@
 
 The index divides the gallery into clusters and stores each vector in 64 bytes: 128 principal
 components of the vector, rotated at random and encoded in 4 bits each. A search reads only the
-codes of the clusters nearest to the query. It returns far more candidates than results are needed,
-since the codes are imprecise; the caller computes the candidates' exact scores.
+codes of the clusters nearest to the query. Since the codes are imprecise, it returns many more
+candidates than the caller needs results; the caller computes the candidates' exact scores.
 
-How many clusters are read and how many candidates are returned is measured when the index is built:
-as few as find `TARGET_RECALL` of the 50 best images, for trial queries that are as hard as those
-of a model.
+Two numbers are chosen when the index is built: how many clusters a search reads, and how many
+candidates it returns. They are the cheapest pair with which trial queries find `TARGET_RECALL` of
+their 50 best images. The trial queries are about as hard for the index as a model's queries.
 
-FAISS's own `IndexRefine` and `IndexHNSW` are not used. `IndexRefine` ignores a selector in its own
-search parameters and resets its factor if there are any; search parameters of `IndexHNSW` reset its
-breadth. `tests/gallery/test_faiss_index.py` checks this with the installed version.
+FAISS's own `IndexRefine` and `IndexHNSW` are not used, because search parameters do not work as
+needed. `IndexRefine` ignores a selector (the set of allowed positions) in its search parameters,
+and search parameters reset its `k_factor`. Search parameters of `IndexHNSW` reset its `efSearch`.
+`tests/gallery/test_faiss_index.py` checks this with the installed version.
 
 The index is one file in the folder of the store:
 
-    candidates.faiss     what `faiss.write_index` writes, a description as JSON, its length, a
-                         CRC-32 of all bytes before it, and `_MAGIC`
+    candidates.faiss     the output of `faiss.write_index`, a description as JSON, the length of
+                         the description, a CRC-32 of all bytes before the CRC, and `_MAGIC`
 
-The description contains a fingerprint of the vectors, so that the index of other vectors is not
-used. The file is replaced as a whole, and can be deleted at any time.
+The description contains a fingerprint of the vectors, so that an index of other vectors is not
+used. The file can be deleted at any time; a new file replaces it in one step.
 """
 
 import json
@@ -50,7 +51,7 @@ MIN_PICTURES = 1_000
 """The smallest gallery for which an index can be built; smaller ones are searched exactly."""
 
 TARGET_RECALL = 0.99
-"""The share of the 50 best images that the index shall propose on average."""
+"""The mean share of the 50 best images that the index should propose."""
 
 RECALL_AT = 50
 """The number of best images in the definition of recall."""
@@ -68,25 +69,26 @@ _BITS_PER_CODE = 4  # codes of 4 bits fit the processor's registers, FAISS's "fa
 _CLUSTERS_LIMIT = 65_536
 _TRAINED_PER_CLUSTER = 50
 _TRIAL_QUERIES = 200
-_NOISE = (2.0, 3.0)  # lengths of the noise in trial queries, in lengths of their other part
+_NOISE = (2.0, 3.0)  # length of the noise in trial queries, relative to the sum of two images
 _MOST_CANDIDATES = 3_200
-_GATHER_COST = 4  # reading a byte of scattered vectors, in bytes of codes read in order
+_GATHER_COST = 4  # time to read a byte of scattered vectors, relative to a byte of codes
 _CANARIES = 16
 
 
 @dataclass(frozen=True)
 class IndexDescription:
-    """What is stored with an index.
+    """The description of an index, which is stored in the index's file.
 
     Attributes:
         format: the version of this file format.
         fingerprint: hash of the vectors; see `vectors_fingerprint`.
         count: the number of vectors n.
         dimension: the length D of a vector.
-        clusters: into how many clusters the vectors are divided.
-        probes: how many clusters a search reads.
-        candidates: how many candidates are returned for the 50 best images.
-        recall: the share of the 50 best images that was among the candidates, for trial queries.
+        clusters: the number of clusters into which the vectors are divided.
+        probes: the number of clusters that a search for the 50 best images reads.
+        candidates: the number of candidates that a search for the 50 best images returns.
+        recall: the mean share of the 50 best images that are among the candidates, in [0, 1],
+            measured with trial queries.
         library: the version of FAISS that wrote the index.
     """
 
@@ -124,11 +126,11 @@ def vectors_fingerprint(store: Store) -> str:
 
 
 class FaissIndex:
-    """An approximate index of one store; implements `CandidateIndex`.
+    """An approximate index of one gallery store; implements `CandidateIndex`.
 
     Attributes:
         name: the name of the index, "faiss".
-        description: what is stored with the index.
+        description: the settings and the measured recall of the index.
     """
 
     name = "faiss"
@@ -141,7 +143,7 @@ class FaissIndex:
 
     @property
     def recall(self) -> float:
-        """The share of the 50 best images that was among the candidates of trial queries."""
+        """The mean share of the 50 best images that are among the candidates, in [0, 1]."""
         return self.description.recall
 
     @classmethod
@@ -247,22 +249,26 @@ class FaissIndex:
         """Do nothing: the index has no open files."""
 
     def _check_canaries(self, store: Store) -> None:
-        """Check that pictures find themselves; raise `StoreError` if most do not."""
+        """Search with the vectors of 16 pictures of the store.
+
+        Raises:
+            StoreError: Fewer than half of the pictures are among their own candidates.
+        """
         positions = np.linspace(0, len(store) - 1, _CANARIES).astype(np.int64)
         vectors = store.vectors.view(np.ndarray)
-        found = sum(
+        hits = sum(
             bool(np.isin(position, self.candidates(vectors[position], 1)))
             for position in positions.tolist()
         )
-        if found < _CANARIES // 2:
+        if hits < _CANARIES // 2:
             path = store.path / FILE
             raise StoreError(
-                f"{path}: only {found} of {_CANARIES} pictures find themselves. {_cure(path)}"
+                f"{path}: only {hits} of {_CANARIES} pictures find themselves. {_cure(path)}"
             )
 
 
 def check_index(store: Store) -> bool:
-    """Verify the index of a store if there is one; return whether there is one.
+    """Verify the FAISS index of a store, and return whether the store has one.
 
     Raises:
         DWCError: There is an index, and FAISS is not installed.
@@ -290,9 +296,17 @@ def _search(
     probes: int,
     selected: NDArray[np.bool_] | None = None,
 ) -> list[NDArray[np.int64]]:
-    """Return the positions of at most `count` candidates for each of Q queries (Q, D), best first.
+    """Return the positions of at most `count` candidates for each of Q queries, best first.
 
-    The parameters are created for each search, since an index is shared by threads.
+    The search parameters are created for each search, since several threads share the index.
+
+    Args:
+        faiss: The module.
+        index: The index of FAISS.
+        queries: The query vectors (Q, D).
+        count: The greatest number of candidates for a query.
+        probes: The number of clusters to read.
+        selected: Whether each of the n images may be a candidate (n,); None if all may.
     """
     selector = None
     if selected is not None:
@@ -304,7 +318,7 @@ def _search(
         parameters = faiss.SearchParametersPreTransform(index_params=parameters)
     queries = np.ascontiguousarray(queries, dtype=np.float32)
     _, positions = index.search(queries, count, params=parameters)
-    return [row[row >= 0] for row in positions]  # -1 stands for a missing candidate
+    return [row[row >= 0] for row in positions]  # FAISS pads each row with -1
 
 
 def _train(faiss: ModuleType, vectors: NDArray[np.float32]) -> Any:
@@ -327,17 +341,22 @@ def _train(faiss: ModuleType, vectors: NDArray[np.float32]) -> Any:
 
 
 def _cluster_count(count: int) -> int:
-    """Return into how many clusters to divide `count` vectors: about 4 times the square root."""
+    """Return the number of clusters for `count` vectors: about 4 times the square root of `count`.
+
+    A cluster has 40 vectors or more on average, and there are at most `_CLUSTERS_LIMIT` clusters.
+    """
     return min(2 ** round(math.log2(4 * math.sqrt(count))), count // 40, _CLUSTERS_LIMIT)
 
 
 def _tune(faiss: ModuleType, index: Any, vectors: NDArray[np.float32]) -> tuple[int, int, float]:
-    """Choose how many clusters to read and how many candidates to return.
+    """Choose how many clusters a search reads and how many candidates it returns.
+
+    Several pairs of these two numbers are measured with trial queries. The result is the pair that
+    reads the fewest bytes among the pairs that reach `TARGET_RECALL`. If no pair reaches it, the
+    result is the pair with the highest recall.
 
     Returns:
-        The number of clusters, the number of candidates, and the recall with them. Of the pairs
-        that reach `TARGET_RECALL`, this is the pair that reads least; if none reaches it, the pair
-        with the highest recall.
+        The number of clusters, the number of candidates, and the measured recall, in [0, 1].
     """
     count, dimension = vectors.shape
     queries = _trial_queries(vectors)
@@ -350,9 +369,12 @@ def _tune(faiss: ModuleType, index: Any, vectors: NDArray[np.float32]) -> tuple[
     probes = 1
     while True:
         probes = min(probes, clusters)
-        found = _search(faiss, index, queries, most, probes)
+        candidates = _search(faiss, index, queries, most, probes)
         for size in sizes:
-            shares = [np.isin(row, f[:size]).mean() for row, f in zip(best, found, strict=True)]
+            shares = [
+                np.isin(row, positions[:size]).mean()
+                for row, positions in zip(best, candidates, strict=True)
+            ]
             recall = float(np.mean(shares))
             read = count * code_bytes * probes / clusters + size * dimension * 4 * _GATHER_COST
             trials.append((recall >= TARGET_RECALL, recall, -read, probes, size))
@@ -366,12 +388,13 @@ def _tune(faiss: ModuleType, index: Any, vectors: NDArray[np.float32]) -> tuple[
 
 
 def _trial_queries(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return queries (Q, D) that are as hard for the index as a model's queries with a text.
+    """Return trial queries (Q, D) that are about as hard for the index as a model's queries.
 
-    A text's embedding lies far from those of all images, so that its best images are in many
-    clusters. A trial query is a mixture of two images and of noise in all directions, which is
-    `_NOISE` times as long, and has the length of an image's vector. With the bundled model, the
-    recall of queries by texts alone is between those with the two lengths of the noise.
+    The embedding of a text is far from the vectors of all images, so that the best images are in
+    many clusters. A trial query imitates this: it is the sum of two image vectors and of Gaussian
+    noise that is 2 or 3 times as long as the sum, scaled to the length of an image vector. For the
+    bundled model, the recall of queries without an image is between the recall of trial queries
+    with the shorter noise and the recall of trial queries with the longer noise.
     """
     rng = np.random.default_rng(1)
     one, other = vectors[rng.integers(0, len(vectors), (2, _TRIAL_QUERIES))]
@@ -383,14 +406,17 @@ def _trial_queries(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _lengths(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the lengths (n, 1) of vectors (n, D); at least 1e-12, to divide by them."""
+    """Return the lengths (n, 1) of n vectors (n, D), at least 1e-12 to allow division by them."""
     return np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def _best_positions(
     queries: NDArray[np.float32], vectors: NDArray[np.float32]
 ) -> NDArray[np.int64]:
-    """Return the positions (Q, 50) of the best images by exact search, in any order."""
+    """Return the positions (Q, 50) of the best images for Q queries (Q, D), by exact search.
+
+    The positions of a query are in any order. The gallery's vectors are (n, D).
+    """
     best_scores = np.full((len(queries), RECALL_AT), -np.inf, dtype=np.float32)
     best = np.zeros((len(queries), RECALL_AT), dtype=np.int64)
     blocks = range(0, len(vectors), _SCORED)

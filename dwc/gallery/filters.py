@@ -6,9 +6,10 @@ A filter is written as one or more conditions, joined by `and`, `or`, `not` and 
     category in (dress, skirt)       category not in (dress)        note is missing
     category = polo shirt and (price < 50 or not new = true)
 
-Columns and texts with one of `"(),=<>` in them, or with a word such as `and`, are put in quotation
-marks. Texts are compared without regard to upper and lower case. A picture without a value fits
-neither `=`, `in` nor `<`; `!=`, `not in` and `not` turn a condition round, so it fits those.
+The name of a column, or a text, is written in quotation marks if it contains one of the characters
+`"(),=<>` or a word such as `and`. Texts are compared without regard to upper and lower case. A
+picture without a value in the column does not fit a condition with `=`, `in`, `<`, `<=`, `>` or
+`>=`. Such a picture fits `!=`, `not in` and `not`, since these negate the condition.
 """
 
 import difflib
@@ -26,6 +27,10 @@ from dwc.errors import QueryError, list_names
 from dwc.gallery.metadata import Column, Metadata, Value, fold_text, format_value
 
 MAX_CHARACTERS = 20_000
+"""The greatest length of a filter's text, in characters."""
+
+"""The greatest length of a filter's text, in characters."""
+
 MAX_DEPTH = 40
 """The deepest nesting of parentheses and negations in a filter."""
 
@@ -96,15 +101,15 @@ def parse_filter(text: str, metadata: Metadata) -> Filter | None:
     """Parse a filter.
 
     Args:
-        text: The filter in the language that the module's docstring describes.
+        text: The filter, in the language described at the top of this module.
         metadata: The metadata of the gallery, which determines the types of the values.
 
     Returns:
         The filter; None if the text is blank.
 
     Raises:
-        QueryError: The text is not a filter, a column does not exist, or a value is not of the
-            column's type.
+        QueryError: The text is not a valid filter, a column does not exist, or a value does not
+            have the type of its column.
     """
     if not text.strip():
         return None
@@ -121,13 +126,13 @@ def parse_filter(text: str, metadata: Metadata) -> Filter | None:
 
 
 def join_filters(texts: Iterable[str]) -> str:
-    """Return one filter for the pictures that fit all of the given filters; omit blank ones."""
+    """Join filters, given as texts, with `and` into one text; blank texts are omitted."""
     filters = [text for text in texts if text.strip()]
     return filters[0] if len(filters) == 1 else " and ".join(f"({text})" for text in filters)
 
 
 def format_filter(filter: Filter | None) -> str:
-    """Return a filter as text, from which `parse_filter` makes an equal filter; empty for None."""
+    """Return a filter as text, which `parse_filter` parses to an equal filter; empty for None."""
     if filter is None:
         return ""
     if isinstance(filter, AllOf | AnyOf):
@@ -171,7 +176,7 @@ def find_matching(filter: Filter, metadata: Metadata) -> Mask:
     """Return whether each of the n pictures fits a filter, as a mask (n,).
 
     Raises:
-        QueryError: The metadata lacks a column of the filter, or it has another type.
+        QueryError: The metadata lacks a column of the filter, or the column has another type.
     """
     if isinstance(filter, AllOf | AnyOf):
         combine = np.logical_and if isinstance(filter, AllOf) else np.logical_or
@@ -201,7 +206,7 @@ _COMPARE: dict[str, Callable[[NDArray[np.float64], float], Mask]] = {
 
 
 def unmatched_notes(filter: Filter, metadata: Metadata) -> list[str]:
-    """Return a message for every text in a filter that no picture has."""
+    """Return a message for each text value of a filter that no picture has in that column."""
     notes = []
     for condition in _conditions(filter):
         column = metadata.columns.get(condition.column)
@@ -226,10 +231,11 @@ def _conditions(filter: Filter) -> Iterator[Membership | Comparison | Missing]:
 
 
 def parts_by_column(filter: Filter | None) -> tuple[dict[str, list[Filter]], list[Filter]]:
-    """Split a filter into parts that all have to be met, and group them by their column.
+    """Split a filter at its outermost `and`, and group the parts by their columns.
 
     Returns:
-        The parts that are about one column only, by column; and the other parts.
+        The parts that refer to a single column, by the column's name; and the parts that refer to
+        several columns.
     """
     if filter is None:
         return {}, []
@@ -245,7 +251,7 @@ def parts_by_column(filter: Filter | None) -> tuple[dict[str, list[Filter]], lis
 
 
 def all_of(parts: Sequence[Filter]) -> Filter | None:
-    """Return the filter that all parts have to be met; None if there are no parts."""
+    """Return a filter that requires all of the given parts; None if there are no parts."""
     flat: list[Filter] = []
     for part in parts:
         flat += part.parts if isinstance(part, AllOf) else (part,)
@@ -346,9 +352,9 @@ class _Parser:
         parts = [self._parse_part()]
         while self._skip_word("and"):
             parts.append(self._parse_part())
-        whole = all_of(parts)
-        assert whole is not None
-        return whole
+        joined = all_of(parts)
+        assert joined is not None
+        return joined
 
     def _parse_part(self) -> Filter:
         self._depth += 1
@@ -509,10 +515,15 @@ def _not_comparable(name: str, column: Column, operator: str) -> QueryError:
 
 
 def _typed(text: str, name: str, column: Column) -> Value:
-    """Convert a value in a filter to its column's type.
+    """Convert the text of a value in a filter to the type of its column.
+
+    Args:
+        text: The value as written in the filter.
+        name: The column's name, for the message.
+        column: The column.
 
     Raises:
-        QueryError: It is not of that type.
+        QueryError: The text is not a value of that type.
     """
     if column.type == "text":
         return unicodedata.normalize("NFC", text)

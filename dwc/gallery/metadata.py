@@ -3,9 +3,9 @@
 A source lists the metadata of its pictures as `ListedMetadata`. The store saves them, and reads
 them as `Metadata`: one array per column, in the order of the store's rows.
 
-A table without types, such as CSV, gets the type of a column from all of its cells. A column has
-numbers only if every cell is a number in the usual form, so that no id loses leading zeros
-(`00123`) or digits; and truth values only if every cell is `true` or `false`. Otherwise it has
+In a table without types, such as CSV, the cells of a column determine its type. A column has truth
+values if all its cells are `true` or `false`. It has numbers if all its cells are numbers in the
+usual form; an id such as `00123` is not, so that it does not lose its zeros. Any other column has
 text, and words such as `NA` or `null` are text, too. Only an empty cell is a missing value.
 """
 
@@ -59,7 +59,8 @@ class ListedMetadata:
         columns: The type of each column by its name, in order.
         rows: The values of each picture in the order of the columns, by the picture's id; None for
             a missing value. A row may belong to a picture that does not exist.
-        problems: Sentences for the user on what was not used, and why.
+        problems: Messages for the user about tables, rows and columns that are not used, with the
+            reasons.
     """
 
     columns: dict[str, ColumnType] = field(default_factory=dict)
@@ -84,13 +85,16 @@ class Column:
 
     @property
     def is_missing(self) -> NDArray[np.bool_]:
-        """Whether each picture (n,) has no value."""
+        """A mask (n,): whether each of the n pictures lacks a value in this column."""
         if self.type == "number":
             return np.isnan(self.values)
         return self.values < 0
 
     def has_any(self, values: Iterable[Value]) -> NDArray[np.bool_]:
-        """Return whether each picture (n,) has one of some values; texts may differ in case."""
+        """Return a mask (n,): whether each of the n pictures has one of the given values.
+
+        Texts are compared without regard to upper and lower case.
+        """
         wanted = list(values)
         if self.type != "text":
             return np.isin(self.values, np.array(wanted, dtype=self.values.dtype))
@@ -123,12 +127,12 @@ class Metadata:
     """
 
     def __init__(self, columns: Mapping[str, Column], count: int) -> None:
-        """Keep the columns of n pictures."""
+        """Create the metadata of `count` pictures from its columns, by name."""
         self.columns = dict(columns)
         self.count = count
 
     def row(self, position: int) -> dict[str, Value]:
-        """Return the values of the picture at a position by column, without missing values."""
+        """Return the values of the picture at a position, by column name; omit missing values."""
         values = {name: column.value(position) for name, column in self.columns.items()}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -143,8 +147,8 @@ class Metadata:
 
         Args:
             types: The type of each column by name, in order.
-            rows: The positions of pictures that have metadata, and their values in the order of the
-                columns.
+            rows: For each picture that has metadata, its position and its values in the order of
+                the columns.
             count: The number of pictures.
         """
         names = list(types)
@@ -182,20 +186,21 @@ def _make_column(
 
 
 MAX_COUNTED = 200
-"""A column with more different texts is described by their number only."""
+"""The greatest number of different values of a column that `describe_column` lists."""
 
 
 def describe_column(column: Column, mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return what a column has for some of the n pictures, as JSON-compatible values.
+    """Summarize the values of a column for some of the n pictures, as JSON-compatible values.
 
     Args:
         column: The column.
-        mask: Which pictures to describe (n,).
+        mask: Whether to include each of the n pictures (n,).
 
     Returns:
-        A dict with `type`; `missing`, the number of pictures without a value; and `values`, a dict
-        from texts or truth values to counts, or `least` and `greatest`, the ends of the numbers.
-        `values` is omitted if there are more than `MAX_COUNTED`; `different` counts them.
+        A dict with `type`, and `missing`, the number of pictures without a value. A column of
+        numbers also has `least` and `greatest`, if there are any numbers. Another column also has
+        `different`, the number of different values. If that is at most `MAX_COUNTED`, it has
+        `values`, too: the number of pictures with each value.
     """
     known = column.values[mask & ~column.is_missing]
     described: dict[str, Any] = {"type": column.type, "missing": int(mask.sum()) - len(known)}
@@ -214,7 +219,7 @@ def describe_column(column: Column, mask: NDArray[np.bool_]) -> dict[str, Any]:
 
 
 def fold_text(text: str) -> str:
-    """Return a text in the form in which texts are compared: without upper case."""
+    """Return a text in the form in which texts are compared: case-folded, in Unicode form NFC."""
     return unicodedata.normalize("NFC", text.casefold())
 
 
@@ -274,9 +279,9 @@ def _add_table(
     Args:
         collected: The collected metadata.
         table: The table's relative path.
-        rows: The lines of the rows, and their values by column.
+        rows: For each row, its line number and its values by column.
         folder: The relative path of the table's folder.
-        find: Finds the pictures that the rows name.
+        find: Returns the id of the picture that a row names.
     """
     is_wardrobe = posixpath.basename(table).lower() == WARDROBE_TABLE
     file_column: str | None = None
@@ -314,14 +319,20 @@ def _find_file_column(row: Mapping[str, Any]) -> str | None:
 
 
 class _PictureFinder:
-    """Finds the ids of the pictures that tables name."""
+    """Function object that returns the id of the picture that a row of a table names."""
 
     def __init__(self, ids: Collection[str]) -> None:
         self._ids = frozenset(ids)
         self._composed: dict[str, str] | None = None
 
     def __call__(self, folder: str, name: str, is_wardrobe: bool) -> str:
-        """Return the id of a picture; of one that does not exist, the id that it would have."""
+        """Return the id of a picture; if there is no such picture, the id that it would have.
+
+        Args:
+            folder: The relative path of the table's folder.
+            name: The path of the picture as the table has it, relative to that folder.
+            is_wardrobe: Whether the picture may also be in the folder `photos` beside the table.
+        """
         names = [name, name.replace("\\", "/")] if "\\" in name else [name]
         folders = [folder, posixpath.join(folder, _WARDROBE_FOLDER)] if is_wardrobe else [folder]
         candidates = [
@@ -380,10 +391,10 @@ def _read_jsonl(path: Path, table: str, collected: "MetadataCollector") -> _Rows
 
 
 class MetadataCollector:
-    """Collects values of pictures, and gives every column the type that all of its values have.
+    """Collects the metadata of pictures, and determines a type for each column from its values.
 
     Attributes:
-        problems: Sentences for the user on what is not used, and why.
+        problems: Messages for the user about tables that are not used, with the reasons.
     """
 
     def __init__(self) -> None:
@@ -394,13 +405,13 @@ class MetadataCollector:
         self._contradictions: dict[str, dict[str, list[str]]] = {}  # table -> column -> pictures
 
     def add(self, id: str, row: Mapping[str, Any], table: str = "") -> None:
-        """Add values of a picture; values of earlier rows of the same picture are not replaced.
+        """Add a row of values of a picture. Values from earlier rows of the picture stay.
 
         Args:
             id: The picture's id.
-            table: The table that has the row, to name it if an earlier table has other values.
-            row: Its values by column. None, empty texts, NaN and infinities are missing values. A
-                column with lists or other nested values is not used.
+            row: The row's values by column. None, empty texts, NaN and infinities are missing
+                values. A column with lists or other nested values is not used.
+            table: Name of the row's table, for the message if an earlier table has other values.
         """
         values = self._rows.setdefault(id, {})
         for name, value in row.items():
@@ -414,11 +425,14 @@ class MetadataCollector:
                 values[name] = checked
 
     def count_problem(self, table: str, message: str) -> None:
-        """Record that a row of a table is not used, and why; only the first messages are shown."""
+        """Record a message about a row of a table that is not used.
+
+        `finish` reports the number of such rows, and the first `_NAMED` messages of each table.
+        """
         self._counted.setdefault(table, []).append(message)
 
     def finish(self) -> ListedMetadata:
-        """Return the typed metadata."""
+        """Return the collected metadata, with values of the determined types, and the problems."""
         problems = list(self.problems)
         for table, messages in self._counted.items():
             rows = "1 row" if len(messages) == 1 else f"{len(messages):,} rows"
@@ -455,9 +469,10 @@ class MetadataCollector:
         return ListedMetadata(types, typed, tuple(map(printable, problems)))
 
     def _spelled_twice(self, name: str) -> list[str]:
-        """Return two different cells of a column that are the same decimal; empty if none are.
+        """Return two different cells of a column that are equal as numbers, such as 1.1 and 1.10.
 
-        Article numbers and versions may be such cells: 1.1 and 1.10.
+        Such cells may be version or article numbers, which should be texts. The result is empty if
+        the column has no such cells.
         """
         spellings: dict[float, str] = {}
         for row in self._rows.values():
@@ -470,7 +485,7 @@ class MetadataCollector:
 
 
 class _CollectedColumn:
-    """Which types the values of a column can have.
+    """Determines which types fit all values of a column.
 
     Attributes:
         nested: A list or other nested value of the column, as text; None if there is none.
@@ -489,7 +504,7 @@ class _CollectedColumn:
         return "boolean" if self._may_be_boolean else "number" if self._may_be_number else "text"
 
     def check(self, value: Any) -> Value | None:
-        """Take a value into account and return it; None if it is missing or nested."""
+        """Record which types fit a value, and return it; None for a missing or nested value."""
         if _is_missing(value):
             return None
         if not isinstance(value, (str, int, float)):
@@ -511,7 +526,7 @@ def _is_missing(value: Any) -> bool:
 
 
 def _is_same(value: Any, other: Value) -> bool:
-    """Return whether two cells of a column have the same text, or write the same number."""
+    """Return whether two cells of a column have the same text or are equal as numbers."""
     if isinstance(value, (str, int, float)):
         if _as_text(value) == _as_text(other):
             return True
@@ -550,7 +565,7 @@ def _convert(value: Value | None, type: ColumnType) -> Value | None:
 
 
 def list_some(names: Sequence[str]) -> str:
-    """Return the first names of a list, separated with commas, and how many more there are."""
+    """Format the first names of a list, separated by commas, and the number of omitted names."""
     more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
     return ", ".join(repr(name) for name in names[:_NAMED]) + more
 

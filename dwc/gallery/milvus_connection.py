@@ -1,8 +1,8 @@
 """Connections to Milvus: to Milvus Lite, which runs in this process, or to a server.
 
-Milvus Lite keeps its data in a folder whose name ends in `.db`, and answers on a port of this
-machine. Only one process can have such a folder open; within the process, all connections to a
-folder share one Milvus Lite, which is stopped when the last of them is closed.
+Milvus Lite stores its data in a folder whose name ends in `.db`, and answers on a port of this
+machine. Only one process can have such a folder open. Within the process, all connections to a
+folder share one instance of Milvus Lite, which is stopped when the last connection is closed.
 """
 
 import logging
@@ -34,7 +34,7 @@ _LITE_SUFFIX = ".db"
 _SCHEMES = ("http://", "https://")
 _LITE_LOCK = "LOCK"  # a file in every folder of Milvus Lite
 
-_lite_users: Counter[str] = Counter()  # open connections by the absolute path of the folder
+_lite_users: Counter[str] = Counter()  # number of open connections by the folder's absolute path
 _lite_lock = threading.RLock()  # reentrant, since a connection may be closed by garbage collection
 
 
@@ -49,7 +49,7 @@ def is_missing(location: str) -> bool:
 
 
 def check_location(location: str) -> str:
-    """Return the location of a Milvus database, after checking it without opening it.
+    """Check the location of a Milvus database without opening the database; return the location.
 
     Args:
         location: a path that ends in `.db`, or an address such as `http://host:19530`.
@@ -95,7 +95,7 @@ def _check_lite_path(path: Path) -> None:
 
 
 def display_location(location: str) -> str:
-    """Return a location for messages: without user name and password."""
+    """Return a location without user name and password, for messages."""
     if not location.lower().startswith(_SCHEMES) or "@" not in location:
         return location
     scheme, rest = location.split("://", 1)
@@ -110,12 +110,12 @@ class MilvusConnection:
     """
 
     def __init__(self, location: str, prepare: Callable[[Any], None]) -> None:
-        """Connect.
+        """Connect to a Milvus database.
 
         Args:
             location: a path that ends in `.db`, or an address such as `http://host:19530`.
-            prepare: called with the `pymilvus.MilvusClient` after each connection is made, for
-                example to load collections.
+            prepare: function that is called with the `pymilvus.MilvusClient` whenever a connection
+                has been made, for example to load collections.
 
         Raises:
             DWCError: The packages for Milvus are not installed, or the location is invalid.
@@ -135,14 +135,14 @@ class MilvusConnection:
             raise converted from error
 
     def call(self, operation: Callable[..., Result], *args: Any) -> Result:
-        """Return the result of an operation on Milvus.
+        """Run an operation on Milvus, and return its result.
 
         If the operation fails, for example because the connection was lost, this method connects
         again and repeats the operation once.
 
         Args:
-            operation: called with the `pymilvus.MilvusClient` and `args`. It may be called twice,
-                and must not depend on how far the first call came.
+            operation: function that is called with the `pymilvus.MilvusClient` and `args`. It must
+                allow a second call after a first call that was interrupted.
             args: further arguments of the operation.
 
         Raises:
@@ -174,7 +174,7 @@ class MilvusConnection:
         self._finalizer()
 
     def _error(self, error: Exception) -> StoreError:
-        """Return the error to raise instead of one that was raised with Milvus."""
+        """Convert an error of an operation on Milvus to a `StoreError` with advice for the user."""
         if isinstance(error, StoreError):
             return error
         reason = _first_line(error)
@@ -196,10 +196,10 @@ class MilvusConnection:
 
 
 class _OpenedClient:
-    """The client of a connection, which is replaced when the connection was lost.
+    """The client of a connection; `connect` replaces it after the connection was lost.
 
     Attributes:
-        client: The `pymilvus.MilvusClient`; None before `connect`.
+        client: The `pymilvus.MilvusClient`; None before `connect` and after `close`.
         is_lite: Whether Milvus Lite runs in this process for the connection.
     """
 
@@ -210,8 +210,8 @@ class _OpenedClient:
         self._is_counted = False
 
     def connect(self) -> None:
-        """Open a client, and close the former one."""
-        with suppress(Exception):  # of a broken connection
+        """Open a new client, and close the previous client if there is one."""
+        with suppress(Exception):  # closing a broken connection may fail
             if self.client is not None:
                 self.client.close()
         if not self.is_lite:
@@ -245,11 +245,11 @@ class _OpenedClient:
 
 
 def open_client(location: str) -> Any:
-    """Return a new `pymilvus.MilvusClient` with a connection of its own."""
+    """Return a new `pymilvus.MilvusClient` whose connection no other client shares."""
     from pymilvus import MilvusClient
 
     # pymilvus logs each error with a traceback before raising it. It also sends requests that
-    # Milvus Lite does not know, which is harmless, but gRPC logs a traceback for each.
+    # Milvus Lite does not know. They are harmless, but gRPC logs a traceback for each of them.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
     if not location.lower().startswith(_SCHEMES):
         logging.getLogger("grpc._server").setLevel(logging.CRITICAL)
@@ -265,18 +265,18 @@ def _logged_failures() -> Iterator[list[Exception]]:
     """
     failures: list[Exception] = []
 
-    def keep(record: logging.LogRecord) -> bool:
+    def collect(record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, Exception):
             failures.append(error)
         return error is None
 
     source = logging.getLogger("milvus_lite.server_manager")
-    source.addFilter(keep)
+    source.addFilter(collect)
     try:
         yield failures
     finally:
-        source.removeFilter(keep)
+        source.removeFilter(collect)
 
 
 def _first_line(error: Exception) -> str:

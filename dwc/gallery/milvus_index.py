@@ -61,16 +61,16 @@ _NO_NUMBER = 0x7FF8_0000_0000_0000  # the bits of NaN
 GALLERIES = "dwc_galleries"
 
 MAX_RESULTS = 16_384
-"""The most rows that one request to a server of Milvus may return."""
+"""The greatest number of rows that one request to a server of Milvus may return."""
 
 _COMPLETE = "complete"
 _UPDATING = "updating"
-_STRONG = "Strong"  # a search sees all that was written before it
+_STRONG = "Strong"  # consistency level: results include everything written before the request
 
 _LOAD_S = 600.0  # how long a server may take to load a collection
 _BATCH_BYTES = 8 << 20  # vectors written or read at a time; a message may have 64 MB
 _DELETED = 10_000  # rows deleted at a time
-_SPARE = 64  # candidates requested in addition, so that equal scores are seldom cut
+_SPARE = 64  # additional candidates, so that images with equal scores are seldom cut off
 _ROUNDING = 1e-4  # scores of Milvus and of this package differ by less than this
 
 _NONE: NDArray[np.int64] = np.empty(0, dtype=np.int64)
@@ -80,7 +80,7 @@ _Hashes = NDArray[np.uint64]
 
 
 class OutdatedIndexError(StoreError):
-    """Milvus has no rows of this gallery and model, others, or an unfinished update."""
+    """The rows in Milvus are missing, differ from the store, or belong to an unfinished update."""
 
 
 class _State(NamedTuple):
@@ -90,7 +90,7 @@ class _State(NamedTuple):
         layout: The layout of the rows; see `GalleryRows`.
         digest: The digest of the rows; empty while they are updated.
         state: "complete" or "updating".
-        writer: A random text of the update that wrote this row.
+        writer: A random identifier of the update that wrote this row.
     """
 
     layout: str
@@ -104,17 +104,17 @@ class MilvusIndex:
 
     Attributes:
         name: The name of the index, "milvus".
-        recall: None: nothing is measured, since Milvus compares all vectors.
+        recall: Always None. It is not measured, since Milvus compares all vectors.
         collection: The name of the collection in Milvus.
-        written: How many rows `update` wrote.
-        removed: How many rows `update` removed.
+        written: The number of rows that `update` wrote.
+        removed: The number of rows that `update` removed.
     """
 
     name = "milvus"
     recall = None
 
     def __init__(self, location: str, store: Store) -> None:
-        """Connect to Milvus; use `open` or `update`."""
+        """Connect to Milvus. Callers use `open` or `update` instead."""
         self.collection = collection_name(store)
         self.written = self.removed = 0
         self._rows = GalleryRows(store)
@@ -152,9 +152,10 @@ class MilvusIndex:
 
     @classmethod
     def update(cls, location: str, store: Store) -> "MilvusIndex":
-        """Write to Milvus what differs from a store, and return the index.
+        """Make the rows in Milvus equal to those of a store, and return the index.
 
-        An update that was interrupted is continued. The parameters are those of `open`.
+        Only rows that differ are written or removed. An interrupted update is continued. The
+        parameters are those of `open`.
 
         Raises:
             DWCError: The packages for Milvus are not installed, or the location is invalid.
@@ -178,13 +179,13 @@ class MilvusIndex:
     ) -> NDArray[np.int64]:
         """Return positions that include the `k` best; see `CandidateIndex.candidates`.
 
-        The result is empty, so that the caller searches exactly, if Milvus cannot answer as exact
-        search does: its rows are outdated, the filter needs a column that is not there, or so many
-        images may be among the best that one request cannot return them.
+        The result is empty in three cases, in which the caller searches exactly: the rows in Milvus
+        are outdated, the filter needs a column that Milvus does not have, or one request cannot
+        return all images that may be among the best.
 
         Raises:
-            StoreError: Milvus does not answer. The message does not name the location; the reason
-                is logged.
+            StoreError: Milvus does not answer. The message does not contain the location or the
+                reason, which are logged.
         """
         expression: str | None = ""
         if selected is not None:
@@ -217,14 +218,14 @@ class MilvusIndex:
         return positions
 
     def summary(self) -> str:
-        """Return a description for the user: what the last update wrote."""
+        """Return a description for the user: the name, and the number of rows the update wrote."""
         return f"{self.name}, {self.written:,} rows written, {self.removed:,} removed"
 
     def verify(self) -> None:
         """Compare all rows in Milvus, and their vectors, with the store.
 
         Raises:
-            StoreError: A row differs, is missing or does not belong there.
+            StoreError: A row is missing, differs from the store's row, or belongs to no picture.
         """
         self._connection.call(self._require_current)
         size = self._rows_per_batch()
@@ -253,10 +254,17 @@ class MilvusIndex:
     def _search(
         self, client: Any, query: NDArray[np.float32], k: int, expression: str
     ) -> list[int]:
-        """Return the keys of at least the `k` best rows, as far as there are so many.
+        """Return the keys of the `k` best rows and of all rows with nearly the k-th best score.
 
-        All rows are included whose score may round to that of the last of the `k` best. The result
-        is empty if they are more than a request can return.
+        Scores count as nearly equal if they differ by at most `_ROUNDING`. The result has fewer
+        than `k` keys if fewer rows fit the filter. It is empty if one request cannot return all
+        these rows.
+
+        Args:
+            client: The `pymilvus.MilvusClient`.
+            query: The query vector (D,).
+            k: Number of rows, 1 or more.
+            expression: The filter as an expression of Milvus; empty for none.
         """
         limit = min(k + _SPARE, MAX_RESULTS)
         while True:
@@ -280,8 +288,8 @@ class MilvusIndex:
             if limit == MAX_RESULTS:
                 return []
             limit = min(2 * limit, MAX_RESULTS)
-        # An update marks the collection before it changes a row. So if the mark is not there after
-        # the search, the search has seen the rows that belong to the digest.
+        # An update marks the collection before it changes a row. So if there is no mark after the
+        # search, the search used the rows that belong to the digest.
         self._require_state(_read_state(client, self.collection))
         return [hit[KEY] for hit in hits]
 
@@ -292,7 +300,7 @@ class MilvusIndex:
             logger.warning("%s All pictures are compared until then.", error)
 
     def _load(self, client: Any) -> None:
-        """Make the collections searchable, as far as they exist."""
+        """Load those of the two collections that exist, so that they can be searched."""
         for name in (GALLERIES, self.collection):
             if client.has_collection(name, timeout=TIMEOUT_S):
                 client.load_collection(name, timeout=_LOAD_S)
@@ -305,7 +313,11 @@ class MilvusIndex:
             raise self._outdated("has lost the rows of this gallery")
 
     def _require_state(self, state: _State | None) -> None:
-        """Raise `OutdatedIndexError` unless this state is that of the store's rows."""
+        """Raise `OutdatedIndexError` unless a state in `dwc_galleries` is that of the store's rows.
+
+        Args:
+            state: The state of the collection; None if there is none.
+        """
         if state is None:
             reason = "has no rows of this gallery and model"
         elif state.state != _COMPLETE:
@@ -363,7 +375,7 @@ class MilvusIndex:
         self.written, self.removed = len(missing), len(surplus)
 
     def _compare(self, rows: list[dict[str, Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Compare all rows in Milvus with the store; see `GalleryRows.compare`."""
+        """Compare all rows in Milvus, given as dicts, with the store; see `GalleryRows.compare`."""
         keys = np.array([row[KEY] for row in rows], dtype=np.int64)
         return self._rows.compare(keys, np.array([row[STAMP] for row in rows], dtype=np.int64))
 
@@ -390,7 +402,7 @@ class MilvusIndex:
             )
 
     def _create(self, client: Any) -> None:
-        """Create the collection of the gallery; drop a former one."""
+        """Create the collection of the gallery, after dropping an existing one."""
         from pymilvus import DataType
 
         if client.has_collection(self.collection, timeout=TIMEOUT_S):
@@ -449,8 +461,12 @@ class MilvusIndex:
     def _scan(self, fields: list[str], limit: int) -> Iterator[list[dict[str, Any]]]:
         """Yield all rows in Milvus, in lists of fewer than `limit` rows.
 
-        The keys are hashes, so ranges of equal length have about equally many rows. A range with
-        more rows than a request may return is divided.
+        The keys are hashes, so that ranges of keys of equal length have about equally many rows. If
+        a range has `limit` rows or more, it is divided.
+
+        Args:
+            fields: The fields to read.
+            limit: The number of rows that one request may return.
         """
         count = self._connection.call(self._count)
         parts = 2 * count // limit + 1
@@ -474,9 +490,9 @@ _SAME_GALLERY = ("kind", "folder", "repo_id", "location", "column", "split")
 
 
 def collection_name(store: Store) -> str:
-    """Return the name of the collection that has the rows of a store's gallery and model.
+    """Return the name of the collection for the gallery and the model of a store.
 
-    It stays the same when pictures are added to the gallery or removed.
+    The name does not change when pictures are added or removed.
     """
     source = store.manifest.source
     gallery = description_digest([source.get(name) for name in _SAME_GALLERY])
@@ -518,7 +534,7 @@ def _create_collection(client: Any, name: str, schema: Any) -> None:
 
 
 class Field(NamedTuple):
-    """The field of a metadata column.
+    """The field in Milvus of a metadata column.
 
     Attributes:
         name: The name of the field in Milvus, such as `c0`.
@@ -530,20 +546,20 @@ class Field(NamedTuple):
 
     @property
     def known(self) -> str:
-        """The name of the field that says whether a picture has a number."""
+        """The name of the second field of a number, which is false if the number is missing."""
         return f"{self.name}_known"
 
 
 class GalleryRows:
-    """The rows that a gallery has in Milvus.
+    """The rows that a gallery should have in Milvus, one for each of its n pictures.
 
     Attributes:
-        keys: The key of each of the n pictures (n,).
-        stamps: The stamp of each of the n pictures (n,).
-        fields: The fields of the metadata columns, by the name of the column. The last columns are
-            left out if there are too many.
-        layout: A hash of all that two collections must have in common to have equal rows for equal
-            pictures: the fields, the length of a vector, and the model.
+        keys: The key of each picture (n,), int64.
+        stamps: The stamp of each picture (n,), int64.
+        fields: The fields of the metadata columns, by the name of the column. If there are more
+            columns than Milvus allows fields, the last columns have no field.
+        layout: A hash of the fields, the length of a vector, and the model. In collections with
+            equal layouts, equal pictures have equal rows.
         digest: A hash of the layout and of all keys and stamps.
     """
 
@@ -573,31 +589,32 @@ class GalleryRows:
         self.digest = digest.hexdigest()
 
     def positions(self, keys: Sequence[int]) -> Integers:
-        """Return the positions in the gallery of rows, by their keys; -1 for an unknown key."""
-        wanted = np.array(keys, dtype=np.int64)
-        places = np.searchsorted(self._sorted_keys, wanted)
-        places = np.minimum(places, len(self.keys) - 1)
-        return np.where(self._sorted_keys[places] == wanted, self._order[places], -1)
+        """Return the gallery positions (m,) of the pictures with m keys; -1 for an unknown key."""
+        requested = np.array(keys, dtype=np.int64)
+        indices = np.searchsorted(self._sorted_keys, requested)
+        indices = np.minimum(indices, len(self.keys) - 1)
+        return np.where(self._sorted_keys[indices] == requested, self._order[indices], -1)
 
     def compare(self, keys: Integers, stamps: Integers) -> tuple[Integers, Integers]:
-        """Compare the rows in Milvus with those that the gallery should have there.
+        """Compare the rows in Milvus with the rows that the gallery should have in Milvus.
 
         Args:
             keys: The keys (m,) of all rows in Milvus.
             stamps: The stamps (m,) of the same rows.
 
         Returns:
-            The keys of the rows to delete, and the positions in the gallery of those to write.
+            The keys of the rows to delete, and the gallery positions of the pictures whose rows are
+            missing or differ.
         """
         positions = self.positions(keys.tolist())
         is_known = positions >= 0
         is_current = np.zeros(len(self.keys), dtype=bool)
-        found = positions[is_known]
-        is_current[found] = self.stamps[found] == stamps[is_known]
+        known_positions = positions[is_known]
+        is_current[known_positions] = self.stamps[known_positions] == stamps[is_known]
         return keys[~is_known], np.flatnonzero(~is_current)
 
     def encode(self, positions: Iterable[int]) -> list[dict[str, Any]]:
-        """Return the rows of pictures as `MilvusClient.upsert` takes them.
+        """Return the rows of pictures as dicts, the input of `MilvusClient.upsert`.
 
         Args:
             positions: The positions of the pictures in the gallery.
@@ -624,7 +641,7 @@ class GalleryRows:
         return rows
 
     def expression(self, filter: Filter) -> str | None:
-        """Return a filter as an expression of Milvus; None if a column has no field there."""
+        """Return a filter as an expression of Milvus; None if one of its columns has no field."""
         if isinstance(filter, AllOf | AnyOf):
             parts = [self.expression(part) for part in filter.parts]
             word = " and " if isinstance(filter, AllOf) else " or "
@@ -638,9 +655,9 @@ class GalleryRows:
     def _refuse_collisions(self) -> None:
         equal = np.flatnonzero(self._sorted_keys[1:] == self._sorted_keys[:-1])
         if len(equal):
-            one, other = (self._store.ids[n] for n in self._order[equal[0] : equal[0] + 2])
+            first, other = (self._store.ids[n] for n in self._order[equal[0] : equal[0] + 2])
             raise StoreError(
-                f"{self._store.path}: {one!r} and {other!r} have the same key in Milvus. Rename "
+                f"{self._store.path}: {first!r} and {other!r} have the same key in Milvus. Rename "
                 "one of the two pictures and index again, or search with another --index."
             )
 
@@ -671,9 +688,10 @@ def _assign_fields(metadata: Metadata) -> dict[str, Field]:
 
 
 def _encode_text(text: str) -> str:
-    """Return the content of the field for a text: `=` and the text, or `#` and a hash of it.
+    """Return the content of a text field: `=` and the text in lower case, or `#` and a hash of it.
 
-    The hash replaces texts that are long or have characters that Milvus may not read back.
+    The hash replaces a text that is too long or has non-printable characters, which Milvus may not
+    return unchanged.
     """
     folded = fold_text(text)
     encoded = folded.encode("utf-8", "surrogatepass")
@@ -683,7 +701,12 @@ def _encode_text(text: str) -> str:
 
 
 def _hash_values(column: Column, texts: Sequence[str]) -> _Hashes:
-    """Return a hash of each of the n values in a column (n,)."""
+    """Return a hash of each of the n values in a column (n,).
+
+    Args:
+        column: The column.
+        texts: For a column of texts, the contents of Milvus's field for `column.texts`.
+    """
     if column.type == "number":
         bits = _normalize(np.where(column.is_missing, 0.0, column.values)).view(np.uint64)
         return _mix(np.where(column.is_missing, np.uint64(_NO_NUMBER), bits))
@@ -695,7 +718,7 @@ def _hash_values(column: Column, texts: Sequence[str]) -> _Hashes:
 
 
 def _mix(hashes: _Hashes) -> _Hashes:
-    """Spread the bits of integers over all 64 bits; this is the last step of SplitMix64."""
+    """Scramble the bits of n 64-bit integers (n,); this is the last step of SplitMix64."""
     hashes = hashes + np.uint64(0x9E37_79B9_7F4A_7C15)
     hashes = (hashes ^ (hashes >> np.uint64(30))) * np.uint64(0xBF58_476D_1CE4_E5B9)
     hashes = (hashes ^ (hashes >> np.uint64(27))) * np.uint64(0x94D0_49BB_1331_11EB)

@@ -2,8 +2,8 @@
 
 Each process embeds its share of the pictures into a part: a gallery store of its own in the folder
 `STORE.parts` beside the gallery store. Then one process adds the pictures of all parts to the
-gallery store, which becomes the same as that of a single process, and removes the parts. Parts that
-a killed run left behind are used by the next run, with any number of processes.
+gallery store, and removes the parts. The gallery store is then the same as if a single process had
+built it. The next run, with any number of processes, uses the parts that a killed run left behind.
 """
 
 import hashlib
@@ -52,9 +52,10 @@ class Share(NamedTuple):
     """The pictures that one process embeds.
 
     Attributes:
-        items: The pictures, including those that are in the part of the process already.
+        items: The pictures, including the pictures that are already in the part of the process.
         left_to_others: Content keys (hashes of the content) of pictures in the gallery store.
-        plan: Hash of all shares, by which processes see whether they list the same pictures.
+        plan: Hash of the pictures of all shares. It is equal in all processes if they list the same
+            pictures.
     """
 
     items: list[Item]
@@ -139,13 +140,14 @@ def _read_settings(file: Path) -> dict[str, Any]:
 def plan_share(source: Source, path: str | Path, index: int, count: int) -> Share:
     """Choose the pictures that one of several processes embeds.
 
-    Every process calls this function, and gets other pictures, before any process embeds some.
-    The shares differ by at most one picture, apart from those that are in parts already.
+    Every process calls this function before any process begins to embed. No picture is in two
+    shares. The sizes of the shares differ by at most one picture, not counting the pictures that
+    are already in parts.
 
     Args:
         source: The source of the pictures.
         path: Folder of the gallery store.
-        index: The number of the process, from 0 on.
+        index: The number of the process, from 0 to `count - 1`.
         count: The number of processes.
     """
     with collector_paused():
@@ -189,7 +191,7 @@ def embed_share(
         embed: Function that embeds images with the model.
         path: Folder of the gallery store.
         model: Identity of the model.
-        index: The number of the process, from 0 on.
+        index: The number of the process, from 0.
         batch_size: Number of pictures that are embedded and committed together.
         workers: Number of threads that read and decode pictures.
         progress: Callback, called at the beginning and whenever pictures are finished.
@@ -237,16 +239,16 @@ def join_parts(
         expected: The number of pictures in the part of each process.
 
     Raises:
-        StoreError: A part has fewer pictures than expected; or as for `update_store`.
+        StoreError: A part has fewer pictures than expected, or `update_store` raises this error.
     """
     parts = EmbeddedParts(path)
     for index, count in enumerate(expected):
-        found = parts.count(part_folder(path, index))
-        if found < count:
+        present = parts.count(part_folder(path, index))
+        if present < count:
             raise StoreError(
-                f"{part_folder(path, index)}: has {found:,} of the {count:,} pictures that process "
-                f"{index + 1} of {len(expected)} embedded. The folder of the store has to be one "
-                "that all hosts share. Then run the same command again."
+                f"{part_folder(path, index)}: has {present:,} of the {count:,} pictures that "
+                f"process {index + 1} of {len(expected)} embedded. The folder of the store has to "
+                "be one that all hosts share. Then run the same command again."
             )
     result = update_store(
         source,
@@ -285,11 +287,10 @@ class EmbeddedParts:
 
     def part_of(self, item: Item) -> Path | None:
         """Return the folder of the part that has a picture; None if no part has it."""
-        found = self.find(item)
-        return None if found is None else self._located[item.id][0].folder
+        return None if self.find(item) is None else self._located[item.id][0].folder
 
     def find(self, item: Item) -> EmbeddedPicture | None:
-        """Return what a part has of a picture, or None; see `FindEmbedded`."""
+        """Return the row, vector and thumbnail of a picture in a part; this is a `FindEmbedded`."""
         if item.id not in self._located:
             return None
         part, position = self._located[item.id]
@@ -308,7 +309,7 @@ class EmbeddedParts:
 
 
 class _Part:
-    """One part, which may be of a process that was killed."""
+    """A part of a gallery store, possibly of a process that was killed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -349,7 +350,7 @@ def _has_content(item: Item, content_key: str) -> bool:
 
 
 class _ShareSource:
-    """Some of the pictures of a source, as a source."""
+    """A source that lists only some of the pictures of another source."""
 
     def __init__(self, source: Source, items: Sequence[Item]) -> None:
         self.computed = source.computed

@@ -27,7 +27,7 @@ METHOD = "pca 50, t-sne 30, landmarks 4000, no. 1"
 """Identifies the method and its settings; a projection by another method is recomputed."""
 
 SIDE = 65_535  # the greatest coordinate, so that coordinates fit 16-bit integers
-LANDMARKS = 4_000  # pictures that t-SNE places within seconds; 100,000 would take many minutes
+LANDMARKS = 4_000  # number of pictures that t-SNE places in seconds; 100,000 take many minutes
 COMPONENTS = 50
 PERPLEXITY = 30.0
 ITERATIONS = 750
@@ -122,9 +122,9 @@ def interpolate_positions(
 
 
 class _Components:
-    """Converts vectors of length D to coordinates in C principal components.
+    """Projects vectors of length D to C principal components.
 
-    The components are computed from the l vectors (l, D) that are passed to the constructor.
+    The constructor computes the components from l vectors (l, D).
     """
 
     def __init__(self, rows: NDArray[np.float64]) -> None:
@@ -137,9 +137,9 @@ class _Components:
             self._directions = fitted.components_.T  # (D, C)
 
     def of(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the coordinates (m, C) of m vectors (m, D).
+        """Return the coordinates (m, C) of m vectors (m, D) in the C principal components.
 
-        The C coordinates are in order of descending variance of the components.
+        The components are in descending order of variance.
         """
         return (np.asarray(rows, dtype=np.float64) - self._mean) @ self._directions
 
@@ -169,7 +169,7 @@ def _lay_out(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _fit(points: NDArray[np.float64]) -> Points:
-    """Convert n positions (n, 2) to integers from 0 to `SIDE`, centered in that range.
+    """Scale and shift n positions (n, 2) to integers from 0 to `SIDE`, centered in that range.
 
     Both axes are scaled by the same factor.
     """
@@ -212,8 +212,8 @@ def load_projection(store: Store) -> Projection | None:
     """Read the projection saved in a gallery store's folder; return None if none is saved.
 
     Raises:
-        StoreError: The file cannot be read, belongs to another store (other pictures, another order
-            of the pictures, or another model), or was computed by another method.
+        StoreError: The file cannot be read, was computed by another method, or belongs to another
+            store: one with other pictures, another order of the pictures, or another model.
     """
     file = store.path / FILE
     if not file.is_file():

@@ -97,11 +97,11 @@ def best_positions(
 
 
 def _lower_bound(scores: Vectors, k: int) -> np.float32 | float:
-    """Return a lower bound of the k-th greatest score, which is close to that score for small `k`.
+    """Return a lower bound of the k-th greatest score; for small `k`, it is close to that score.
 
-    The scores are divided into groups of 64, and the bound is the k-th greatest of the groups'
-    maxima. Computing the bound takes a fraction of the time for finding the k-th greatest score.
-    If there are fewer groups than `k`, the bound is minus infinity.
+    The scores (n,) are divided into groups of 64, and the bound is the k-th greatest of the groups'
+    maxima. Computing the bound takes a fraction of the time for finding the k-th greatest score. If
+    there are fewer groups than `k`, the bound is minus infinity.
     """
     groups = len(scores) // _GROUP
     if k > groups:
@@ -115,8 +115,8 @@ class CandidateIndex(Protocol):
 
     Attributes:
         name: the name of the index in messages and in JSON, such as "faiss".
-        recall: the share of the 50 best images, in [0, 1], that the index proposed on average when
-            it was measured on this gallery; None if that is unknown.
+        recall: the mean share of the 50 best images that the index proposes, in [0, 1], as measured
+            on this gallery; None if it was not measured.
     """
 
     @property
@@ -125,7 +125,10 @@ class CandidateIndex(Protocol):
 
     @property
     def recall(self) -> float | None:
-        """The measured recall; see the class."""
+        """The mean share of the 50 best images that the index proposes, in [0, 1]; None if unknown.
+
+        It was measured with trial queries on this gallery.
+        """
 
     def candidates(
         self,
@@ -140,33 +143,37 @@ class CandidateIndex(Protocol):
             query: the query vector (D,). An image's score is the dot product of its vector with
                 this one.
             k: number of best images that are needed, 1 or more. More candidates than that are
-                usually returned, since not all of them are among the best.
+                usually returned, since the index does not know which of them are the best.
             selected: whether each of the n images may be returned; None if all may.
             condition: the filter from which `selected` was computed; None without a filter. An
-                index that filters by metadata itself may use it instead of `selected`.
+                index that filters by metadata may use the condition instead of `selected`.
 
         Returns:
-            Different positions in the gallery, in any order. If they are fewer than `k`, the caller
-            searches exactly.
+            The positions (m,) of m different images, in any order. If m is less than `k`, the
+            caller searches exactly.
 
         Raises:
-            StoreError: the index cannot be searched, for example since its server is away.
+            StoreError: the index cannot be searched, for example since its server does not answer.
         """
 
     def summary(self) -> str:
         """Return a description of the index for the user, beginning with its name."""
 
     def close(self) -> None:
-        """Release what the index has opened; it cannot be used afterwards."""
+        """Close the files or connections of the index. The index cannot be used afterwards."""
 
 
 def check_index_name(name: str) -> str:
-    """Return the name of an index: "auto", "exact", "faiss", or where a Milvus database is.
+    """Check the name of an index, and return it.
+
+    Args:
+        name: "auto", "exact", "faiss", or the location of a Milvus database (a path that ends in
+            `.db`, or an address).
 
     Raises:
         QueryError: there is no index of this name.
-        DWCError: FAISS or a Milvus database is named, and the packages for it are not installed.
-        StoreError: a path is named that cannot be a Milvus database.
+        DWCError: the package of the index is not installed.
+        StoreError: the path cannot be that of a Milvus database.
     """
     if is_milvus_location(name):
         return check_location(name)
@@ -181,18 +188,19 @@ def check_index_name(name: str) -> str:
 
 
 def open_index(name: str, store: Store, build: bool = True) -> CandidateIndex | None:
-    """Open the index with which a store is searched; build it if it is missing or outdated.
+    """Open the approximate index of a gallery store; build it if it is missing or outdated.
 
     Args:
-        name: "exact" for none; "faiss"; or "auto", which is "faiss" for a store of at least
-            `LARGE_GALLERY` pictures if FAISS is installed, and otherwise "exact"; or a Milvus
-            database, by a path that ends in `.db` or by an address such as `http://host:19530`.
+        name: "exact" for no index; "faiss"; the location of a Milvus database, which is a path that
+            ends in `.db` or an address such as `http://host:19530`; or "auto". "auto" stands for
+            "faiss" if FAISS is installed and the store has at least `LARGE_GALLERY` pictures, and
+            otherwise for "exact".
         store: the store.
-        build: whether "auto" builds an index, and whether a Milvus database is updated. If not,
-            and there is none that fits the store, the store is searched exactly.
+        build: whether to build a missing index for "auto", and to update an outdated Milvus
+            database. If False, the store is searched exactly in these cases.
 
     Returns:
-        The index; None for exact search.
+        The index; None for exact search, which is also used for stores with few pictures.
 
     Raises:
         QueryError: there is no index of this name.
@@ -229,15 +237,15 @@ def open_index(name: str, store: Store, build: bool = True) -> CandidateIndex | 
 
 
 def verify_index(name: str, store: Store) -> None:
-    """Verify the index of a store, as far as there is one.
+    """Verify the approximate indexes of a gallery store, if it has any.
 
     Args:
-        name: the name of the index, as in `open_index`. The file of FAISS is verified whatever the
-            name is.
+        name: the name of an index, as in `open_index`. A Milvus database is verified if this is its
+            location. An index of FAISS is always verified.
         store: the store.
 
     Raises:
-        DWCError: there is an index, and the package for it is not installed.
+        DWCError: the store has an index, and the package of the index is not installed.
         StoreError: the index is damaged, or was built from other vectors.
     """
     check_index(store)

@@ -1,6 +1,8 @@
 """Sources of a gallery's pictures: a folder, a dataset on the Hub, or the drawn catalogue.
 
-`webdataset_source` and `dataset_source` have those whose pictures are in tar or Parquet files."""
+The modules `webdataset_source` and `dataset_source` contain the sources of pictures in tar files,
+in Parquet files and in datasets that the library `datasets` saved.
+"""
 
 import hashlib
 import logging
@@ -61,7 +63,7 @@ class Stamp(NamedTuple):
 
 
 class Item(Protocol):
-    """Interface of one picture of a source, before the picture is decoded.
+    """Interface of a picture of a source that is not decoded yet.
 
     An object with this interface takes little memory and can be pickled.
     """
@@ -72,7 +74,7 @@ class Item(Protocol):
 
     @property
     def stamp(self) -> Stamp | None:
-        """What reveals changes of the file; None for a picture that is not a file."""
+        """Size, times and inode of the picture's file, to detect changes; None without a file."""
 
     def content_key(self) -> str:
         """Return the content key, a hash that identifies the picture's content.
@@ -101,7 +103,7 @@ class Item(Protocol):
 
 @dataclass(frozen=True)
 class Listing:
-    """The pictures that a source contained when it was listed, and what was left out.
+    """The pictures that a source contained when it was listed, and the entries left out.
 
     Attributes:
         items: The pictures, in an order that is the same whenever the pictures are the same.
@@ -147,7 +149,7 @@ class Source(Protocol):
         """A JSON-compatible description, from which `from_spec` opens the source again."""
 
     def list(self) -> Listing:
-        """Return the pictures that the source contains now, and what is left out."""
+        """Return the pictures that the source contains now, and the entries that are left out."""
 
     def items(self) -> Sequence[Item]:
         """Return the pictures that the source contains now."""
@@ -157,7 +159,13 @@ class Source(Protocol):
 
 
 class FileItem(NamedTuple):
-    """A picture file of a source, not decoded yet; implements `Item`."""
+    """A picture file of a source, not decoded yet; implements `Item`.
+
+    Attributes:
+        id: Identifier of the picture in its source.
+        path: Path of the file.
+        stamp: Size, times and inode of the file; None if they were not read.
+    """
 
     id: str
     path: str
@@ -194,7 +202,11 @@ class FileItem(NamedTuple):
 
 
 class BytesItem:
-    """Base class of pictures whose file is a part of another file; it implements `Item`."""
+    """Base class of pictures that are stored inside another file; it implements `Item`.
+
+    Attributes:
+        id: Identifier of the picture in its source.
+    """
 
     id: str
 
@@ -223,7 +235,7 @@ class BytesItem:
 
 
 def file_stamp(path: Path) -> Stamp:
-    """Return the size, times and inode of a file; raise `ImageError` if there is none."""
+    """Return the size, times and inode of a file; raise `ImageError` if it cannot be accessed."""
     try:
         info = path.stat()
     except OSError as error:
@@ -252,7 +264,7 @@ class FolderSource:
 
         Args:
             folder: Path of the folder.
-            exclude: Patterns of what to leave out, in the syntax of `.gitignore`.
+            exclude: Patterns of files and folders to leave out, in the syntax of `.gitignore`.
             visit_once: Whether a file that has several names (links) is listed only once.
             may_be_away: Whether the folder may be missing, for example on a drive that is not
                 mounted. `list` then reports the folder as unreadable.
@@ -329,10 +341,10 @@ def _is_file(path: Path) -> bool:
 class HubDatasetSource:
     """The pictures of a dataset repository on the Hugging Face Hub, downloaded once.
 
-    These are the pictures in Parquet files or tar files, if the repository has such files and no
-    table that lists picture files; otherwise its picture files. The library `datasets` does not
-    choose them, since it takes a folder `train` or a file `train-print-shirt.jpg` for the whole
-    dataset.
+    If the repository has Parquet or tar files and no table that lists picture files, the pictures
+    are those in the Parquet or tar files. Otherwise they are the repository's picture files. The
+    library `datasets` is not used to choose the files, since it would use only a folder `train` or
+    a file `train-print-shirt.jpg` if there is one.
     """
 
     computed = False
@@ -349,8 +361,8 @@ class HubDatasetSource:
         Args:
             repo_id: The repository's id on the Hub, `owner/name`.
             revision: A commit, branch or tag; None for the newest commit.
-            exclude: Patterns of what to leave out, in the syntax of `.gitignore`.
-            column: The column with the pictures in Parquet files; None to find it.
+            exclude: Patterns of files to leave out, in the syntax of `.gitignore`.
+            column: The column of Parquet files that has the pictures; None to find it.
         """
         self.column = column
         self.repo_id = repo_id
@@ -365,18 +377,18 @@ class HubDatasetSource:
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The repository, its revision and the exclude patterns, as JSON-compatible values."""
+        """The repository, revision, column and exclude patterns, as JSON-compatible values."""
         excluded = {"exclude": list(self.exclude)} if self.exclude else {}
         column = {} if self.column is None else {"column": self.column}
         repository = {"repo_id": self.repo_id, "revision": self.revision}
         return {"kind": "hub", **repository, **column, **excluded}
 
     def list(self) -> Listing:
-        """List the picture files, ordered by id; the first call downloads them."""
+        """List the pictures; the first call downloads the files."""
         return self._downloaded.list()
 
     def items(self) -> Sequence[Item]:
-        """Return the pictures, ordered by id."""
+        """Return the pictures; the first call downloads the files."""
         return self._downloaded.items()
 
     def item(self, id: str) -> Item:
@@ -455,8 +467,8 @@ class DrawnItem:
 class CatalogueSource:
     """Drawn garments, as square pictures of `picture_px` pixels a side.
 
-    These are the garments of the default gallery, or of one of the catalogue's splits, such as
-    "train" and "test", which have no garment in common.
+    The garments are those of the default gallery, or of a split of the catalogue, such as "train"
+    or "test". Two splits have no garment in common.
     """
 
     computed = True
@@ -512,12 +524,13 @@ def open_source(argument: str, revision: str | None = None, exclude: Iterable[st
 
     Args:
         argument: "catalogue" for the drawn garments (write `./catalogue` for a folder of that
-            name); the path of a folder; a tar file or Parquet file, or a pattern for several; a
-            dataset that was saved with the library `datasets`; or the `owner/name` or
+            name); the path of a folder; a tar file or Parquet file, or a pattern for several files;
+            a dataset that was saved with the library `datasets`; or the `owner/name` or
             `owner/name@revision` of a dataset on the Hub. If a folder of that path exists,
-            `owner/name` means the folder. A dataset's column of pictures may follow after `#`.
+            `owner/name` means the folder. The name of a dataset's column of pictures may be added
+            after `#`.
         revision: A dataset's commit, branch or tag; None for the newest commit.
-        exclude: Patterns of what to leave out of a folder or dataset, as in `.gitignore`.
+        exclude: Patterns of files to leave out of a folder or dataset, as in `.gitignore`.
 
     Raises:
         ImageError: There is no such folder, or a pattern is malformed.
@@ -555,16 +568,19 @@ def _packed_source(
     exclude: Iterable[str],
     files: FolderSource | None = None,
 ) -> Source | None:
-    """Open tar files, Parquet files or a saved dataset; return None if the location is neither.
-
-    A folder is one of these if `save_to_disk` wrote it, or if it has such files and no pictures.
+    """Open a source of tar files, of Parquet files or of a saved dataset.
 
     Args:
-        location: The path or pattern.
-        column: The column of a dataset with the pictures; None to find it.
-        exclude: Patterns of what to leave out.
-        files: The picture files in the folder, if it was downloaded. Then pictures in Parquet files
-            come first, and the dataset may not name files outside the folder.
+        location: A path, or a pattern for several files.
+        column: The column of a dataset that has the pictures; None to find it.
+        exclude: Patterns of files to leave out.
+        files: The source of the picture files in a downloaded folder; None for a local location. In
+            a downloaded folder, tar or Parquet files are used even if there are pictures beside
+            them, and a dataset may not refer to files outside the folder.
+
+    Returns:
+        The source; None if the location is of another kind. A local folder is of this kind if
+        `save_to_disk` wrote it, or if it has tar or Parquet files and no pictures.
     """
     from dwc.gallery.dataset_source import DatasetSource, is_saved_dataset
     from dwc.gallery.webdataset_source import WebDatasetSource

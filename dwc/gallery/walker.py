@@ -48,7 +48,7 @@ REASONS = (
     UNREADABLE, MISSING, KIND_NOT_SUPPORTED, EXCLUDED, SERVICE_FOLDER, OWN_STORE, LINKED_TWICE,
     HIDDEN, NOT_A_PICTURE,
 )  # fmt: skip
-"""The reasons for leaving out a file or folder, those most important to the user first."""
+"""The reasons for leaving out a file or folder, in descending order of importance to the user."""
 
 # Names, in lower case, of folders that network drives, operating systems and photo managers fill
 # with previews or deleted files. `Thumbnails` is not listed, since users also choose that name.
@@ -86,8 +86,8 @@ _NUMBERS = re.compile(r"\{([0-9]+)\.\.([0-9]+)\}")
 _MAX_FILES = 100_000
 
 
-class FoundFile(NamedTuple):
-    """A picture file that was found in the gallery's folder.
+class GalleryFile(NamedTuple):
+    """A picture file in the gallery's folder.
 
     Attributes:
         id: Path relative to the gallery's folder, with `/` as separator, as UTF-8 text.
@@ -114,8 +114,8 @@ class LeftOut(NamedTuple):
         id: Path relative to the gallery's folder, with `/` as separator, as UTF-8 text.
         reason: One of `REASONS`.
         kind: The format of a picture that cannot be read, such as "HEIC"; else None.
-        message: What is wrong and what to do, for a file or folder that users would expect to be
-            included; else None.
+        message: The problem and its remedy, for a file or folder that users would expect in the
+            gallery; else None.
     """
 
     id: str
@@ -166,7 +166,12 @@ def cache_folder() -> Path:
 
 
 def is_service_folder(name: str, parent: str = "") -> bool:
-    """Return whether a folder has previews or deleted files, given its name and its parent's."""
+    """Return whether a folder has previews or deleted files, given its name.
+
+    Args:
+        name: The name of the folder.
+        parent: The name of its parent folder.
+    """
     name = name.lower()
     if name in _SERVICE_FOLDERS or name.endswith(_PREVIEW_SUFFIXES):
         return True
@@ -174,25 +179,25 @@ def is_service_folder(name: str, parent: str = "") -> bool:
 
 
 def is_read(kind: str) -> bool:
-    """Return whether pictures of a kind can be read, given its name as of `identify_kind`."""
+    """Return whether pictures of a format, as named by `identify_kind`, can be read."""
     return kind in FORMATS or (kind == HEIC and HAS_HEIF)
 
 
 def walk_folder(
     root: Path, exclude: Sequence[str] = (), visit_once: bool = True, suffix: str | None = None
-) -> Iterator[FoundFile | LeftOut | UnusedPattern]:
-    """Yield every picture file below a folder, and every file or folder that is left out.
+) -> Iterator[GalleryFile | LeftOut | UnusedPattern]:
+    """Yield the picture files below a folder, the entries left out, and the unused patterns.
 
-    The exclude patterns that matched nothing come last.
+    The unused patterns come last. They are the exclude patterns that matched nothing.
 
     Args:
         root: The folder. It is listed even if a subfolder of the same name would be left out, but
             not if it is itself a gallery store.
         exclude: Patterns in the syntax of `.gitignore`, relative to the folder. Everything in an
             excluded folder is excluded.
-        visit_once: Whether a file that was already found under another name is left out. False is
-            for the Hub's cache, in which names of files with equal content are links to one file.
-        suffix: Suffix, in lower case, of the files to find instead of picture files.
+        visit_once: Whether a file that has several names is listed only once. It is False for the
+            Hub's cache, where the names of files with equal content are links to the same file.
+        suffix: Suffix, in lower case, of the files to list instead of picture files.
     """
     yield from _Walk(root, exclude, visit_once, suffix).run()
 
@@ -212,7 +217,7 @@ class _Walk:
         self._links: list[tuple[str, str]] = []
         self._own = _own_folders()
 
-    def run(self) -> Iterator[FoundFile | LeftOut | UnusedPattern]:
+    def run(self) -> Iterator[GalleryFile | LeftOut | UnusedPattern]:
         yield from self._tree(self._root, "")
         while self._links:
             links, self._links = sorted(self._links), []
@@ -222,7 +227,7 @@ class _Walk:
             for use in self._unused:
                 yield UnusedPattern(use.pattern, use.likely_reason(self._root))
 
-    def _tree(self, path: str, relative: str) -> Iterator[FoundFile | LeftOut]:
+    def _tree(self, path: str, relative: str) -> Iterator[GalleryFile | LeftOut]:
         name = os.path.basename(relative)
         if not name.lower().endswith(_LIBRARY_SUFFIXES):  # a link may have any name
             name = os.path.basename(os.path.realpath(path))
@@ -274,7 +279,7 @@ class _Walk:
                     yield self._file(entry.path, inner, info)
             waiting.extend(reversed(subfolders))
 
-    def _follow(self, path: str, relative: str) -> Iterator[FoundFile | LeftOut]:
+    def _follow(self, path: str, relative: str) -> Iterator[GalleryFile | LeftOut]:
         try:
             info = os.stat(path)
         except OSError as error:
@@ -307,7 +312,7 @@ class _Walk:
             self._unused = [use for use in self._unused if not use.matches(path)]
         return self._exclude.match_file(path)
 
-    def _file(self, path: str, relative: str, info: os.stat_result) -> FoundFile | LeftOut:
+    def _file(self, path: str, relative: str, info: os.stat_result) -> GalleryFile | LeftOut:
         id = escape_name(relative)
         if not stat.S_ISREG(info.st_mode):
             return LeftOut(id, NOT_A_PICTURE)
@@ -336,7 +341,7 @@ class _Walk:
 
 
 class _PatternUse:
-    """Records whether an exclude pattern has matched, or would have in other letter case."""
+    """Records whether an exclude pattern matched a path, or matches one in another letter case."""
 
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern
@@ -359,7 +364,7 @@ class _PatternUse:
         return self._regex.match(path) is not None
 
     def likely_reason(self, root: str) -> str:
-        """Return sentences that say why the pattern probably matched nothing and what to do."""
+        """Return a message with the likely reason why the pattern matched nothing, and advice."""
         pattern = self.pattern
         if not pattern.strip():
             return "It is empty."
@@ -382,12 +387,12 @@ class _PatternUse:
 def find_unused_patterns(
     patterns: Sequence[str], listed: Collection[str], left_out: Iterable[LeftOut], root: str
 ) -> dict[str, str]:
-    """Return the exclude patterns that match nothing, with the likely reasons.
+    """Return the likely reason for each exclude pattern that matches nothing, by pattern.
 
     Args:
         patterns: Patterns in the syntax of `.gitignore`.
         listed: The ids of the pictures.
-        left_out: What is left out.
+        left_out: The files and folders that are left out.
         root: The folder to which ids are relative.
     """
     unused = {}
@@ -431,13 +436,19 @@ def _is_cache_tag(path: str) -> bool:
         return False
 
 
-def _found(id: str, path: str, info: os.stat_result) -> FoundFile:
+def _found(id: str, path: str, info: os.stat_result) -> GalleryFile:
     inode = info.st_ino & INODE_BITS
-    return FoundFile(id, path, info.st_size, info.st_mtime_ns, info.st_ctime_ns, inode)
+    return GalleryFile(id, path, info.st_size, info.st_mtime_ns, info.st_ctime_ns, inode)
 
 
 def unsupported(id: str, path: str, kind: str) -> LeftOut:
-    """Return the entry of a picture of a kind that is not read; its message names the path."""
+    """Return the entry for a picture in an unsupported format.
+
+    Args:
+        id: The id of the picture.
+        path: The path of the picture, for the message.
+        kind: The name of the format, as of `identify_kind`.
+    """
     message = f"{printable(path)}: is a {kind} picture, which is not read here. {advice_for(kind)}"
     return LeftOut(id, KIND_NOT_SUPPORTED, kind, message)
 
@@ -458,8 +469,8 @@ class PackedFiles(NamedTuple):
     """The tar or Parquet files of a gallery.
 
     Attributes:
-        files: The path of each file, by its name relative to a common folder.
-        left_out: The files and folders that are not in `files`, with the reasons, by name.
+        files: The path of each file, by its path relative to a common folder.
+        left_out: The files and folders that are not in `files`, with the reasons, by relative path.
     """
 
     files: dict[str, Path]
@@ -467,7 +478,7 @@ class PackedFiles(NamedTuple):
 
     @property
     def expected_count(self) -> int:
-        """Number of files, with those that are missing."""
+        """Number of files, including the files that are missing."""
         missing = sum(entry.reason == MISSING for entry in self.left_out.values())
         return len(self.files) + missing
 
@@ -475,14 +486,16 @@ class PackedFiles(NamedTuple):
 def expand_location(
     location: str, suffix: str, exclude: Sequence[str] = (), visit_once: bool = True
 ) -> PackedFiles:
-    """Return the files that a location stands for.
+    """Return the tar or Parquet files that a location names.
 
     Args:
-        location: The path of a file; of a folder, for all files with the suffix in it and in its
-            subfolders; or a pattern with `*`, `?`, `[` or numbers such as `{000..015}`.
-        suffix: The suffix of the files in a folder, in lower case; files may have it in any case.
-        exclude: Patterns of what to leave out, in the syntax of `.gitignore`.
-        visit_once: Whether a file in a folder that has several names is found only once.
+        location: The path of a file; the path of a folder, for all files with the suffix in the
+            folder and its subfolders; or a pattern with `*`, `?`, `[` or numbers such as
+            `{000..015}`.
+        suffix: The suffix of the files in a folder, in lower case. The suffix of a file may be in
+            any letter case.
+        exclude: Patterns of files to leave out, in the syntax of `.gitignore`.
+        visit_once: Whether a file in a folder that has several names is listed only once.
 
     Raises:
         ImageError: There is no such file.
@@ -491,31 +504,31 @@ def expand_location(
     if path.is_file():
         return PackedFiles({escape_name(path.name): path}, {})
     if path.is_dir():
-        found = _find_in_folder(path, suffix, exclude, visit_once)
+        packed = _find_in_folder(path, suffix, exclude, visit_once)
     else:
-        found = _find_matches(location, exclude)
-    if not found.files:
+        packed = _find_matches(location, exclude)
+    if not packed.files:
         raise ImageError(f"{printable(location)}: there is no such {suffix} file. Check the path.")
-    return found
+    return packed
 
 
 def find_packed_suffix(folder: Path, pictures_end: bool) -> str | None:
-    """Return the suffix of the tar or Parquet files in a folder; None if there are none.
+    """Return the suffix of the first tar or Parquet file in a folder; None if there is none.
 
     Args:
         folder: The folder, which is searched with its subfolders.
-        pictures_end: Whether the result is None for a folder that has pictures, too.
+        pictures_end: Whether to return None if the folder also has pictures.
     """
-    found = None
+    packed_suffix = None
     for entry in walk_folder(folder):
         if isinstance(entry, UnusedPattern):
             continue
         suffix = os.path.splitext(entry.id)[1].lower()
-        if isinstance(entry, FoundFile) and pictures_end:
+        if isinstance(entry, GalleryFile) and pictures_end:
             return None
         if isinstance(entry, LeftOut) and entry.reason == NOT_A_PICTURE:
-            found = found or (suffix if suffix in PACKED_SUFFIXES else None)
-    return found
+            packed_suffix = packed_suffix or (suffix if suffix in PACKED_SUFFIXES else None)
+    return packed_suffix
 
 
 def _find_in_folder(
@@ -524,7 +537,7 @@ def _find_in_folder(
     files: dict[str, Path] = {}
     left_out: dict[str, LeftOut] = {}
     for entry in walk_folder(folder, exclude, visit_once, suffix):
-        if isinstance(entry, FoundFile):
+        if isinstance(entry, GalleryFile):
             files[entry.id] = Path(entry.path)
         elif isinstance(entry, LeftOut):
             # A dataset of the Hub may have pictures beside the files, which do not count.
@@ -535,7 +548,7 @@ def _find_in_folder(
 
 
 def _find_matches(pattern: str, exclude: Sequence[str]) -> PackedFiles:
-    """Return the files that match a pattern, with the numbers in it for which there is no file."""
+    """Return the files that match a pattern, and those that are missing for numbers in it."""
     parts = _expand_numbers(pattern)
     matches: set[Path] = set()
     missing = []
@@ -557,7 +570,7 @@ def _find_matches(pattern: str, exclude: Sequence[str]) -> PackedFiles:
     files: dict[str, Path] = {}
     left_out: dict[str, LeftOut] = {}
     seen: set[tuple[int, int]] = set()
-    # Links come last, so that a file is found under its own name.
+    # Links come last, so that a file is listed under its own name.
     for path in sorted(names_by_path, key=lambda path: (_is_link(path, parent), path)):
         name = names_by_path[path]
         folders = path.parts[folders_named:-1]
@@ -591,7 +604,7 @@ def _describe_missing(path: Path, pattern: str) -> str:
 
 
 def _literal_folder(pattern: str) -> Path:
-    """Return the longest folder of a pattern that has no special characters in it."""
+    """Return the longest folder at the beginning of a pattern without special characters."""
     folder = Path(pattern).parent
     while has_magic(str(folder)) or _NUMBERS.search(str(folder)):
         folder = folder.parent
@@ -599,7 +612,7 @@ def _literal_folder(pattern: str) -> Path:
 
 
 def _is_link(path: Path, parent: str) -> bool:
-    """Return whether a file's path has a link in it below a folder above it."""
+    """Return whether the path of a file contains a symbolic link below the folder `parent`."""
     relative = os.path.relpath(path, parent)
     return os.path.realpath(path) != os.path.join(os.path.realpath(parent), relative)
 
@@ -610,7 +623,11 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 def _expand_numbers(pattern: str) -> list[str]:
-    """Return the patterns that result from every choice of numbers, written as a shell does."""
+    """Expand ranges of numbers such as `{000..015}` in a pattern, as a shell does.
+
+    Returns:
+        One pattern for each combination of numbers.
+    """
     texts, firsts, lasts = (_NUMBERS.split(pattern)[start::3] for start in range(3))
     ends = [sorted((int(a), int(b))) for a, b in zip(firsts, lasts, strict=True)]
     if prod(high - low + 1 for low, high in ends) > _MAX_FILES:

@@ -1,9 +1,8 @@
 """Galleries in WebDataset archives: tar files whose members with the same key form a sample.
 
-The key of a member is its path without what follows the first dot of its file name. The members
-`a/7.JPG`, `a/7.json` and `a/7.txt` form the sample `a/7`: a picture with metadata. Suffixes may
-have upper or lower case. Nothing is extracted: pictures are read from their positions in the
-archives.
+The key of a member is its path up to the first dot of its file name. The members `a/7.JPG`,
+`a/7.json` and `a/7.txt` form the sample `a/7`: a picture with metadata. Suffixes may have upper or
+lower case. The archives are not extracted; pictures are read from their positions in the archives.
 """
 
 import json
@@ -52,7 +51,7 @@ class TarItem(BytesItem):
         id: The name of the tar file and the path of the member in it.
         stamp: The size of the member, and the times and inode of the tar file.
         path: The path of the tar file.
-        offset: Where the picture begins, in bytes from the beginning of the tar file.
+        offset: The position of the picture's first byte in the tar file.
         size: The size of the picture in bytes.
     """
 
@@ -77,7 +76,7 @@ class WebDatasetSource:
 
         Args:
             location: A tar file, a folder of tar files, or a pattern such as `shop-*.tar`.
-            exclude: Patterns of what to leave out, in the syntax of `.gitignore`.
+            exclude: Patterns of files and pictures to leave out, in the syntax of `.gitignore`.
             visit_once: Whether a file in the folder that has several names (links) counts once.
 
         Raises:
@@ -103,10 +102,10 @@ class WebDatasetSource:
     def list(self) -> Listing:
         """List the pictures in the order of the archives, with the metadata of their samples."""
         items: list[TarItem] = []
-        found = self._find_files()
-        left_out = dict(found.left_out)
+        files = self._find_files()
+        left_out = dict(files.left_out)
         collected = MetadataCollector()
-        for name, path in found.files.items():
+        for name, path in files.files.items():
             archive = _list_archive(str(path), name, file_stamp(path))
             left_out |= archive.left_out
             for item in archive.items.values():
@@ -148,8 +147,8 @@ class _Archive:
         items: The pictures by id.
         keys: The key of each picture's sample, by the picture's id.
         rows: The metadata of samples, by key.
-        left_out: What is not in `items`, with the reasons.
-        problems: Messages on metadata that cannot be used.
+        left_out: The members and folders that are not in `items`, with the reasons, by id.
+        problems: Messages about metadata that cannot be used.
     """
 
     items: dict[str, TarItem]
@@ -161,12 +160,13 @@ class _Archive:
 
 @lru_cache(maxsize=64)
 def _list_archive(path: str, name: str, stamp: Stamp) -> _Archive:
-    """List a tar file.
+    """List the pictures and the metadata in a tar file.
 
     Args:
         path: The path of the tar file.
-        name: The name with which ids begin.
-        stamp: The size, times and inode of the tar file, so that a changed file is read again.
+        name: The tar file's name, with which ids begin.
+        stamp: The size, times and inode of the tar file. The result is cached by the arguments, so
+            a changed file is listed again.
     """
     archive = _Archive({}, {}, {}, {}, [])
     links: dict[str, tarfile.TarInfo] = {}
@@ -202,7 +202,7 @@ def _list_archive(path: str, name: str, stamp: Stamp) -> _Archive:
 
 @lru_cache(maxsize=1024)
 def _reason_for_folder(folder: str) -> tuple[str, str] | None:
-    """Return the outermost folder that is left out and the reason, or None.
+    """Return the outermost folder in a path that is left out, and the reason; None if none is.
 
     Args:
         folder: The path of a folder in a tar file.
@@ -217,12 +217,12 @@ def _reason_for_folder(folder: str) -> tuple[str, str] | None:
 
 
 def _unread_kind(path: str, member: tarfile.TarInfo, suffix: str) -> str | None:
-    """Return the kind of a picture that cannot be read; None for anything else."""
+    """Return the format of a member that is a picture in an unsupported format, else None."""
     if suffix in SUFFIXES or suffix not in UNREAD_SUFFIXES:
         return None
     try:
         header = _read_at(path, member.offset_data, min(member.size, HEADER_BYTES))
-    except ImageError:  # the end of the tar file is missing, which is said elsewhere
+    except ImageError:  # the tar file is cut off, which `_members` reports
         header = b""
     kind = identify_kind(suffix, header)
     return None if kind is None or is_read(kind) else kind
@@ -268,13 +268,13 @@ def _members(path: str, name: str, left_out: dict[str, LeftOut]) -> Iterator[tar
 
 
 def _describe_end(path: str, offset: int) -> str | None:
-    """Return what is wrong with the end of a tar file; None if nothing is.
+    """Return a message about a damaged end of a tar file; None if the end is intact.
 
-    `tarfile` takes a damaged or cut header for the end of the file.
+    The check is needed, since `tarfile` ends at a damaged or incomplete header without an error.
 
     Args:
         path: The file.
-        offset: Where the header after the last member begins, in bytes.
+        offset: The position in bytes of the header after the last member.
     """
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
