@@ -216,6 +216,8 @@ MODEL_QUEUE = BatchQueue()
 Models take turns: two at once on the same processors would both take longer.
 """
 
+_THREADS_LOCK = threading.Lock()  # held while torch has another number in a new thread
+
 # On a CPU, fewer queries run in one thread. A few images take no less time in several threads: if
 # threads besides the queue's also compute, OpenMP's sleep between operations instead of spinning,
 # and waking them takes longer than the operation (38 ms instead of 78 ms a query on two cores).
@@ -332,7 +334,7 @@ class QueryComposer:
         known = {key: kept for key in pixels if (kept := self._images.get(key)) is not None}
         new = [key for key in pixels if key not in known]
         index = {key: number for number, key in enumerate((*known, *new))}
-        _set_torch_threads(1 if len(rows) < _MIN_PARALLEL_ROWS else None)
+        set_torch_threads(1 if len(rows) < _MIN_PARALLEL_ROWS else None)
         composed, encoded = self.run_model(
             ModelInputs(
                 _join_texts(works, rows),
@@ -348,7 +350,7 @@ class QueryComposer:
         return _Forward(composed, known)
 
 
-def _set_torch_threads(count: int | None) -> None:
+def set_torch_threads(count: int | None) -> None:
     """Set how many threads torch uses for the operations of the calling thread.
 
     `torch.set_num_threads` also sets it for all threads that start later. A new thread sets that
@@ -359,7 +361,7 @@ def _set_torch_threads(count: int | None) -> None:
     """
     if count == torch.get_num_threads():
         return
-    with ThreadPoolExecutor(1, "torch-threads") as new_thread:
+    with _THREADS_LOCK, ThreadPoolExecutor(1, "torch-threads") as new_thread:
         default = new_thread.submit(torch.get_num_threads).result()
         torch.set_num_threads(default if count is None else count)
         new_thread.submit(torch.set_num_threads, default).result()

@@ -20,6 +20,8 @@ import threading
 import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -32,6 +34,7 @@ from dwc.gallery.search_index import CandidateIndex, Vectors, best_positions
 from dwc.gallery.store import match_id
 from dwc.modeling.composition import ComposedQuery, Composition, shift_weight
 from dwc.search.near_duplicates import NearDuplicates
+from dwc.search.query_batching import set_torch_threads
 from dwc.search.results import Hit, RankTrace, TracedItem, Weight, build_hits
 
 TRACE_SHIFTS = (-math.inf, *(step / 2 for step in range(-12, 13)), math.inf)
@@ -59,6 +62,8 @@ _FEW_SELECTED = 10_000
 # If more than this share of the gallery is requested, for example the 100 best of 500 images, all
 # vectors are read without the index.
 _LARGE_SHARE = 1 / 10
+
+_BLOCK_VALUES = 2**18  # values of gallery vectors (1 MB) that are multiplied at a time
 
 # PyTorch warns about memory-mapped vectors that are read-only. Nothing here writes to them.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
@@ -531,26 +536,63 @@ def _gallery_products(streams: Mapping[str, Composition], vectors: Vectors) -> V
     In each stream, the query has an image part, a text part and, for some combiners, a joint part;
     P counts the parts of all streams.
 
-    One matrix product computes all dot products, so that the vectors are read only once. For this,
-    each part is padded with zeros in the dimensions of the other streams; the padding costs less
-    than reading the vectors a second time. PyTorch is used because its matrix product is faster
-    here: for 100,000 x 512 values, PyTorch takes twice as long as summing the values, NumPy at
-    least four times as long.
+    All P dot products of a vector are computed while it is in the processor's cache, so that the
+    vectors are read from memory only once. For this, the vectors are multiplied in blocks of about
+    1 MB, and each part is padded with zeros in the dimensions of the other streams. The padding
+    costs less than reading the vectors a second time. Several threads share the blocks.
+
+    For 100,000 x 512 values and four parts, this takes 1.5 times as long as one dot product with
+    all vectors. One matrix product without blocks takes 2 times as long with PyTorch, and 3.5 times
+    as long with NumPy.
 
     Args:
         streams: the query (a batch of one) in each stream.
         vectors: gallery vectors (n, D), each the concatenation of the streams' vectors.
     """
-    columns = []
+    padded = []
     start = 0
     for stream in streams.values():
         width = stream.embedding.shape[-1]
         padding = (start, vectors.shape[1] - start - width)
-        columns += [torch.nn.functional.pad(part, padding) for part in _parts(stream)]
+        padded += [torch.nn.functional.pad(part, padding) for part in _parts(stream)]
         start += width
+    parts = torch.cat(padded)  # (P, D)
     gallery = torch.from_numpy(np.asarray(vectors, dtype=np.float32))
-    with torch.inference_mode():
-        return (gallery @ torch.cat(columns).T).T.contiguous().numpy()
+    products = torch.empty((len(parts), len(gallery)))
+    block = max(1, _BLOCK_VALUES // gallery.shape[1])
+
+    @torch.inference_mode()
+    def multiply(start: int, stop: int) -> None:
+        for first in range(start, stop, block):
+            rows = slice(first, min(first + block, stop))
+            products[:, rows] = parts @ gallery[rows].T
+
+    if len(gallery) <= block:
+        multiply(0, len(gallery))
+    else:
+        threads = _threads()
+        share = -(-len(gallery) // threads.number)
+        starts = range(0, len(gallery), share)
+        list(threads.pool.map(multiply, starts, [min(s + share, len(gallery)) for s in starts]))
+    return products.numpy()
+
+
+class _Threads(NamedTuple):
+    """Threads that compute dot products, and their number."""
+
+    pool: ThreadPoolExecutor
+    number: int
+
+
+@cache
+def _threads() -> _Threads:
+    """Start as many threads as torch uses for one operation; torch uses one in each of them.
+
+    Each thread has its own blocks, so that it waits for the others only at the end of a search.
+    Torch's threads would wait for each other after every block.
+    """
+    number = torch.get_num_threads()
+    return _Threads(ThreadPoolExecutor(number, "dot-products", set_torch_threads, (1,)), number)
 
 
 def _parts(stream: Composition) -> list[torch.Tensor]:

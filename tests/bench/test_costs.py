@@ -35,7 +35,7 @@ START_RATIO = 2.0
 QUERY_RATIO = 1.3
 DRAWING_MS = 15.0
 SEARCH_RATIO = 1.5
-PAGE_SEARCH_RATIO = 3.5
+PAGE_SEARCH_RATIO = 3.0
 GALLERY = 100  # pictures of the store that start and query use
 WORDS = "darker, with long sleeves"
 

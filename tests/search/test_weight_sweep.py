@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 
 import numpy as np
@@ -17,6 +18,7 @@ from dwc.gallery.builder import build_store
 from dwc.gallery.search_index import ExactIndex
 from dwc.gallery.sources import FolderSource
 from dwc.modeling.composition import ComposedQuery
+from dwc.search import weight_sweep
 from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 from dwc.search.weight_sweep import TRACE_SHIFTS, VARIANTS, WeightSweep
@@ -185,6 +187,27 @@ def test_what_cannot_be_swept_is_told():
         )
     with pytest.raises(ValueError, match="20 dimensions"):
         WeightSweep(made_query(), vectors[:, :-1], ids)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("rows_of_block", [1, 7, 16, 50])
+def test_products_are_computed_in_blocks_by_several_threads(monkeypatch, threads, rows_of_block):
+    vectors, ids = made_gallery(50)
+    at_once = WeightSweep(made_query(), vectors, ids).scores(0.7)
+    monkeypatch.setattr(weight_sweep, "_BLOCK_VALUES", rows_of_block * vectors.shape[1])
+    with ThreadPoolExecutor(threads) as pool:
+        monkeypatch.setattr(weight_sweep, "_threads", lambda: weight_sweep._Threads(pool, threads))
+        in_blocks = WeightSweep(made_query(), vectors, ids).scores(0.7)
+    assert np.allclose(in_blocks, at_once, atol=1e-6)
+
+
+def test_the_threads_of_the_products_use_one_thread_of_torch_each():
+    before = torch.get_num_threads()
+    threads = weight_sweep._threads()
+    assert threads.number == before
+    assert threads.pool.submit(torch.get_num_threads).result() == 1
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(torch.get_num_threads).result() == before
 
 
 @pytest.mark.bench
