@@ -167,27 +167,26 @@ def attention_maps(
 
 
 def _typed_rows(checkpoint: Checkpoint, query: EncodedQuery) -> dict[int, str]:
-    """Return the typed words by their row in the CNN stream's attention maps.
+    """Return the typed words, by their row (from 0) in the CNN stream's attention maps.
 
-    The attention maps have one row for each word of the model's input. The rows that are not in the
+    The attention maps have one row for each word of the model's input. Rows that are not in the
     result belong to words of the caption template.
     """
-    read = query.encoding.model_text.encode("utf-8", "ignore").decode(
-        "utf-8"
-    )  # the same text as in the processor
+    # The processor removes characters that UTF-8 cannot encode in the same way.
+    text = query.encoding.model_text.encode("utf-8", "ignore").decode("utf-8")
     template = (checkpoint.model.config.caption_template or {}).get("single", "{0}")
     start = len(template.partition("{0}")[0].format())
-    end = len(read) - len(template.partition("{0}")[2].format())
-    encoding = checkpoint.processor.word_tokenizer.backend_tokenizer.encode(read)
+    end = len(text) - len(template.partition("{0}")[2].format())
+    encoding = checkpoint.processor.word_tokenizer.backend_tokenizer.encode(text)
     return {
-        row: _widened(read, first, last, start, end)
+        row: _widened(text, first, last, start, end)
         for row, (first, last) in enumerate(encoding.offsets)
         if start <= first and last <= end
     }
 
 
 def _widened(text: str, first: int, last: int, start: int, end: int) -> str:
-    """Return the whole word that contains text[first:last], without punctuation at its ends.
+    """Return the complete word that contains text[first:last], without punctuation at its ends.
 
     The tokenizer may have dropped some letters of the word, so that its token covers only a part.
 

@@ -145,11 +145,11 @@ class WordEffect:
 
 @dataclass(frozen=True)
 class WordEffects:
-    """The effects of all typed words, each measured by removing that word only.
+    """The effects of all typed words, each measured by removing only that word.
 
-    The effects do not sum to the effect of the whole text: words interact, and removing one of two
-    synonyms may change nothing. A text without one of its words can also be unlike the training
-    texts.
+    The effects do not sum to the effect of the complete text: words interact, and removing one of
+    two synonyms may change nothing. A text without one of its words may also be unlike the texts
+    with which the model was trained.
 
     Attributes:
         words: the effect of each word, in the order of the text.
@@ -374,7 +374,7 @@ def probe_paraphrases(
                     notes=searcher.text_notes(typed[position], query.image is not None),
                 )
             )
-    overlaps = [[jaccard(one.ids, other.ids) for other in answers] for one in answers]
+    overlaps = [[jaccard(a.ids, b.ids) for b in answers] for a in answers]
     pairs = [overlaps[a][b] for b in range(len(answers)) for a in range(b)]
     ranked = len(sweep)
     return ParaphraseProbe(
@@ -390,13 +390,13 @@ def probe_paraphrases(
     )
 
 
-def jaccard(one: Collection[str], other: Collection[str]) -> float:
+def jaccard(first: Collection[str], second: Collection[str]) -> float:
     """Return the Jaccard index of two sets, in [0, 1]; it is 1 if both are empty.
 
     It is the size of the intersection divided by the size of the union.
     """
-    together = set(one) | set(other)
-    return len(set(one) & set(other)) / len(together) if together else 1.0
+    union = set(first) | set(second)
+    return len(set(first) & set(second)) / len(union) if union else 1.0
 
 
 def _spread(values: Sequence[float]) -> WeightSpread:

@@ -57,7 +57,7 @@ def read_queries(table: Path) -> list[SheetQuery]:
 
 
 def draw_sheet(searcher: Searcher, queries: Sequence[SheetQuery], tile: int = 120) -> Image.Image:
-    """Search with all queries, and draw one row for each.
+    """Search with all queries, and return a picture with one row for each query.
 
     Args:
         searcher: The model and the gallery.

@@ -89,13 +89,13 @@ class _Loaded:
 class ModelPool:
     """A pool of searchers, one per checkpoint name; the first name is the default.
 
-    At most `keep_loaded` searchers are in memory. To load another one, the pool unloads searchers
-    that are not in use, the least recently used first. If all of them are in use, a thread that
-    requests another one waits until one is free. There is one exception: a thread that already uses
-    a searcher, for example to compare models, does not wait, since the thread might wait for
+    At most `keep_loaded` searchers are in memory. To load another searcher, the pool unloads
+    searchers that are not in use, the least recently used first. If all loaded searchers are in
+    use, a thread that requests another searcher waits. There is one exception: a thread that
+    already uses a searcher, for example to compare models, does not wait, since it might wait for
     itself. Until this thread finishes, more than `keep_loaded` searchers may be in memory.
 
-    The pool is thread-safe, and a searcher that several threads request is loaded once.
+    The pool is thread-safe. If several threads request the same searcher, it is loaded once.
     """
 
     def __init__(self, names: Sequence[str], open: Open, keep_loaded: int = KEEP_LOADED) -> None:
@@ -175,14 +175,14 @@ class ModelPool:
             self._release(name)
 
     def replace(self, name: str, searcher: Searcher) -> None:
-        """Use another searcher for a checkpoint from now on, for example since its gallery grew.
+        """Replace the searcher of a checkpoint, for example since its gallery grew.
 
-        Threads that use the former searcher at the moment go on with it. If the checkpoint has been
-        unloaded, only the description of its gallery changes.
+        Threads that are using the previous searcher continue with it. If the checkpoint is not in
+        memory, only the description that `origin` returns changes.
 
         Args:
             name: the checkpoint's name.
-            searcher: the other searcher, with the same model.
+            searcher: the new searcher, with the same model.
         """
         origin = origin_of(searcher)
         with self._changed:
@@ -248,7 +248,7 @@ class ModelPool:
             self._changed.notify_all()
 
     def _has_room(self) -> bool:
-        """Unload unused searchers if necessary; return whether a further one may be loaded now."""
+        """Unload unused searchers if necessary; return whether another searcher may be loaded."""
         self._unload(self._keep_loaded - 1)
         return len(self._loaded) + len(self._opening) < self._keep_loaded
 

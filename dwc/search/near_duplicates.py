@@ -159,14 +159,14 @@ class NearDuplicates:
             count *= 4
 
     def near(self, position: int, candidates: Sequence[int]) -> list[int]:
-        """Return the positions of those candidates that are near-duplicates of one image.
+        """Return the gallery positions of the candidates that are near-duplicates of an image.
 
         Args:
             position: the image's position in the gallery.
             candidates: the gallery positions of other images.
 
         Returns:
-            Gallery positions, in the order of `candidates`.
+            The positions, in the order of `candidates`.
         """
         units = _units(self._vectors[[position, *candidates]])
         cosines = units[1:] @ units[0]
@@ -200,8 +200,8 @@ class _Grouping:
             positions: positions of the images in the gallery.
 
         Returns:
-            For each added image, the index of its group's leader in the whole sequence, from 0. An
-            image that is itself a leader has its own index.
+            For each added image, the index (from 0, in the complete sequence) of the leader of its
+            group. For a leader, this is the index of the image itself.
         """
         assigned: list[int] = []
         for start in range(0, len(positions), _BLOCK):
@@ -231,7 +231,7 @@ class _Grouping:
 
 
 def _units(vectors: Vectors) -> Vectors:
-    """Scale n vectors (n, D), each of D numbers, to unit length; zero vectors stay zero."""
+    """Scale n vectors (n, D) of length D to unit Euclidean length; zero vectors stay zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.maximum(lengths, 1e-12)
 
@@ -259,22 +259,22 @@ def image_cells(image: Image.Image) -> Cells:
     return np.asarray(small, dtype=np.int16)
 
 
-def same_ratio(one: tuple[int, int], other: tuple[int, int]) -> bool:
+def same_ratio(size: tuple[int, int], other: tuple[int, int]) -> bool:
     """Return whether the aspect ratios of two sizes (width, height) differ by at most 3 %."""
-    return abs(one[0] * other[1] / (one[1] * other[0]) - 1) <= _MAX_RATIO_DIFFERENCE
+    return abs(size[0] * other[1] / (size[1] * other[0]) - 1) <= _MAX_RATIO_DIFFERENCE
 
 
-def same_picture(one: Cells, other: Cells) -> bool:
+def same_picture(cells: Cells, other: Cells) -> bool:
     """Return whether two images show the same picture, possibly saved again or rescaled.
 
-    In the same picture, colors with values from 0 to 255 differ by at most 32 in every cell, and by
-    at most 3.5 in the mean over all cells. The second limit distinguishes plain surfaces that
-    differ slightly in brightness.
+    Two images count as the same picture if their mean colors, with values from 0 to 255, differ by
+    at most 32 in every cell, and by at most 3.5 in the mean over all cells. The second limit
+    distinguishes plain surfaces that differ slightly in brightness.
 
     Args:
-        one: mean colors of one image in 32 by 32 cells, as returned by `image_cells`.
+        cells: mean colors of one image in 32 by 32 cells, as returned by `image_cells`.
         other: mean colors of the other image, as returned by `image_cells`.
     """
-    difference = one - other
+    difference = cells - other
     shift = np.abs(difference.mean(axis=(0, 1))).max()  # maximum over the color channels
     return bool(np.abs(difference).max() <= _MAX_CELL_DIFFERENCE and shift <= _MAX_COLOR_SHIFT)

@@ -1,7 +1,7 @@
 """Encoding of queries and of gallery images with the model of a checkpoint.
 
-`describe_model_input` shows the input of the model for a query: the preprocessed image and the
-tokenized text.
+`describe_model_input` returns the input of the model for a query in a form to be displayed: the
+preprocessed image and the tokenized text.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -155,7 +155,7 @@ class ModelOutputs(NamedTuple):
 
 
 RunModel = Callable[[ModelInputs], ModelOutputs]
-"""Function that runs a model on the inputs of N queries, on whichever device the model is."""
+"""Function that runs a model on the inputs of N queries, on the model's device."""
 
 
 def model_runner(model: DWCModel) -> RunModel:
@@ -311,7 +311,7 @@ class ModelInput:
 
 
 def describe_model_input(checkpoint: Checkpoint, query: EncodedQuery) -> ModelInput:
-    """Return the model's input for a query, recomputed with the checkpoint's processor."""
+    """Compute the model's input for a query again, in a form to be displayed."""
     processor, text = checkpoint.processor, query.encoding.model_text
     pieces: list[str] = []
     words: list[InputWord] = []

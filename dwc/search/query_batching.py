@@ -1,7 +1,8 @@
-"""Run a model on the queries of all callers: waiting queries in one batch, none twice.
+"""Run a model on the queries of several threads, in batches and with a cache.
 
-A `QueryComposer` composes queries with one model, and caches them and the features of their images.
-A `BatchQueue` runs the queries of all composers, one batch at a time.
+A `QueryComposer` composes queries with one model. It caches the composed queries and the features
+of their images. A `BatchQueue` runs the queries of all composers, one batch at a time. Queries that
+wait at the same moment share a batch.
 """
 
 import contextvars
@@ -28,8 +29,8 @@ MAX_ROWS = 64
 MAX_WAITING = 256
 """The default maximum number of items that wait; further items are refused."""
 
-_PACE_WEIGHT = 0.2  # of the last batch in the average time of an item
-_IDLE_SECONDS = 60.0  # after which the thread ends
+_PACE_WEIGHT = 0.2  # weight of the last batch in the moving average of the time per item
+_IDLE_SECONDS = 60.0  # the thread ends after this time without items
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -37,7 +38,7 @@ _Value = TypeVar("_Value")
 
 
 class _Ticket:
-    """An item in the queue, and what became of it.
+    """An item in the queue, and its result or error after it was run.
 
     Attributes:
         key: items may share a batch if their keys are equal.
@@ -45,7 +46,7 @@ class _Ticket:
         rows: the number of rows that the item adds to a batch.
         run: function that computes the results of a batch of items with this key.
         context: the context variables of the thread that submitted the item.
-        done: set when the result or the error is there.
+        done: set when `result` or `error` has been set.
         result: the result.
         error: the error; None if there was none.
     """
@@ -65,10 +66,10 @@ class BatchQueue:
 
     The oldest item is always in the next batch, so the order is that of submission: no item waits
     for more batches than there were items before it. Waiting items with the same key join the
-    oldest item's batch, up to `MAX_ROWS` rows. Nothing waits for a batch to fill.
+    oldest item's batch, up to `MAX_ROWS` rows. The queue does not wait for a batch to fill.
 
-    An error in a batch concerns only the item that causes it: the items of the batch are then run
-    one by one.
+    If a batch fails, its items are run one by one, so that only the item that causes the error
+    gets the error.
 
     The thread is started when it is needed, and ends when the queue has been empty for a minute.
     """
@@ -151,7 +152,7 @@ class BatchQueue:
     def _run_next(self) -> bool:
         """Run the next batch; return False if the thread should end.
 
-        This is a function of its own so that the idle thread holds no item, and no model, in its
+        This is a separate function, so that an idle thread has no item, and no model, in its local
         variables.
         """
         with self._changed:
@@ -216,11 +217,12 @@ MODEL_QUEUE = BatchQueue()
 Models take turns: two at once on the same processors would both take longer.
 """
 
-_THREADS_LOCK = threading.Lock()  # held while torch has another number in a new thread
+# Held while torch uses another number of threads in new threads.
+_THREADS_LOCK = threading.Lock()
 
-# On a CPU, fewer queries run in one thread. A few images take no less time in several threads: if
-# threads besides the queue's also compute, OpenMP's sleep between operations instead of spinning,
-# and waking them takes longer than the operation (38 ms instead of 78 ms a query on two cores).
+# On a CPU, a batch with fewer queries runs in one thread. If other threads also compute, this is
+# faster (38 ms instead of 78 ms per query on two cores): the threads of OpenMP would sleep between
+# operations instead of spinning, and waking them takes longer than an operation on a few images.
 _MIN_PARALLEL_ROWS = 8
 
 _IMAGES = "pixel_values"
@@ -280,13 +282,12 @@ class QueryComposer:
         """
         keys = _row_keys(inputs)
         if not keys:
-            return self.run_model(ModelInputs(inputs)).composed  # which says what is wrong
+            return self.run_model(ModelInputs(inputs)).composed  # raises an error with the reason
         known = {key: query for key in keys if (query := self._queries.get(key)) is not None}
         missing = list(dict.fromkeys(key for key in keys if key not in known))
         if missing:
             work = _select(inputs, keys, missing)
-            # Queries with and without image, or with and without text, take different ways through
-            # the model.
+            # Queries with and without image, or with and without text, cannot share a forward pass.
             key = (self, bool(work.pixels), tuple(sorted(work.texts)))
             composed = self._queue.submit(key, work, len(missing), self._run)
             if missing == keys:
@@ -331,7 +332,8 @@ class QueryComposer:
             if work.pixels
             for key, tensor in zip(work.keys, work.pixels, strict=True)
         }
-        known = {key: kept for key in pixels if (kept := self._images.get(key)) is not None}
+        cached = {key: self._images.get(key) for key in pixels}
+        known = {key: features for key, features in cached.items() if features is not None}
         new = [key for key in pixels if key not in known]
         index = {key: number for number, key in enumerate((*known, *new))}
         set_torch_threads(1 if len(rows) < _MIN_PARALLEL_ROWS else None)
@@ -353,8 +355,8 @@ class QueryComposer:
 def set_torch_threads(count: int | None) -> None:
     """Set how many threads torch uses for the operations of the calling thread.
 
-    `torch.set_num_threads` also sets it for all threads that start later. A new thread sets that
-    number back, so that only the calling thread is affected.
+    `torch.set_num_threads` also sets the number for all threads that start later. This function
+    restores that number in a temporary thread, so that only the calling thread is affected.
 
     Args:
         count: the number of threads; None for the number that torch uses in a new thread.
@@ -368,11 +370,11 @@ def set_torch_threads(count: int | None) -> None:
 
 
 class _Forward(NamedTuple):
-    """What one forward pass computed.
+    """The outputs of one forward pass.
 
     Attributes:
-        composed: the different queries of the pass, in the order of `_number_rows`.
-        images: the features of their images by the image's key.
+        composed: the composed queries, in the order of `_number_rows`.
+        images: the features of the queries' images, by the image's key.
     """
 
     composed: ComposedQuery
@@ -426,7 +428,7 @@ def _row_keys(inputs: Mapping[str, Tensor]) -> list[_RowKey]:
 def _image_keys(pixel_values: Tensor | None, count: int) -> list[Hashable]:
     if pixel_values is None:
         return [None] * count
-    # One image for all texts: a view of one row, of which only that row has to be hashed.
+    # If all texts share one image, the tensor is a view that repeats one row. It is hashed once.
     is_repeated = count > 1 and pixel_values.stride(0) == 0
     keys: list[Hashable] = []
     for row in pixel_values[:1] if is_repeated else pixel_values:
@@ -438,12 +440,12 @@ def _image_keys(pixel_values: Tensor | None, count: int) -> list[Hashable]:
 def _select(
     inputs: Mapping[str, Tensor], keys: Sequence[_RowKey], wanted: Sequence[_RowKey]
 ) -> _Work:
-    """Return the queries with the wanted keys, each once.
+    """Select the queries with given keys.
 
     Args:
         inputs: the processor's output for N queries.
-        keys: the key of each query.
-        wanted: the keys of the queries to return.
+        keys: the keys of the N queries.
+        wanted: the different keys of the queries to return.
     """
     rows = [keys.index(key) for key in wanted]
     texts = {name: tensor[rows] for name, tensor in inputs.items() if name != _IMAGES}

@@ -123,9 +123,10 @@ class Hit:
 
 
 def indexing_entry(part: IndexedPart | None) -> dict[str, Any]:
-    """Return the entry `indexing` of answers for programs: a dict with `pictures` and `total`.
+    """Return a dict with the entry `indexing` of a JSON response.
 
-    The result is empty if `part` is None: the gallery is indexed to the end.
+    The entry is a dict with the numbers `pictures` and `total`. It is missing if `part` is None,
+    that is, if the gallery is completely indexed.
     """
     return {} if part is None else {"indexing": part._asdict()}
 
@@ -149,15 +150,15 @@ class SearchResult:
         model_text: the text that the model received: the checkpoint's caption template with the
             query's text inserted.
         notes: messages for the user.
-        filter: the filter that all hits fit, as text; empty for none.
-        fitting: the number of images that fit the filter, including a reference that is left out;
-            None without a filter.
+        filter: the filter that all hits fit, as text; empty without a filter.
+        fitting: the number of images that fit the filter, including a reference that is left out of
+            the hits; None without a filter.
         index: the name of the approximate index that proposed the images, such as "faiss"; "exact"
             for none.
-        recall: the share of the 50 best images, in [0, 1], that the index proposed when it was
-            measured; None without an index, or if that is unknown.
-        indexed_part: how much of the gallery was searched, if it is not indexed to the end; None if
-            it is.
+        recall: the measured mean share of the 50 best images that the index proposes, in [0, 1];
+            None without an index, or if it was not measured.
+        indexed_part: the part of the gallery that was searched; None if the gallery is completely
+            indexed.
     """
 
     hits: list[Hit]
@@ -180,7 +181,7 @@ class SearchResult:
 
         An infinite `shift` becomes the string "inf" or "-inf". The entries `filter` and
         `filter_fits` are omitted without a filter, `index` and `index_recall` if every image was
-        compared with the query, and `indexing` if the gallery is indexed to the end.
+        compared with the query, and `indexing` if the gallery is completely indexed.
         """
         optional: dict[str, Any] = {}
         if self.filter:
@@ -218,8 +219,8 @@ def build_hits(
         positions: indices in the gallery of the K images, shape (K,), best first.
         scores: the scores of the K images, shape (K,).
         parts: the parts of the K images' scores by name, K mappings.
-        rivals: the scores, in any order, of at least all ranked images that score as high as the
-            last hit.
+        rivals: scores (m,) of m ranked images, in any order. They must include the scores of all
+            ranked images that score at least as high as the last hit.
         ranked: the number of all ranked images; percentiles refer to this number.
         near_duplicates: for each of the K images, the ids of the near-duplicates hidden under it;
             None if near-duplicates are not hidden.
@@ -244,7 +245,7 @@ def build_hits(
 
 @dataclass
 class SearchRecord:
-    """The searches within a block.
+    """A record of the searches that were made within a block of code.
 
     Attributes:
         stages_ms: The time that each stage took in milliseconds, by its name: "encode" (the model
@@ -264,7 +265,7 @@ _current: ContextVar[SearchRecord | None] = ContextVar("search_record", default=
 
 @contextmanager
 def record_searches() -> Iterator[SearchRecord]:
-    """Yield a record of the searches that are made within the block, in this thread."""
+    """Yield a record, to which all searches within the block, in this thread, are added."""
     record = SearchRecord()
     token = _current.set(record)
     try:
@@ -274,14 +275,14 @@ def record_searches() -> Iterator[SearchRecord]:
 
 
 def add_stage(name: str, milliseconds: float) -> None:
-    """Add the time of a stage to the record, if there is one."""
+    """Add the duration of a stage to this thread's record, if there is one."""
     record = _current.get()
     if record is not None:
         record.stages_ms[name] = record.stages_ms.get(name, 0.0) + milliseconds
 
 
 def add_query(words: str, reference_id: str | None) -> None:
-    """Set the query of the record, if there is a record.
+    """Store a query in this thread's record, if there is one.
 
     Args:
         words: The modification text; may be empty.

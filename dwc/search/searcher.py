@@ -63,15 +63,15 @@ class _Reference(NamedTuple):
 class Searcher:
     """Searches one gallery with one model.
 
-    Equal arguments give equal results, up to rounding, whatever was searched before or is searched
-    at the same time. Several threads may use a searcher; their queries then share forward passes of
-    the model. Recent references and queries are cached, so that the model does not run twice for
-    them.
+    Equal arguments give equal results, up to rounding; results do not depend on other searches.
+    Several threads may use a searcher; their queries then share forward passes of the model. Recent
+    references and queries are cached, so that the model does not encode them twice.
 
     Attributes:
         checkpoint: the loaded model and its processor.
         store: the gallery store, which has the ids, vectors and images of the gallery.
-        compose: runs the model on queries; those that wait at the same moment share a pass.
+        compose: runs the model on queries; queries that wait at the same moment share a forward
+            pass.
         index: computes the scores of all gallery images for any vector, not only for queries.
         candidate_index: the approximate index of the gallery; None for exact search.
         reference_weights: the checkpoint's image weights for a fixed set of comparison queries;
@@ -260,13 +260,13 @@ class Searcher:
         return self.checkpoint.processor.read_typed(text, template)
 
     def unknown_words(self, typed: TypedText) -> list[str]:
-        """Return the typed words outside the word vocabulary; all of them if none can be used."""
+        """Return the typed words that the word vocabulary lacks; all words if none can be used."""
         if typed.unreadable:
             return list(dict.fromkeys(typed.unreadable))
         return self.checkpoint.processor.unknown_words(typed.text)
 
     def text_notes(self, typed: TypedText, has_image: bool) -> list[str]:
-        """Return messages for the user on the parts of a text that the model cannot use.
+        """Return messages for the user about the parts of a text that the model cannot use.
 
         Args:
             typed: the text.
@@ -275,7 +275,7 @@ class Searcher:
         return [*typed.notes, *self._negation_notes(typed.text, has_image)]
 
     def notes(self, query: EncodedQuery, sweep: WeightSweep) -> list[str]:
-        """Return messages for the user on problems with a query, and on images left out of results.
+        """Return messages for the user about problems of a query and images left out of results.
 
         Args:
             query: the return value of `encode_query`.
@@ -300,9 +300,9 @@ class Searcher:
     def compose_texts(self, image: Image.Image | None, texts: Sequence[str]) -> ComposedQuery:
         """Combine one image, or none, with each of N texts into N composed queries.
 
-        Usually one forward pass of the model computes all N queries. The exception is a text, given
-        together with an image, of which the model knows no word: this query is encoded from the
-        image alone, and each of the N queries takes a forward pass of its own.
+        Usually one forward pass of the model computes all N queries. There is one exception: if an
+        image is given, and the model knows no word of one of the texts, that query is encoded from
+        the image alone, and each query takes a separate forward pass.
         """
         readable = [self.read_typed(text).text for text in texts]
         is_blank = any(not text.strip() for text in texts)
@@ -315,6 +315,7 @@ class Searcher:
 
         Without an approximate index, this method reads the gallery's vectors once; the returned
         object does not read them again.
+
         If the query excludes its reference, copies of the reference that were saved again or have
         another size are excluded, too. If the query has a filter, only images that fit it are
         ranked.
@@ -405,7 +406,7 @@ class Searcher:
         return parse_filter(text, self.store.metadata) if text.strip() else None
 
     def _filter_notes(self, query: EncodedQuery, sweep: WeightSweep) -> list[str]:
-        """Return messages on values of the filter that no image has, or if no image fits it."""
+        """Return messages about values of the filter that no image has, and if no image fits it."""
         if query.filter is None:
             return []
         notes = unmatched_notes(query.filter, self.store.metadata)
@@ -414,9 +415,9 @@ class Searcher:
         return notes
 
     def _negation_notes(self, text: str, has_image: bool) -> list[str]:
-        """Return a message on negations that the model has not learned or often overlooks.
+        """Return a message about negations that the model has not learned or often overlooks.
 
-        The result is a list of this one message; empty if the text has no such negations.
+        The result is a list with one message, or empty if the text has no such negations.
         """
         unknown_words = self.checkpoint.processor.unknown_words
         note = negation_note(text, lambda word: not unknown_words(word), has_image)

@@ -56,7 +56,7 @@ both parts with weight 0.5 in every stream, and "learned" the weights that the m
 part is computed from both the image and the text, so "picture" is not a search without text.
 """
 
-# If fewer images than this are selected by a filter, their vectors are read without the index: that
+# If a filter selects at most this number of images, their vectors are read without the index. This
 # is as fast, and no image can be missing.
 _FEW_SELECTED = 10_000
 # If more than this share of the gallery is requested, for example the 100 best of 500 images, all
@@ -273,9 +273,9 @@ class WeightSweep:
         Args:
             shift: number added to the logit of every stream's image weight.
             k: number of hits, 1 or more.
-            duplicates: finds the near-duplicates, which are then hidden under the best image of
-                their group; images from further down the ranking take their places. None to hide
-                nothing.
+            duplicates: the detector of near-duplicates, which are then hidden under the best image
+                of their group. Images from further down the ranking replace the hidden images. None
+                to hide nothing.
         """
         if duplicates is None:
             best = self._rank_best(shift, k)
@@ -319,10 +319,10 @@ class WeightSweep:
         return _Best(positions, scores[positions], self.rivals(scores))
 
     def _candidates(self, shift: float, k: int) -> NDArray[np.int64] | None:
-        """Return the positions, ascending, of images that probably include the `k` best.
+        """Return the positions (m,), ascending, of images that probably include the `k` best.
 
-        They include excluded images. The result is None if all vectors should be read: there is no
-        index, or `k` is a large part of the gallery.
+        Excluded images may be among them. The result is None if all vectors should be read, because
+        there is no index or `k` is a large part of the gallery.
         """
         if self._index is None:
             return None
@@ -338,7 +338,7 @@ class WeightSweep:
     def rank(self, scores: Vectors, position: int) -> int:
         """Return the rank of an image, from 1, when the gallery is ordered by the given scores.
 
-        Of images with equal scores, the one with the lower position is ranked first.
+        If images have equal scores, the image with the lower position is ranked first.
 
         Args:
             scores: the scores (n,) of all images.
@@ -379,8 +379,8 @@ class WeightSweep:
     ) -> RankTrace:
         """Rank the images at several weight shifts, and return the ranks of the best images.
 
-        All images are ranked exactly, also if there is an approximate index: that needs their dot
-        products only once for all shifts.
+        All images are ranked exactly, even if there is an approximate index. Their dot products are
+        computed once for all shifts.
 
         Args:
             shifts: the weight shifts. A shift is added to the logit of each stream's image weight.
@@ -446,7 +446,12 @@ class WeightSweep:
         return dict.fromkeys(self._streams, _Balance(0.5, has_joint=True))
 
     def _mix(self, balances: Mapping[str, "_Balance"], products: Vectors) -> Vectors:
-        """Return the scores (m,) of m images for a query, from their dot products (P, m)."""
+        """Return the scores (m,) of m images, given their dot products with the query's parts.
+
+        Args:
+            balances: the weights of the parts in each stream, by the stream's name.
+            products: the dot products (P, m); P counts the parts of all streams.
+        """
         coefficients = np.concatenate(
             [
                 _coefficients(balance, self._part_products[name])
@@ -462,12 +467,12 @@ class WeightSweep:
 
 
 class _Balance(NamedTuple):
-    """How much each part of a query counts in one stream.
+    """The weights of a query's parts in one stream.
 
     Attributes:
         image: the image weight, in [0, 1]; the text weight is 1 - image.
-        has_joint: whether the joint part counts, if the stream has one. After an infinite weight
-            shift, which leaves one of the two other parts alone, it does not.
+        has_joint: whether the joint part is added, if the stream has one. It is not added after an
+            infinite weight shift, which uses only the image part or only the text part.
     """
 
     image: float
@@ -478,10 +483,10 @@ class _Best(NamedTuple):
     """The best images at one weight shift.
 
     Attributes:
-        positions: their positions (K,) in the gallery, best first.
-        scores: their scores (K,).
-        rivals: scores of images, in any order. They include those of all images that are ranked
-            and whose score is at least `scores[-1]`.
+        positions: the gallery positions (K,) of the K best images, best first.
+        scores: the scores (K,) of these images.
+        rivals: the scores (m,) of m ranked images, in any order. They include the scores of all
+            ranked images that score at least as high as the last of the K images.
     """
 
     positions: NDArray[np.int64]
@@ -490,10 +495,10 @@ class _Best(NamedTuple):
 
 
 class _GrowingRanking:
-    """The ranking at one weight shift, which is computed further as more images are requested.
+    """The ranking at one weight shift; it computes as many of the best images as are requested.
 
     Attributes:
-        best: the images that were requested last.
+        best: the images that the last call of `top` returned, with their scores.
     """
 
     best: _Best
@@ -508,7 +513,7 @@ class _GrowingRanking:
 
 
 class _DotProducts:
-    """The dot products of gallery vectors with the parts of a query; safe to use from threads."""
+    """Computes the dot products of gallery vectors with the parts of a query; thread-safe."""
 
     def __init__(self, streams: Mapping[str, Composition], vectors: Vectors) -> None:
         self._streams, self._vectors = streams, vectors
@@ -615,15 +620,16 @@ def _part_products(stream: Composition) -> NDArray[np.float64]:
 
 
 def _coefficients(balance: _Balance, part_products: NDArray[np.float64]) -> Vectors:
-    """Return the factors by which a stream's dot products are multiplied and then summed.
+    """Return the factors (2,) or (3,) of a stream's dot products in the score of an image.
 
-    The sum is the cosine of a gallery vector with the query. The dot products are those of the
-    gallery vector with the query's image part, text part and, for some combiners, joint part. The
-    factor of a part is its weight, divided by the length of the weighted sum of all parts.
+    The dot products are those of a gallery vector with the query's image part, text part and, for
+    some combiners, joint part. Their sum, weighted by the factors, is the cosine of the gallery
+    vector with the query. The factor of a part is its weight, divided by the length of the weighted
+    sum of all parts.
 
     Args:
-        balance: how much each part counts.
-        part_products: the result of `_part_products`.
+        balance: the weights of the parts.
+        part_products: the return value of `_part_products`.
     """
     weights = [balance.image, 1 - balance.image]
     if len(part_products) > 2:
