@@ -31,8 +31,8 @@ class WordAttention:
             words alike.
         attention: (H, W), the word's attention to each region, divided by the maximum over all
             regions, in [0, 1].
-        focus: that maximum, in (0, 1]. If it is 1 / (H W), the attention is uniform, and the map
-            has no information.
+        focus: the maximum of the word's attention over all regions, in (0, 1]. If it is 1 / (H W),
+            the attention is uniform, and the map has no information.
         region_share: (H, W), the fraction of each region's attention that goes to this word, in
             [0, 1]. A region distributes its attention over all words of the text.
     """

@@ -186,7 +186,7 @@ def _stream_statistics(
 
 
 def _ends(queries: ReferenceQueries) -> tuple[list[ExtremeQuery], list[ExtremeQuery]]:
-    """Return the queries with the highest mean image weights, and those with the lowest.
+    """Return the queries with the highest, and the queries with the lowest, mean image weights.
 
     The most extreme query is first in each of the two lists.
     """

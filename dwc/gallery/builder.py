@@ -80,7 +80,7 @@ _UNSETTLED = -1
 
 
 class PrecomputedVector(NamedTuple):
-    """The gallery store's row of one picture, and its float16 vector (D,) of D numbers."""
+    """A picture's row for the gallery store, and the picture's float16 vector (D,)."""
 
     row: StoredImage
     vector: NDArray[np.float16]
@@ -91,7 +91,7 @@ class EmbeddedPicture(NamedTuple):
 
     Attributes:
         row: The row of the picture.
-        vector: The vector (D,) of the picture, of D numbers.
+        vector: The vector (D,) of the picture.
         thumbnail: The file of the thumbnail. The build moves it into the store.
         has_ignored_profile: Whether its color profile is broken and was ignored.
     """

@@ -68,9 +68,9 @@ class RowItem(BytesItem):
 class DatasetSource:
     """The pictures in a column of a dataset.
 
-    The id of a picture contains the number of its row. Before it comes the name of the split, or of
-    the Parquet file if there are several; after it comes the picture's file name, if the dataset
-    has one. An example is `train/000012-shirt.jpg`.
+    An id has up to three parts, as in `train/000012-shirt.jpg`: the name of the split, or of the
+    Parquet file if there are several; the number of the row; and the picture's file name, if the
+    dataset has it.
     """
 
     computed = False
@@ -90,8 +90,8 @@ class DatasetSource:
                 or a pattern such as `shop-*.parquet`.
             column: The column with the pictures; None to find it.
             exclude: Patterns of pictures to leave out, in the syntax of `.gitignore`.
-            within: The folder to which the picture files that the dataset names must belong; None
-                to allow files anywhere. It protects against files named by a downloaded dataset.
+            within: A folder. Picture files outside of it are left out, even if the dataset refers
+                to them, which protects against downloaded datasets. None to allow files anywhere.
             visit_once: Whether a file in the folder that has several names (links) counts once.
 
         Raises:

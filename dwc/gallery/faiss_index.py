@@ -152,7 +152,7 @@ class FaissIndex:
 
         Raises:
             DWCError: FAISS is not installed.
-            StoreError: There is no index, it is damaged, or it was built from other vectors.
+            StoreError: The index is missing or damaged, or was built from other vectors.
         """
         faiss = require_faiss()
         path = store.path / FILE
@@ -324,8 +324,9 @@ def _search(
 def _train(faiss: ModuleType, vectors: NDArray[np.float32]) -> Any:
     """Return an empty index of FAISS that was trained on some of the vectors (n, D).
 
-    Distances are Euclidean: all vectors have the same length (the streams' parts have unit
-    length), so they order images as dot products do, and the principal components may be centered.
+    The index uses Euclidean distances. All vectors have the same length, since the vector of each
+    stream has unit length. So distances order the images as dot products do, and the principal
+    components may be centered.
     """
     count, dimension = vectors.shape
     clusters = _cluster_count(count)
@@ -446,7 +447,7 @@ def _read_description(path: Path) -> IndexDescription:
     """Return the description in an index file after verifying the CRC of all bytes.
 
     Raises:
-        StoreError: There is no file, it is damaged, or it has another format.
+        StoreError: The file is missing or damaged, or has another format.
     """
     try:
         size = path.stat().st_size - _TAIL.size  # without the tail

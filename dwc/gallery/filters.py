@@ -40,7 +40,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Membership:
-    """The condition that a picture has one of some values.
+    """The condition that a picture has one of the given values in a column.
 
     Attributes:
         column: The name of the column.

@@ -55,7 +55,7 @@ def check_location(location: str) -> str:
         location: a path that ends in `.db`, or an address such as `http://host:19530`.
 
     Raises:
-        QueryError: The address has no host, or its port is no number.
+        QueryError: The address has no host, or its port is not a number.
         DWCError: The packages for Milvus are not installed.
         StoreError: The path cannot be a folder of Milvus Lite.
     """

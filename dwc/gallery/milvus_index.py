@@ -671,7 +671,7 @@ class GalleryRows:
 
 
 def hash_id(id: str) -> int:
-    """Return the key of the picture with an id, from 0 to `LAST_KEY`."""
+    """Return the key in Milvus of a picture, from 0 to `LAST_KEY`, given the picture's id."""
     digest = blake2b(id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") & LAST_KEY
 

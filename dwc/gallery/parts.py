@@ -290,7 +290,7 @@ class EmbeddedParts:
         return None if self.find(item) is None else self._located[item.id][0].folder
 
     def find(self, item: Item) -> EmbeddedPicture | None:
-        """Return the row, vector and thumbnail of a picture in a part; this is a `FindEmbedded`."""
+        """Return the row, vector and thumbnail of a picture in a part; see `FindEmbedded`."""
         if item.id not in self._located:
             return None
         part, position = self._located[item.id]

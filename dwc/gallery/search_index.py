@@ -73,8 +73,8 @@ def best_positions(
             if all images may.
 
     Returns:
-        The positions in order of descending score; of equal scores, the lower position comes first.
-        The result has `k` positions, or fewer if fewer images remain after the exclusion.
+        The positions in order of descending score. If scores are equal, the lower position comes
+        first. The result has `k` positions, or fewer if fewer images remain after the exclusion.
     """
     available = len(scores) - len(set(exclude))
     if selected is not None:
@@ -140,8 +140,8 @@ class CandidateIndex(Protocol):
         """Return the positions of images that probably include the `k` best for a query vector.
 
         Args:
-            query: the query vector (D,). An image's score is the dot product of its vector with
-                this one.
+            query: the query vector (D,). An image's score is the dot product of the image's vector
+                with the query vector.
             k: number of best images that are needed, 1 or more. More candidates than that are
                 usually returned, since the index does not know which of them are the best.
             selected: whether each of the n images may be returned; None if all may.

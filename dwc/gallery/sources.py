@@ -628,10 +628,11 @@ _COMPARED_PICTURES = 24
 def is_same_gallery(spec: dict[str, Any], source: Source, content_keys: Mapping[str, str]) -> bool:
     """Return whether a gallery store belongs to a source, and may be updated from that source.
 
-    Datasets are compared by repository id, folders by path, and the catalogue's galleries by split.
-    The source's folder is assumed to be the recorded folder, renamed or moved, if the pictures have
-    moved there: in a sample of the store's pictures, none is in the recorded folder any more, and
-    at least half are in the source's folder with the same content.
+    Datasets are compared by repository id or location, and column; folders by path; and galleries
+    of the catalogue by split. A folder with another path counts as the recorded folder if the
+    recorded folder was probably renamed or moved to that path. The condition is checked on a sample
+    of the store's pictures: no picture is in the recorded folder any more, and at least half are in
+    the source's folder with the same content.
 
     Args:
         spec: The property `spec` of the store's source, as recorded in the store.

@@ -166,7 +166,7 @@ def cache_folder() -> Path:
 
 
 def is_service_folder(name: str, parent: str = "") -> bool:
-    """Return whether a folder has previews or deleted files, given its name.
+    """Return whether a folder has previews or deleted files, judging by its name.
 
     Args:
         name: The name of the folder.

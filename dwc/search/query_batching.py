@@ -189,7 +189,7 @@ class BatchQueue:
 
 
 def _run_batch(batch: Sequence[_Ticket]) -> None:
-    """Run a batch and hand out its results; after an error, run its items one by one."""
+    """Run a batch, and store the results in its tickets; after an error, run the items singly."""
     oldest = batch[0]
     try:
         results = oldest.context.run(oldest.run, [ticket.item for ticket in batch])
@@ -257,8 +257,8 @@ class QueryComposer:
     on that input, up to rounding of about 1e-7, not on the other queries of the pass.
 
     Attributes:
-        run_model: function that runs the model; may be replaced by one that runs it on another
-            device.
+        run_model: function that runs the model. It may be replaced by a function that runs the
+            model on another device.
     """
 
     def __init__(

@@ -406,7 +406,7 @@ class Searcher:
         return parse_filter(text, self.store.metadata) if text.strip() else None
 
     def _filter_notes(self, query: EncodedQuery, sweep: WeightSweep) -> list[str]:
-        """Return messages about values of the filter that no image has, and if no image fits it."""
+        """Return a message for each value of the filter that no image has, and if no image fits."""
         if query.filter is None:
             return []
         notes = unmatched_notes(query.filter, self.store.metadata)

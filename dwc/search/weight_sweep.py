@@ -146,7 +146,7 @@ class WeightSweep:
         self.build_ms = (time.perf_counter() - start) * 1e3
 
     def __len__(self) -> int:
-        """Return the number of ranked images: all that are selected, except the excluded ones."""
+        """Return the number of ranked images: the selected images without the excluded images."""
         if self.selected is None:
             return len(self.ids) - len(self.excluded)
         excluded = np.count_nonzero(self.selected[list(self.excluded)])
@@ -174,7 +174,11 @@ class WeightSweep:
         return best_positions(scores, _require_positive(k), self.excluded, self.selected)
 
     def rivals(self, scores: Vectors) -> Vectors:
-        """Return those of the given scores (n,) that belong to ranked images."""
+        """Return the scores of the ranked images, without those of images that are not ranked.
+
+        Args:
+            scores: the scores (n,) of all n images.
+        """
         if self.selected is None:
             return np.delete(scores, list(self.excluded)) if self.excluded else scores
         ranked = self.selected.copy()
@@ -521,14 +525,21 @@ class _DotProducts:
         self._lock = threading.Lock()
 
     def of_all(self) -> Vectors:
-        """Return the dot products (P, n) with all n vectors; they are computed only once."""
+        """Return the dot products (P, n) of the query's P parts with all n gallery vectors.
+
+        They are computed once and then stored.
+        """
         with self._lock:
             if self._all is None:
                 self._all = _gallery_products(self._streams, self._vectors)
             return self._all
 
     def of(self, positions: Sequence[int] | NDArray[np.int64]) -> Vectors:
-        """Return the dot products (P, m) with the vectors at m positions."""
+        """Return the dot products (P, m) of the query's P parts with m gallery vectors.
+
+        Args:
+            positions: the gallery positions (m,) of the vectors.
+        """
         if self._all is not None:
             return self._all[:, positions]
         vectors = self._vectors.view(np.ndarray)  # indexing a memory map is slow
@@ -583,7 +594,7 @@ def _gallery_products(streams: Mapping[str, Composition], vectors: Vectors) -> V
 
 
 class _Threads(NamedTuple):
-    """Threads that compute dot products, and their number."""
+    """A pool of threads that compute dot products, and the number of its threads."""
 
     pool: ThreadPoolExecutor
     number: int
@@ -591,10 +602,11 @@ class _Threads(NamedTuple):
 
 @cache
 def _threads() -> _Threads:
-    """Start as many threads as torch uses for one operation; torch uses one in each of them.
+    """Create a pool with as many threads as torch uses for one operation.
 
-    Each thread has its own blocks, so that it waits for the others only at the end of a search.
-    Torch's threads would wait for each other after every block.
+    In each thread of the pool, torch uses a single thread. The threads of the pool work on separate
+    blocks, so that they wait for each other only at the end of a search. Torch's threads would wait
+    for each other after every block.
     """
     number = torch.get_num_threads()
     return _Threads(ThreadPoolExecutor(number, "dot-products", set_torch_threads, (1,)), number)
