@@ -88,7 +88,7 @@ class Evaluation:
 
     Attributes:
         root: Folder of the benchmark's files.
-        split: Name of the split.
+        split: Name of the evaluated split.
         options: The options of the evaluation.
         results: Maps the name of each evaluated part to its result.
         left_out: Maps the name of each part that could not be evaluated to the error that occurred.
@@ -154,10 +154,9 @@ class BenchmarkEntry:
 
     Attributes:
         splits: Names of the splits; the first is the default.
-        read: Function that is called with the benchmark's folder, the split's name and the options,
-            and returns the split as a list of benchmarks that are evaluated separately, for example
-            one per category. It raises `DatasetError` if the files do not have
-            the documented format.
+        read: Function that takes the benchmark's folder, the split's name and the options, and
+            returns the parts of the split, which are evaluated separately. It raises
+            `DatasetError` if the files do not have the documented format.
         report: Function that returns the report of an evaluation as JSON-compatible values.
     """
 
@@ -175,7 +174,7 @@ def evaluate_benchmark(
     queries: int | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Evaluate a model on a benchmark of `BENCHMARKS`.
+    """Evaluate a model on one of the published benchmarks in `BENCHMARKS`.
 
     Missing images are left out and counted. If a benchmark consists of several parts, such as
     FashionIQ's three categories, a part without any query that can be evaluated is left out with a
@@ -216,7 +215,7 @@ def _plain_report(run: Evaluation) -> dict[str, Any]:
 
 
 def _read_css3d(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
-    """Return one part with all scenes of the split.
+    """Read a split of CSS3D, which consists of one part with all scenes.
 
     The hits of a query are the scenes with the same label as its target.
     """
@@ -225,7 +224,7 @@ def _read_css3d(root: Path, split: str, options: BenchmarkOptions) -> list[Part]
 
 
 def _read_fashion200k(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
-    """Return one part with all images of the split.
+    """Read a split of Fashion200k, which consists of one part with all images.
 
     The hits of a query are the images with the same caption as its target.
     """
@@ -234,7 +233,7 @@ def _read_fashion200k(root: Path, split: str, options: BenchmarkOptions) -> list
 
 
 def _read_cirr(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
-    """Return one part with all images of the split.
+    """Read a split of CIRR, which consists of one part with all images.
 
     Raises:
         DatasetError: The targets of the split are not published (`test1`).
@@ -243,7 +242,7 @@ def _read_cirr(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
 
 
 def _read_shoes(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
-    """Return one part with all images of the split.
+    """Read a split of Shoes, which consists of one part with all images.
 
     As in DWC's released code, each pair of reference and target occurs in two queries.
     """
@@ -251,9 +250,10 @@ def _read_shoes(root: Path, split: str, options: BenchmarkOptions) -> list[Part]
 
 
 def _report_shoes(run: Evaluation) -> dict[str, Any]:
-    """Return the report, in which each pair of reference and target counts twice, as in papers.
+    """Return the report on Shoes, in which each pair of reference and target counts twice.
 
-    The field `each_pair_once` has the recalls if every pair counts once.
+    Published results count pairs twice, too. The field `each_pair_once` has the recalls if every
+    pair counts once.
     """
     report = run.only.report
     rank_of = dict(zip(report.benchmark.queries, report.ranks["together"], strict=True))
@@ -264,7 +264,7 @@ def _report_shoes(run: Evaluation) -> dict[str, Any]:
 
 
 def _read_fashion_iq(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
-    """Return one part per category of the split, each with its own gallery."""
+    """Read a split of FashionIQ, with one part per category; each part has its own gallery."""
     return [
         Part(
             category,
@@ -276,7 +276,7 @@ def _read_fashion_iq(root: Path, split: str, options: BenchmarkOptions) -> list[
 
 
 def _report_fashion_iq(run: Evaluation) -> dict[str, Any]:
-    """Return a report with the mean recalls of the categories, and the report of every category.
+    """Return the report on FashionIQ: mean recalls, and the report of every category.
 
     A category that could not be evaluated is named in `categories_left_out` and does not count in
     the means. If evaluated queries have blank captions, `blank_captions` is the number of these
@@ -308,9 +308,13 @@ def _report_fashion_iq(run: Evaluation) -> dict[str, Any]:
 
 
 def _means(reports: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return the mean of each recall over all categories, under the recall's name.
+    """Return the mean of each recall over FashionIQ's categories, by the recall's name.
 
-    `mean_of_averages`, the main metric in papers, is the mean of these means at 10 and at 50.
+    `mean_of_averages`, the main metric in papers, is the mean of the results for recall@10 and
+    recall@50.
+
+    Args:
+        reports: The report of each category, with recalls (0 to 1) such as "recall@10".
     """
     means = {f"recall@{k}": sum(r[f"recall@{k}"] for r in reports) / len(reports) for k in KS}
     return {**means, "mean_of_averages": (means["recall@10"] + means["recall@50"]) / 2}
@@ -346,7 +350,7 @@ def cirr_report(result: BenchmarkResult) -> dict[str, Any]:
 
 
 def cirr_queries(encoded: EncodedBenchmark) -> list[CirrQuery]:
-    """Return the queries of an encoded CIRR benchmark, with the type `CirrQuery`."""
+    """Return the queries of an encoded CIRR benchmark, typed as `CirrQuery`."""
     return [cast(CirrQuery, query) for query in encoded.benchmark.queries]
 
 
@@ -498,4 +502,4 @@ BENCHMARKS: Mapping[str, BenchmarkEntry] = {
     "css3d": BenchmarkEntry(("test",), _read_css3d, _plain_report),
     "cirr": BenchmarkEntry(("val", "test1"), _read_cirr, lambda run: cirr_report(run.only)),
 }
-"""Maps the benchmark's name, as in the command-line option `--dataset`, to the benchmark."""
+"""Name of a benchmark, as in the command-line option `--dataset` -> its entry."""

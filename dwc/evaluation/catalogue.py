@@ -1,4 +1,4 @@
-"""Retrieval benchmark on drawn garments, where all attributes of every image are known."""
+"""Retrieval benchmark on drawn garments, whose attributes are all known."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -115,13 +115,13 @@ def evaluate_wishes(
     seed: int = 0,
     pictures: Callable[[str], Image.Image] | None = None,
 ) -> dict[str, Any]:
-    """Measure how often one change of a garment of the default gallery can be found in it.
+    """Measure how often the default gallery has a requested garment and how often it is found.
 
     A query consists of a reference garment and a text that changes one attribute, such as "in blue"
-    or "as a skirt". It counts as granted if the gallery contains a garment with the requested value
-    that otherwise equals the reference. Two sets of `count` queries are drawn at random: one with
-    values that occur in the gallery ("offered"), one with all values of the catalogue's language
-    ("language").
+    or "as a skirt". A query is granted if the gallery contains a garment that has the requested
+    value and otherwise equals the reference. Two sets of `count` queries are drawn at random: one
+    with values that occur in the gallery ("offered"), one with all values of the catalogue's
+    language ("language").
 
     Args:
         model: The model.
@@ -133,9 +133,9 @@ def evaluate_wishes(
 
     Returns:
         A dict with the protocol, the size of the gallery and the seed. `offered` and `language`
-        have the number of queries; `granted`, the fraction of granted queries; `first_fits`, the
-        fraction of all queries whose first result is such a garment; and `attributes`, the same for
-        each changed attribute.
+        have the number of queries; `granted`, the fraction (0 to 1) of granted queries;
+        `first_fits`, the fraction of all queries whose first result is the requested garment; and
+        `attributes`, the same numbers for the queries about each attribute.
     """
     items = catalogue_items(FAMILIES, gallery_size)
     drawn = {
@@ -157,16 +157,16 @@ def evaluate_wishes(
 
 
 def _summarize_wishes(drawn: Sequence[Wish], fits: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return how many wishes the gallery can fulfill, and how many the first result fulfills.
+    """Return the share of wishes that a gallery can fulfill, and that the first results fulfill.
 
     Args:
         drawn: N randomly chosen wishes, each a text that changes one attribute of a garment.
         fits: Whether the first result of each wish fulfills it, (N,).
 
     Returns:
-        `wishes`: their number N. `granted`: the share of wishes that some garment of the gallery
-        fulfills. `first_fits`: the share of wishes that the first result fulfills. `attributes`:
-        the same for the wishes of each attribute.
+        `wishes`, the number N; `granted`, the share (0 to 1) of wishes that a garment of the
+        gallery fulfills; `first_fits`, the share of wishes that the first result fulfills; and
+        `attributes`, the same numbers for the wishes about each attribute.
     """
     granted = np.array([bool(wish.hits) for wish in drawn])
     attributes = np.array([wish.attribute for wish in drawn])

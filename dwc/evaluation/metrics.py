@@ -3,7 +3,7 @@
 A hit is an image that matches the query; every other image is a miss. If a hit and a miss have the
 same score, the miss gets the better rank. So a model that gives the same score to all images has a
 recall@K of 0, unless K exceeds the number of misses. A hit with the score NaN gets the worst rank,
-a miss with the score NaN the best.
+and a miss with the score NaN gets the best rank.
 """
 
 from collections.abc import Iterable

@@ -99,9 +99,9 @@ class EncodedBenchmark:
             could be read. It includes all such queries, even if only a random sample of them is
             evaluated.
         unreadable: Maps the id of each image that could not be read to the reason.
-        most_copied: Ids of the gallery images with the same pixels, of those pixels that most
-            images have; empty if no two images are identical.
-        copies: Number of gallery images with the same pixels as an earlier one.
+        most_copied: Ids of the largest group of gallery images with identical pixels; empty if no
+            two images are identical.
+        copies: Number of gallery images with the same pixels as an earlier gallery image.
     """
 
     benchmark: Benchmark
@@ -422,7 +422,11 @@ def encode_benchmark(
 
 
 def rank_benchmark(encoded: EncodedBenchmark) -> RankReport:
-    """Return the ranks of the queries' best hits, by all streams together and by each stream."""
+    """Rank the gallery images of an encoded benchmark, by all streams together and by each stream.
+
+    Returns:
+        The rank of each query's best hit, and the image weights.
+    """
     ranks = {name: rank_hits(encoded.benchmark, *view) for name, view in encoded.views.items()}
     queries = encoded.queries
     return RankReport(encoded.benchmark, ranks, queries.image_weights, queries.texts_cut)
@@ -452,7 +456,8 @@ KS = (1, 10, 50)
 # If at least this share of the queries and of the gallery is available, the missing rest is assumed
 # to change a recall by less than the variation between random seeds.
 NEARLY_COMPLETE = 0.99
-# One picture in place of this many gallery images, and of this share of them, is a placeholder.
+# Identical gallery images are taken for placeholders of missing images if there are at least this
+# many of them, and if they are at least this share of the gallery.
 MIN_PLACEHOLDERS = 10
 MIN_PLACEHOLDER_SHARE = 0.01
 MAX_NAMED = 20  # number of missing images that a report names
@@ -488,7 +493,7 @@ class Coverage:
 
     @classmethod
     def total(cls, parts: Iterable["Coverage"]) -> "Coverage":
-        """Return the coverage of a whole benchmark: the sums over the counts of its parts."""
+        """Return the coverage of a benchmark from that of its parts, by adding their counts."""
         every = list(parts)
         return cls(
             queries=sum(part.queries for part in every),
@@ -499,7 +504,7 @@ class Coverage:
             missing=tuple(name for part in every for name in part.missing),
             unreadable=sum(part.unreadable for part in every),
             is_compared=all(part.is_compared for part in every),
-            deviations=tuple(one for part in every for one in part.deviations),
+            deviations=tuple(text for part in every for text in part.deviations),
         )
 
     @property
@@ -514,10 +519,11 @@ class Coverage:
 
     @property
     def comparable(self) -> bool:
-        """Whether all images were available, all queries were evaluated, and nothing deviates.
+        """Whether the recalls are comparable with published ones.
 
-        Only then are the recalls comparable with published ones. If `is_compared` is False, the
-        files themselves may still be a part of the published benchmark.
+        This requires that all images were available, that all queries were evaluated, and that no
+        deviations from the published benchmark are known. If `is_compared` is False, the size of
+        the published benchmark is unknown, and the files may be only a part of it.
         """
         return (
             not self.missing
@@ -527,7 +533,7 @@ class Coverage:
         )
 
     def describe(self) -> str:
-        """Return a text on how comparable the recalls are with those of the complete benchmark."""
+        """Return a text on whether the recalls are comparable with those of the full benchmark."""
         if self.comparable:
             known = (
                 "of the published split"
@@ -583,7 +589,7 @@ class Coverage:
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """The result of an evaluation.
+    """The result of evaluating a model on the image files of a benchmark.
 
     Attributes:
         encoded: The vectors of the gallery and the queries.
@@ -598,8 +604,12 @@ class BenchmarkResult:
     def to_dict(self, ks: Sequence[int] = KS) -> dict[str, Any]:
         """Return the results as JSON-compatible values.
 
-        These are the values of `RankReport.to_dict` and `Coverage.to_dict`, and the benchmark's
-        notes. `ks` are the numbers K for which recall@K is computed.
+        Args:
+            ks: The numbers K for which recall@K is computed.
+
+        Returns:
+            A dict with the values of `RankReport.to_dict` and `Coverage.to_dict`, the number of
+            identical images and the benchmark's notes.
         """
         return {
             **self.report.to_dict(ks),
@@ -646,7 +656,7 @@ def encode_files(
     queries: int | None = None,
     seed: int = 0,
 ) -> tuple[EncodedBenchmark, Coverage]:
-    """Compute the vectors of a benchmark without ranking the images.
+    """Compute the vectors of a benchmark's available images and queries, without ranking them.
 
     The arguments and the treatment of missing images are those of `evaluate_files`.
 
@@ -678,9 +688,9 @@ def encode_files(
 
 
 def _placeholders(encoded: EncodedBenchmark) -> list[str]:
-    """Return a sentence if one picture stands for many gallery images, as a placeholder does.
+    """Return a sentence if many gallery images are identical, like placeholders for missing ones.
 
-    Benchmarks have some identical images of their own, so a few copies are no deviation.
+    The result is empty for a few identical images, because published benchmarks contain some.
     """
     count, total = len(encoded.most_copied), len(encoded.benchmark.gallery)
     if count < MIN_PLACEHOLDERS or count < total * MIN_PLACEHOLDER_SHARE:

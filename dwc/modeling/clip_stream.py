@@ -30,14 +30,14 @@ from dwc.modeling.configuration_dwc import (
 )
 from dwc.modeling.efficientnet_lite import EfficientNetLiteTower
 from dwc.modeling.modified_resnet import AntiAliasedBottleneck, ModifiedResNet
-from dwc.modeling.packed_sequences import MANY, length_bucketed
+from dwc.modeling.packed_sequences import MIN_BUCKETED, length_bucketed
 from dwc.modeling.strict_loading import StrictModel
 
 
 class ClipBackbone(StrictModel):
     """CLIP with a ViT, ModifiedResNet or EfficientNet-Lite as its image tower (image encoder).
 
-    The returned features are not scaled to unit length.
+    The features that its methods return are not scaled to unit length.
 
     Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural Language
     Supervision".
@@ -48,7 +48,8 @@ class ClipBackbone(StrictModel):
     base_model_prefix = "clip_backbone"
     main_input_name = "pixel_values"
     supports_gradient_checkpointing = True
-    # The towers of transformers support these; the others have no attention layers to choose for.
+    # Implementations of attention that transformers' towers support. The other two towers have only
+    # one implementation.
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
@@ -116,7 +117,7 @@ class ClipBackbone(StrictModel):
                 f"{longest}. Shorten it."
             )
         # If `eos_token_id` is 2, as in early conversions, transformers pools at the position of the
-        # largest id. That is wrong for a small vocabulary, so the position is searched here.
+        # largest id. That is wrong for a small vocabulary, so this method searches the position.
         end = self.config.text_config.eos_token_id
         is_end = input_ids == end  # (N, L)
         if not bool(is_end.any(dim=1).all()):
@@ -125,7 +126,7 @@ class ClipBackbone(StrictModel):
                 "processor."
             )
         ends = is_end.int().argmax(dim=1)  # (N,), the first one
-        if len(ends) < MANY:
+        if len(ends) < MIN_BUCKETED:
             return self._encode_texts(input_ids, attention_mask, ends)
 
         def encode(rows: Tensor, longest: int) -> Tensor:
@@ -137,7 +138,7 @@ class ClipBackbone(StrictModel):
     def _encode_texts(
         self, input_ids: Tensor, attention_mask: Tensor | None, ends: Tensor
     ) -> Tensor:
-        """Encode N texts of L tokens each and return features of size F, (N, F).
+        """Encode N texts of L tokens each as feature vectors of length F, (N, F).
 
         The features of a text are the projected hidden state at the text's position in `ends`.
 
@@ -154,7 +155,8 @@ class ClipBackbone(StrictModel):
         """Initialize a module as in OpenAI's training of CLIP.
 
         Linear layers get random weights that preserve the length of vectors on average.
-        transformers' towers use OpenAI's initialization by default.
+        Convolutions are initialized as PyTorch does by default, and all other modules as
+        transformers does, which follows OpenAI for its towers.
         """
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=module.in_features**-0.5)
@@ -167,7 +169,7 @@ class ClipBackbone(StrictModel):
 
 
 class ClipStream(nn.Module):
-    """Turns CLIP features into composed queries and gallery embeddings."""
+    """Computes composed queries and gallery embeddings from CLIP's image and text features."""
 
     def __init__(self, feature_dim: int, embedding_dim: int, combiner: str, dropout: float):
         """Build the stream.
@@ -203,13 +205,16 @@ class ClipStream(nn.Module):
     def compose(self, image_features: Tensor | None, text_features: Tensor | None) -> Composition:
         """Compose N queries from CLIP's features, which need not have unit length.
 
-        A missing modality is replaced by zero vectors. The image weight is then exactly 0 (for
-        missing images) or 1 (for missing texts). The composition then lacks the joint part, a term
-        that some combiners compute from image and text together.
+        If images or texts are missing, zero vectors replace their features. The image weight is
+        then exactly 0 (without images) or 1 (without texts), and the composition has no joint part,
+        a term that some combiners compute from image and text together.
 
         Args:
             image_features: CLIP's image features of size F, (N, F); None for missing images.
             text_features: CLIP's text features (N, F); None for missing texts.
+
+        Returns:
+            The N composed queries, with embeddings of length D.
 
         Raises:
             QueryError: Both arguments are None.
@@ -227,7 +232,7 @@ class ClipStream(nn.Module):
     def _compose_single_modality(
         self, image: Tensor, text: Tensor, image_weight: float
     ) -> Composition:
-        """Compose N queries that lack one modality.
+        """Compose N queries that have either only an image or only a text.
 
         Args:
             image: Projected image features of size D, (N, D); zeros if the images are missing.

@@ -1,7 +1,8 @@
 """The CNN stream: a ResNet for images and an LSTM for texts, combined by cross-attention.
 
-Image and text are first adapted to each other by "editors": a gate multiplies the features of one
-modality, and a term computed from the other modality is added. The editors follow Wen et al. 2021,
+Two modules called editors adapt image and text to each other: the features of the image are
+multiplied by a gate, and a term computed from the text is added; and vice versa. The editors follow
+Wen et al. 2021,
 "Comprehensive Linguistic-Visual Composition Network for Image Retrieval" (CLVC-Net).
 
 Symbols in comments are those of Huang et al. 2024, "Dynamic Weighted Combiner for Mixed-Modal Image
@@ -41,11 +42,23 @@ from dwc.modeling.combiners import mlp
 from dwc.modeling.composition import Composition, normalize
 from dwc.modeling.configuration_dwc import CnnStreamConfig, EfficientNetLiteConfig
 from dwc.modeling.efficientnet_lite import EfficientNetLite, reduced
-from dwc.modeling.packed_sequences import MANY, PackedSequences, length_bucketed
+from dwc.modeling.packed_sequences import MIN_BUCKETED, PackedSequences, length_bucketed
 
 
 def _branches(in_channels: int, out_channels: int) -> dict[str, list[tuple[int, int, int]]]:
-    """Return each branch's convolutions by name: (input channels, output channels, kernel size)."""
+    """Return the convolutions of an Inception block's four branches.
+
+    Args:
+        in_channels: Number of input channels of the block.
+        out_channels: Number of output channels of all branches together, a multiple of 8.
+
+    Returns:
+        Name of a branch -> its convolutions in order, each as (input channels, output channels,
+        kernel size).
+
+    Raises:
+        ValueError: `out_channels` is not a multiple of 8.
+    """
     if out_channels % 8:
         raise ValueError(f"an Inception block has {out_channels} outputs; give a multiple of 8.")
     eighth = out_channels // 8
@@ -80,7 +93,7 @@ class _Step2d(nn.Module):
 
 
 class _Step1d(nn.Module):
-    """Bias-free 1-d convolution followed by batch norm, for packed sequences."""
+    """Bias-free 1-d convolution followed by batch norm, for sequences stored without padding."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int):
         super().__init__()
@@ -90,16 +103,18 @@ class _Step1d(nn.Module):
         self.normalisation = nn.BatchNorm1d(out_channels)
 
     def forward(self, rows: Tensor, sequences: PackedSequences) -> Tensor:
-        """Map the features of the M words of packed sequences from (M, C) to (M, out_channels).
+        """Map the features of M words from (M, C) to (M, out_channels).
 
-        C is the number of input channels.
+        Args:
+            rows: Features with C input channels of the words of all sequences, (M, C).
+            sequences: Positions of the words in their sequences.
         """
         weight = self.convolution.weight  # (out_channels, C, 1 or 3)
         if weight.shape[-1] == 3:
             before, after = sequences.neighbors(rows)
             rows = torch.cat([before, rows, after], dim=-1)  # (M, 3 C)
-        by_place = weight.transpose(1, 2).flatten(1)  # (out_channels, C or 3 C)
-        return self.normalisation(functional.linear(rows, by_place))
+        by_position = weight.transpose(1, 2).flatten(1)  # (out_channels, C or 3 C)
+        return self.normalisation(functional.linear(rows, by_position))
 
 
 class _Inception(nn.Module):
@@ -119,13 +134,15 @@ class _Inception(nn.Module):
             self.add_module(name, nn.ModuleList(step(*shape) for shape in convolutions))
 
     def _join(self, features: Tensor, averaged: Tensor, *sequences: PackedSequences) -> Tensor:
-        """Run the branches and concatenate their outputs along the channels.
+        """Run the four branches and concatenate their outputs along the channels.
 
         Args:
             features: Input of the branches `point`, `narrow` and `wide`.
             averaged: The average-pooled input, which goes to the branch `pooled`.
-            *sequences: Further arguments of each `step` module: the packed sequences in 1-d, none
-                in 2-d.
+            *sequences: Positions of the words for the 1-d block; nothing for the 2-d block.
+
+        Returns:
+            (N, out_channels, height, width) in 2-d, (M, out_channels) in 1-d.
         """
         sources = {"point": features, "narrow": features, "wide": features, "pooled": averaged}
         outputs = [
@@ -155,7 +172,7 @@ def _run(branch: nn.Module, features: Tensor, *sequences: PackedSequences) -> Te
 
 
 class Inception2d(_Inception):
-    """An Inception block for feature maps."""
+    """An Inception block of 2-d convolutions, for feature maps."""
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__(in_channels, out_channels, _Step2d)
@@ -172,25 +189,30 @@ class Inception2d(_Inception):
 
 
 class Inception1d(_Inception):
-    """An Inception block for packed sequences; its results do not depend on padding."""
+    """An Inception block of 1-d convolutions, for sequences of words stored without padding."""
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__(in_channels, out_channels, _Step1d)
 
     def forward(self, rows: Tensor, sequences: PackedSequences) -> Tensor:
-        """Map the M words of packed sequences from (M, in_channels) to (M, out_channels).
+        """Map the features of M words from (M, in_channels) to (M, out_channels).
 
-        No activation is applied. In training a batch needs at least two words, for the batch norm.
+        No activation is applied to the result. In training, batch norm needs at least two words.
+
+        Args:
+            rows: Features of the words of all sequences, (M, in_channels).
+            sequences: Positions of the words in their sequences.
         """
         before, after = sequences.neighbors(rows)
         window = sequences.window.to(rows.dtype)
         return self._join(rows, (before + rows + after) / window, sequences)
 
 
-_FLOOR = 1e-6  # smallest input, because powers of negative values are not real
-# Smallest logarithm of a term relative to the greatest term. Such a term is lost in a float32 sum
-# anyway, and on a CPU the exponential of smaller values takes six times as long.
-_FAINTEST = -80.0
+_SMALLEST_INPUT = 1e-6  # of generalized-mean pooling; powers of negative numbers are not real
+# Smallest logarithm of a term relative to the greatest term; smaller logarithms are replaced by it.
+# Such a term is lost in a float32 sum anyway, and on a CPU the exponential of smaller values takes
+# six times as long.
+_SMALLEST_LOG = -80.0
 
 
 class GeneralizedMean(nn.Module):
@@ -209,12 +231,12 @@ class GeneralizedMean(nn.Module):
 
         Args:
             features: (N, C, L); values below 1e-6 are replaced by 1e-6.
-            mask: (N, L), True on valid positions; None if all positions are valid. The result of a
-                row without valid positions is zero.
+            mask: (N, L), True on valid positions; None if all positions are valid. A sequence
+                without valid positions is pooled to zeros.
         """
-        # Computed in logarithms: with a learned p the powers soon overflow, and on a CPU powers
-        # take twice as long, most of it in the backward pass.
-        logs = features.float().clamp_min(_FLOOR).log() * self.p  # (N, C, L)
+        # Logarithms replace powers: with a learned p powers soon overflow, and on a CPU they take
+        # twice as long, mostly in the backward pass.
+        logs = features.float().clamp_min(_SMALLEST_INPUT).log() * self.p  # (N, C, L)
         if mask is None:
             logs = _log_sum_exp(logs) - math.log(logs.shape[-1])
             return (logs / self.p).exp().to(features.dtype)
@@ -229,7 +251,7 @@ class GeneralizedMean(nn.Module):
 def _log_sum_exp(logs: Tensor) -> Tensor:
     """Return `logs.logsumexp(dim=-1)`, faster than torch in the forward and the backward pass."""
     greatest = logs.detach().amax(dim=-1, keepdim=True)
-    shares = (logs - greatest).clamp_min(_FAINTEST).exp()
+    shares = (logs - greatest).clamp_min(_SMALLEST_LOG).exp()
     return shares.sum(dim=-1).log() + greatest.squeeze(-1)
 
 
@@ -263,15 +285,15 @@ class WordEncoder(nn.Module):
                 "word_mask has words behind padding; pad texts on the right, as the checkpoint's "
                 "processor does."
             )
-        if len(word_ids) >= MANY:
+        if len(word_ids) >= MIN_BUCKETED:
             return self._encode_bucketed(word_ids, mask)
         states, _ = self.lstm(self.embedding(word_ids))  # (N, L, H)
         return states * mask.unsqueeze(-1)
 
     def _encode_bucketed(self, word_ids: Tensor, mask: Tensor) -> Tensor:
-        """Encode words like `forward`, but in groups of texts of similar length.
+        """Encode the words of N texts in groups of texts of similar length.
 
-        The groups need less padding, which saves time.
+        Arguments and result are those of `forward`. Groups need less padding, which saves time.
         """
 
         def encode(rows: Tensor, longest: int) -> Tensor:
@@ -343,8 +365,8 @@ class RegionMaps:
             padding.
         regions_by_word: (N, L, H, W), weights that sum to 1 over the regions of each word; 0 on
             padding.
-        image_gate: (N, H, W) in (0, 1): the factors by which the image editor multiplies the
-            image's own features, averaged over channels.
+        image_gate: (N, H, W) in (0, 1), the factors by which the CNN stream multiplies the
+            image's features, averaged over channels. They depend on the image and the text.
     """
 
     words_by_region: Tensor
@@ -442,7 +464,7 @@ class CnnStream(nn.Module):
         Raises:
             QueryError: A query has neither an image nor words.
         """
-        text = self._read(word_ids, word_mask)
+        text = self._words_and_mask(word_ids, word_mask)
         if features is None:
             return self._compose_words(text)
         regions = self._regions(features)  # (N, H, h, w): E
@@ -468,7 +490,11 @@ class CnnStream(nn.Module):
     ) -> RegionMaps:
         """Compute the cross-attention between words and image regions, as maps of the image.
 
-        The arguments are as in `compose`.
+        Args:
+            pixel_values: Normalized pixels (N, 3, height, width).
+            word_ids: Word ids (N, L), padded to L words.
+            word_mask: (N, L) bool, True on words, with padding after them; None for no padding.
+            shared_map: As in `embed`.
 
         Raises:
             QueryError: No query has words.
@@ -480,12 +506,15 @@ class CnnStream(nn.Module):
     ) -> RegionMaps:
         """Compute the cross-attention like `region_maps`, from feature maps computed before.
 
-        The arguments are as in `compose_map`.
+        Args:
+            features: The images' feature maps (N, C, h, w), as `feature_map` returns them.
+            word_ids: Word ids (N, L), padded to L words.
+            word_mask: (N, L) bool, True on words, with padding after them; None for no padding.
 
         Raises:
             QueryError: No query has words.
         """
-        text = self._read(word_ids, word_mask)
+        text = self._words_and_mask(word_ids, word_mask)
         if text is None:
             raise QueryError("no query has words; without words there is nothing to show.")
         word_ids, mask = text
@@ -500,10 +529,15 @@ class CnnStream(nn.Module):
         )
 
     @staticmethod
-    def _read(word_ids: Tensor | None, word_mask: Tensor | None) -> tuple[Tensor, Tensor] | None:
-        """Return the word ids of N texts and their boolean mask, each (N, L) for L words.
+    def _words_and_mask(
+        word_ids: Tensor | None, word_mask: Tensor | None
+    ) -> tuple[Tensor, Tensor] | None:
+        """Return the word ids of N texts and the boolean mask of words, each (N, L) for L words.
 
         The result is None if no text has a word.
+
+        Raises:
+            QueryError: The mask and the word ids have different shapes.
         """
         if word_ids is None:
             return None
@@ -518,9 +552,13 @@ class CnnStream(nn.Module):
         return (word_ids, mask) if bool(mask.any()) else None
 
     def _compose_words(self, text: tuple[Tensor, Tensor] | None) -> Composition:
-        """Compose queries without an image, with an image weight of 0.
+        """Compose N queries without an image; their image weight is 0 and their image part zero.
 
-        The region context and the image part are zero.
+        Args:
+            text: Word ids and mask of the texts, each (N, L) for L words; None without words.
+
+        Raises:
+            QueryError: A query has no words either.
         """
         if text is None or not bool(text[1].any(dim=1).all()):
             raise QueryError(
@@ -534,9 +572,11 @@ class CnnStream(nn.Module):
         return Composition.mix(torch.zeros_like(text_part), text_part, weight)
 
     def _compose_image(self, features: Tensor, regions: Tensor) -> Composition:
-        """Compose queries without words, with an image weight of 1.
+        """Compose N queries without words; their image weight is 1 and their text part zero.
 
-        The word context and the text part are zero.
+        Args:
+            features: Feature map of h by w regions and C channels, (N, C, h, w).
+            regions: Region embeddings of length H, (N, H, h, w).
         """
         context = torch.zeros_like(regions).flatten(2).transpose(1, 2)  # (N, h w, H)
         image_part = self._edit_image(features, regions, context)  # (N, D)
@@ -544,9 +584,11 @@ class CnnStream(nn.Module):
         return Composition.mix(image_part, torch.zeros_like(image_part), weight)
 
     def feature_map(self, pixel_values: Tensor, shared_map: Tensor | None = None) -> Tensor:
-        """Return the feature map X (N, C, h, w) of N images (N, 3, height, width).
+        """Return the feature map of N images: C channels of h by w regions, (N, C, h, w).
 
-        Letters of shapes are explained in the class's docstring; the arguments are as in `embed`.
+        Args:
+            pixel_values: Normalized pixels (N, 3, height, width).
+            shared_map: As in `embed`.
 
         Raises:
             QueryError: The config's `shared_channels` is above 0, and `shared_map` is None.
@@ -593,11 +635,15 @@ class CnnStream(nn.Module):
         return context.transpose(1, 2).unflatten(-1, grid)
 
     def _image_gate(self, regions: Tensor, word_context: Tensor) -> Tensor:
-        """Return the image editor's gate in (0, 1) for N images of h by w regions, (N, C, h, w).
+        """Return the factors by which the feature maps of N images are multiplied, (N, C, h, w).
+
+        The factors are in (0, 1) and depend on the image and the text. A map has h by w regions and
+        C channels.
 
         Args:
             regions: Region embeddings E of length H, (N, H, h, w).
-            word_context: Attended words of each region, as a map (N, H, h, w).
+            word_context: For each region, the mean of the words weighted by the region's
+                attention, as a map (N, H, h, w).
         """
         return torch.sigmoid(self.gate_image(torch.cat([regions, word_context], dim=1)))
 

@@ -84,7 +84,10 @@ _REGISTER: dict[str, type[Combiner]] = {}
 
 
 def register(name: str) -> Callable[[_CombinerType], _CombinerType]:
-    """Return a class decorator that registers a combiner under a name not yet in use."""
+    """Return a class decorator that registers a combiner under a name.
+
+    The decorator raises ValueError if another combiner has this name.
+    """
 
     def add(combiner: _CombinerType) -> _CombinerType:
         if name in _REGISTER:
@@ -156,11 +159,11 @@ class DynamicWeightedCombiner(Combiner):
 class UnitDynamicCombiner(DynamicWeightedCombiner):
     """DWC's combiner with image and text parts scaled to unit length; this project's variation.
 
-    In the paper's combiner, a gate may change the length of the image part or of the text part. A
-    change in length alters the balance of image and text, as the image weight does. If the
-    gates influence the balance, the image weight says less about how much a query depends on its
-    image; in our comparison of combiners, this freedom of the gates did not improve the recall. If
-    both parts have unit length, the weight alone determines the balance.
+    In the paper's combiner, the gates also change the lengths of the image part and the text part.
+    These lengths influence the balance of image and text like the image weight does, so the weight
+    alone does not tell how much a query depends on its image. If both parts have unit length, the
+    weight alone determines the balance. In this project's comparison of combiners, free lengths did
+    not improve the recall.
     """
 
     def edit(self, image_features: Tensor, text_features: Tensor) -> tuple[Tensor, Tensor]:
@@ -288,7 +291,7 @@ class ProgressiveCombiner(Combiner):
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
         """Compose N queries from unit-length image and text features, each (N, dim).
 
-        The features are also the image part and the text part of the queries.
+        The features themselves are the image part and the text part of the queries.
         """
         image, text = image_features.detach(), text_features.detach()
         both = torch.cat([image, text, image * text], dim=-1)  # (N, 3 dim)
@@ -309,7 +312,10 @@ class ProgressiveCombiner(Combiner):
 
 @register("progressive_fixed")
 class FixedWeightCombiner(Combiner):
-    """Progressive Learning (PL) without its adaptive weight: the mean of CLIP's own features."""
+    """Combiner of Progressive Learning (PL) with a fixed image weight of 0.5.
+
+    A query is the mean of CLIP's own image and text features.
+    """
 
     uses_projections = False
 
@@ -403,7 +409,7 @@ class Clip4CirCombiner(Combiner):
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
         """Compose N queries from unit-length image and text features, each (N, dim).
 
-        The features are also the image part and the text part of the queries.
+        The features themselves are the image part and the text part of the queries.
         """
         both = torch.cat(
             [
@@ -425,9 +431,9 @@ class Clip4CirCombiner(Combiner):
 class Tirg(Combiner):
     """TIRG: gated image features plus a residual computed from both modalities.
 
-    The module follows the released code (github.com/google/tirg) except for the learned scale of
-    the normalized embeddings, which only affects a softmax; here the loss's temperature has that
-    role.
+    The module follows the released code (github.com/google/tirg) with one exception. The released
+    code learns a scale of the normalized embeddings. This scale only affects the softmax in the
+    loss, so the temperature of the loss replaces it here.
 
     TIRG itself defines neither an image weight nor a text part. TIRG's query
     `norm(gated image + residual)` equals `norm(0.5 gated image + 0.5 residual)`. Here, the gated

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 
 def normalize(vectors: Tensor) -> Tensor:
-    """Scale the vectors along the last axis to unit length; a zero vector stays zero."""
+    """Scale all vectors to unit length; they run along the last axis. A zero vector stays zero."""
     return functional.normalize(vectors, dim=-1, eps=1e-12)
 
 
@@ -20,8 +20,8 @@ def shift_weight(image_weight: Tensor, shift: float) -> Tensor:
     """Return image weights with a weight shift applied: sigmoid(logit(image_weight) + shift).
 
     Args:
-        image_weight: Weights in [0, 1] of any shape. Weights of exactly 0 or 1, as queries with
-            only one modality have, stay unchanged.
+        image_weight: Weights in [0, 1] of any shape. Weights of exactly 0 or 1 stay unchanged;
+            queries with only a text or only an image have such weights.
         shift: Number added to the logits of the weights. 0 changes nothing, a positive number
             favors the image and a negative one the text; plus infinity gives weights of exactly 1,
             minus infinity of 0.
@@ -75,7 +75,7 @@ class Composition:
         image_weight: Tensor,
         joint_part: Tensor | None = None,
     ) -> "Composition":
-        """Return the composition of the given parts.
+        """Compose N queries from their parts and image weights.
 
         The embedding of the result is norm(w * image_part + (1 - w) * text_part + joint_part),
         where w is the image weight. The arguments are the class's attributes of the same names.
@@ -115,7 +115,7 @@ class Composition:
         )
 
     def to_tuple(self) -> tuple[Tensor, ...]:
-        """Return the attributes that are not None, in their order."""
+        """Return all attributes that are not None as a tuple, in the order of their definition."""
         values = (
             self.embedding, self.image_part, self.text_part, self.image_weight, self.joint_part
         )  # fmt: skip
@@ -136,8 +136,8 @@ class Composition:
         """Split the queries' cosines with gallery vectors into contributions of the query parts.
 
         The split is exact, because a cosine is linear in the query vector, which is a sum of parts.
-        Note that the parts are *edited* features: the image part depends on the text too, and the
-        text part on the image.
+        A combiner may adapt the image part to the text and the text part to the image. The
+        contribution of the image part then depends on the text too.
 
         Args:
             gallery: M gallery vectors of length D, scaled to unit length, (M, D).
@@ -175,7 +175,10 @@ class ComposedQuery:
 
     @property
     def streams(self) -> dict[str, Composition]:
-        """The compositions of the existing streams by stream name, in the order of `embedding`."""
+        """Name of a stream ("clip" or "cnn") -> its composition, for the streams of the model.
+
+        The order is that in which `embedding` concatenates the streams' vectors.
+        """
         named = {"clip": self.clip, "cnn": self.cnn}
         return {name: stream for name, stream in named.items() if stream is not None}
 
@@ -208,7 +211,7 @@ class ComposedQuery:
         )
 
     def to_tuple(self) -> tuple[Any, ...]:
-        """Return the streams' compositions as tuples, then the OOD scores; None is left out."""
+        """Return a tuple of each stream's composition as a tuple, and the OOD scores if present."""
         values: list[Any] = [stream.to_tuple() for stream in self.streams.values()]
         if self.ood_score is not None:
             values.append(self.ood_score)

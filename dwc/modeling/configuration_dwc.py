@@ -43,7 +43,7 @@ _LIBRARY = {
 def require_known_fields(
     kind: type[PretrainedConfig], values: Mapping[str, Any], location: str
 ) -> None:
-    """Raise an error if a config has fields that its class does not define.
+    """Raise ValueError if a config has fields that its class does not define.
 
     Such fields are usually misspelled, or come from a later version of this package.
 
@@ -72,10 +72,10 @@ def require_known_fields(
 
 
 FORMAT_VERSION = 1
-_NOT_GIVEN = object()  # default of the streams' configs, since None means that there is no stream
+_NOT_GIVEN = object()  # default of the streams' configs; None would mean that there is no stream
 
-# In OpenAI's vocabulary the end-of-text token has the last id. Configs of transformers' early
-# conversions say that its id is 2, which is corrected here.
+# The end-of-text token has the last id of OpenAI's vocabulary. Configs of transformers' early
+# conversions give it the id 2; `ClipBackboneConfig` corrects that.
 _OPENAI_VOCAB_SIZE = 49408
 _OPENAI_EOS_TOKEN_ID = 49407
 
@@ -129,7 +129,7 @@ class ModifiedResNetConfig(PretrainedConfig):
 
     @property
     def reduction(self) -> int:
-        """Factor by which the last stage's feature map is smaller than the image on each side.
+        """Side of the image divided by the side of the last stage's feature map.
 
         The stem divides the resolution by 4, each stage after the first by 2.
         """
@@ -183,7 +183,7 @@ class EfficientNetLiteConfig(PretrainedConfig):
     depth: float = 1.0
     image_size: int = 224
     projection_dim: int = 512
-    # Any: given as a dict, a config or None; after __post_init__ a config or None.
+    # May be given as a dict, a config or None; `__post_init__` converts a dict to a config.
     detail_config: Any = None
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -219,7 +219,7 @@ class ClipBackboneConfig(PretrainedConfig):
         "vision_config": PretrainedConfig,
     }
 
-    # Any: given as a dict, a config or None; after __post_init__ a config.
+    # May be given as a dict, a config or None; `__post_init__` converts all to configs.
     text_config: Any = None
     vision_config: Any = None
     projection_dim: int = 512
@@ -315,7 +315,7 @@ class CnnStreamConfig(PretrainedConfig):
     base_config_key = "cnn_config"
     sub_configs: ClassVar[dict[str, type]] = {"resnet_config": PretrainedConfig}
 
-    # Any: given as a dict, a config or None; after __post_init__ a config.
+    # May be given as a dict, a config or None; `__post_init__` converts all to configs.
     resnet_config: Any = None
     shared_channels: int = 0
     resnet_size: int = 64
@@ -377,7 +377,7 @@ class CnnStreamConfig(PretrainedConfig):
 
 @strict
 class DWCConfig(PretrainedConfig):
-    """Config of a whole model: its streams, the length of their embeddings, its caption template.
+    """Config of a DWC model: its streams, the lengths of embeddings, and the caption template.
 
     Attributes:
         clip_config: Config of the CLIP stream's backbone; None for a model without a CLIP stream.
@@ -409,7 +409,7 @@ class DWCConfig(PretrainedConfig):
     # fails here.
     has_no_defaults_at_init: ClassVar[bool] = True
 
-    # Any: given as a dict, a config or None; after __post_init__ a config or None.
+    # May be given as a dict, a config or None; `__post_init__` converts a dict to a config.
     clip_config: Any = _NOT_GIVEN
     cnn_config: Any = _NOT_GIVEN
     clip_embedding_dim: int = 1024
@@ -452,7 +452,8 @@ class DWCConfig(PretrainedConfig):
         Raises:
             ValueError: One of this project's configs has unknown fields.
         """
-        if config_dict.get("format_version", FORMAT_VERSION) == FORMAT_VERSION:  # else `_check`
+        # A config of another format version is refused by `_check_format_version` later.
+        if config_dict.get("format_version", FORMAT_VERSION) == FORMAT_VERSION:
             clip = config_dict.get("clip_config")
             vision = clip.get("vision_config") if isinstance(clip, dict) else None
             if isinstance(vision, dict) and "model_type" not in vision:

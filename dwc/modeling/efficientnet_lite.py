@@ -43,9 +43,14 @@ _STAGES = (
 
 @dataclass(frozen=True)
 class BlockShape:
-    """Sizes of one inverted residual block.
+    """Sizes of an inverted residual block.
 
-    `expansion` is the number of channels inside the block divided by `in_channels`.
+    Attributes:
+        in_channels: Number of input channels.
+        out_channels: Number of output channels.
+        kernel_size: Side of the depthwise convolution's kernel.
+        stride: Stride of the depthwise convolution.
+        expansion: Number of channels inside the block divided by `in_channels`.
     """
 
     in_channels: int
@@ -96,8 +101,8 @@ class ConvolutionNorm(nn.Module):
         groups: int = 1,
     ):
         super().__init__()
-        # At stride 1 the padding is the same on all sides, and letting the convolution pad is
-        # faster than padding separately.
+        # At stride 1 the padding is the same on all sides, so the convolution can do it, which is
+        # faster than a separate padding.
         padding = kernel_size // 2 if stride == 1 else 0
         self.convolution = nn.Conv2d(
             in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False
@@ -153,7 +158,7 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """The backbone: EfficientNet-Lite's stem, blocks and head, without the classifier."""
+    """EfficientNet-Lite as an image backbone: its stem, blocks and head, without the classifier."""
 
     def __init__(self, config: EfficientNetLiteConfig):
         super().__init__()
@@ -194,6 +199,10 @@ class EfficientNetLite(nn.Module):
         Args:
             features: Map of h by w cells with C channels for N images, (N, C, h, w).
             start: Number of blocks that were run already.
+
+        Returns:
+            The head's map with 1280 channels, (N, 1280, height, width); smaller than the input if
+            a remaining block has a stride above 1.
         """
         for block in self.blocks[start:]:
             features = block(features)
@@ -203,9 +212,9 @@ class EfficientNetLite(nn.Module):
 class EfficientNetLiteTower(nn.Module):
     """CLIP's image tower: EfficientNet-Lite, optionally with a small second network for details.
 
-    The second network, a ModifiedResNet, gets the image at its own, smaller input size. In this
-    project the second network was trained on drawings, for which ImageNet features are least
-    informative. On photographs that network mainly adds information about color.
+    The second network, a ModifiedResNet, gets the image at a smaller size. This project trained it
+    on drawings, for which features learned on ImageNet are least informative. For photographs, it
+    mainly adds information about color.
     """
 
     def __init__(self, config: EfficientNetLiteConfig):

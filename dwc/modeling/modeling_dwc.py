@@ -24,7 +24,7 @@ from dwc.modeling.strict_loading import StrictModel
 
 @dataclass(frozen=True)
 class ImageFeatures:
-    """What a model computes from N reference images alone, whatever the texts are.
+    """Features of N reference images that do not depend on the texts of the queries.
 
     Attributes:
         clip: CLIP's image features of size F, (N, F); None if the model has no CLIP stream.
@@ -65,7 +65,7 @@ class ImageFeatures:
 
     @classmethod
     def concatenate(cls, features: Sequence["ImageFeatures"]) -> "ImageFeatures":
-        """Return the features of one or more batches of images, by the same model, as one batch."""
+        """Concatenate the features of one or more batches of images, computed by the same model."""
         columns = zip(*(batch._tensors() for batch in features), strict=True)
         return cls(*(None if column[0] is None else torch.cat(column) for column in columns))
 
@@ -120,8 +120,9 @@ class DWCModel(StrictModel):
     def from_pretrained(cls, *arguments: Any, **options: Any) -> Any:
         """Load a checkpoint like `StrictModel.from_pretrained`, and freeze CLIP.
 
-        A `device_map` such as "auto", by which transformers would divide the model among devices,
-        loads it on the accelerator, or on the CPU if there is none: its streams exchange tensors.
+        With a `device_map` such as "auto", transformers would divide the model among devices. The
+        streams exchange tensors, so the whole model is loaded on the accelerator instead, or on the
+        CPU if there is none.
         """
         if options.get("device_map") in _DIVIDING_DEVICE_MAPS:
             options["device_map"] = {"": torch.accelerator.current_accelerator(True) or "cpu"}
@@ -151,20 +152,20 @@ class DWCModel(StrictModel):
         """Compose queries like `compose`, with the options that every transformers model has.
 
         Args:
-            pixel_values: As in `compose`, and so are the other tensors.
-            clip_input_ids: As in `compose`.
-            clip_attention_mask: As in `compose`.
-            word_ids: As in `compose`.
-            word_mask: As in `compose`.
+            pixel_values: See `compose`.
+            clip_input_ids: See `compose`.
+            clip_attention_mask: See `compose`.
+            word_ids: See `compose`.
+            word_mask: See `compose`.
             return_dict: False to return `ComposedQuery.to_tuple()` instead of the `ComposedQuery`;
                 None for the config's value.
-            output_attentions: Must not be True, see below; None for the config's value.
-            output_hidden_states: Must not be True, see below; None for the config's value.
+            output_attentions: Must not be True; None for the config's value.
+            output_hidden_states: Must not be True; None for the config's value.
 
         Raises:
-            QueryError: As in `compose`.
-            ValueError: Attention weights or hidden states are requested. The two streams have
-                different layers, so there is no list of either.
+            QueryError: The tensors do not describe complete queries; see `compose`.
+            ValueError: Attention weights or hidden states are requested. The model does not return
+                them, because its two streams have different layers.
         """
         if self._option("output_attentions", output_attentions):
             raise ValueError(
@@ -215,7 +216,7 @@ class DWCModel(StrictModel):
         )
 
     def image_features(self, pixel_values: Tensor) -> ImageFeatures:
-        """Compute everything that `compose_features` needs of N reference images.
+        """Compute the features of N reference images that `compose_features` takes.
 
         Args:
             pixel_values: Images (N, 3, height, width), normalized as in `compose`.
@@ -245,13 +246,14 @@ class DWCModel(StrictModel):
         Args:
             images: The reference images' features, as `image_features` returns them; None for
                 queries without images.
-            clip_input_ids: As in `compose`, like the other arguments.
+            clip_input_ids: See `compose`.
             clip_attention_mask: See `compose`.
             word_ids: See `compose`.
             word_mask: See `compose`.
 
         Raises:
-            QueryError: As in `compose`.
+            QueryError: Neither images nor texts are given, or the model has two streams and only
+                one of them gets the texts.
         """
         self._require_both_forms(clip_input_ids, word_ids)
         clip = cnn = None
@@ -292,7 +294,10 @@ class DWCModel(StrictModel):
     ) -> RegionMaps:
         """Return the CNN stream's attention between words and image regions.
 
-        Arguments and result are those of `CnnStream.region_maps`.
+        Args:
+            pixel_values: N images (N, 3, height, width), normalized as in `compose`.
+            word_ids: Word ids (N, L), padded to L words.
+            word_mask: (N, L) bool, True on words; None for no padding.
 
         Raises:
             QueryError: The model has no CNN stream, or no query has words.
@@ -317,9 +322,9 @@ class DWCModel(StrictModel):
         return self.cnn_stream.attend_map(images.cnn_map, word_ids, word_mask)
 
     def get_input_embeddings(self) -> nn.Embedding:
-        """Return the table of word vectors: the CNN stream's, or CLIP's if there is no CNN stream.
+        """Return the CNN stream's table of word vectors, or CLIP's if there is no CNN stream.
 
-        CLIP's table belongs to the frozen CLIP; only the CNN stream's is trained.
+        The CNN stream's table is trained; CLIP's is frozen.
         """
         if self.cnn_stream is not None:
             return self.cnn_stream.word_encoder.embedding
@@ -327,7 +332,7 @@ class DWCModel(StrictModel):
         return self.clip.text_model.get_input_embeddings()
 
     def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Replace the table that `get_input_embeddings` returns."""
+        """Replace the table of word vectors that `get_input_embeddings` returns."""
         if self.cnn_stream is not None:
             self.cnn_stream.word_encoder.embedding = value
         elif self.clip is not None:
@@ -341,14 +346,15 @@ class DWCModel(StrictModel):
     ) -> nn.Embedding:
         """Change the number of words of the CNN stream, for example to train it on more words.
 
-        The processor's `word_tokenizer` must get the same words, since a checkpoint is saved and
-        loaded only if both agree. CLIP's vocabulary stays as it is.
+        The processor's `word_tokenizer` must be extended with the same words, since a checkpoint is
+        saved and loaded only if model and processor agree. CLIP's vocabulary does not change.
 
         Args:
-            new_num_tokens: Number of word ids. New rows are added after the others, and rows are
-                removed from the end. None to change nothing.
+            new_num_tokens: New number of word ids, which are the rows of the table of word vectors.
+                Rows are added or removed at the end. None to change nothing.
             pad_to_multiple_of: Must be None.
-            mean_resizing: Whether new rows are drawn with the mean and covariance of the others.
+            mean_resizing: Whether new rows are drawn at random with the mean and covariance of the
+                old rows.
 
         Returns:
             The CNN stream's table of word vectors.
@@ -373,7 +379,7 @@ class DWCModel(StrictModel):
         return self.cnn_stream.word_encoder.embedding
 
     def generate(self, *arguments: Any, **options: Any) -> None:
-        """Raise an error: a DWC model returns vectors and generates no text.
+        """Raise an error, because a DWC model returns vectors and cannot generate text.
 
         Raises:
             NotImplementedError: Always.
@@ -384,7 +390,10 @@ class DWCModel(StrictModel):
         )
 
     def gradient_checkpointing_enable(self, *arguments: Any, **options: Any) -> None:
-        """Raise an error: gradient checkpointing would not help here, and would change training.
+        """Raise an error, because gradient checkpointing does not fit this model.
+
+        CLIP is frozen and stores no activations. The CNN stream would be computed twice in each
+        step, so its batch norms would update their running statistics twice.
 
         Raises:
             ValueError: Always.

@@ -3,10 +3,11 @@
 The score is a Mahalanobis distance between the image's features and the training images' features.
 The method follows Lee et al. 2018, "A Simple Unified Framework for Detecting Out-of-Distribution
 Samples and Adversarial Attacks", but without classes: `MahalanobisOOD` has one mean for all
-training images, `SubspaceOOD` has one for each group of them, such as drawings and photographs.
+training images, and `SubspaceOOD` has one mean for each group of training images, such as drawings
+and photographs.
 
-Buffer names: `mean`, `precision`, `threshold`; of `SubspaceOOD` `means`, `components`, `variances`,
-`noise`, `thresholds`.
+Buffer names of `MahalanobisOOD`: `mean`, `precision`, `threshold`. Buffer names of `SubspaceOOD`:
+`means`, `components`, `variances`, `noise`, `thresholds`.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,13 @@ from torch.nn import functional
 
 
 class MahalanobisOOD(nn.Module):
-    """Mean and inverse covariance of the training images' features, and a distance threshold."""
+    """OOD score from the mean and the covariance of the training images' features.
+
+    Attributes:
+        mean: Mean of the features of length F, (F,).
+        precision: Inverse of the features' covariance matrix, (F, F).
+        threshold: Distance from the mean beyond which an image is out of distribution, a scalar.
+    """
 
     mean: Tensor  # (F,)
     precision: Tensor  # (F, F)
@@ -86,12 +93,21 @@ class MahalanobisOOD(nn.Module):
 
 
 class SubspaceOOD(nn.Module):
-    """Probabilistic PCA of the image features of each of G groups, and distance thresholds.
+    """OOD score from the mean and the covariance of the image features of each of G groups.
 
-    The features are scaled to unit length. The covariance matrix of a group has its K largest
-    principal components, and the same variance in all other directions, which takes little memory.
+    The features have length F and are scaled to unit length. To save memory, the covariance matrix
+    of a group is described by its K largest principal components and one variance for all other
+    directions.
 
     Source: Tipping & Bishop 1999, "Probabilistic Principal Component Analysis".
+
+    Attributes:
+        means: Mean of each group, (G, F).
+        components: Principal components of each group, (G, K, F).
+        variances: Variances along the principal components, (G, K).
+        noise: Variance of each group in all other directions, (G,).
+        thresholds: Distance from each group's mean beyond which an image does not belong to the
+            group, (G,).
     """
 
     means: Tensor  # (G, F)
@@ -111,8 +127,9 @@ class SubspaceOOD(nn.Module):
     def score(self, image_features: Tensor) -> Tensor:
         """Return the out-of-distribution score of each image, (N,).
 
-        The score is the distance from a group divided by the group's threshold, at least 0, for the
-        group for which it is smallest. An image with a score above 1 counts as out of distribution.
+        For each group of training images, the image's distance from the group is divided by the
+        group's threshold. The score is the smallest of these ratios, at least 0. An image with a
+        score above 1 counts as out of distribution.
 
         Args:
             image_features: Features of N images, of length F, (N, F); their norms do not matter.
@@ -126,7 +143,7 @@ class SubspaceOOD(nn.Module):
 
     @torch.no_grad()
     def fit(self, groups: Sequence[tuple[Tensor, Tensor]], quantile: float = 0.99) -> None:
-        """Estimate the statistics of all groups.
+        """Estimate the mean, the covariance and the threshold of each group from images.
 
         Args:
             groups: For each group, features of M training images and of K other images of the same

@@ -12,14 +12,14 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-MANY = 64  # for at least this many texts, `length_bucketed` is faster than one call
+MIN_BUCKETED = 64  # fewest texts for which `length_bucketed` is faster
 
 
 def length_bucketed(lengths: Tensor, encode: Callable[[Tensor, int], Tensor]) -> Tensor:
     """Encode texts in three groups of similar length, so that less padding is needed.
 
-    Most texts are short and a few are long. For `MANY` texts or more, the saved padding outweighs
-    the cost of three calls instead of one.
+    Most texts are short and a few are long. For `MIN_BUCKETED` texts or more, the saved padding
+    outweighs the cost of three calls instead of one.
 
     Args:
         lengths: Lengths (N,) of the texts.
@@ -39,7 +39,7 @@ def length_bucketed(lengths: Tensor, encode: Callable[[Tensor, int], Tensor]) ->
 
 @dataclass(frozen=True)
 class PackedSequences:
-    """Positions of the M words in N padded sequences of L positions each.
+    """Positions of all M words of N sequences that are padded to L words each.
 
     The methods convert between padded tensors (N, L, C) and packed tensors (M, C), for C channels.
 
@@ -63,18 +63,15 @@ class PackedSequences:
 
     @cached_property
     def window(self) -> Tensor:
-        """For each of the M words, 1 plus the number of its neighbors in the sequence, (M, 1)."""
+        """For each of the M words, 1 plus the number of adjacent words in its sequence, (M, 1)."""
         return 1 + self._has_before.float() + self._has_after.float()
 
     def pack(self, padded: Tensor) -> Tensor:
-        """Return the features of the M words of N padded sequences: (N, L, C) to (M, C).
-
-        L is the padded length and C the number of channels.
-        """
+        """Return the rows (M, C) of all words in N padded sequences of C channels, (N, L, C)."""
         return padded.flatten(0, 1).index_select(0, self._positions)
 
     def unpack(self, rows: Tensor) -> Tensor:
-        """Return the features of M words as N padded sequences: (M, C) to (N, L, C).
+        """Arrange the features of M words as N padded sequences: (M, C) to (N, L, C).
 
         L is the padded length and C the number of channels. The result is zero on padding.
         """
@@ -82,15 +79,15 @@ class PackedSequences:
         return empty.index_copy(0, self._positions, rows).unflatten(0, self.mask.shape)
 
     def neighbors(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the features of each word's left neighbor, and those of its right neighbor.
+        """Return the features of the words before and after each word.
 
-        The features are zero where a word has no such neighbor in its sequence.
+        They are zero for a word that is the first or the last of its sequence, respectively.
 
         Args:
             rows: Features of the M words with C channels, (M, C).
 
         Returns:
-            Two tensors (M, C).
+            The features of the words before, (M, C), and of the words after, (M, C).
         """
         none = rows.new_zeros(1, rows.shape[1])
         before = torch.cat([none, rows[:-1]]) * self._has_before

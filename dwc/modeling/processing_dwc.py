@@ -111,9 +111,9 @@ class DWCImageProcessor(CLIPImageProcessorPil):
         return image[:, rows, columns]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings of CLIP's image processor.
+        """Return all settings as a dict, in the format of CLIP's image processor.
 
-        The settings include `crop_rounding` only if it is not "floor".
+        The additional setting `crop_rounding` is included only if it is not "floor".
         """
         values = super().to_dict()
         values["image_processor_type"] = "CLIPImageProcessor"
@@ -242,6 +242,9 @@ class DWCProcessor(ProcessorMixin):
             typed: The text as typed.
             template: The checkpoint's caption template. Its tokens count towards the maximum number
                 of CLIP tokens too.
+
+        Returns:
+            The cleaned text, without the template, and a record of what was changed or cut off.
         """
         is_known = None if self.word_tokenizer is None else self._is_known
         clean, respelled, read_as_list = clean_text(_drop_surrogates(typed), is_known)
@@ -482,9 +485,8 @@ def _read_tokenizer(
 ) -> TokenizersBackend:
     """Load a tokenizer from `tokenizer.json` and `tokenizer_config.json`.
 
-    This function replaces the class's own `from_pretrained`, which would parse CLIP's 50,000 tokens
-    twice. Also, a tokenizer loaded that way would be saved with a different
-    `tokenizer_config.json`.
+    It replaces the `from_pretrained` of the tokenizer's class. That method parses CLIP's 50,000
+    tokens twice, and a tokenizer loaded by it is saved with a different `tokenizer_config.json`.
 
     Args:
         kind: The tokenizer's class.
@@ -604,7 +606,7 @@ def _as_batch_of_images(images: Any) -> list[Any]:
     """Return a list of images, given one image or several.
 
     Raises:
-        TypeError: They are texts, such as file names.
+        TypeError: An image is a text, such as a file name.
     """
     is_single = isinstance(images, (Image.Image, str, bytes, Path)) or (
         isinstance(images, (np.ndarray, Tensor)) and images.ndim < 4
@@ -666,15 +668,20 @@ NEEDED_SETTINGS = {
     "do_rescale": ("rescale_factor",),
     "do_normalize": ("image_mean", "image_std"),
 }
-"""The settings that each step of the preprocessing needs."""
+"""Switch of each step of the image preprocessing -> settings that the step needs."""
 
-# The span of (pixel value * factor - mean) / std from black to white; with others, the model would
-# get no usable picture.
+# Limits of the difference between a white and a black pixel after (value * factor - mean) / std.
+# Outside of these limits, the model would get no usable image.
 _LEAST_SPAN, _LARGEST_SPAN = 0.1, 256.0
 
 
 class _Kind(NamedTuple):
-    """The values that a setting may have, as a test and in words."""
+    """Values that an image setting may have.
+
+    Attributes:
+        accepts: Function that returns whether a value is allowed.
+        expected: Description of the allowed values for messages.
+    """
 
     accepts: Callable[[Any], bool]
     expected: str
@@ -728,7 +735,7 @@ def _as_list(value: Any) -> list[float]:
 
 
 def problem_of_image_settings(settings: Any) -> str | None:
-    """Return what is wrong with the image settings of a checkpoint, as a part of a sentence.
+    """Return a message on the first problem of a checkpoint's image settings, otherwise None.
 
     transformers does not report a misspelled or missing setting but uses its own default. With a
     misspelled "image_means", for example, images would be normalized with another mean.
@@ -737,7 +744,7 @@ def problem_of_image_settings(settings: Any) -> str | None:
         settings: The content of `image_processor` in `processor_config.json`.
 
     Returns:
-        The first problem; None if there is none.
+        The message, a part of a sentence; None if there is no problem.
     """
     if not isinstance(settings, dict):
         return "has no table image_processor, which says how images are prepared"
@@ -767,9 +774,10 @@ def is_known_setting(name: str) -> bool:
 
 
 def problem_of_setting(name: str, value: Any) -> str | None:
-    """Return a message if an image setting has a value of a wrong kind, which starts with its name.
+    """Return a message if an image setting has a value of a wrong kind, otherwise None.
 
-    The result is None for null and for a setting whose values are not checked.
+    The message starts with the setting's name. Null, and settings without a known kind, are not
+    checked.
     """
     kind = _KINDS.get(name)
     if kind is None or value is None or kind.accepts(value):
@@ -778,13 +786,14 @@ def problem_of_setting(name: str, value: Any) -> str | None:
 
 
 def problem_of_range(settings: Mapping[str, Any]) -> str | None:
-    """Return a message if black and white would be almost equal, or unusually far apart.
+    """Return a message if black and white pixels would be almost equal, or unusually far apart.
 
     Args:
-        settings: `rescale_factor`, `image_std`, and optionally the switches of these steps.
+        settings: Image settings by name: `rescale_factor`, `image_std`, and optionally the switches
+            `do_rescale` and `do_normalize`.
 
     Returns:
-        A sentence without its subject; None if there is no problem.
+        The message, a sentence without its subject; None if there is no problem.
     """
     factor = settings["rescale_factor"] if settings.get("do_rescale", True) else 1.0
     deviations = _as_list(settings["image_std"]) if settings.get("do_normalize", True) else [1.0]

@@ -33,11 +33,15 @@ class StrictModel(PreTrainedModel):
     def from_pretrained(cls: type[_Model], *arguments: Any, **options: Any) -> Any:
         """Load a model from a folder or a Hub id; raise an error if its weights are incomplete.
 
-        The arguments are those of transformers' `from_pretrained`, and `weights`: the `Weights` of
-        the folder in the same `dtype`, if the caller has already started to load them. Only
-        safetensors files are read. The model's tensors have the type `dtype` (float32 by default),
-        and the model is in eval mode. If no options except `dtype` and `weights` are given, a
-        folder is loaded by this module, which is several times as fast as transformers.
+        Only safetensors files are read. The model's tensors have the type `dtype` (float32 by
+        default), and the model is in eval mode. If no options except `dtype` and `weights` are
+        given, a folder is loaded by this module, which is several times as fast as transformers.
+
+        Args:
+            *arguments: Positional arguments of transformers' `from_pretrained`.
+            **options: Options of transformers' `from_pretrained`. In addition, `weights` may be a
+                `Weights` object for the same folder and `dtype` if the caller has already started
+                to load one.
 
         Raises:
             CheckpointError: Tensors are missing, unexpected, misshapen or not finite; files are
@@ -79,6 +83,11 @@ class StrictModel(PreTrainedModel):
     ) -> tuple[_Model, "Faults"]:
         """Load a model from a folder without transformers.
 
+        Args:
+            folder: Folder of the config.
+            dtype: Type of the model's tensors.
+            weights: The tensors to load.
+
         Returns:
             The model, in eval mode, and the faults of its weights.
         """
@@ -95,7 +104,7 @@ class StrictModel(PreTrainedModel):
     ) -> None:
         """Choose how attention is computed in the parts that have transformers' attention layers.
 
-        transformers' own method would fail on a ResNet, which has none.
+        The inherited method would fail on a ResNet, which has no attention layers.
 
         Args:
             attn_implementation: An implementation such as "sdpa" or "eager" for all parts; or a
@@ -124,9 +133,9 @@ class StrictModel(PreTrainedModel):
                     part.set_attn_implementation(value, **options)
 
     def _adjust_missing_and_unexpected_keys(self, loading_info: Any) -> None:
-        """Do nothing, so that all names are reported.
+        """Keep all missing and unexpected names in `loading_info`.
 
-        transformers would ignore the names of some buffers of old checkpoints.
+        The method of transformers that this one replaces removes the names of some buffers.
         """
 
 
@@ -152,8 +161,8 @@ class Faults(NamedTuple):
             source: Folder or Hub id of the checkpoint, for the error message.
         """
         shapes = [
-            f"{name} (found {tuple(found)}, expected {tuple(expected)})"
-            for name, found, expected in self.misshapen
+            f"{name} (found {tuple(actual)}, expected {tuple(expected)})"
+            for name, actual, expected in self.misshapen
         ]
         faults = {
             "missing": self.missing,

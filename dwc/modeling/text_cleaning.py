@@ -36,12 +36,12 @@ _JOINT = re.compile(r"(?<=\w)(?<!_)(?:[^\w\s']+|_+)(?=\w)")
 _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SHORTEST_PART = 3  # fewest letters of each word when "reddress" is split into two words
 _LONGEST_QUOTE = 120  # most characters of a text that is quoted in a message
-# When joined words are separated, these characters between them are kept and followed by a space;
-# others are replaced with a space.
+# Punctuation between joined words. When the words are separated, these characters stay, followed by
+# a space; other characters are replaced with a space.
 _SPACED_JOINTS = ",;:/|&+"
 
-# English words without content of their own. Some also occur in other languages, so they do not
-# show that a text is English.
+# English words without meaning of their own. Some also occur in other languages, so they do not
+# prove that a text is English.
 FUNCTION_WORDS = frozenset(
     {"a", "an", "the", "this", "that", "these", "those", "it", "its", "is", "are", "was", "were"}
     | {"be", "been", "has", "have", "had", "do", "does", "did", "with", "without", "of", "in", "on"}
@@ -53,9 +53,9 @@ FUNCTION_WORDS = frozenset(
     | {"there", "here", "what", "which", "who", "how"}
 )
 
-# Words that describe clothes, in the singular. Only such words are recognized inside a longer word,
-# since any vocabulary also has words of which foreign and longer words seem to consist: "man gas"
-# in Spanish "mangas", "car men", "over all".
+# Words that describe clothes, in the singular. Only these are recognized inside a longer word: with
+# any words, foreign and longer words would be split too, such as Spanish "mangas" into "man gas",
+# or "overall" into "over all".
 _CLOTHING_WORDS = frozenset(
     " ".join(
         (
@@ -75,12 +75,12 @@ _CLOTHING_WORDS = frozenset(
         )
     ).split()
 )
-# Words that form compounds with each other and with the former ("workwear", "summertime").
+# Words that form compounds with each other and with `_CLOTHING_WORDS`: "workwear", "summertime".
 _COMPOUND_WORDS = frozenset(
     {"pin", "tuck", "tucked", "work", "wear", "sport", "sports", "summer", "winter", "time", "day"}
     | {"night", "evening", "beach", "swim", "foot", "knit", "high", "low"}
 )
-# "patternless", "heel-less" and "belt-free": the thing is absent.
+# Words that say that a thing is absent: "patternless", "heel-less", "belt-free".
 _ABSENCE = re.compile(r"(?<![\w'-])([^\W\d_]{3,}?)-?(?:less|free)(?![\w'-])", re.IGNORECASE)
 
 _log = logging.getLogger(__name__)
@@ -98,10 +98,10 @@ class TypedText(NamedTuple):
         unreadable: All words of the text if the model cannot use the text because none of its
             content words is in the vocabulary; otherwise empty.
         max_tokens: Maximum number of CLIP tokens of a text; None without a CLIP tokenizer.
-        respelled: The typed words that were read as other words, each with these words, such as
-            ("reddress", "red dress").
-        read_as_list: Whether dashes at the starts of lines were read as those of a list, although
-            each could be a minus.
+        respelled: Pairs of a typed word or phrase and its replacement, such as ("reddress", "red
+            dress").
+        read_as_list: Whether dashes at the starts of lines were interpreted as list bullets,
+            although each could also be a minus.
     """
 
     text: str
@@ -114,7 +114,7 @@ class TypedText(NamedTuple):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Messages that tell the user which part of the text was ignored, and why."""
+        """Messages for the user on which parts of the text were ignored or changed, and why."""
         if self.unreadable:
             words = ", ".join(self.unreadable[:12])
             return (
@@ -189,14 +189,15 @@ def clean_text(text: str, is_known: Callable[[str], bool] | None = None) -> Clea
             vocabulary. If None (the model has no vocabulary), joined words are not separated.
 
     Returns:
-        The cleaned text, without spaces at its ends; and what may have changed its meaning.
+        The cleaned text, without spaces at its ends, and the changes that may alter its meaning.
     """
     text = _ENTITY.sub(lambda match: _decode_entity(match[0]), text)
     lines = [
         "".join(" " if _is_space(char) else char for char in _INVISIBLE.sub("", line))
         for line in text.splitlines()
     ]
-    # Before line breaks and the kinds of dashes are lost, which tell a list or a dash from a minus.
+    # The next steps need line breaks and the kinds of dashes to distinguish lists and dashes from
+    # minus signs. Later steps remove both.
     text = "\n".join(lines).translate(_APOSTROPHES)
     read_as_list = has_ambiguous_list(text)
     text = spell_out_negations(text)
@@ -271,15 +272,15 @@ def _is_space(char: str) -> bool:
 
 def _strip_accents(text: str) -> str:
     """Return a text without accents on Latin letters; other scripts are unchanged."""
-    kept = []
+    plain = []
     for char in text:
         base = unicodedata.normalize("NFD", char)[0]
-        kept.append(base if base.isascii() and base.isalpha() else char)
-    return "".join(kept)
+        plain.append(base if base.isascii() and base.isalpha() else char)
+    return "".join(plain)
 
 
 def _separate(word: str, is_known: Callable[[str], bool]) -> str:
-    """Separate words that are joined with punctuation, such as `blue/white`, if one is known.
+    """Separate words joined with punctuation, such as `blue/white`, if one of them is known.
 
     A joined word that is in the vocabulary itself, such as `v-neck`, is not separated.
 
@@ -294,10 +295,10 @@ def _separate(word: str, is_known: Callable[[str], bool]) -> str:
 
 
 def _find_parts(word: str, is_known: Callable[[str], bool]) -> tuple[str, ...]:
-    """Return the words of which a word consists that is not in the vocabulary.
+    """Split a word that is not in the vocabulary into known words.
 
-    - `RedDress`, if all parts are in the vocabulary.
-    - `reddress`, if both parts are in the vocabulary, and both are in `_CLOTHING_WORDS` or
+    - `RedDress` is split if all parts are in the vocabulary.
+    - `reddress` is split if both parts are in the vocabulary, and both are in `_CLOTHING_WORDS` or
       `_COMPOUND_WORDS`, or one is in `_CLOTHING_WORDS` and the other is a function word.
 
     Args:
@@ -305,8 +306,8 @@ def _find_parts(word: str, is_known: Callable[[str], bool]) -> tuple[str, ...]:
         is_known: Function that tells whether a word is in the vocabulary.
 
     Returns:
-        The words; empty if the word is in the vocabulary, does not consist of such words, or could
-        be separated in several ways.
+        The parts; empty if the word is in the vocabulary, cannot be split, or could be split in
+        several ways.
     """
     if not word.isalpha() or is_known(word):
         return ()
@@ -329,7 +330,11 @@ def _describes_clothes(word: str) -> bool:
 
 
 def _describe_clothes_together(pair: tuple[str, str]) -> bool:
-    """Return whether two joined words can be separated; see `_find_parts`."""
+    """Return whether both words of a pair are about clothes, as `_find_parts` requires.
+
+    Each is in `_CLOTHING_WORDS` or `_COMPOUND_WORDS`; or one is in `_CLOTHING_WORDS` and the other
+    is a function word.
+    """
     if all(_describes_clothes(word) or word.lower() in _COMPOUND_WORDS for word in pair):
         return True
     return any(map(_describes_clothes, pair)) and any(
@@ -337,7 +342,7 @@ def _describe_clothes_together(pair: tuple[str, str]) -> bool:
     )
 
 
-# Patterns and parts, as typed, with the phrase that excludes them.
+# Regular expression of a pattern or part as people type it -> phrase that excludes it.
 _THINGS = {
     "stripes?|striped|stripy|stripey": "no stripes",
     "flowers?|floral|flowery": "with no flowers",
@@ -360,7 +365,7 @@ _THINGS = {
     "ribbons?": "no ribbon",
     "plaid": "no plaid",
 }
-# Values whose negation is another value's name.
+# Regular expression of a value that has one opposite -> phrase that asks for the opposite.
 _OPPOSITES = {
     "sleeveless": "with sleeves",
     "plain": "with a pattern",
@@ -374,7 +379,7 @@ _OPPOSITE = "|".join(_OPPOSITES)
 _BARE_VALUE = rf"(?:{_COLOR}(?:s|es)?|{_THING}|{_OPPOSITE})"
 _VALUE = rf"(?:{_BARE_VALUE}|[\"'*]{_BARE_VALUE}[\"'*]|\({_BARE_VALUE}\)|\[{_BARE_VALUE}\])"
 
-# Negations that exclude each value of a list, even if it is joined by "and" ("avoid red and blue").
+# Phrases that exclude all values of a list, even if "and" joins them: "avoid red and blue".
 _VERBS = (
     r"avoid(?:ing)?|exclude|eliminate|ban|reject|hates?|dislikes?|loathes?|detests?|despises?"
     r"|can't\s+stand|sick\s+of|tired\s+of|fed\s+up\s+with|not\s+a\s+fan\s+of"
@@ -388,7 +393,11 @@ _KEPT_NEGATIONS = {("replace",), ("swap",)}  # "replace the belt with buttons"
 
 
 def _pattern_of(phrases: Iterable[tuple[str, ...]]) -> str:
-    """Return a regular expression for phrases, longest first."""
+    """Return a regular expression that matches any of the phrases; longer phrases are tried first.
+
+    Args:
+        phrases: The phrases, each a tuple of words.
+    """
     longest_first = sorted(phrases, key=lambda phrase: -len(phrase))
     return "|".join(r"\s+".join(map(re.escape, phrase)) for phrase in longest_first)
 
@@ -410,7 +419,13 @@ _END = (
 
 
 def _exclusion_of(negations: str, joint: str) -> re.Pattern[str]:
-    """Return a pattern of the exclusion of one value, or of a list whose last is joined so."""
+    """Return a pattern that matches the exclusion of one value or of a list of values.
+
+    Args:
+        negations: Regular expression of the excluding phrases, such as "not" or "avoid".
+        joint: Regular expression of the words that may join the last value of a list, such as
+            "or|nor".
+    """
     more = rf"(?:\s*,\s*{_BETWEEN}{_VALUE})*\s*,?\s*\b(?:{joint})\s+{_BETWEEN}{_VALUE}"
     return re.compile(
         rf"(?<![\w'-]){_PERSON}(?:(?:with|has|have|having)\s+)?(?P<negation>{negations})(?:(?<=-)|(?<=\bnon)|(?<=\bun)|\s+){_BETWEEN}"
@@ -442,7 +457,7 @@ _SWAP = re.compile(
     re.IGNORECASE,
 )
 _ANY_COLOR = re.compile(COLORS, re.IGNORECASE)
-# Colors that look alike: of "blue, not navy" both count.
+# Sets of similar colors. In "blue, not navy" the exclusion matters, so it is not dropped.
 _ALIKE = [
     set(names.split())
     for names in (
@@ -457,13 +472,15 @@ _ALIKE = [
         "orange yellow",
     )
 ]
-# Before a phrase: it is negated itself ("not without a belt"), or one of a list ("red and blue").
+# Text before a phrase that shows that the phrase is negated itself, as in "not without a belt"; and
+# text that shows that the phrase is part of a list, as in "red and blue".
 _NEGATED = re.compile(
     rf"(?<![\w'-])(?:not|never|nothing|no|nor|without|\w+n't|{_ANY_NEGATION})\s+(?:be\s+)?$",
     re.IGNORECASE,
 )
 _IN_LIST = re.compile(r"(?:\b(?:and|or|nor)\s+|[/&+]\s*)(?:in\s+)?$", re.IGNORECASE)
-# Phrases that are followed as well as those of `_THINGS`: "without a belt", not "without striped".
+# Exclusions that models follow as well as the phrases of `_THINGS` and that stay as typed, such as
+# "without a belt". Only nouns count: "without striped" is rephrased.
 _NOUNS = [
     name
     for names, read in _THINGS.items()
@@ -473,7 +490,7 @@ _NOUNS = [
 _FOLLOWED = re.compile(
     rf"(?:no|without|with no|has no)\s+(?:any\s+|an?\s+)?({'|'.join(_NOUNS)})", re.IGNORECASE
 )
-# Words before "but not red" to which "but" would not fit: "that is", "no stripes,", "and".
+# Text after which "but not red" would be wrong and "not red" is used: "that is", "no stripes,".
 _NO_BUT = re.compile(
     r"(?:^|[.!?:(]|\b(?:is|are|be|that|which|and|but|or|nor|if|why|with|in|it's|looks?)"
     r"|(?:^|[,;.]|\band)\s*(?:no|not|without)\b[^,;.]*)[\s,;]*$",
@@ -542,10 +559,10 @@ def rephrase_exclusions(text: str) -> Rephrased:
 
 
 def _rephrase_swap(match: re.Match[str]) -> str | None:
-    """Return "in" and the wanted color.
+    """Return "in" and the wanted color for a phrase such as "blue instead of red".
 
-    The result is None if the colors are part of a longer phrase, or if another one looks like the
-    wanted one, so that its exclusion means something.
+    The result is None if the phrase is negated or part of a list, or if the replaced color is
+    similar to the wanted one. In the last case the exclusion adds information.
     """
     before = match.string[: match.start()]
     if _NEGATED.search(before) or _IN_LIST.search(before):
@@ -560,7 +577,7 @@ def _rephrase_swap(match: re.Match[str]) -> str | None:
 
 
 def _rephrase_exclusion(match: re.Match[str]) -> str | None:
-    """Return the phrase for an exclusion; None if it should stay as typed."""
+    """Return the phrase that replaces a matched exclusion; None if it should stay as typed."""
     before = match.string[: match.start()]
     if _NEGATED.search(before) or _FOLLOWED.fullmatch(match[0]):
         return None
@@ -575,7 +592,7 @@ def _rephrase_exclusion(match: re.Match[str]) -> str | None:
 
 
 def _rephrase_value(value: str) -> str:
-    """Return the phrase that excludes one value."""
+    """Return the phrase that excludes a value, such as "no stripes" for "striped"."""
     for names, read in (_OPPOSITES | _THINGS).items():
         if re.fullmatch(names, value):
             return read

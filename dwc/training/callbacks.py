@@ -29,7 +29,7 @@ Measure = Callable[[], tuple[float, Mapping[str, float]]]
 
 
 class WeightAverage:
-    """Exponential moving average of both streams' parameters, without those of the frozen CLIP.
+    """Exponential moving average of the parameters of both streams; the frozen CLIP is excluded.
 
     The decay is the share of the old average that an update retains. After n updates, the decay is
     at most (1 + n) / (10 + n), so that the random initial parameters soon lose their influence.
@@ -66,7 +66,7 @@ class WeightAverage:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Replace the model's streams with the averaged ones inside the `with` block."""
+        """Give the model the averaged parameters of both streams inside the `with` block."""
         averaged = dict(cast(nn.ModuleDict, self._average.module).items())
         try:
             for name, stream in averaged.items():
@@ -105,7 +105,7 @@ class EpochSelection:
         accelerator: Accelerator,
         average: WeightAverage | None = None,
     ) -> None:
-        """Create the callback and load the evaluations that an interrupted run left in the folder.
+        """Create the callback and load evaluations of an interrupted run from the folder.
 
         Args:
             model: The model in training.
@@ -172,7 +172,7 @@ class EpochSelection:
     def load_best(self) -> int:
         """Load the best epoch's parameters into the model.
 
-        Call it on every process, after all of them have evaluated the last epoch.
+        Call this method on every process, after all processes have evaluated the last epoch.
 
         Returns:
             The number of finished epochs after which these parameters were saved.

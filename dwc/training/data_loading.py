@@ -15,12 +15,11 @@ Batch = TypeVar("Batch")
 def shard_and_prefetch(
     make: Callable[[int], Batch], total_steps: int, accelerator: Accelerator
 ) -> Callable[[int], Batch]:
-    """Return a function that loads this process's batches, prefetched if that saves time.
+    """Return a function that returns the batches of this process, prefetched if that saves time.
 
     On Linux, a worker process prefetches batches if training runs on a GPU or if a CPU core is
-    free. If training uses every core, a worker would slow down the training threads and cost more
-    time than prefetching saves. On other systems there is no worker, because a worker cannot be
-    forked there, and all data needed to make a batch would have to be sent to it.
+    free. If training uses every core, a worker would cost more time than prefetching saves. Other
+    systems cannot fork a worker, and sending it all data would take too long.
 
     Args:
         make: Function that returns the batch with a given number; the same number must always give

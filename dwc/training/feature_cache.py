@@ -435,9 +435,9 @@ def weights_digest(
 
 
 def _image_cache_name(model: DWCModel, pool: DrawnPool, views: int, seed: int) -> str:
-    """Return a hash of 12 hex digits of all that affects the cached image features.
+    """Return a hash of 12 hex digits that identifies the cached image features.
 
-    Of the drawings themselves, only a sample is hashed.
+    It depends on the networks, the settings and a sample of the drawings.
     """
     assert model.clip is not None
     assert model.cnn_stream is not None

@@ -51,13 +51,20 @@ class Callback(Protocol):
     """Object that the loop calls between steps, for example to evaluate or average the model."""
 
     def before_step(self, step: int) -> None:
-        """Act before a step, given its number; called before a resumed run's first step as well."""
+        """Handle the start of a step.
+
+        Args:
+            step: Number of the step, from 0. A resumed run does not start with 0.
+        """
 
     def after_step(self, done: int) -> None:
-        """Act after a step, when `done` steps are finished.
+        """Handle the end of a step.
 
         The loop calls this method before it saves its state, so the saved state includes changes
         made here.
+
+        Args:
+            done: Number of finished steps.
         """
 
 
@@ -257,7 +264,7 @@ def decay_groups(module: nn.Module) -> list[dict[str, Any]]:
 
 
 def new_accelerator(**options: Any) -> Accelerator:
-    """Return an accelerator that knows all processes of a launch, on machines without a GPU too.
+    """Return an accelerator that connects all processes of a training run, even without a GPU.
 
     Args:
         **options: Arguments of `Accelerator` other than `cpu`.
@@ -266,15 +273,18 @@ def new_accelerator(**options: Any) -> Accelerator:
 
 
 def launched_processes() -> PartialState:
-    """Return the number of this process and of all processes of a launch, as `new_accelerator`."""
+    """Return accelerate's record of the training's processes: their number and this one's index.
+
+    The processes are connected like those of `new_accelerator`.
+    """
     return PartialState(cpu=_trains_on_cpu())
 
 
 def _trains_on_cpu() -> bool:
-    """Return the argument `cpu` of accelerate's classes.
+    """Return whether to train on the CPU, the value of the argument `cpu` of accelerate's classes.
 
-    If it is False and there is no device for which torch connects processes, `torchrun` starts
-    several processes of which accelerate 1.15.0 tells each that it is the only one.
+    It must be True if torch cannot connect processes through this machine's accelerator. Otherwise,
+    accelerate 1.15.0 treats each process that `torchrun` started as the only process.
     """
     if parse_flag_from_env("ACCELERATE_USE_CPU"):
         return True

@@ -53,9 +53,9 @@ def contrastive_loss(
         temperature: Divisor of the similarities.
         alpha: Share of the similarity distribution in the labels; see `soft_labels`.
         gce_q: Parameter q of the generalized cross entropy (Zhang & Sabuncu, NeurIPS 2018), in
-            [0, 1); our addition for data with wrong texts. With q = 0 the loss of a target of
-            probability p is -log p, as in the paper. With q > 0 it is (1 - p^q) / q, so that
-            improbable targets have less influence.
+            [0, 1); this project's addition for data with wrong texts. With q = 0 the loss of a
+            target of probability p is -log p, as in the paper. With q > 0 it is (1 - p^q) / q, so
+            that improbable targets have less influence.
 
     Returns:
         The loss, a scalar.
@@ -74,9 +74,10 @@ def mutual_loss(
     teacher_gallery: Tensor,
     scale: float = 10.0,
 ) -> Tensor:
-    """Compute the mutual-enhancement loss between the two streams' rankings of the batch.
+    """Compute the mutual-enhancement loss, with which one stream learns from the other.
 
-    It is the Kullback-Leibler (KL) divergence of this stream's ranking from the teacher stream's.
+    The loss is the Kullback-Leibler (KL) divergence of this stream's similarity distribution over
+    the batch from the teacher stream's.
 
     Args:
         query: This stream's query embeddings (B, D).
@@ -99,9 +100,9 @@ def mutual_loss(
 def weight_loss(image_weight: Tensor, teacher_weight: Tensor) -> Tensor:
     """Compute the KL divergence of this stream's image weights from the teacher stream's.
 
-    This loss is our addition and in neither paper. An image weight is treated as the probability
-    of the image in a choice between image and text. Only queries with both modalities count: the
-    weights of all others are 0 or 1 in both streams.
+    This loss is this project's own addition. An image weight is treated as the probability of the
+    image in a choice between image and text. Only queries with an image and a text count; the
+    weights of all other queries are 0 or 1 in both streams.
 
     Args:
         image_weight: This stream's image weights (B, 1), in [0, 1].
@@ -120,9 +121,9 @@ def weight_loss(image_weight: Tensor, teacher_weight: Tensor) -> Tensor:
 
 
 def anchor_loss(embedding: Tensor, anchors: Tensor) -> Tensor:
-    """Compute the mean cosine distance of embeddings to anchors, embeddings to be preserved.
+    """Compute the mean cosine distance of embeddings to anchors, which are embeddings to preserve.
 
-    This loss is our addition and in neither paper.
+    This loss is this project's own addition.
 
     Args:
         embedding: Embeddings (B, D) with norm 1.
@@ -141,8 +142,8 @@ def share_loss(image_weight: Tensor, image_shares: Tensor) -> Tensor:
     """Compute one minus the correlation of a stream's image weights with known image shares.
 
     The loss depends only on how the weights vary from query to query. Their mean and their range
-    are left to the contrastive loss. This loss is our addition and in neither paper. Only queries
-    with both modalities and a known share count.
+    are left to the contrastive loss. This loss is this project's own addition. Only queries with an
+    image, a text and a known share count.
 
     Args:
         image_weight: This stream's image weights (B, 1), in [0, 1].

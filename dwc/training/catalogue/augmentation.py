@@ -171,7 +171,11 @@ def find_garment(photograph: Pixels) -> GarmentMask | None:
 
 
 def _connected(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return a mask (96, 96) without connected regions that are small and barely in the center."""
+    """Remove small connected regions outside the center from a mask (96, 96).
+
+    A region stays if more than 40 of its pixels are in the center, or if it is larger than 15 % of
+    the largest region.
+    """
     parts, count = ndimage.label(mask)
     numbers = np.arange(1, count + 1)
     sizes = ndimage.sum(mask, parts, numbers)

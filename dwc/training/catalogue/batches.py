@@ -95,7 +95,10 @@ class CatalogueBatches:
         return batch
 
     def labeled(self, size: int) -> Callable[[int], LabeledBatch]:
-        """Return a function that makes batches of `size` images with labels from `encode_labels`.
+        """Return a function that makes batches of images with the labels of their attributes.
+
+        Args:
+            size: Number of images in a batch.
 
         Returns:
             A function that takes a step number and returns the batch of that step.

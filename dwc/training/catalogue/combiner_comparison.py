@@ -66,7 +66,7 @@ class FeatureBank:
 
 
 def feature_bank(cached: CachedPool) -> FeatureBank:
-    """Return the CLIP features, in float32, that the cached features of a training pool contain."""
+    """Extract CLIP's features, in float32, from the cached features of a training pool."""
     images = cached.images.rows[..., : cached.images.feature_dim].float()
     return FeatureBank(images, cached.references, cached.targets, cached.modifications.features)
 

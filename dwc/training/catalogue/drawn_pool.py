@@ -24,9 +24,9 @@ PoolTriplet = tuple[int, int, Modification]
 
 logger = logging.getLogger(__name__)
 
-# By style: images are drawn this many times larger and then reduced to the pool's size. Lines
-# thinner than a pixel are drawn one pixel wide, so details of drawings made directly at the small
-# size would be more prominent than in the large drawings that users see.
+# Drawing style -> factor by which images are drawn larger before they are reduced to the pool's
+# size. Lines thinner than a pixel are drawn one pixel wide, so details of drawings made directly at
+# the small size would be more prominent than in the large drawings that users see.
 SUPERSAMPLING: dict[Style, int] = {"gallery": 2, "training": 1, "plain": 2}
 
 _CHUNK = 250  # drawings per task of a worker process

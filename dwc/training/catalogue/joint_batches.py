@@ -100,7 +100,7 @@ def _name_drawing(garment: Garment, rng: random.Random) -> str:
     return noun if rng.random() < 0.15 else f"{garment['colour']} {noun}"
 
 
-TRIPLETS_EACH = 8  # triplets for each reference among the photographs
+TRIPLETS_PER_PHOTOGRAPH = 8  # number of triplets for each photograph that serves as a reference
 
 
 @dataclass(frozen=True)
@@ -121,10 +121,15 @@ class PhotographTriplets:
 
     @classmethod
     def of(cls, pool: PhotographPool, seed: int) -> "PhotographTriplets":
-        """Return random triplets of two photographs and a text; `seed` determines them."""
+        """Generate random triplets of two photographs and a text.
+
+        Args:
+            pool: The photographs with their recolored copies.
+            seed: Seed of all random choices.
+        """
         pairs = exclusion_pairs(pool, seed)
         return cls(
-            attribute_triplets(pool, TRIPLETS_EACH, seed),
+            attribute_triplets(pool, TRIPLETS_PER_PHOTOGRAPH, seed),
             recoloring_triplets(pool, seed),
             pairs,
             text_exclusions(pool, pairs, seed),
@@ -201,7 +206,7 @@ class JointBatches:
     anchors: dict[str, tuple[Tensor, Tensor]] | None = None
 
     def batches(self) -> Callable[[int], TripletBatch]:
-        """Return a function that maps a step to its batch."""
+        """Return a function that takes a step number and returns the batch of that step."""
         attributes, recolorings = self.triplets.attributes, self.triplets.recolorings
         exclusions = self.triplets.exclusions
         by_target: dict[int, list[int]] = {}
@@ -292,6 +297,9 @@ class JointBatches:
             by_target: Row numbers of triplets by target index.
             count: Number of triplets to draw.
             rng: Source of random choices.
+
+        Returns:
+            Row numbers of the drawn triplets in `texts.modifications`.
         """
         chosen: list[int] = []
         while len(chosen) < count // 2:
@@ -303,11 +311,15 @@ class JointBatches:
         )
 
     def _anchors(self, rows: list[int], count: int) -> dict[str, tuple[Tensor, Tensor]] | None:
-        """Return the anchors of a batch of `count` queries that starts with triplets of drawings.
+        """Return the embeddings to preserve for a batch whose first queries are about drawings.
 
         Args:
-            rows: Row numbers of these triplets.
-            count: Number of queries in the batch.
+            rows: Row numbers of the triplets of drawings.
+            count: Number of all queries in the batch.
+
+        Returns:
+            For each stream's name, embeddings (count, D) of the queries and of the targets; NaN for
+            queries that are not about drawings. None if nothing is to be preserved.
         """
         if self.anchors is None:
             return None
@@ -345,11 +357,11 @@ def draw_photographs(
 ) -> list[PhotographTriplet]:
     """Draw random triplets of photographs, half of them with hard negatives.
 
-    That half consists of groups of four triplets with one reference: their targets differ from one
-    another in few attributes.
+    The triplets with hard negatives come in groups of four with the same reference image. The
+    targets of a group differ from one another in few attributes.
 
     Args:
-        triplets: All triplets; those of one reference follow each other, `TRIPLETS_EACH` of each.
+        triplets: All triplets, grouped by reference image; `TRIPLETS_PER_PHOTOGRAPH` per image.
         count: Number of triplets to draw.
         rng: Source of random choices.
     """

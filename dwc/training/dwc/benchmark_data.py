@@ -190,7 +190,7 @@ class _Parts:
     counts: dict[str, int] = field(default_factory=dict)
 
     def find(self, files: ImageFiles, names: Iterable[str]) -> None:
-        """Look up image files by name; add existing ones to `paths`, other names to `missing`."""
+        """Look up image files by name and add them to `paths`, or the name to `missing`."""
         for name in dict.fromkeys(names):
             path = files.find(name)
             if path is None:
@@ -207,7 +207,7 @@ class _Parts:
             self.counts[name] = self.counts.get(name, 0) + count
 
     def hold_out(self, preset: BenchmarkPreset) -> None:
-        """Set `learned` to the triplets of all groups, and hold out some if the preset says so.
+        """Set `learned` to the training triplets, and hold some out for validation if requested.
 
         The triplets whose targets are held out become the queries of `held_out`. Triplets with a
         held-out reference image are not trained on either.
@@ -220,7 +220,7 @@ class _Parts:
                 queries = [t for t in group if self._answer(t.target) in held_out]
                 benchmark = _held_out_benchmark(queries, self.answers)
                 self.held_out.append(sample_queries(benchmark, _MOST_QUERIES, preset.seed))
-            # No training on held-out images as references either.
+            # Triplets with a held-out reference image are not trained on either.
             learned = [
                 t for t in learned if held_out.isdisjoint(map(self._answer, _image_names([t])))
             ]
@@ -395,7 +395,7 @@ def cache_benchmark_features(
 
 @dataclass(frozen=True)
 class BenchmarkBatches:
-    """Training batches of one process, by step number.
+    """Training batches of a benchmark's triplets for one process, by step number.
 
     If the triplets of an epoch do not fill its last batch, that batch is dropped.
 
@@ -524,7 +524,7 @@ class BenchmarkBatches:
     def _labels(self, triplets: list[Triplet]) -> Tensor:
         """Return an integer label for the target of each of B triplets, (B,).
 
-        Targets that count as the same, as defined by `BenchmarkData.answers`, have equal labels.
+        Targets have equal labels if they count as the same; see `BenchmarkData.answers`.
         """
         numbers: dict[str, int] = {}
         answers = [self.data.answers.get(t.target, t.target) for t in triplets]
@@ -532,9 +532,12 @@ class BenchmarkBatches:
 
 
 class _View(NamedTuple):
-    """An image of a batch, with its name and whether it is mirrored.
+    """An image of a batch.
 
-    `image`, already mirrored if `mirrored` is True, is None if no network needs its pixels.
+    Attributes:
+        name: Name of the image.
+        mirrored: Whether the batch has the mirrored image.
+        image: The image, already mirrored if `mirrored` is True; None if no network needs pixels.
     """
 
     name: str
@@ -576,7 +579,7 @@ class _BySteps(Dataset):
 class BatchLoader:
     """Loader that makes batches ahead of time in worker processes and moves them to a device.
 
-    If the number of workers is 0, batches are made in this process, when they are requested.
+    Without worker processes, a batch is made in this process when it is requested.
     """
 
     def __init__(

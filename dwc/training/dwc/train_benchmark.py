@@ -362,7 +362,7 @@ def _measure(
 
     Returns:
         The score of the epoch, and the recalls by name, each a mean over the galleries of
-        `data.selection`. Names are such as "recall@10" for both streams together and
+        `data.selection`. Examples of names are "recall@10" for both streams together and
         "clip_recall@10" for one stream. The score is the mean of the recalls of both streams
         together.
     """

@@ -67,8 +67,8 @@ def ranks_at(eval_set: AblationQueries, image_weight: Tensor | float) -> Tensor:
 def best_fixed_weight(eval_set: AblationQueries) -> float:
     """Return the weight in `GRID` that gives the best recall at 1 (R@1) if all queries use it.
 
-    Of several such weights, the one with the best mean rank is returned. For a fair comparison, the
-    queries should not be those of the evaluation.
+    If several weights give the same R@1, the one with the best mean rank is returned. For a fair
+    comparison, the queries should not be those of the evaluation.
     """
 
     def quality(weight: float) -> tuple[float, float]:
@@ -79,10 +79,10 @@ def best_fixed_weight(eval_set: AblationQueries) -> float:
 
 
 def oracle_weights(eval_set: AblationQueries) -> Tensor:
-    """Return the weight in `GRID` that gives the target the best rank, for each query (N, 1).
+    """Return for each query the weight in `GRID` that gives its target the best rank, (N, 1).
 
-    These weights depend on the targets, so their recall is an upper bound. Of several best weights,
-    the middle one is returned, since any weight between two best ones is usually a best one too.
+    These weights depend on the targets, so their recall is an upper bound. If several weights give
+    the best rank, the middle one is returned.
     """
     ranks = torch.stack([ranks_at(eval_set, weight) for weight in GRID], dim=-1)  # (N, grid)
     is_best = ranks == ranks.amin(dim=-1, keepdim=True)

@@ -89,10 +89,7 @@ class Towers(Protocol):
 
 
 def cosine_scale(clip: Towers) -> Tensor:
-    """Return the factor, a scalar, that CLIP learned for cosine similarities in a softmax.
-
-    The factor is limited to 100.
-    """
+    """Return CLIP's learned factor of cosine similarities, a scalar that is limited to 100."""
     return clip.logit_scale.exp().clamp(max=_LARGEST_SCALE)
 
 

@@ -338,9 +338,9 @@ def _with_cached_images(
     preprocessing: Preprocessing,
     work: Path,
 ) -> _Parts:
-    """Return a copy of `parts` with which the stages train on cached inputs instead of pixels.
+    """Return a copy of `parts` that replaces pixels with cached inputs of CLIP's last image layer.
 
-    These are the inputs of the last layer of CLIP's image encoder; see `cache_tower_inputs`.
+    The inputs are computed if the work folder lacks them; see `cache_tower_inputs`.
     """
     name = description_digest(
         [_start_name(start), recipe.seed, preprocessing, recipe.cached_views, asdict(recipe.pool)]

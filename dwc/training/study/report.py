@@ -111,7 +111,14 @@ def _row(variant: Variant, by_seed: BySeed) -> dict[str, Any]:
 
 
 def _stream_paths(names: Sequence[str]) -> dict[str, str]:
-    """Return the dotted paths of both streams' metrics with these names, by "<stream>.<name>"."""
+    """Return the dotted paths of both streams' metrics in a run's numbers.
+
+    Args:
+        names: Names of metrics of a stream, such as "recall@1".
+
+    Returns:
+        "<stream>.<name>" -> path, such as "clip.recall@1" -> "streams.clip.recall@1".
+    """
     return {
         f"{stream}.{name}": f"streams.{stream}.{name}"
         for stream in ("clip", "cnn")

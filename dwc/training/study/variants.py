@@ -62,7 +62,7 @@ class Variant:
 
     @property
     def cost(self) -> float:
-        """Estimated run time in seconds on one core, by which runs are ordered."""
+        """Estimated run time in seconds on one core; long runs are started first."""
         seconds = 60.0 if "cnn" in self.streams else 15.0
         if self.combiner == "clip4cir":
             seconds *= 4

@@ -23,7 +23,7 @@ from dwc.modeling.modeling_dwc import DWCModel
 from dwc.training.catalogue import joint_training
 from dwc.training.catalogue.augmentation import find_garment, recolor
 from dwc.training.catalogue.drawn_pool import PoolSettings
-from dwc.training.catalogue.joint_batches import TRIPLETS_EACH, BatchMix, draw_photographs
+from dwc.training.catalogue.joint_batches import TRIPLETS_PER_PHOTOGRAPH, BatchMix, draw_photographs
 from dwc.training.catalogue.joint_training import JointRecipe, check_wardrobe, publish_joint
 from dwc.training.catalogue.photograph_towers import ImageStageSettings, StageSettings
 from dwc.training.catalogue.photographs import (
@@ -200,7 +200,7 @@ def test_text_exclusions_have_the_texts_and_targets_of_their_triplets(pool) -> N
 
 
 def test_half_of_the_photographs_triplets_share_a_reference(pool) -> None:
-    triplets = attribute_triplets(pool, TRIPLETS_EACH, 0)
+    triplets = attribute_triplets(pool, TRIPLETS_PER_PHOTOGRAPH, 0)
     drawn = draw_photographs(triplets, 16, random.Random(0))
     assert len(drawn) == 16
     assert all(len({t.reference for t in drawn[n : n + 4]}) == 1 for n in (0, 4))

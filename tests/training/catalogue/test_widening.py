@@ -8,7 +8,12 @@ from dwc.modeling.efficientnet_lite import MEAN, STD, EfficientNetLite, reduced
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import build_clip_tokenizer
 from dwc.training.catalogue.recipe import train_clip_tokenizer
-from dwc.training.catalogue.widening import extend_merges, kept_channels, widen, widened_config
+from dwc.training.catalogue.widening import (
+    extend_merges,
+    old_channel_indices,
+    widen,
+    widened_config,
+)
 from tests.training.tiny import TEXTS, tiny_model, tiny_processor
 
 
@@ -82,7 +87,7 @@ def test_the_config_keeps_what_is_not_widened(widened) -> None:
 
 
 def test_channels_keep_their_branch() -> None:
-    kept = kept_channels(16, 24).tolist()
+    kept = old_channel_indices(16, 24).tolist()
     assert kept == [0, 1, 2, 3, 4, 5, 9, 10, 11, 12, 15, 16, 17, 18, 21, 22]
 
 
