@@ -1,7 +1,8 @@
 """Random queries against a gallery of drawn garments, each with all gallery images that fit it.
 
-A benchmark's query (`queries`) changes one or many attributes, and at least one image fits. A wish
-(`wishes`) changes a single attribute, and perhaps no image fits.
+There are two kinds of queries. A benchmark's query (`queries`) changes one or many attributes, and
+at least one image of the gallery fits. A wish (`wishes`) changes a single attribute, as people
+often ask; possibly no image fits.
 """
 
 import random
@@ -32,10 +33,10 @@ from dwc.datasets.triplets import Benchmark, RetrievalQuery
 # The number of already used pairs in a row after which the gallery is assumed to have no new pairs.
 _REPEATS = 200
 
-# How often a wish is about each attribute: how often captions name it, in thousandths of all
-# attributes that they name. Keywords were counted in the 48,032 captions of FashionIQ (training and
-# validation) and the 10,751 of Shoes. Set by hand are the attributes that are not in these tables
-# (`_RARELY`), the second color, and a new category among clothes, which is as frequent as in Shoes.
+# How often a wish is about each attribute, in thousandths. The frequencies are those of the
+# attributes' keywords in the 48,032 captions of FashionIQ (training and validation) and the 10,751
+# captions of Shoes. These values were set by hand: the second color; attributes that are not in the
+# tables (`_RARELY`); and a new category of clothes, whose value is that of shoes.
 _NAMED_OF_CLOTHES = {
     "colour": 386, "sleeve": 181, "pattern": 177, "shade": 99, "length": 56, "neckline": 35,
     "fit": 32, "second_colour": 20, "fastening": 18, "waist": 11, "pockets": 4, "category": 51,
@@ -144,7 +145,14 @@ def _find_hits(
     reference: int,
     modification: Modification,
 ) -> frozenset[str]:
-    """Return the ids of all images but the reference that fit; `reference` is its index."""
+    """Return the ids of all images that fit a modification, except the reference.
+
+    Args:
+        items: The gallery.
+        pool: The garments of the gallery, encoded.
+        reference: Index of the reference in `items`.
+        modification: The modification of the reference.
+    """
     garment = items[reference].garment
     limits = constraints(garment, modification)
     indices = [
@@ -198,17 +206,18 @@ class Wish:
 def wishes(items: Sequence[CatalogueItem], count: int, seed: int, are_offered: bool) -> list[Wish]:
     """Draw random single wishes: "in blue", "longer", "without stripes", "as a skirt".
 
-    Each starts from a random garment of the gallery. The attribute is drawn as often as captions of
-    people name it, and a value that the garment does not have, at random. The words are those of
-    the catalogue's language, so that many allow several values ("longer", "no stripes").
+    The reference of each wish is a random garment of the gallery. An attribute is drawn with the
+    frequency with which annotators name it in captions, then a value that the reference does not
+    have. The text is in the catalogue's language; many texts allow several values ("longer", "no
+    stripes").
 
     Args:
         items: The gallery.
         count: The number of wishes.
         seed: The seed of the random choices.
-        are_offered: Whether only values are wished for that occur in the gallery among the garments
-            of the category, and only categories that occur. Otherwise all values that the category
-            can have are wished for, and all categories.
+        are_offered: If True, wishes ask only for values that some garment of the same category in
+            the gallery has, and only for categories in the gallery. If False, they ask for any
+            value that the category can have, and for any category.
 
     Raises:
         ValueError: The gallery has no such wishes, for example, because its garments are all equal.
@@ -245,26 +254,34 @@ def _all_values() -> Values:
 def _values_of(garments: Sequence[Garment]) -> Values:
     """Return the values that the attributes of each category have in a gallery.
 
-    The shade of a black or white garment does not count.
+    The shades of black and white garments, which are always "mid", are ignored.
     """
-    found: dict[str, dict[str, set[str]]] = {}
+    present: dict[str, dict[str, set[str]]] = {}
     for garment in garments:
-        of_category = found.setdefault(garment.category, {})
+        of_category = present.setdefault(garment.category, {})
         for name, value in garment.attributes.items():
             known = of_category.setdefault(name, set())
             if name != "shade" or garment["colour"] not in UNSHADED:
                 known.add(value)
     return {
         category: {name: frozenset(values) for name, values in attributes.items()}
-        for category, attributes in found.items()
+        for category, attributes in present.items()
     }
 
 
 def _draw_change(rng: random.Random, reference: Garment, values: Values) -> tuple[str, Garment]:
-    """Return a random attribute (or "category"), and the reference with another value of it.
+    """Return a random change of a garment to which only known values lead.
+
+    Args:
+        rng: The random generator.
+        reference: The garment to change.
+        values: The known values of every attribute of every category.
+
+    Returns:
+        The changed attribute, or "category"; and the changed garment.
 
     Raises:
-        ValueError: No such change was found.
+        ValueError: The known values allow no change, or no change was found at random.
     """
     named = _NAMED_OF_SHOES if reference.category in SHOES else _NAMED_OF_CLOTHES
     own = values[reference.category]
@@ -298,10 +315,15 @@ def _can_change(reference: Garment, attribute: str, known: frozenset[str]) -> bo
 
 
 def _has_values(target: Garment, reference: Garment, values: Values) -> bool:
-    """Return whether each value of the target is one of `values` or that of the reference.
+    """Return whether each value of the target is known or is the reference's value.
 
-    The shade of a black or white garment does not count. Neither does the second color, if the
-    category has none that is not the garment's color.
+    The shade of a black or white target is not checked. The second color is not checked if no known
+    second color of the category differs from the target's color.
+
+    Args:
+        target: The garment to check.
+        reference: The garment that the target was made from.
+        values: The known values of every attribute of every category.
     """
     known = values[target.category]
     ignored = {"shade"} if target["colour"] in UNSHADED else set()
@@ -317,9 +339,9 @@ def _has_values(target: Garment, reference: Garment, values: Values) -> bool:
 def _draw_target(rng: random.Random, reference: Garment, attribute: str, values: Values) -> Garment:
     """Return a variation of the reference with a random value of one attribute.
 
-    The random value may equal the reference's. If the attribute is "category", the category always
-    changes: color, shade, pattern and second color are kept where the new category can have them,
-    and its other attributes are random.
+    The random value may equal the reference's value. If `attribute` is "category", the target has a
+    random other category. The target keeps color, shade, pattern and second color of the reference
+    where the new category can have them; its other attributes are random.
     """
     if attribute != "category":
         category = reference.category

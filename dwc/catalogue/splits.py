@@ -235,7 +235,7 @@ def training_triplets(
 
 
 FAMILIES = "families"
-"""The name of the default gallery, in the place of a split's name."""
+"""The name of the default gallery, for functions that accept the name of a split or this name."""
 
 _SHADES = ("light", "dark")
 _PATTERN_COLOR = "white"

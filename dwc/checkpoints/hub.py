@@ -259,7 +259,7 @@ def find_commit(repo: str, revision: str | None = None, token: str | None = None
 
 
 def fetch_file(commit: Commit, path: str) -> Path:
-    """Verify the content of a commit's file, after download if necessary; return its local path.
+    """Return the local path of a commit's file, whose content has been verified.
 
     The file is downloaded if it is not in the cache, and once more if its content is damaged.
 

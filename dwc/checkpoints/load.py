@@ -141,8 +141,8 @@ def load(
 def fingerprint(folder: str | Path, hashes: Mapping[str, str] | None = None) -> str:
     """Return 12 hex digits that identify a checkpoint's content.
 
-    The digits depend on every byte of the weights. Of JSON files they depend on the values only,
-    not on line ends or on the version of transformers that wrote a file.
+    Every byte of the weights counts. In JSON files, only the values count, not line ends or the
+    version of transformers that wrote a file.
 
     Args:
         folder: The checkpoint's folder.

@@ -641,10 +641,10 @@ def _weights(label: str, now: Mapping[str, Any], before: Mapping[str, Any], data
 
 
 def _at(numbers: Mapping[str, Any], path: tuple[str, ...]) -> float:
-    found: Any = numbers
+    value: Any = numbers
     for name in path:
-        found = found[name]
-    return float(found)
+        value = value[name]
+    return float(value)
 
 
 def joint_summary(numbers: Mapping[str, Any]) -> str:

@@ -100,7 +100,7 @@ def _require(given: Path) -> Path:
 
 
 def _find(clip: str | Path, tokens: int) -> Path | None:
-    """Return the first existing source in the module's list, apart from one that the user gives.
+    """Return the first existing source in the module's list after the one that the user gives.
 
     Args:
         clip: Source of CLIP's weights: a file, a folder, or a Hub name.
@@ -132,9 +132,8 @@ def _in_folder(folder: Path) -> Path | None:
 def _beside(folder: Path, transformers_first: bool = False) -> Path | None:
     """Return the path from which to load CLIP's tokenizer in a folder, or None if there is none.
 
-    The folder may contain files of other models, too.
-
-    `tokenizer.json` is ignored, because it may belong to another model.
+    The folder may contain files of other models, too. `tokenizer.json` is ignored, because it may
+    belong to one of these models.
 
     Args:
         folder: The folder.

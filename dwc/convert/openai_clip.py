@@ -63,7 +63,7 @@ class ImagePreprocessing(NamedTuple):
         rescale_factor: Factor by which pixel values, 0 to 255, are multiplied before the mean is
             subtracted.
         origin: Name of the file with these settings; empty if there is none.
-        remark: What `describe` adds about settings of the file that change nothing here.
+        remark: Remark about a setting of the file that has no effect here, which `describe` adds.
     """
 
     mean: tuple[float, ...]
@@ -269,7 +269,10 @@ def read_preprocessor_config(file: Path, image_size_px: int) -> ImagePreprocessi
 
 
 def _filter_number(name: str) -> int | str:
-    """Return PIL's number of a filter such as "bicubic" or "PIL.Image.BICUBIC"; else `name`."""
+    """Return PIL's number of a filter such as "bicubic" or "PIL.Image.BICUBIC".
+
+    If there is no such filter, the name is returned.
+    """
     return _FILTERS.get(name.rpartition(".")[2].lower(), name)
 
 
@@ -577,8 +580,9 @@ def backbone_config(
     Args:
         state: The tensors by OpenAI's names.
         source: Where the tensors were read, for messages.
-        settings: The settings that tensors do not show. In place of None, OpenAI's activation and
-            attention heads of 64 channels are assumed (in wide ViTs, open_clip's heads).
+        settings: The settings that cannot be derived from tensors. If the activation is None,
+            OpenAI's is used. If a number of heads or channels is None, heads have 64 channels, or,
+            in wide ViTs, as many as in open_clip.
 
     Raises:
         CheckpointError: A tensor is missing, or the shapes do not fit a CLIP model.

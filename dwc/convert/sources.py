@@ -426,7 +426,7 @@ def _is_state_dict(content: Mapping[Any, object]) -> bool:
 def _has_state_dict(content: Mapping[Any, object]) -> bool:
     """Return whether a dict is a state dict, or has one under one of the usual keys."""
     inner = [content, *(content.get(key) for key in _NESTINGS)]
-    return any(isinstance(one, Mapping) and _is_state_dict(one) for one in inner)
+    return any(isinstance(value, Mapping) and _is_state_dict(value) for value in inner)
 
 
 def _read_pickle(file: Path) -> object:

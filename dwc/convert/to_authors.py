@@ -181,7 +181,7 @@ def _cnn_obstacles(config: DWCConfig, processor: DWCProcessor) -> list[str]:
     theirs = CnnStreamConfig(vocab_size=cnn.vocab_size)
     compared = [(name, getattr(cnn, name), getattr(theirs, name)) for name in _SIZES]
     for name in _RESNET:
-        values = (_plain(getattr(one.resnet_config, name)) for one in (cnn, theirs))
+        values = (_plain(getattr(stream.resnet_config, name)) for stream in (cnn, theirs))
         compared.append((f"resnet_config.{name}", *values))
     compared.append(("cnn_embedding_dim", config.cnn_embedding_dim, _DIM))
     problems = [
@@ -233,9 +233,9 @@ def _write_verified(
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workplace:
         for name, state in states.items():
             # Copies, because `torch.save` would write the whole storage of a view.
-            whole = {key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-                     for key, tensor in state.items()}  # fmt: skip
-            content = whole if name == CLIP_FILE else {_STATE: whole}
+            copies = {key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+                      for key, tensor in state.items()}  # fmt: skip
+            content = copies if name == CLIP_FILE else {_STATE: copies}
             torch.save(content, Path(workplace) / name)
             _require_same(name, Path(workplace) / name, model)
         if words is not None:
@@ -266,11 +266,11 @@ def _require_same(name: str, file: Path, model: DWCModel) -> None:
     restored = rename(content if name == CLIP_FILE else content[_STATE], name)
     expected = {} if part is None else part.state_dict()
     changed = [
-        one
-        for one in {**expected, **restored}
-        if one not in restored
-        or one not in expected
-        or not torch.equal(restored[one], expected[one].cpu())
+        tensor
+        for tensor in {**expected, **restored}
+        if tensor not in restored
+        or tensor not in expected
+        or not torch.equal(restored[tensor], expected[tensor].cpu())
     ]
     if changed:
         raise CheckpointError(

@@ -157,7 +157,8 @@ def convert(
     size_px = _image_size(streams, image_size_px)
     image_processor = _make_image_processor(streams, size_px, preprocessing, log)
     fields = {name: value for stream in streams for name, value in stream.config.items()}
-    given = ", ".join(str(one) for one in (global_weights, local_weights, clip) if one is not None)
+    inputs = (global_weights, local_weights, clip)
+    given = ", ".join(str(path) for path in inputs if path is not None)
     try:
         config = DWCConfig(caption_template=template or CAPTION_TEMPLATES["fashion_iq"], **fields)
     except (ValueError, StrictDataclassError) as error:
@@ -237,10 +238,10 @@ def _module(name: str) -> str:
 
 
 def _require_finite(original: Original) -> None:
-    """Check that the tensors of a state dict that the model uses have neither NaN nor infinity.
+    """Check that a state dict has no NaN and no infinity in the tensors that the model uses.
 
     Raises:
-        CheckpointError: Some have; the message has their names in the file.
+        CheckpointError: Some tensors have such values; the message lists their original names.
     """
     used = original.state
     if original.rules is not None:
@@ -265,7 +266,7 @@ def _make_image_processor(
         choice: "clip" or "authors"; see the argument `preprocessing` of `convert`.
         log: Function that is called with each line of the report.
     """
-    stated = next((one.preprocessing for one in streams if one.preprocessing), None)
+    stated = next((stream.preprocessing for stream in streams if stream.preprocessing), None)
     authors = authors_image_processor(size_px)
     if stated is None or choice == "authors":
         log(f"images: short side to {size_px} px, bicubic, then the center; CLIP's mean and std")
@@ -399,7 +400,7 @@ def _image_size(streams: list[_Stream], given_px: int | None) -> int:
     Raises:
         CheckpointError: `given_px` is below 1, or CLIP requires another size.
     """
-    read_px = next((one.image_size_px for one in streams if one.image_size_px), None)
+    read_px = next((stream.image_size_px for stream in streams if stream.image_size_px), None)
     if given_px is not None and given_px < 1:
         raise CheckpointError(f"the image size is {given_px} px; give a side of at least 1 px")
     if given_px and read_px and given_px != read_px:
@@ -464,7 +465,11 @@ def _write_verified(
         )
         # `load` is not used, because it rejects a checkpoint without CLIP's tokenizer.
         loaded = DWCModel.from_pretrained(written)
-        changed = [name for one in originals.items() for name in _changed(*one, loaded)]
+        changed = [
+            name
+            for prefix, original in originals.items()
+            for name in _changed(prefix, original, loaded)
+        ]
         expected = _embed_fixed_query(model, processor)
         if not bool(expected.isfinite().all()):
             raise CheckpointError(
@@ -492,7 +497,7 @@ def _write_verified(
 
 
 def _sources(originals: dict[str, Original]) -> tuple[str, ...]:
-    return tuple(f"{Path(one.source).name}: {one.kind}" for one in originals.values())
+    return tuple(f"{Path(state.source).name}: {state.kind}" for state in originals.values())
 
 
 def _changed(prefix: str, original: Original, model: DWCModel) -> list[str]:

@@ -55,7 +55,12 @@ def read_json(path: Path, kind: type[list] | type[dict], advice: str) -> Any:
 def read_lines(path: Path, advice: str) -> list[str]:
     """Return the lines of a UTF-8 text file, including empty ones.
 
-    Arguments and errors are as in `read_json`.
+    Args:
+        path: The file.
+        advice: How to obtain the file; the error message ends with it if the file is missing.
+
+    Raises:
+        DatasetError: The file is missing or unreadable.
     """
     lines = read_text(path, advice).split("\n")
     return lines[:-1] if lines[-1] == "" else lines
@@ -64,13 +69,18 @@ def read_lines(path: Path, advice: str) -> list[str]:
 def read_text(path: Path, advice: str) -> str:
     """Return the text of a UTF-8 file with "\\n" as line ends.
 
-    Arguments and errors are as in `read_json`.
+    Args:
+        path: The file.
+        advice: How to obtain the file; the error message ends with it if the file is missing.
+
+    Raises:
+        DatasetError: The file is missing or unreadable.
     """
     refuse_lfs_pointer(path, DatasetError)
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise DatasetError(f"{path} is missing{_beside(path)}; {advice}") from None
+        raise DatasetError(f"{path} is missing{_describe_siblings(path)}; {advice}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path} cannot be read: {error}. Fetch the file again") from error
 
@@ -94,8 +104,8 @@ def describe_folder(folder: Path) -> str:
     return f"{existing} holds {', '.join(names[:_LISTED]) or 'nothing'}{more}"
 
 
-def _beside(path: Path) -> str:
-    """Describe what is in the folder of a missing file, for the error message.
+def _describe_siblings(path: Path) -> str:
+    """Return a remark, for an error message, about the other files in a missing file's folder.
 
     Files with similar names are listed, to reveal a misspelled name. If there are none, the content
     of the folder is listed.

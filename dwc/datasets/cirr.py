@@ -3,7 +3,7 @@
     captions/cap.rc2.<split>.json        [{"pairid", "reference", "target_hard", "caption",
                                            "img_set": {"members": [six names]}}, …]
     image_splits/split.rc2.<split>.json  {name: path, …}
-    dev/…png, test1/…png, train/<n>/…png at those paths, or under images/ or img_raw/
+    dev/…png, test1/…png, train/<n>/…png the images, at these paths or under images/ or img_raw/
 
 Both folders may be in a folder `cirr` next to the images, as in the authors' archive. The targets
 of the split test1 are not published; predictions for it are scored by the authors' test server.

@@ -5,7 +5,7 @@
     women/…/<product>_<n>.jpeg                  the pictures, or under images/
 
 There are no modification texts by annotators. Two images whose captions differ in one word form a
-pair, and the text of the pair says which word replaces which, such as "replace red with blue". Any
+pair, whose text states the two words: "replace red with blue". Any
 image with the target's caption is a hit (correct result). DWC's released code appends "and get <the
 target's caption>" to the text, so that a query contains the description of its hits; the argument
 `states_answer` controls this. Metrics with and without this addition are not comparable.
@@ -201,7 +201,7 @@ class TrainPairs:
         return (picture.path for picture in self._pictures)
 
     def _rests(self, caption: str) -> list[tuple[str, ...]]:
-        """Return, for each replaceable word of a caption, the words of the caption without it.
+        """Return the word sequences that remain when one replaceable word of a caption is removed.
 
         A word is replaceable if some other caption differs only in this word.
         """

@@ -52,7 +52,7 @@ def declared_color(image: Image.Image, file: IO[bytes] | None) -> DeclaredColor 
 
     Args:
         image: The image as opened, with the file's metadata.
-        file: The file that contains it; None if a PIL image was given.
+        file: The file that contains the image; None if a PIL image was given.
 
     Returns:
         The color space. None if the file declares none or sRGB, or has an ICC profile.
@@ -218,10 +218,10 @@ def png_chunk(file: IO[bytes], kind: bytes) -> bytes | None:
     """
     file.seek(8)
     while len(start := file.read(8)) == 8:
-        length, found = struct.unpack(">I4s", start)
-        if found == kind:
+        length, name = struct.unpack(">I4s", start)
+        if name == kind:
             return file.read(length)
-        if found == b"IDAT":
+        if name == b"IDAT":
             break
         file.seek(length + 4, 1)
     return None
@@ -251,9 +251,9 @@ def _nclx_code_points(file: IO[bytes]) -> tuple[int, int, bool] | None:
                 continue
             file.seek(metadata[0])
             content = file.read(min(metadata[1] - metadata[0], _METADATA_BYTES))
-            found = content.find(b"colrnclx")
-            if found >= 0:
-                primaries, transfer = struct.unpack_from(">HH", content, found + 8)
+            position = content.find(b"colrnclx")
+            if position >= 0:
+                primaries, transfer = struct.unpack_from(">HH", content, position + 8)
                 return primaries, transfer, True
     return None
 
@@ -287,14 +287,14 @@ def _find_box(file: IO[bytes], kind: bytes, start: int, end: int) -> tuple[int, 
     """Return where the content of the first box of a kind starts and ends; None if there is none.
 
     Args:
-        file: A file of boxes, each with its length and its kind before its content.
+        file: A file that consists of boxes. Each box has its length, its kind and then its content.
         kind: The kind, of four bytes.
-        start: Where the first box starts.
-        end: Where the last box ends.
+        start: Position in the file at which the first box starts.
+        end: Position at which the last box ends.
     """
     while start + 8 <= end:
         file.seek(start)
-        length, found = struct.unpack(">I4s", file.read(8))
+        length, name = struct.unpack(">I4s", file.read(8))
         content = start + 8
         if length == 1:
             length = struct.unpack(">Q", file.read(8))[0]
@@ -302,7 +302,7 @@ def _find_box(file: IO[bytes], kind: bytes, start: int, end: int) -> tuple[int, 
         stop = end if length == 0 else start + length
         if stop < content:
             return None
-        if found == kind:
+        if name == kind:
             return content, min(stop, end)
         start = stop
     return None
@@ -322,8 +322,10 @@ def _is_adobe_rgb(image: Image.Image) -> bool:
 def apply_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
     """Convert an RGB, RGBA, L, CMYK or LAB image to sRGB with its ICC color profile.
 
-    If the profile is missing or unusable, the image is converted to RGB without it. The result of
-    an RGBA image is RGBA.
+    If the profile is missing or unusable, the image is converted without a profile.
+
+    Returns:
+        An RGB image; for an RGBA image, an RGBA image.
     """
     if icc and image.mode == "L" and color_space_name(icc) == "RGB":
         image = image.convert("RGB")

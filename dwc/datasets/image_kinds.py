@@ -114,14 +114,14 @@ def sniff_kind(header: bytes) -> str | None:
 def identify_kind(suffix: str, header: bytes) -> str | None:
     """Identify the kind of an image file by its content, and by its suffix if that is not enough.
 
-    Raw files are often TIFF files in their first bytes, so that only the suffix tells them apart.
+    A camera's raw file often begins like a TIFF file. Only the suffix distinguishes the two.
 
     Args:
         suffix: The suffix of the file's name, in lower case.
         header: The first 64 bytes of the file.
 
     Returns:
-        The kind as of `sniff_kind`, or None if the file is of no known kind.
+        The kind, named as by `sniff_kind`; None if the file is of no known kind.
     """
     kind, named = sniff_kind(header), UNREAD_SUFFIXES.get(suffix)
     return named if kind is None or (kind == "TIFF" and named == "RAW") else kind

@@ -4,8 +4,8 @@ The model, the thumbnails and the web page all use this decoder, so that they ge
 
 - The image is rotated according to its EXIF orientation, converted to sRGB, and decoded at its true
   brightness even if it is stored with more than 8 bits per channel.
-- Of an animation or several pages, the first that has more than a single color is used. Pages that
-  are a smaller copy or a mask of another page are passed over.
+- In a file with several frames or pages, the first one with more than a single color is used. Pages
+  that are a smaller copy or a mask of another page are skipped.
 - A transparent background is replaced with a color that contrasts with the object.
 - A large image is reduced in size, during decoding if the file format allows it.
 """
@@ -368,8 +368,8 @@ def _check_size(image: Image.Image, name: str, limit: int, shrink: int) -> None:
 def _is_multi_scan(image: Image.Image) -> bool:
     """Return whether decoding a JPEG needs memory for the full image even if the image is reduced.
 
-    This is true of progressive files, and of sequential files whose first scan does not contain all
-    color components.
+    This is the case for progressive files, and for sequential files whose first scan does not
+    contain all color components.
     """
     if image.info.get("progressive") or image.info.get("progression"):
         return True
@@ -399,9 +399,10 @@ def _is_secondary(image: Image.Image) -> bool:
 
 
 def _seek_full_page(image: Image.Image) -> None:
-    """Seek the first frame that `_is_secondary` is false of, or the first if there is none.
+    """Seek the first frame that is neither a smaller copy nor a mask of another frame.
 
-    The default image of an animated PNG is passed over if it is not part of the animation.
+    If there is no such frame, seek the first frame. The default image of an animated PNG is skipped
+    if it is not part of the animation.
     """
     first = 1 if image.info.get("default_image") else 0
     for frame in range(first, _MAX_FRAMES):
@@ -415,9 +416,9 @@ def _seek_full_page(image: Image.Image) -> None:
 
 
 def _seek_content(image: Image.Image, name: str, limit: int) -> None:
-    """Seek the first frame with more than a single color.
+    """Seek the first frame, from the current one on, that has more than a single color.
 
-    The frame does not change if there is none. Frames before the present one are passed over.
+    If there is no such frame, the current frame stays the same.
 
     Args:
         image: The image.
@@ -452,8 +453,8 @@ def _turn_upright(image: Image.Image, original: Image.Image) -> Image.Image:
 def _exif_orientation(image: Image.Image) -> int | None:
     """Return the orientation in an image's EXIF data.
 
-    The orientation in XMP data is ignored, as browsers ignore it. Pillow's `getexif` uses it for an
-    image without an orientation in its EXIF data: editors that rotate pixels may leave it outdated.
+    An orientation in XMP data is ignored, as in browsers, because editors that rotate the pixels
+    may leave it outdated. Pillow's `getexif` would use it if the EXIF data have no orientation.
     """
     content = image.info.get("exif")
     if content is not None:
@@ -467,7 +468,8 @@ def _exif_orientation(image: Image.Image) -> int | None:
 def _read_orientation(exif: bytes) -> int | None:
     """Return the orientation in EXIF data; None if there is none.
 
-    Pillow reads no tag behind one whose value lies outside the data, as cameras and editors write.
+    This function reads the tag itself, because Pillow stops at the first tag whose value lies
+    outside the data. Some cameras and editors write such tags before the orientation.
     """
     exif = exif.removeprefix(b"Exif\0\0")
     order = "<" if exif[:2] == b"II" else ">"
@@ -486,9 +488,9 @@ _INTEGER_FORMATS = {1: "B", 3: "H", 4: "I"}  # EXIF's types of integers
 
 
 def _prevent_rotation_by_xmp(image: Image.Image) -> None:
-    """Remove the orientation in the XMP data of a TIFF, by which Pillow would rotate the pixels.
+    """Remove the orientation in the XMP data of a TIFF that has no other orientation.
 
-    Pillow rotates a TIFF while it loads the pixels, and removes its orientation.
+    Otherwise, Pillow would rotate the pixels by it while loading them.
     """
     if isinstance(image, TiffImagePlugin.TiffImageFile) and _ORIENTATION_TAG not in image.tag_v2:
         with suppress(*_DECODER_ERRORS):
@@ -538,9 +540,10 @@ def _convert_layers(image: Image.Image, icc: bytes | None) -> Image.Image:
 
 
 def _scale_transparent_level(image: Image.Image) -> None:
-    """Scale the transparent level of a gray PNG of 2 or 4 bits to 8 bits, as Pillow does pixels.
+    """Scale the level that marks transparent pixels in a gray PNG of 2 or 4 bits to 8 bits.
 
-    Call it before the pixels are loaded.
+    Pillow scales the pixels to 8 bits, but not this level. Call the function before the pixels are
+    loaded.
     """
     level = image.info.get("transparency")
     tiles = getattr(image, "tile", None)
@@ -577,12 +580,12 @@ def _flatten(layers: Image.Image) -> Image.Image:
 def _to_eight_bits(image: Image.Image, file: IO[bytes] | None) -> Image.Image:
     """Convert a gray image of more than 8 bits to 8 bits, at its true brightness.
 
-    The levels of a TIFF may declare that 0 is white. Other images are returned unchanged; Pillow
-    has then inverted such levels of at most 8 bits already.
+    The levels are inverted if a TIFF declares that the level 0 is white. Images of at most 8 bits
+    are returned unchanged; Pillow has already inverted them if necessary.
 
     Args:
         image: The loaded image.
-        file: The file that contains it; None if a PIL image was given.
+        file: The file that contains the image; None if a PIL image was given.
     """
     converted = _reduce_depth(image, file)
     is_inverted = image.format == "TIFF" and _is_zero_white(getattr(image, "tag_v2", {}))
@@ -632,7 +635,7 @@ def _reduce_depth(image: Image.Image, file: IO[bytes] | None) -> Image.Image:
 
 
 def _is_unsigned(image: Image.Image) -> bool:
-    """Return whether the integers of a TIFF, which Pillow reads as signed, are unsigned."""
+    """Return whether a TIFF has unsigned integers, although Pillow has read them as signed ones."""
     return 1 in np.ravel(getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT_TAG, 1))
 
 
@@ -817,7 +820,7 @@ def _decode_float_tiff(file: IO[bytes], header: bytes, name: str, limit: int) ->
 def _has_deep_planes(image: Image.Image) -> bool:
     """Return whether an image is an uncompressed TIFF with a plane of 16 bits for each channel.
 
-    Pillow reads such a plane as one of 8 bits, without an error.
+    Pillow misreads such a plane as 8-bit levels, without raising an error.
     """
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return False
@@ -827,7 +830,7 @@ def _has_deep_planes(image: Image.Image) -> bool:
 
 
 def _decode_deep_planes(image: Image.Image, file: IO[bytes], name: str, limit: int) -> Image.Image:
-    """Return the RGB, RGBA or CMYK image of a TIFF that `_has_deep_planes` is true of."""
+    """Return the gray, RGB, RGBA or CMYK image of a TIFF for which `_has_deep_planes` is true."""
     tags = image.tag_v2  # type: ignore[attr-defined]
     width, height = int(tags[256]), int(tags[257])
     channels = int(tags[277])
@@ -868,7 +871,8 @@ def _read_tiles(
 ) -> NDArray[np.uint16]:
     """Return the planes (channels, height, width) of an uncompressed, tiled TIFF of 16 bits.
 
-    The tiles of a plane are stored row by row; those at the right and the bottom are padded.
+    The tiles of a plane are stored row by row. Tiles at the right and lower edges of the image may
+    extend beyond it.
     """
     width, height = int(tags[256]), int(tags[257])
     tile_width, tile_height = int(tags[322]), int(tags[323])
@@ -890,7 +894,10 @@ def _read_tiles(
 
 
 def _turn_as_tagged(image: Image.Image, tags: Mapping[int, Any]) -> Image.Image:
-    """Return an image upright, as the tags of its TIFF say, with its color profile."""
+    """Return an image rotated upright, with the color profile in its `info`.
+
+    `tags` are the tags of the TIFF file, which give the orientation and the color profile.
+    """
     orientation = tags.get(_ORIENTATION_TAG)
     upright = image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
     upright.info["icc_profile"] = tags.get(34675)
@@ -900,8 +907,13 @@ def _turn_as_tagged(image: Image.Image, tags: Mapping[int, Any]) -> Image.Image:
 def _damaged(name: str, error: BaseException) -> ImageError:
     """Return the error to raise for an exception of a decoder.
 
-    An `UndecodableImageError` blames the file's content. It is not returned if memory was short, or
-    if the operating system failed to read the file; then the exception has an error number.
+    Usually, the result is an `UndecodableImageError`, which says that the file's content is at
+    fault. If memory was short, or if the operating system failed to read the file (the exception
+    then has an error number), the result is a general `ImageError`.
+
+    Args:
+        name: Name of the image for the message.
+        error: The decoder's exception.
     """
     if isinstance(error, OSError) and error.errno is not None:
         return ImageError(f"{name}: cannot be read ({error.strerror}). Check the drive, and retry.")

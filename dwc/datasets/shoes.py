@@ -87,7 +87,13 @@ def shoes_triplets(root: Path, split: str, listing: str = "twice") -> list[Tripl
 def shoes_benchmark(root: Path, split: str = "test", listing: str = "twice") -> Benchmark:
     """Return a benchmark with the pairs of a split as queries and the split's images as gallery.
 
-    Arguments and errors are those of `shoes_triplets`.
+    Args:
+        root: The data folder.
+        split: Name of the split, "train" or "test".
+        listing: "once" or "twice"; see `shoes_triplets`.
+
+    Raises:
+        DatasetError: Files are missing or not as documented.
     """
     names = split_names(root, split)
     pairs = shoes_triplets(root, split, "once")
@@ -108,7 +114,7 @@ def shoes_benchmark(root: Path, split: str = "test", listing: str = "twice") -> 
 
 
 def self_pairs(pairs: Iterable[Triplet]) -> list[str]:
-    """Return the names of images that are both reference and target of a pair, each once."""
+    """Return the names of images that are reference and target of the same pair, unrepeated."""
     return list(dict.fromkeys(t.target for t in pairs if t.target == t.reference))
 
 

@@ -127,7 +127,7 @@ def read_wardrobe(folder: Path, split: str | None = None) -> list[Photograph]:
         split: Name of the split to read; None for all splits.
 
     Raises:
-        DatasetError: there is no table, the table cannot be read or lacks columns, a row has a
+        DatasetError: There is no table, the table cannot be read or lacks columns, a row has a
             value that is not allowed, too few or too many cells or an empty caption, a photograph
             has two rows, values of a column differ only in their spelling ("red" and "Red"), or no
             row belongs to the split.
@@ -190,7 +190,7 @@ def _unify_unknown(name: str, value: str) -> str:
 
 
 class _Spellings:
-    """Compares how the values of a column are spelled in the rows of a table."""
+    """Checker that a value is spelled in the same way in all rows of a table."""
 
     def __init__(self) -> None:
         colors = {*(color for color, _ in _NAMED_COLORS), "black", "white"}

@@ -1,4 +1,8 @@
-"""Drawing of a garment as an image in one of three styles; a seed decides all random details."""
+"""Drawing of a garment as an image in one of three styles.
+
+`draw` draws a garment with given attribute values. A seed decides everything else, such as pose,
+light and background.
+"""
 
 import hashlib
 from typing import Literal, get_args
@@ -59,10 +63,11 @@ def on_hanger(shape: Shape, clipped: bool) -> Shape:
 
 
 Style = Literal["gallery", "training", "plain"]
-"""How a garment is shown.
+"""The style of an image.
 
-gallery: well lit on a calm background; training: like a hasty photograph, with clutter, blur and
-noise; plain: upright on white.
+- "gallery": well lit on a calm background.
+- "training": like a hasty photograph, with clutter, blur and noise.
+- "plain": upright on white.
 """
 
 SMALLEST_SIZE = 16  # pixels per side; in smaller images a seam would be wider than a sleeve

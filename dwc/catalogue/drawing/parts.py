@@ -17,16 +17,26 @@ Points = NDArray[np.float64]  # (n, 2), x and y
 Role = Literal["main", "second", "trim", "lining", "sole", "metal"]
 """The role of a piece in the garment, which determines the color of the piece.
 
-main: the garment's color; second: its second color; trim: a color that goes with the main one,
-darker or contrasting (belts, collars); lining: the darker inside visible at a neck or cuff; sole: a
-shoe's sole; metal: buckles and zips.
+- "main": the garment's main color.
+- "second": the garment's second color.
+- "trim": a color that suits the main color and is darker than it or contrasts with it, for belts
+  and collars.
+- "lining": a darker color, for the inner side that is visible at a neck or cuff.
+- "sole": the color of a shoe's sole.
+- "metal": silver or gold, for buckles and zips.
 """
 
 LineKind = Literal["seam", "stitch", "fold", "crease", "lace", "zip", "chain", "edge"]
-"""Kind of a line, which determines how it is painted.
+"""Kind of a line, which determines how the line is painted.
 
-seam: thin and darker; stitch: dashed; fold: broad and soft with a light and a dark side; crease: a
-thinner fold; lace: a light, raised shoe lace; zip; chain; edge: a hem or cuff that stands out.
+- "seam": thin and darker than the cloth (lighter on dark cloth).
+- "stitch": dashed.
+- "fold": broad and soft, with a light and a dark side.
+- "crease": a thinner fold.
+- "lace": a raised shoe lace.
+- "zip": the teeth and tapes of a zip.
+- "chain": metal links.
+- "edge": the edge of a hem or cuff that lies on top of other cloth.
 """
 
 
@@ -128,7 +138,8 @@ def smooth(points: object, closed: bool = True, samples: int = 12) -> Points:
 def mirror(points: Points) -> Points:
     """Return points (n, 2) mirrored at the vertical axis x = 0, in reverse order.
 
-    A curve for the right half of a garment thus gets its continuation on the left half.
+    With the reversed order, the mirrored curve continues the given one on the other half of a
+    garment.
     """
     flipped = points[::-1].copy()
     flipped[:, 0] = -flipped[:, 0]

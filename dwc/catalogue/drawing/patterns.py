@@ -65,8 +65,8 @@ class Pattern:
             size: Pixels per side of the image.
             askew: Strength of the random displacement that makes lines uneven, as a fraction of the
                 image size.
-            across: Whether color blocks lie only one above the other. This makes both shoes of a
-                pair look alike.
+            across: Whether the blocks of the pattern "colour_block" always lie one above the
+                other. This makes both shoes of a pair look alike.
         """
         scale = float(rng.uniform(0.85, 1.2))
         phase = (float(rng.uniform()), float(rng.uniform()))
@@ -153,8 +153,8 @@ def turned_tile(
 
 def _reduced(tile: Weight, factor: int) -> Weight:
     side = len(tile) // factor
-    whole = tile[: side * factor, : side * factor]
-    return whole.reshape(side, factor, side, factor).mean(axis=(1, 3))
+    cropped = tile[: side * factor, : side * factor]
+    return cropped.reshape(side, factor, side, factor).mean(axis=(1, 3))
 
 
 def _block_weight(
@@ -290,8 +290,8 @@ def _leopard(pen: ImageDraw.ImageDraw, side: int) -> None:
     """Paint rosettes: broken, uneven rings around a paler center, with small spots between them."""
     rng = np.random.default_rng(7)
     rows, columns = 6, 5
-    for place in range(rows * columns):
-        row, column = divmod(place, columns)
+    for index in range(rows * columns):
+        row, column = divmod(index, columns)
         x = (column + 0.5 * (row % 2) + rng.uniform(-0.15, 0.15)) / columns
         y = (row + 0.5 + rng.uniform(-0.15, 0.15)) / rows
         radius, turn = rng.uniform(0.045, 0.066), rng.uniform(0, 2 * np.pi)

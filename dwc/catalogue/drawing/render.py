@@ -61,7 +61,7 @@ class Layer:
 
     @classmethod
     def empty(cls, size: int, light: tuple[float, float]) -> "Layer":
-        """Return a layer on which nothing is drawn yet."""
+        """Return a transparent layer, `size` pixels wide and high."""
         rgb = colors(size, size)
         return cls(rgb, np.zeros_like(rgb[..., 0]), np.zeros_like(rgb[..., 0]), light)
 
@@ -73,7 +73,8 @@ class Layer:
     def box_around(self, points: Points, margin: float) -> Box | None:
         """Return the box (left, top, right, bottom) around points and a margin, all in pixels.
 
-        The box is clipped to the image; None if less than two rows or columns remain.
+        The box is clipped to the image. The result is None if fewer than two rows or columns
+        remain.
         """
         low, high = points.min(axis=0).tolist(), points.max(axis=0).tolist()
         left, top = max(floor(low[0] - margin), 0), max(floor(low[1] - margin), 0)
@@ -90,8 +91,8 @@ class Layer:
             box: The box, of height h and width w.
             mask: Opacity (h, w) of the paint, 0 to 1.
             color: One color (3,) or a color per pixel (h, w, 3).
-            tone: Lightening (h, w) of the new paint. If None, the pixels keep the lightening that
-                they have.
+            tone: Lightening (h, w) of the new paint. If None, the lightening of the pixels does not
+                change.
         """
         left, top, right, bottom = box
         region = self.rgb[top:bottom, left:right]
@@ -268,13 +269,13 @@ def dashed(points: Points, length: float, gap: float, width: float) -> list[Poin
     return list(np.concatenate([ends + across, ends[:, ::-1] - across], axis=1))
 
 
-def mixed(one: Color, other: Color, weight: Field) -> NDArray[np.float32]:
+def mixed(first: Color, second: Color, weight: Field) -> NDArray[np.float32]:
     """Return a mixture (h, w, 3) of two colors.
 
-    `weight` (h, w) is the weight of `other` at each pixel: 0 gives `one`, 1 gives `other`.
+    `weight` (h, w) is the weight of `second` at each pixel: 0 gives `first`, 1 gives `second`.
     """
-    found = np.multiply(weight[..., None], other - one, out=colors(*weight.shape))
-    return np.add(one, found, out=found)
+    image = np.multiply(weight[..., None], second - first, out=colors(*weight.shape))
+    return np.add(first, image, out=image)
 
 
 # Kinds of lines that only lighten or darken what is below them.
@@ -344,22 +345,22 @@ class Renderer:
     def _piece_under_print(self, shape: Shape) -> Part | None:
         """Return the last patterned piece that overlaps much of the print area.
 
-        The piece may be a pocket; then the print covers the pocket, too. The result is None if
-        there is no print area or no such piece.
+        If this piece is a pocket, the print covers the pocket, too. The result is None if the shape
+        has no print area, or if no piece overlaps it enough.
         """
         if shape.print_box is None:
             return None
         box = np.array(shape.print_box).reshape(2, 2)
         middle = box.mean(axis=0)
         half = max(float((box[1] - box[0]).min()) / 2, _LEAST_PRINT * self.unit)
-        found = None
+        piece = None
         for item in shape.items:
             if isinstance(item, Part) and _has_pattern(item):
                 low = np.maximum(item.outline.min(axis=0), middle - half)
                 high = np.minimum(item.outline.max(axis=0), middle + half)
                 if np.prod(np.maximum(high - low, 0)) > 0.25 * (2 * half) ** 2:
-                    found = item
-        return found
+                    piece = item
+        return piece
 
     def _part(self, part: Part, span: tuple[float, ...]) -> None:
         outline = part.outline

@@ -85,7 +85,7 @@ def _wood_tile() -> Field:
     tones = np.array([0.5, -0.7, 0.9, -0.4])[plank][:, None]
     joints = np.where(y % 64 < 2, -3.0, 0.0)[:, None]
     shifted = np.stack([np.roll(grain[row], 61 * int(plank[row])) for row in range(256)])
-    return (0.7 * shifted.T[::1].T + tones + joints).astype(np.float32)
+    return (0.7 * shifted + tones + joints).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -151,7 +151,8 @@ _NAMED = ("striped", "checked", "dotted", "floral", "zigzag", "leopard", "pinstr
 def surroundings(rng: np.random.Generator, garment_colors: list[Color], size: int) -> ImageArray:
     """Return a random background (size, size, 3) as in a home: floor, carpet, bed sheet, wall, ...
 
-    Most backgrounds contrast with the garment's colors; about one in five is not checked for this.
+    Most backgrounds are chosen to contrast with the garment's colors; about one in five is
+    accepted unchecked.
     """
     kinds, shares = zip(*_KINDS, strict=True)
     kind = kinds[int(rng.choice(len(kinds), p=np.array(shares) / sum(shares)))]
@@ -269,28 +270,28 @@ def _sheet(rng: np.random.Generator, size: int) -> ImageArray:
 
 def _patterned(rng: np.random.Generator, size: int) -> ImageArray:
     """Return an image (size, size, 3) of patterned, lightly creased cloth."""
-    one, other = any_color(rng, 0.06), any_color(rng, 0.10)
+    ground, figures = any_color(rng, 0.06), any_color(rng, 0.10)
     name = str(rng.choice(_NAMED))
     weight = turned_tile(
         name, size, rng.uniform(0.35, 1.6) * 256 / (0.3 * size), float(rng.uniform(0, np.pi)), rng
     )
     weight = weight * np.float32(rng.uniform(0.4, 1))
-    cloth = one + weight[..., None] * (other - one)
+    cloth = ground + weight[..., None] * (figures - ground)
     return cloth * creased_cloth(rng, size, float(rng.uniform(0.01, 0.06)))[..., None]
 
 
 def _two_parts(rng: np.random.Generator, size: int) -> ImageArray:
     """Return an image (size, size, 3) of two adjacent surfaces, such as a wall and a floor."""
     plain = (_wall, _wood, _carpet, _sheet, _wall)
-    one = plain[int(rng.integers(5))](rng, size)
-    other = plain[int(rng.integers(5))](rng, size)
+    first = plain[int(rng.integers(5))](rng, size)
+    second = plain[int(rng.integers(5))](rng, size)
     angle = float(rng.normal(np.pi / 2 if rng.random() < 0.6 else 0, 0.15))
     steps = np.linspace(-1, 1, size, dtype=np.float32)
     edge = np.cos(angle) * steps[None] + np.sin(angle) * steps[:, None]
     edge = (edge - rng.uniform(-0.7, 0.7)) * (size / 2)
     weight = np.clip(edge, 0, 1)[..., None]
     dark = (1 - 0.35 * np.exp(-np.abs(edge) * 16 / size))[..., None]
-    return (one + weight * (other - one)) * dark.astype(np.float32)
+    return (first + weight * (second - first)) * dark.astype(np.float32)
 
 
 def _clutter(rng: np.random.Generator, size: int) -> ImageArray:
@@ -383,7 +384,11 @@ _NEAR_GALLERY = 0.25  # share of careful photographs, similar to the gallery sty
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A hasty photograph; the `strength` of its flaws is 0 (like the gallery style) to 1."""
+    """Generator of the random pose, light, background and flaws of one hasty photograph.
+
+    Attributes:
+        strength: Strength of the flaws, from 0 (like the gallery style) to 1.
+    """
 
     strength: float
 
@@ -449,9 +454,9 @@ class Snapshot:
         return self._expose(rgb, rng)
 
     def _expose(self, rgb: ImageArray, rng: np.random.Generator) -> ImageArray:
-        """Return an image with the effects of light and camera.
+        """Add the effects of light and camera to an image (size, size, 3), and return it.
 
-        These are uneven light, exposure, white balance, blur, noise and JPEG compression.
+        The effects are uneven light, exposure, white balance, blur, noise and JPEG compression.
         """
         size, strength = len(rgb), self.strength
         rgb = rgb * uneven_light(rng, size, 0.3 + strength)[..., None]

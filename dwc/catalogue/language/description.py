@@ -55,8 +55,8 @@ def describe(
         detail: Share of the attributes that are mentioned, 0 to 1. If None, the share is random: a
             third of the descriptions mention all attributes, the others some or none.
         negation_share: Probability (0 to 1) that the description comes from `describe_excluding`
-            and says what the garment is not. With 0, no random number is used for this choice, so
-            that a given seed gives the same texts as before exclusions were introduced.
+            and says what the garment is not. With 0, no random number is drawn for this choice, so
+            that the texts of a seed do not depend on the existence of exclusions.
     """
     if negation_share > 0 and rng.random() < negation_share:
         return describe_excluding(garment, rng).text
@@ -110,7 +110,7 @@ def describe_excluding(garment: Garment, rng: random.Random) -> Exclusion:
 
 
 def describe_fully(garment: Garment, rng: random.Random) -> str:
-    """Return a description that states the category and every attribute of a garment."""
+    """Return a random description that states the category and every attribute of a garment."""
     noun = rng.choice(nouns_for(garment))
     said = {name for name, values in noun.says.items() if len(values) == 1}
     statements = _statements(garment, set(garment.attributes) - said, rng, loose=False)

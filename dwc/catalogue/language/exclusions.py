@@ -7,7 +7,7 @@ a dress". The text generators use these phrases only if their `negation_share` i
 they only deny a few values by "no stripes" or "not red" (see `statements`), as the first version of
 the catalogue's language did. The parser accepts all phrases.
 
-An exclusion states only what is not wanted: "no stripes" allows every other pattern
+An exclusion does not say what replaces the excluded value: "no stripes" allows every other pattern
 (`excluded_meaning`). If the reference image has no stripes, its pattern stays as it is.
 
 No template starts with a minus ("-stripes"), since the word tokenizer deletes punctuation. In a

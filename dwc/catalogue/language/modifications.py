@@ -211,8 +211,8 @@ def draw_modification(
         rng: Random generator by which the words are chosen.
         negation_share: Probability (0 to 1) that the modification excludes something by a phrase of
             `exclusions`: "without any stripes", "anything but red", "not a dress". With 0, no
-            random number is used for this choice, so that a given seed gives the same texts as
-            before exclusions were introduced.
+            random number is drawn for this choice, so that the texts of a seed do not depend on
+            the existence of exclusions.
 
     Raises:
         ValueError: The two garments are equal.
@@ -242,8 +242,8 @@ def draw_wish(
 ) -> Modification:
     """Return a random modification of one caption that asks for one change.
 
-    Unlike those of `draw_modification`, the text neither names an attribute that stays the same nor
-    repeats itself in a second caption. For a new category it is only a noun: "as a skirt".
+    In contrast to a text of `draw_modification`, this text names no attribute that stays the same,
+    and has no second caption. For a new category, the text is only a noun: "as a skirt".
 
     Args:
         reference: The garment to modify.
@@ -483,9 +483,10 @@ def _read(
 
 
 def _names(reference: Garment, modification: Modification) -> tuple[str, ...]:
-    """Return the names of the attributes of the target's category.
+    """Return the names of the attributes that the target is known to have.
 
-    If the modification changes the category without naming the new one, return `COMMON`.
+    These are the attributes of the target's category. If the modification only excludes the
+    reference's category, the target's category is unknown, and the result is `COMMON`.
     """
     if modification.category is None and modification.changes_category(reference):
         return COMMON

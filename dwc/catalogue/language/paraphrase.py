@@ -34,8 +34,8 @@ def paraphrase(text: str, reference: Garment | None, count: int) -> list[str]:
     tables = _tables(category, reference)
     tokens = tuple(text.lower().replace(",", " , ").split())
     texts: list[str] = []
-    for turn in range(1, 4 * count + 1):
-        other = _joined(_turned(tokens, tables, turn))
+    for number in range(1, 4 * count + 1):
+        other = _joined(_replace_phrases(tokens, tables, number))
         if (
             other not in (*texts, _joined(tokens))
             and parse_modification(other, reference) == demand
@@ -65,11 +65,11 @@ def _tables(category: str, reference: Garment | None) -> _Tables:
     return _Tables(said, [words.lacking for words in lexicons])
 
 
-def _turned(tokens: Tokens, tables: _Tables, turn: int) -> list[str]:
-    """Return the words of a text in which every phrase is replaced by its `turn`-th synonym.
+def _replace_phrases(tokens: Tokens, tables: _Tables, number: int) -> list[str]:
+    """Return the words of a text in which every phrase is replaced by its `number`-th synonym.
 
-    From left to right, the longest phrase that has a synonym is replaced. `turn` starts at 1; after
-    the last synonym of a phrase, the first one is used again.
+    From left to right, the longest phrase that has a synonym is replaced. `number` starts at 1; if
+    it exceeds the number of synonyms, counting continues with the first synonym.
     """
     words: list[str] = []
     start = 0
@@ -77,8 +77,8 @@ def _turned(tokens: Tokens, tables: _Tables, turn: int) -> list[str]:
         before = [word for word in words if word not in ("a", "an")][-1:]
         phrases = tables.denied if before and before[0] in _DENYING else tables.said
         for end in range(min(start + _LONGEST, len(tokens)), start, -1):
-            if others := _others(tokens[start:end], phrases):
-                words += others[(turn - 1) % len(others)]
+            if synonyms := _synonyms(tokens[start:end], phrases):
+                words += synonyms[(number - 1) % len(synonyms)]
                 start = end
                 break
         else:
@@ -87,7 +87,7 @@ def _turned(tokens: Tokens, tables: _Tables, turn: int) -> list[str]:
     return words
 
 
-def _others(phrase: Tokens, tables: list[Phrases]) -> list[Tokens]:
+def _synonyms(phrase: Tokens, tables: list[Phrases]) -> list[Tokens]:
     """Return the synonyms of a phrase, that is, other phrases with exactly the same meaning."""
     for table in tables:
         meanings = table.get(phrase)

@@ -79,9 +79,9 @@ class Lexicon:
     Attributes:
         being: Phrases that follow "is" or stand before a noun: "long sleeved".
         having: Phrases that follow "with": "long sleeves".
-        lacking: The phrases of `excluded` that are also excluded as a later entry of a list after
-            "no": "no stripes and belt" excludes a belt. Other phrases are not excluded in this
-            position: "no stripes and long sleeves" asks for long sleeves.
+        lacking: Those phrases of `excluded` that continue a list of exclusions after "no". For
+            example, "no stripes and belt" also excludes a belt. Any other phrase ends the list:
+            "no stripes and long sleeves" asks for long sleeves.
         excluded: Phrases that can follow "no", "not", "without" and similar words.
         names: Nouns: "dress".
         settings: Phrases that restrict nothing: "to match".
@@ -119,8 +119,8 @@ class Lexicon:
         Args:
             text: The phrase.
             allowed: The values that remain allowed when the phrase is excluded.
-            carries_on: Whether the phrase is also excluded as a later entry of a list that begins
-                with "no".
+            carries_on: Whether the phrase can continue a list of exclusions after "no", such as
+                "belt" in "no stripes and belt".
         """
         put(self.excluded, text, allowed, excludes=True)
         if carries_on:
@@ -178,7 +178,7 @@ def words_of_category(category: str, is_named: bool) -> Lexicon:
     for noun in NOUNS[category]:
         if is_named:
             put(lexicon.names, noun.text, {"category": frozenset({category}), **noun.says})
-        elif not noun.says or not _says_a_value(lexicon, noun.text):
+        elif not noun.says or not _is_value_phrase(lexicon, noun.text):
             put(lexicon.names, noun.text, noun.says)
     for text in _SETTINGS:
         put(lexicon.settings, text, {})
@@ -285,7 +285,7 @@ def comparisons(category: str, reference: Garment) -> Lexicon:
     return lexicon
 
 
-def _says_a_value(lexicon: Lexicon, text: str) -> bool:
+def _is_value_phrase(lexicon: Lexicon, text: str) -> bool:
     return any(tuple(text.split()) in phrases for phrases in (lexicon.being, lexicon.having))
 
 
@@ -373,7 +373,8 @@ class Demand:
     """The constraints on the target garment that a text expresses.
 
     Attributes:
-        category: The category of the target garment, or None if several categories fit or none.
+        category: The category of the target garment; None if the text does not determine a single
+            category.
         values: Maps each constrained attribute to its allowed values if `category` is given.
         by_category: If `category` is None, maps each category that fits to its constraints, which
             have the same form as `values`; otherwise empty.
@@ -429,20 +430,20 @@ def parse_modification(text: str, reference: Garment | None = None) -> Demand | 
         lexicons.append(comparisons(reference.category, reference))
         if meanings := _Reader(tokens, lexicons).read(named=False):
             return _modified(reference, None, meanings)
-    found = []
+    parses = []
     for category in CATEGORIES:
         if (reference and category == reference.category) or not named_in(tokens, category):
             continue
         lexicons = [words_of_category(category, is_named=True)]
         if reference is not None:
             lexicons.append(comparisons(category, reference))
-        found += [(category, said) for said in _Reader(tokens, lexicons).read(named=True)]
-    categories = {category for category, _ in found}
+        parses += [(category, said) for said in _Reader(tokens, lexicons).read(named=True)]
+    categories = {category for category, _ in parses}
     if not categories and reference is None:
         return _all_but(tokens)
     if len(categories) != 1:
         return None
-    category, meanings = categories.pop(), [said for _, said in found]
+    category, meanings = categories.pop(), [said for _, said in parses]
     return (
         _described(category, meanings)
         if reference is None
@@ -451,7 +452,7 @@ def parse_modification(text: str, reference: Garment | None = None) -> Demand | 
 
 
 class _Reading(NamedTuple):
-    """A possible parse of the end of a text, from some token to the last one.
+    """A possible parse of a text from some token to the last token.
 
     Attributes:
         pieces: The number of phrases into which the tokens are split.
@@ -484,21 +485,24 @@ class _Step(NamedTuple):
 class _Reader:
     """Parser that splits a text into phrases and returns all parses with the fewest phrases.
 
-    The parser reads the tokens from left to right. Its mode decides which phrases may come next:
+    The parser reads the tokens from left to right. A string, its mode, decides which phrases may
+    come next:
 
-    - "open": any phrase, as at the start of a text.
-    - "be": adjectives and nouns, as after "is". "have": parts of a garment, as after "with".
+    - "open": any phrase. This is the mode at the start of a text.
+    - "be": adjectives and nouns, as after "is".
+    - "have": parts of a garment, as after "with".
     - "adjective", "thing", "name": the last phrase was an adjective, a part of a garment or a noun.
-    - "no", "without", "removing": the last word was such a negation, so the next phrase is
-      excluded. "denied", "holding", "removed": the last phrase was excluded by one of these three,
-      in the same order.
-    - "listed": after the comma in a list of exclusions ("without pockets, stripes").
-      "listed_color": after a color in such a list. The list then has to end with "or", because
-      "without pockets, blue" asks for blue.
-    - "either": after "no stripes and"; the next phrase may be excluded or asked for.
-    - "and_remove": after "remove the stripes and"; the next phrase is excluded unless it starts
-      with a verb. "remove_either": after "remove the stripes,"; the next phrase may be excluded or
-      asked for.
+    - "no", "without", "removing": the last word was a negation of this kind. The next phrase is
+      excluded.
+    - "denied", "holding", "removed": the last phrase was excluded by a negation of the kind "no",
+      "without" or "removing", respectively.
+    - "listed": the last token was the comma in a list of exclusions ("without pockets, stripes").
+    - "listed_color": the last phrase was a color in such a list. The list then has to end with
+      "or", because "without pockets, blue" asks for blue.
+    - "either": after "no stripes and". The next phrase is either excluded or asked for.
+    - "and_remove": after "remove the stripes and". The next phrase is excluded, unless it starts
+      with a verb.
+    - "remove_either": after "remove the stripes,". The next phrase is either excluded or asked for.
     """
 
     def __init__(self, tokens: Tokens, lexicons: Sequence[Lexicon]) -> None:
@@ -512,11 +516,11 @@ class _Reader:
         Parses that restrict nothing are left out.
 
         Args:
-            named: If True, only parses that name a category exactly once are returned; if False,
-                only parses that name none.
+            named: If True, only parses that name a category exactly once are returned. If False,
+                only parses that name no category are returned.
         """
-        found = self._from(0, "open")
-        return [reading.said for reading in found if reading.named == named and reading.said]
+        readings = self._from(0, "open")
+        return [reading.said for reading in readings if reading.named == named and reading.said]
 
     def _from(self, start: int, mode: str) -> list[_Reading]:
         """Return the possible parses of the tokens from index `start` to the last.
@@ -528,7 +532,7 @@ class _Reader:
             is_open = mode in _EXCLUDING or mode == "listed_color"
             return [] if is_open else [_Reading(0, 0, frozenset())]
         if (start, mode) not in self._known:
-            found = {
+            readings = {
                 _Reading(
                     rest.pieces + pieces,
                     rest.named + _names_category(meaning),
@@ -538,9 +542,9 @@ class _Reader:
                 for rest in self._from(end, after)
             }
             least: dict[int, int] = {}
-            for reading in found:
+            for reading in readings:
                 least[reading.named] = min(least.get(reading.named, 1000), reading.pieces)
-            self._known[start, mode] = [r for r in found if r.pieces == least[r.named]]
+            self._known[start, mode] = [r for r in readings if r.pieces == least[r.named]]
         return self._known[start, mode]
 
     def _steps(self, start: int, mode: str) -> Iterator[_Step]:
@@ -572,7 +576,7 @@ class _Reader:
             return
         if mode == "listed":  # "without pockets, stripes": prefer to continue the list
             listed = list(self._carried_on(start, "holding"))
-            things = [step for step in listed if not _speaks_of(step.meaning, "colour")]
+            things = [step for step in listed if not _restricts(step.meaning, "colour")]
             if things:
                 yield from things
                 return
@@ -580,7 +584,7 @@ class _Reader:
         if mode in ("and_remove", "remove_either"):
             skipped = mode == "and_remove" and self._tokens[start] == "the"
             for step in self._excluded(start + skipped, "removed"):
-                if not _speaks_of(step.meaning, "category"):
+                if not _restricts(step.meaning, "category"):
                     yield step
         yield from self._openings(start, mode)
         is_open = mode in ("open", "either", "listed", "remove_either")
@@ -655,14 +659,14 @@ class _Reader:
                     yield _Step(1, pattern.end, "adjective", both)
 
 
-def _speaks_of(meaning: Meaning, attribute: str) -> bool:
+def _restricts(meaning: Meaning, attribute: str) -> bool:
     """Return whether a phrase restricts `attribute`, which may also be "category"."""
     return any(name == attribute for name, _ in meaning.allowed)
 
 
 def _names_category(meaning: Meaning) -> bool:
     """Return whether a phrase names the category of the target garment."""
-    return not meaning.excludes and _speaks_of(meaning, "category")
+    return not meaning.excludes and _restricts(meaning, "category")
 
 
 def _tokens(text: str) -> Tokens:

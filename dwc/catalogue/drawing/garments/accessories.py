@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dwc.catalogue.drawing.garments.placing import Camera, Item, framed, hull, moved, shifted
+from dwc.catalogue.drawing.garments.placing import Camera, Item, framed, hull, moved
 from dwc.catalogue.drawing.parts import (
     Disc,
     Line,
@@ -27,6 +27,7 @@ from dwc.catalogue.drawing.parts import (
     ellipse,
     mirror,
     rounded,
+    shifted,
     smooth,
 )
 from dwc.catalogue.schema import Garment
@@ -329,11 +330,7 @@ def _crown(camera: Camera, profile: list[tuple[float, float]]) -> Points:
     `profile` lists (radius, height) of the crown's rings from the bottom to the top.
     """
     curve = smooth(np.array(profile), closed=False, samples=4)
-    rings = (
-        _ring(curve[:, :1], curve[:, 1:], ROUND[None, :])
-        if False
-        else np.concatenate([_ring(float(radius), float(height)) for radius, height in curve[::2]])
-    )
+    rings = np.concatenate([_ring(float(radius), float(height)) for radius, height in curve[::2]])
     return hull(camera.project(rings))
 
 

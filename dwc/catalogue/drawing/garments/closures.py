@@ -189,8 +189,8 @@ def pouch_pocket(top: float, height: float, half_width: float, split: bool) -> l
     if split:
         items += [Part(side_of(right, side), roundness=0.4, patterned=False) for side in (-1, 1)]
     else:
-        whole = np.concatenate([right, mirror(right)])
-        items.append(Part(whole, roundness=0.4, patterned=False))
+        pouch = np.concatenate([right, mirror(right)])
+        items.append(Part(pouch, roundness=0.4, patterned=False))
     items.append(Line(polygon((-upper, top), (upper, top)), "edge", 0.022))
     for side in (-1, 1):
         items.append(Line(side_of(mouth, side), "edge", 0.034))

@@ -223,7 +223,7 @@ class Upper:
             reach: Half the strap's length; 1 reaches from the lower edge of one side over the shoe
                 to the lower edge of the other.
         """
-        share = self._seen_stretch(front, back, reach)
+        share = self._visible_stretch(front, back, reach)
         v = (2 * share - 1) * reach
         edge_front = front[0] + (front[1] - front[0]) * share
         edge_back = back[0] + (back[1] - back[0]) * share
@@ -236,7 +236,7 @@ class Upper:
             np.concatenate([v, v[-1] * ones, v[::-1], v[0] * ones]),
         )
 
-    def _seen_stretch(
+    def _visible_stretch(
         self, front: tuple[float, float], back: tuple[float, float], reach: float
     ) -> Floats:
         """Return the visible part of a strap as `BAND_POINTS` fractions of its length.
@@ -396,10 +396,10 @@ def start_at(rows: NDArray[np.float64], section: float) -> NDArray[np.float64]:
         rows: Cross-sections (n, 8) of the complete upper, starting at the tip of the toe.
         section: The first cross-section to keep; a fraction interpolates between two rows.
     """
-    whole = int(section)
-    share = section - whole
-    first = rows[whole] * (1 - share) + rows[whole + 1] * share
-    return np.concatenate([first[None], rows[whole + 1 :]])
+    start = int(section)
+    share = section - start
+    first = rows[start] * (1 - share) + rows[start + 1] * share
+    return np.concatenate([first[None], rows[start + 1 :]])
 
 
 Toe = Literal["round", "pointed"]
@@ -684,8 +684,8 @@ def buckle(upper: Upper, front: float, back: float, *, v: float, size: float) ->
         upper: The surface on which the strap lies.
         front: Cross-section of the strap's front edge; the tip of the toe is 0.
         back: Cross-section of the strap's back edge.
-        v: Position across the shoe, from one side (-1) to the other (1). If the camera does not see
-            this position, the buckle is moved to the visible side.
+        v: Position across the shoe, from one side (-1) to the other (1). If this position is
+            hidden, the buckle is moved to the visible side.
         size: Width of the buckle, in lengths of the shoe.
     """
     low, high = (float(bound) for bound in upper.visible((front + back) / 2))

@@ -12,8 +12,19 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dwc.catalogue.drawing.garments.placing import Item, framed, moved, shifted
-from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Shape, arc, comb, rounded, smooth
+from dwc.catalogue.drawing.garments.placing import Item, framed, moved
+from dwc.catalogue.drawing.parts import (
+    Disc,
+    Line,
+    Part,
+    Points,
+    Shape,
+    arc,
+    comb,
+    rounded,
+    shifted,
+    smooth,
+)
 from dwc.catalogue.schema import Garment
 
 WAIST_STEPS = np.linspace(-1, 1, 13)

@@ -111,11 +111,6 @@ def _draw_arm(rng: np.random.Generator, manner: str) -> Arm:
 Item = Part | Line | Disc
 
 
-def shifted(points: Points, across: float, down: float) -> Points:
-    """Return the points translated by `across` to the right and `down` downwards."""
-    return np.asarray(points + np.array((across, down)))
-
-
 def moved(
     items: Iterable[Item],
     *,
