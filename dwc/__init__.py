@@ -21,6 +21,7 @@ means that a imports b); `tests/test_architecture.py` has the complete list and 
     search/       Searcher, its queries and results, scores at any image weight
     explain/      score parts, effect of each word, attention maps, paraphrases, weight statistics
     ui/           the web page: blocks, handlers and state; panels/ and static/
+    space/        the files of a Hugging Face Space, and a trial of the Space
     commands/     the subcommands of `python -m dwc`, one module each
 """
 

@@ -1,14 +1,14 @@
 """Lets transformers' `AutoConfig`, `AutoModel` and `AutoProcessor` load DWC checkpoints.
 
-transformers finds the class of a model in tables that map a model type to the name of a class. It
-imports the class from `transformers.models.<model type>` when the class is first needed. This
-module adds this project's names to the tables and lets `transformers.models.dwc` refer to the
-package `dwc`, which in turn imports its public classes on first access.
+transformers has tables that map a model type to the name of a class. When a class is first needed,
+transformers imports it from `transformers.models.<model type>`. This module adds this project's
+names to the tables, and makes `transformers.models.dwc` an alias of the package `dwc`, which
+imports its public classes on first access.
 
-Nothing is imported for this: neither transformers nor torch, and none of this project's classes. A
-table that is not loaded yet gets its entry when transformers loads it; an import hook does only
-that. `AutoModel.register` and its siblings are no alternative, because they need the classes, and
-importing those needs torch.
+This module imports neither transformers nor torch, and none of this project's classes. If a table
+is not loaded yet, an import hook adds the entry when transformers loads the table.
+`AutoModel.register` and similar functions cannot be used instead, because they need the classes,
+and importing the classes needs torch.
 """
 
 import sys
@@ -34,28 +34,28 @@ _CONFIG_CLASS = "DWCConfig"
 
 
 def register() -> None:
-    """Add the entries to all tables, now or as soon as transformers loads them.
+    """Add the entries to all tables, at once or when transformers loads them.
 
-    Repeated calls change nothing.
+    Repeated calls have no further effect.
     """
     if not any(isinstance(finder, _TableFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _TableFinder())
     for name in _TABLES:
         if name in sys.modules:
-            # If another thread is importing the module just now, this waits for the end of it.
+            # If another thread is importing the module, this waits until the import ends.
             __import__(name)
             _add_entries(sys.modules[name])
 
 
 def _add_entries(module: ModuleType) -> None:
-    """Add the entry to the table of one of transformers' modules, which must be loaded."""
+    """Add the entry to the table in one of transformers' modules, which must be loaded."""
     table_name, entry, mapping_name = _TABLES[module.__name__]
     table = getattr(module, table_name, None)
     if not isinstance(table, dict):
-        return  # a version of transformers without this table; it must be importable all the same
+        return  # this version of transformers has no such table, but must stay importable
     table.setdefault(_MODEL_TYPE, entry)
     sys.modules.setdefault(_ALIAS, sys.modules[__package__])
-    # The mapping was built before, possibly from a table of config classes without the entry.
+    # The mapping may have been built earlier, from a table without the entry.
     mapping = getattr(module, mapping_name, None) if mapping_name else None
     model_types = getattr(mapping, "_reverse_config_mapping", None)
     if isinstance(model_types, dict):
@@ -63,14 +63,14 @@ def _add_entries(module: ModuleType) -> None:
 
 
 class _TableFinder:
-    """Import hook for the modules of transformers that define the mappings of the Auto classes.
+    """Import hook for the modules of transformers that contain the tables.
 
-    It finds these modules as Python's own finder does, and adds this package's classes to their
-    mappings when the modules are imported. All other modules are left to the other finders.
+    It finds these modules as Python's own finder does, and adds the entries when the modules are
+    imported. It ignores all other modules.
     """
 
     def find_spec(self, name: str, path: Any, target: ModuleType | None = None) -> Any:
-        """Return the spec of a module with a table, None for every other module."""
+        """Return the spec of a module with a table; None for every other module."""
         if name not in _TABLES:
             return None
         spec = PathFinder.find_spec(name, path, target)
@@ -80,9 +80,9 @@ class _TableFinder:
 
 
 class _TableLoader:
-    """Loads a module with the loader that Python has for it, then adds the entries.
+    """Loads a module with Python's own loader, then adds the entries to the module's table.
 
-    It takes the place of that loader only until the module is executed.
+    It replaces Python's loader only until the module is executed.
     """
 
     def __init__(self, loader: Any):
@@ -92,7 +92,7 @@ class _TableLoader:
         return getattr(self._loader, name)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Create the module."""
+        """Create the module as Python's own loader does."""
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:

@@ -1,7 +1,8 @@
 """The command line: `dwc COMMAND` or `python -m dwc COMMAND`.
 
 Each command is a module of `dwc.commands` with `HELP`, `configure(parser)` and `run(args)`. These
-modules import torch and other slow packages only inside `run`, so that `--help` answers at once.
+modules import torch and other slow packages only inside `run`, so that `--help` answers
+immediately.
 """
 
 import argparse
@@ -47,15 +48,15 @@ class Command(Protocol):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command, and return its exit code.
+    """Run a command, and return its exit code.
 
     Args:
         arguments: The command and its arguments, such as `["search", "wardrobe.store"]`; None for
-            the arguments with which this process was started.
+            the arguments of this process.
 
     Returns:
-        The exit code: 0 for success, 2 for an error in arguments or files (reported on stderr),
-        130 if the user interrupted the command.
+        The exit code: 0 for success, 2 for an error in arguments or files (reported on stderr), 130
+        if the user interrupted the command.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -105,7 +106,7 @@ def _attach_values(arguments: Sequence[str]) -> list[str]:
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """Return a parser for the command that is the first of the arguments.
 
-    Only the module of that command is imported. If the first argument is not a command, the parser
+    Only the module of this command is imported. If the first argument is not a command, the parser
     covers all commands, so that the help text lists them.
     """
     requested = [name for name in arguments[:1] if name in COMMANDS]

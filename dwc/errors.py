@@ -10,7 +10,7 @@
     ├── DatasetError      the files of a benchmark are missing or have another format
     └── TrainingError     a training cannot start or continue
 
-Every error message says what was found, what was expected, and what to do.
+Every error message says what the problem is, what was expected, and what to do.
 """
 
 from collections.abc import Iterable
@@ -56,7 +56,7 @@ class TrainingError(DWCError):
 
 
 def list_names(names: Iterable[str]) -> str:
-    """Return a text with the first 12 names in sorted order, and with the number of further names.
+    """Return a text with the first 12 names in sorted order, and the number of further names.
 
     Example, shortened to three names: `bag, boots, dress and 4 more`.
     """

@@ -1,8 +1,9 @@
-"""Atomic writes, hashes of files, Git LFS pointers, paths of bundled assets, a collector pause.
+"""Handling of files: atomic writes, hashes, Git LFS pointers, and paths of bundled assets.
 
-An atomic write creates a temporary file in the same folder and renames that file at the end. So
-other processes see either the old or the new content, and an interrupted write leaves the old
-content.
+An atomic write creates a temporary file in the same folder and renames it at the end. So other
+processes see either the old or the new content, and an interrupted write leaves the old content.
+
+`collector_paused` speeds up code that creates many objects, such as the rows of a database.
 """
 
 import gc
@@ -53,7 +54,7 @@ class Digest(Protocol):
 def atomic_path(path: str | Path, *, fsync: bool = False, unique: bool = True) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; rename it to `path` when the block succeeds.
 
-    An exception in the block removes the temporary file and leaves `path` as it was. The temporary
+    An exception in the block removes the temporary file and leaves `path` unchanged. The temporary
     name has the suffix of `path`, since functions such as `numpy.save` append a missing suffix.
 
     Args:
@@ -62,8 +63,8 @@ def atomic_path(path: str | Path, *, fsync: bool = False, unique: bool = True) -
             so that they survive a power failure.
         unique: Whether the temporary name contains the ids of this process and thread, so that
             several processes or threads may write the same file at once. If False, the temporary
-            name is always the same: the next write overwrites a temporary file that a killed
-            process left behind, which saves disk space if the files are several gigabytes large.
+            name is always the same. The next write then overwrites the temporary file of a killed
+            process, which saves disk space if the files have several gigabytes.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,10 +86,10 @@ def atomic_path(path: str | Path, *, fsync: bool = False, unique: bool = True) -
 def atomic_folder(folder: str | Path) -> Iterator[Path]:
     """Yield an empty temporary folder; rename it to `folder` when the block succeeds.
 
-    An existing folder is replaced as a whole. An exception in the block leaves it as it was. The
-    replacement takes two renames. If the process is killed between them, the old content is in
-    `.NAME.outdated` and the new content in `.NAME.partial`, where NAME is the folder's name. At any
-    other time `folder` is complete.
+    If `folder` exists, all of its content is replaced. An exception in the block leaves it
+    unchanged. The replacement takes two renames. If the process is killed between them, the old
+    content is in `.NAME.outdated` and the new content in `.NAME.partial`, where NAME is the
+    folder's name. At any other time `folder` is complete.
 
     Args:
         folder: The folder to write or replace. Missing parent folders are created.
@@ -155,7 +156,7 @@ def file_digest(path: str | Path, digest: Digest | None = None) -> str:
     Args:
         path: The file.
         digest: The hash object to use; None for a new SHA-256 object. A given object may already
-            contain other bytes, such as the prefix that git hashes before the content of a file.
+            contain other bytes, such as the prefix that git adds to the content of a file.
 
     Returns:
         The hash in hex digits.
@@ -180,20 +181,24 @@ def is_lfs_pointer(path: str | Path) -> bool:
 
 
 def starts_as_lfs_pointer(start: bytes) -> bool:
-    """Return whether the first bytes of a file, at least 40, are those of a Git LFS pointer."""
+    """Return whether the content of a file begins like a Git LFS pointer.
+
+    Args:
+        start: The first bytes of the file, at least 40.
+    """
     return start.startswith(_LFS_POINTER)
 
 
 LFS_CURE = "Run `git lfs pull` in the repository that it came with, or download the file"
-"""Sentence that says what to do about a Git LFS pointer."""
+"""The advice in error messages about a Git LFS pointer."""
 
 
 def refuse_lfs_pointer(path: str | Path, kind: type[DWCError]) -> None:
-    """Raise an error if a file is a Git LFS pointer; do nothing if it is not, or does not exist.
+    """Raise an error if a file is a Git LFS pointer.
 
     Args:
-        path: The file.
-        kind: Class of the error.
+        path: The file, which may not exist; then there is no error.
+        kind: The class of the error.
     """
     if is_lfs_pointer(path):
         raise kind(

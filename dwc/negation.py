@@ -1,11 +1,11 @@
 """Negations: phrases that exclude something, such as "without" or "anything but".
 
 `NEGATIONS` contains the negations that occur in the generated texts of the catalogue (a data set of
-drawn garments) and that the parser of these texts understands. A model understands only the
-negations that it was trained on, and not all of them reliably. `unknown_function_words` lists the
+drawn garments) and that the parser of these texts understands. A model understands only negations
+that it was trained on, and overlooks some of these as well. `unknown_function_words` lists the
 negations in a text that a model has not learned. `overlooked_negations` lists the negations that
-even the bundled checkpoint often overlooks, although it was trained on them. `negation_note`
-combines both lists into a message, which `Searcher` adds to the notes of a search result.
+the bundled checkpoint often overlooks, although it was trained on them. `negation_note` combines
+both lists into a message, which `Searcher` adds to the notes of a search result.
 """
 
 import re
@@ -15,7 +15,7 @@ from typing import Literal
 Tokens = tuple[str, ...]
 
 Reach = Literal["no", "without", "removing"]
-"""How many of the things that are named after a negation are excluded by the negation.
+"""How many of the things named after a negation are excluded by it.
 
 - "no": only the first thing ("no belt and striped" excludes belts, and asks for stripes).
 - "without": all things in a list joined by "or" ("without belt or pockets").
@@ -54,9 +54,9 @@ NEGATIONS: dict[Tokens, Reach] = {
 LONGEST_NEGATION = max(map(len, NEGATIONS))
 """The number of words of the longest negation."""
 
-# Maps a negation whose words also occur in other phrases ("as a skirt instead", "a pair of") to
-# another word. A model has learned the negation only if its vocabulary also has that other word: a
-# vocabulary has the other word only if the model was trained on texts with negations.
+# The words of some negations also occur in other phrases ("as a skirt instead", "a pair of"). These
+# negations are mapped to words that occur only in texts with negations. A model has learned such a
+# negation only if its vocabulary has that word, too.
 _LEARNED_WITH: dict[Tokens, str] = {("instead", "of"): "than"}
 
 # The negations that the bundled checkpoint was measured to follow on photographs without a
@@ -87,13 +87,13 @@ _NO_SHAPE = re.compile(
     re.IGNORECASE,
 )
 _NO_HOOD = re.compile(r"\b((?:no|not|without)\s+(?:an?\s+|any\s+)?hood(?:s|ed)?)\b", re.IGNORECASE)
-# Exclusions of a color in other words than those that models were trained on.
+# Exclusions of a color in words on which models were not trained.
 _ODD_NO_COLOR = re.compile(
     rf"\b((?:no|not|without)\s+(?:any\s+)?(?:{COLORS})(?:s|es)|less\s+(?:{COLORS})"
     rf"|(?:{COLORS})\s+(?:is\s+out|no\s+more)|but\s+for\s+(?:{COLORS}))\b",
     re.IGNORECASE,
 )
-# A pair of colors, where only the second is wanted: models confuse them.
+# Pairs of colors of which only the second is wanted; models confuse the two colors.
 _SWAPPED = re.compile(
     rf"\b((?:not|no|instead\s+of)\s+(?:in\s+)?(?:{COLORS})\s*(?:[,;]\s*(?:but\s+)?|\s+but\s+)"
     rf"(?:in\s+)?(?:{COLORS})|(?:from\s+)?(?:{COLORS})(?:\s+to\s+|\s*>\s*)(?:{COLORS}))\b",
@@ -127,7 +127,7 @@ _ANSWERED_NO = re.compile(
     r"(?=\s*(?:[.,;!?|/)\]\n]|(?:and|but)\b|[^\W\d_]+\s*[:=]|$))",
     re.IGNORECASE,
 )
-# The same after the word, in brackets or at the end: "stripes (no)", "stripes no".
+# Answers after a word, in brackets or at the end: "stripes (no)", "stripes no".
 _BRACKETED_NO = re.compile(
     r"(?<=[^\W\d_])\s*[(\[]\s*(no|not|none|nope|never|off|false)\s*[)\]]", re.IGNORECASE
 )
@@ -135,7 +135,7 @@ _TRAILING_NO = re.compile(
     r"(?<=[^\W\d_])\s+(no|not|none|nope|off|false)\s*(?=[.,;!?\n]|$)", re.IGNORECASE
 )
 _STRUCK_OUT = re.compile(r"(?<!~)(~{1,2})(?=\S)[^~]+(?<=\S)\1(?!~)")
-# Quotes and brackets around a word, which hide it from the patterns.
+# Quotes and brackets around a word, which must be removed before the other patterns are applied.
 _MARKS = re.compile(
     r"(?<![^\W\d_])['\"\u201c\u2018*(\[]+(?=\w)|(?<=\w)['\"\u201d\u2019*)\]]+(?!\w)"
 )
@@ -178,12 +178,13 @@ _LIST_ITEM_LIKE_MINUS = re.compile(r"\s*[-\u2212\uff0d][^\W\d_]")
 def spell_out_minus(text: str) -> str:
     """Replace a leading minus by "without": "dress -stripes" becomes "dress without stripes".
 
-    Only a hyphen or minus sign at the start of a word, or of words in quotes or brackets, is
-    replaced. "long-sleeved", "a - b" and a dash before a negation ("longer -no belt") stay
+    Only a hyphen or minus sign at the start of a word, or before words in quotes or brackets, is
+    replaced. "long-sleeved", "a - b" and a dash before a negation ("longer -no belt") are
     unchanged. A longer dash ("like this –shorter") is not a minus; a space is inserted between this
-    dash and the word. In a text of several lines, a dash at the start of a line marks an entry of a
-    list, and the entries are joined with commas: "Wishes:", "-blue" and "-longer" become "Wishes:
-    blue, longer".
+    dash and the word.
+
+    In a text of several lines, a dash at the start of a line marks an entry of a list, and the
+    entries are joined with commas: "Wishes:", "-blue" and "-longer" become "Wishes: blue, longer".
     """
     lines = [line for line in text.splitlines() if line.strip()]
     items = [_LIST_ITEM.fullmatch(line) for line in lines]
@@ -200,7 +201,7 @@ def spell_out_minus(text: str) -> str:
 def has_ambiguous_list(text: str) -> bool:
     """Return whether a text of several lines has a line that starts with a dash before a word.
 
-    The dash in "-belt" marks an entry of a list there; in a text of one line it is a minus.
+    The dash in "-belt" then marks an entry of a list. In a text of one line, it would be a minus.
     """
     lines = [line for line in text.splitlines() if line.strip()]
     return len(lines) > 1 and any(map(_LIST_ITEM_LIKE_MINUS.match, lines))
@@ -213,10 +214,10 @@ def spell_out_negations(text: str) -> str:
     - "w/o" and "with out" become "without".
     - Prohibition signs become separate words: "🚫red" becomes " 🚫 red". Separate signs can be
       reported as unknown words; a word tokenizer would delete a sign that touches a word.
-    - Signs for "not equal" become the word "!=", and "belt=no" becomes "belt = no", so that they
-      are still in the text when `unknown_function_words` looks for them.
-    - A comma follows such an answer, so that "belt: no" and "red: yes" in two lines do not become
-      "no red".
+    - Signs for "not equal" become the word "!=", and "belt=no" becomes "belt = no". So
+      `unknown_function_words` can still find these signs in the text.
+    - An answer such as "no" is followed by a comma, so that "belt: no" and "red: yes" in two lines
+      do not become "no red".
     - An arrow between words becomes "to": "red -> blue" becomes "red to blue".
     - A leading minus becomes "without", see `spell_out_minus`.
     """
@@ -231,8 +232,8 @@ def spell_out_negations(text: str) -> str:
 def _spaced_answer(match: re.Match[str]) -> str:
     """Return an answer such as "=no" with spaces (" = no").
 
-    A comma is added at the end of a line and before another "word:", which the answer does not
-    concern.
+    A comma is added at the end of a line, and before another word with a colon, because the answer
+    does not apply to what follows.
     """
     sign, answer = match[1], match[2]
     before = "" if sign[0] in ":?" else " "
@@ -249,17 +250,17 @@ def negations_in(text: str) -> list[Tokens]:
     words: list[str] = []
     for word in _WORD.findall(spell_out_negations(text.lower().replace("\u2019", "'"))):
         words += word.split("-", 1) if word.startswith("non-") else [word]
-    found = []
+    negations = []
     start = 0
     while start < len(words):
         for end in range(min(start + LONGEST_NEGATION, len(words)), start, -1):
             if tuple(words[start:end]) in NEGATIONS:
-                found.append(tuple(words[start:end]))
+                negations.append(tuple(words[start:end]))
                 start = end
                 break
         else:
             start += 1
-    return found
+    return negations
 
 
 def unknown_function_words(text: str, is_known: Callable[[str], bool]) -> list[str]:
@@ -306,19 +307,20 @@ def overlooked_negations(text: str, has_image: bool) -> list[str]:
     """Return the negations in a text that even a model trained on them often overlooks.
 
     Each is listed once, in lower case: a phrase such as "anything but", or "no", "not" or "without"
-    together with a color, such as "no red". Phrases that name the only thing that is wanted, such
-    as "nothing but red", are not negations of it and are left out.
+    together with a color, such as "no red". Phrases such as "nothing but red", which name the only
+    thing that is wanted, are left out.
 
     Args:
         text: The text of a query.
-        has_image: Whether the query also has a reference image. The model then overlooks fewer.
+        has_image: Whether the query also has a reference image. With an image, fewer negations are
+            overlooked.
     """
     text = ONLY.sub(" ", _MARKS.sub("", spell_out_negations(text)))
-    found = negations_in(text)
+    negations = negations_in(text)
     if has_image:
-        phrases = [" ".join(phrase) for phrase in found if phrase[0] in _OVERLOOKED_WITH_IMAGE]
+        phrases = [" ".join(phrase) for phrase in negations if phrase[0] in _OVERLOOKED_WITH_IMAGE]
     else:
-        phrases = [" ".join(phrase) for phrase in found if phrase not in _FOLLOWED]
+        phrases = [" ".join(phrase) for phrase in negations if phrase not in _FOLLOWED]
         if not _ONLY_NOT_COLOR.fullmatch(text):
             phrases += [match.lower() for match in _NO_COLOR.findall(text)]
         phrases += _matches(_NO_HOOD, text)
@@ -341,14 +343,14 @@ def swapped_colors(text: str) -> list[str]:
 
 
 def negation_note(text: str, is_known: Callable[[str], bool], has_image: bool) -> str | None:
-    """Return a message on negations in a text that a model misunderstands.
+    """Return a message on negations in a text that a model misunderstands; None if there are none.
 
-    These are negations that it has not learned or often overlooks, and phrases that only look like
-    a negation. The message also says what to do instead. The result is None if there are none.
+    The message covers negations that the model has not learned or often overlooks, and phrases that
+    only look like a negation. It also says what to do instead.
 
     Args:
         text: The text of a query.
-        is_known: As in `unknown_function_words`.
+        is_known: Function that returns whether a word is in the model's vocabulary.
         has_image: Whether the query also has a reference image.
     """
     unknown = unknown_function_words(text, is_known)
@@ -395,8 +397,8 @@ def negation_note(text: str, is_known: Callable[[str], bool], has_image: bool) -
 
 def _matches(pattern: re.Pattern[str], text: str) -> list[str]:
     """Return what a pattern's only group matches, each once, in lower case with single spaces."""
-    found = (" ".join(match.lower().split()) for match in pattern.findall(text))
-    return list(dict.fromkeys(found))
+    matches = (" ".join(match.lower().split()) for match in pattern.findall(text))
+    return list(dict.fromkeys(matches))
 
 
 def _quoted(phrase: str) -> str:

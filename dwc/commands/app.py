@@ -1,9 +1,9 @@
 """Command `dwc app`: serves the web app, locally or as a Hugging Face Space (through app.py).
 
-The vectors of the gallery's images are computed once for each model and cached for later starts.
+The vectors of the gallery's images are computed once for each model, and cached for later starts.
 The environment variable DWC_CACHE names the folder of this cache; the default is `dwc` under
-XDG_CACHE_HOME or ~/.cache. If there are several models, users can choose one in the page, and at
-most `--keep-loaded` models stay in memory.
+XDG_CACHE_HOME or ~/.cache. If there are several models, visitors can choose a model on the page,
+and at most `--keep-loaded` models stay in memory.
 """
 
 import argparse
@@ -89,11 +89,11 @@ def complete_from_environment(args: argparse.Namespace) -> argparse.Namespace:
 
     Returns:
         A copy of the arguments in which `models`, `keep_loaded`, `gallery`, `index` and `mcp` are
-        set. An empty list of models stands for the bundled models.
+        set. An empty list of models means the bundled models.
 
     Raises:
-        DWCError: An environment variable has an invalid value, or MCP or metrics are requested and
-            the package for them is not installed.
+        DWCError: An environment variable has an invalid value, or a package is missing that MCP or
+            metrics need.
     """
     models, keep_loaded = args.models, args.keep_loaded
     if models is None:
@@ -127,7 +127,7 @@ def complete_from_environment(args: argparse.Namespace) -> argparse.Namespace:
 
 
 def split_models(names: str) -> list[str]:
-    """Split the value of DWC_MODEL at commas and spaces, unless the value is a folder's path."""
+    """Split the value of DWC_MODEL at commas and spaces, unless it is the path of a folder."""
     if names and Path(names).expanduser().is_dir():
         return [names]
     return names.replace(",", " ").split()
@@ -196,8 +196,8 @@ def _prepare(
 
     Args:
         args: The return value of `complete_from_environment`.
-        indexing: What indexes the gallery.
-        stack: What is closed when the app ends.
+        indexing: The object that indexes the gallery.
+        stack: Gets the functions that are called when the app ends.
 
     Returns:
         The page (a `gr.Blocks`), and the keyword arguments for its method `launch`.
@@ -241,16 +241,16 @@ def _prepare(
 
 
 def configure_gradio() -> None:
-    """Set environment variables that Gradio reads when it is imported or starts a queue."""
+    """Set environment variables that Gradio reads on import or when it starts a queue."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    # Gradio keeps statistics of up to 10,000 events, which it computes anew with pandas after every
-    # event, and which nothing here reads.
+    # Gradio keeps statistics of up to 10,000 events and recomputes them with pandas after every
+    # event. This app does not use them.
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
 
 
 def set_upload_folder() -> None:
-    """Give uploads a folder of their own, which only this user may read, if none is set.
+    """Set a folder for uploads that only this user may read, unless a folder is already set.
 
     Gradio's default folder is shared with other Gradio apps.
     """
@@ -266,7 +266,7 @@ def show_progress(name: str, several: bool) -> Iterator["Progress"]:
 
     Args:
         name: The model's name.
-        several: Whether there are several models; the model's name is then displayed, too.
+        several: Whether there are several models. If so, the model's name is shown, too.
 
     Yields:
         The function to call with the number of finished images, the number of all images, and the

@@ -1,8 +1,7 @@
 """Input and output on a terminal: the parser of arguments, and printable texts and JSON.
 
-The parser refuses contradictory options and expands `~` in paths. Printed text has no control
-characters except line ends. Printed JSON has only characters that the encoding of the output can
-represent.
+`CommandParser` refuses contradictory options and expands `~` in paths. `printable_lines` and
+`json_text` return texts without control characters except line ends.
 """
 
 import argparse
@@ -20,18 +19,18 @@ from dwc.datasets.image_kinds import printable
 def expand_home(text: str) -> str:
     """Replace a leading `~` or `~user` by the path of that user's home folder.
 
-    Shells leave the `~` of `--out=~/photos.store` as it is. A folder that is really called `~` can
-    be written as `./~`.
+    A shell does not expand the `~` in `--out=~/photos.store`. A folder whose name is `~` can be
+    written as `./~`.
     """
     return os.path.expanduser(text)
 
 
 def add_index_argument(parser: argparse.ArgumentParser, variable: str = "") -> None:
-    """Add the option `--index`, which names the index that a gallery is searched with.
+    """Add the option `--index`, which names the index with which a gallery is searched.
 
     Args:
-        parser: the command's parser.
-        variable: the environment variable that names the index instead; empty for none.
+        parser: The command's parser.
+        variable: The environment variable that can name the index as well; empty for none.
     """
     parser.add_argument(
         "--index",
@@ -49,7 +48,7 @@ def _expand_path(text: str) -> Path:
 
 
 class _StoreOnce(argparse.Action):
-    """Stores the value of an option, and refuses another value of the same option.
+    """Action that stores the value of an option, and refuses another value of the same option.
 
     The same value may be repeated.
     """
@@ -93,7 +92,7 @@ _CONTROLS = re.compile("[\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u
 
 
 def printable_lines(text: str) -> str:
-    """Return a text with its control characters escaped, except line ends.
+    """Return a text in which all control characters except line ends are escaped.
 
     File names may contain control characters, which a terminal would interpret.
     """
@@ -103,8 +102,8 @@ def printable_lines(text: str) -> str:
 def json_text(content: Any, encoding: str | None = None) -> str:
     r"""Return a value as JSON that an encoding can represent, without control characters.
 
-    Letters are not escaped if the encoding has all of them. Otherwise all characters beyond ASCII
-    are written as \uXXXX, which every JSON parser decodes.
+    If the encoding can represent all letters, they are not escaped. Otherwise all characters
+    outside ASCII are written as \uXXXX, which every JSON parser decodes.
 
     Args:
         content: The JSON-compatible value.

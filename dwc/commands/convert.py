@@ -10,7 +10,7 @@ from dwc.commands.console import expand_home
 
 HELP = "turn the authors' weights and a CLIP into a checkpoint, or a checkpoint into theirs"
 
-_INTO_A_CHECKPOINT = ("global_weights", "local_weights", "clip", "captions", "clip_tokenizer",
+_ONLY_TO_CHECKPOINT = ("global_weights", "local_weights", "clip", "captions", "clip_tokenizer",
                       "image_size", "license", "dataset", "clip_config",
                       "clip_activation")  # fmt: skip
 
@@ -134,12 +134,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _to_authors(args: argparse.Namespace) -> int:
+    """Convert a checkpoint to files for the authors' code, and return the exit status."""
     from dwc.checkpoints.load import load
     from dwc.convert import convert_to_authors
     from dwc.errors import CheckpointError
 
     conflicting = [
-        f"--{name.replace('_', '-')}" for name in _INTO_A_CHECKPOINT if getattr(args, name)
+        f"--{name.replace('_', '-')}" for name in _ONLY_TO_CHECKPOINT if getattr(args, name)
     ]
     if conflicting:
         raise CheckpointError(

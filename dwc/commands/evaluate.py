@@ -25,11 +25,10 @@ SPLITS = {
     "wardrobe": ("eval",),
 }
 
-# Benchmarks for which any name of a split is accepted, because a table in their folder defines the
-# splits.
+# Benchmarks whose splits are defined by a table in their folder, so any name is accepted.
 _NAMES_ITS_SPLITS = frozenset({"wardrobe"})
 
-# Options that only one benchmark has: the name of the argument, and the name of the benchmark.
+# Options of a single benchmark: the benchmark's name by the name of the argument.
 BELONGS_TO = {
     "protocol": "fashion_iq",
     "category": "fashion_iq",
@@ -39,7 +38,7 @@ BELONGS_TO = {
 
 _CATALOGUE_QUERIES = 2_000
 _WISHES = 1_000
-_DRAWN = frozenset({"catalogue", "wishes"})  # benchmarks without files
+_DRAWN = frozenset({"catalogue", "wishes"})  # their images are drawn, so they have no files
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -104,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Set `args.split` to the default if it is omitted, and check that the options are compatible.
+    """Check that the options are compatible; set `args.split` to the default if it is omitted.
 
     Raises:
         DatasetError: Options are incompatible, or the data folder is missing.
@@ -169,10 +168,10 @@ def _measure(checkpoint: "Checkpoint", args: argparse.Namespace) -> dict[str, An
 
 
 def require_folder(folder: Path | None, dataset: str) -> Path:
-    """Check that the folder of a benchmark's files is given and exists, and return it.
+    """Return the folder of a benchmark's files, after checking that it exists.
 
     Raises:
-        DatasetError: No folder is given, or the folder does not exist; the message says what to do.
+        DatasetError: No folder is given, or the folder does not exist. The message says what to do.
     """
     from dwc.errors import DatasetError
 

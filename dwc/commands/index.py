@@ -76,8 +76,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build, update or check a gallery store, or list the gallery stores of the web page.
 
-    If a launcher started several processes, they build the store together, and process 0 prints
-    the results. Images that cannot be read are skipped and listed.
+    If a launcher started several processes, they build the store together, and process 0 prints the
+    result. Images that cannot be read are skipped, and listed at the end.
 
     Returns:
         The exit status.
@@ -166,7 +166,7 @@ def _build_together(args: argparse.Namespace, source: "Source") -> "BuildResult 
     """Build or update the gallery store together with the other processes of a launch.
 
     Returns:
-        The result in process 0, which prints it; None in the others.
+        The result in process 0; None in all other processes.
     """
     from dwc.checkpoints.load import load
     from dwc.errors import StoreError
@@ -195,10 +195,10 @@ def _build_together(args: argparse.Namespace, source: "Source") -> "BuildResult 
         part_folder(args.out, group.index).mkdir(parents=True, exist_ok=True)
         notes = group.wait(f"{model.fingerprint} {share.plan}")
         if len(set(notes)) > 1:
-            found = ", ".join(f"process {n + 1}: {note}" for n, note in enumerate(notes))
+            listed = ", ".join(f"process {n + 1}: {note}" for n, note in enumerate(notes))
             raise StoreError(
                 "the processes have different models or pictures to embed (hash of the model, "
-                f"number of pictures, hash of their names): {found}. All hosts need the same "
+                f"number of pictures, hash of their names): {listed}. All hosts need the same "
                 "model, and the same pictures and store in folders that they share."
             )
         if group.index == 0:
@@ -220,7 +220,11 @@ def _build_together(args: argparse.Namespace, source: "Source") -> "BuildResult 
 
 
 def _find_parts(folders: Sequence[Path]) -> None:
-    """Raise `StoreError` if the folders that the other processes made are not visible here."""
+    """Wait until the folders that other processes made are visible on this host.
+
+    Raises:
+        StoreError: A folder is still missing after 90 seconds.
+    """
     from dwc.errors import StoreError
 
     end = time.monotonic() + _SHARED_FOLDER_SECONDS
@@ -237,7 +241,7 @@ def print_skipped(skipped: dict[str, str], remarks: list[str]) -> None:
     """Print to stderr why files were skipped, and then remarks.
 
     Args:
-        skipped: Maps each skipped file to the reason; only the first reasons are printed.
+        skipped: The reason by skipped file; only the first reasons are printed.
         remarks: Further lines to print.
     """
     for reason in list(skipped.values())[:_SKIPPED_PRINTED]:
@@ -290,10 +294,10 @@ def _list_stores(remove_orphans: bool, as_json: bool) -> int:
 
 
 class ProgressLine:
-    """Progress display on stderr: a bar on a terminal, otherwise one line per 10 percent."""
+    """Progress display on stderr: a bar on a terminal, otherwise a line for every 10 percent."""
 
     def __init__(self, label: str = "") -> None:
-        """Create the display; `label` is a text before the numbers, such as the model's name."""
+        """Create the display. The label, such as the model's name, precedes the numbers."""
         self._on_terminal = sys.stderr.isatty()
         self._bar: Any = None
         self.begin(label)
@@ -305,7 +309,7 @@ class ProgressLine:
         self._close_bar()
 
     def begin(self, label: str) -> None:
-        """Display the progress of another task from now on, with its own label and numbers."""
+        """Start to display the progress of another task, with its own label."""
         self._close_bar()
         self._label = f"{label}: " if label else ""
         self._printed_tenths = -1
@@ -321,7 +325,7 @@ class ProgressLine:
         Args:
             finished: The number of finished images.
             total: The number of all images.
-            seconds_left: The estimated seconds until all images are finished.
+            seconds_left: The estimated seconds until all images are finished; 0 if unknown.
         """
         from tqdm import tqdm
 

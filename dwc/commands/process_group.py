@@ -1,8 +1,9 @@
 """The processes that `torchrun` or `accelerate launch` started to run one command together.
 
-Every process runs a thread that sends its progress to the others several times a second. So one
-process can show the progress of all, and an error in one ends all. A process whose host is gone is
-noticed within minutes, even if the others are busy for hours.
+In every process, a thread sends the process's status to all other processes several times a second.
+So process 0 can show the progress of all processes, and an error in one process ends the command in
+all. If the host of a process is gone, this is noticed within minutes, even during computations of
+hours.
 """
 
 import os
@@ -17,7 +18,7 @@ from dwc.errors import StoreError, TrainingError
 if TYPE_CHECKING:
     import torch
 
-# As accelerate reads them; those other than WORLD_SIZE are set by MPI launchers.
+# The variables that accelerate reads. Launchers of MPI set those other than WORLD_SIZE.
 _SIZE_VARIABLES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 _SECONDS_BETWEEN_MESSAGES = 0.2
 _TIMEOUT = timedelta(minutes=10)
@@ -27,7 +28,7 @@ Progress = Callable[[int, int, float], None]
 
 
 def is_launched() -> bool:
-    """Return whether a launcher started several processes, of which this is one."""
+    """Return whether a launcher started this process as one of several."""
     sizes = (os.environ.get(name, "") for name in _SIZE_VARIABLES)
     return any(size.isdecimal() and int(size) > 1 for size in sizes)
 
@@ -36,7 +37,8 @@ def require_one_process(command: str) -> None:
     """Raise `TrainingError` if a launcher started several processes.
 
     Args:
-        command: The command, which would write the same files in each of them.
+        command: The name of the command. It must not run several times at once, since all runs
+            would write the same files.
     """
     if is_launched():
         raise TrainingError(
@@ -49,21 +51,21 @@ class OtherProcessError(StoreError):
     """Another process of the same launch has failed.
 
     Attributes:
-        is_reported: Whether this is not process 0, so that the error is reported without it.
+        is_reported: Whether process 0 prints the error, so that this process need not print it.
     """
 
     is_reported = False
 
 
 class _Status(NamedTuple):
-    """What a process tells the others.
+    """The status of a process, which is sent to all other processes.
 
     Attributes:
-        notes: The notes with which it called `wait` so far.
+        notes: The arguments of the process's calls of `wait` so far.
         finished: The number of its finished pictures.
         total: The number of all its pictures.
-        error: The message of its error, or None.
-        has_left: Whether it expects no more messages.
+        error: The message of its error; None if there is none.
+        has_left: Whether it has called `leave`, and needs no more messages.
     """
 
     notes: tuple[str, ...] = ()
@@ -77,7 +79,7 @@ class ProcessGroup:
     """Context manager for one of the processes that a launcher started.
 
     Attributes:
-        index: The number of this process, from 0 on.
+        index: The number of this process, from 0.
         count: The number of processes on all hosts.
         local_count: The number of processes on this host.
         device: The device for this process's model.
@@ -100,8 +102,8 @@ class ProcessGroup:
                 "a launcher started several processes, which needs the package accelerate. "
                 "Install it: pip install 'dwc[train]'"
             ) from error
-        # The processes exchange messages alone, so they need no backend of a GPU. Without
-        # `cpu=True`, each of them would be alone on a host without GPUs.
+        # The processes exchange only messages, so they need no GPU backend. Without `cpu=True`,
+        # processes on a host without GPUs would not be connected.
         try:
             state = PartialState(cpu=True, timeout=_TIMEOUT)
         except (RuntimeError, ValueError) as error:
@@ -117,7 +119,7 @@ class ProcessGroup:
         self._started = time.monotonic()
         self._status = _Status()
         self._statuses = [_Status()] * self.count
-        self._error: StoreError | None = None  # of another process
+        self._error: StoreError | None = None  # an error in another process
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._exchange, daemon=True)
         self._thread.start()
@@ -131,7 +133,7 @@ class ProcessGroup:
             self._thread.join(_FAREWELL_SECONDS)
 
     def wait(self, note: str = "") -> list[str]:
-        """Wait until every process has called this method as many times as this process has.
+        """Wait until every process has called this method as often as this process.
 
         Args:
             note: A short text for the other processes.
@@ -154,13 +156,18 @@ class ProcessGroup:
         return [status.notes[len(notes) - 1] for status in statuses]
 
     def leave(self) -> None:
-        """Wait until every process has called this method; then exchange no more messages."""
+        """Wait until every process has called this method, and end the exchange of messages."""
         self._update(has_left=True)
         self._thread.join()
         self._raise_error()
 
     def advance(self, finished: int, total: int, seconds_left: float) -> None:
-        """Tell the other processes how many pictures are finished; `seconds_left` is not used.
+        """Report the progress of this process to the other processes.
+
+        Args:
+            finished: The number of this process's finished pictures.
+            total: The number of all its pictures.
+            seconds_left: Not used.
 
         Raises:
             OtherProcessError: Another process failed.
@@ -201,7 +208,7 @@ class ProcessGroup:
                 self._statuses, self._error = statuses, error
                 self._changed.notify_all()
             self._show_progress(statuses)
-            # All processes get the same statuses, and so stop after the same exchange.
+            # All processes receive the same statuses, so they stop after the same exchange.
             has_failed = error is not None or any(status.error for status in statuses)
             if has_failed or all(status.has_left for status in statuses):
                 return
@@ -217,7 +224,11 @@ class ProcessGroup:
 
 
 def _local_device(local_index: int) -> "torch.device":
-    """Return the device of a process by its number on its host; `accelerate --cpu` is obeyed."""
+    """Return the device for a process's model; the CPU after `accelerate launch --cpu`.
+
+    Args:
+        local_index: The number of the process on its host, from 0.
+    """
     import torch
     from accelerate.utils import parse_flag_from_env
 

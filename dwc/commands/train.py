@@ -291,8 +291,8 @@ def _log_recalls(out: Path, numbers: Mapping[str, Any]) -> None:
 
     Args:
         out: The folder of the checkpoint.
-        numbers: The results; empty in all but one process of a distributed training, where nothing
-            is logged.
+        numbers: The results. In a distributed training, they are empty in all processes except one,
+            and empty results are not logged.
     """
     if numbers:
         recalls = {name: value for name, value in numbers.items() if name.startswith("recall@")}

@@ -1,7 +1,7 @@
 """Command `dwc weights`: saves two files that the web page needs in a checkpoint's folder.
 
-One file has the image weights of a fixed set of comparison queries, the other has the vectors of
-the default gallery.
+The first file has the model's image weights for a fixed set of comparison queries. The second file
+has the vectors of the default gallery.
 """
 
 import argparse
@@ -63,8 +63,7 @@ def _save_weights(checkpoint: "Checkpoint", args: argparse.Namespace) -> Path:
     )
     reference_queries = ReferenceQueries(
         references=[query.reference for query in queries],
-        # The texts are on one line, as on the page. The model's caption template joins two captions
-        # in the same way.
+        # Captions are joined as on the page and in the model's caption template.
         words=[" and ".join(query.captions) for query in queries],
         picture_shares=[round(float(query.picture_share or 0), _DIGITS) for query in queries],
         image_weights={
@@ -95,5 +94,5 @@ def _save_gallery(checkpoint: "Checkpoint", args: argparse.Namespace) -> Path:
             model_identity(checkpoint),
         )
         save_precomputed(store, file)
-        del store  # some systems cannot delete a mapped file
+        del store  # some systems cannot delete a file that is mapped into memory
     return file

@@ -1,8 +1,8 @@
 """Staging of a Space: collects the files of a Space in a folder, and checks them.
 
-The folder has the app's entry point, its requirements, the package `dwc`, the checkpoints that
-are served, and a README.md. There are no tests, caches or other files, since the Hub stores and
-shows every file of a Space.
+The folder has the app's entry point, its requirements, the package `dwc`, the checkpoints that are
+served, and a README.md. It has no tests, caches or other files, since the Hub stores and shows
+every file of a Space.
 
 The README.md begins with the front matter: YAML that configures the Space. Its rules are those of
 https://huggingface.co/docs/hub/spaces-config-reference.
@@ -31,7 +31,7 @@ APP_FILE = "app.py"
 REQUIREMENTS = "requirements.txt"
 
 MAX_BYTES = 10_000_000
-"""The maximum size of a file that the Hub accepts outside its storage for large files, in bytes."""
+"""The maximum size in bytes of a file that is not in the Hub's storage for large files."""
 
 ZERO_GPU = "zero-a10g"
 """The Hub's name of ZeroGPU, hardware with a GPU that is shared among Spaces."""
@@ -85,14 +85,14 @@ under *Use via API* at the foot of the page; `/health` says whether it can answe
 
 @dataclass(frozen=True)
 class SpaceSettings:
-    """What a Space serves.
+    """The settings of a Space.
 
     Attributes:
         models: The models: names of bundled checkpoints, or names on the Hub, `owner/name` or
             `owner/name@revision`. Empty for all bundled checkpoints.
-        gallery: A dataset on the Hub that is the gallery; None for the drawn garments.
+        gallery: The dataset on the Hub that is the gallery; None for the drawn garments.
         title: The title of the Space.
-        hardware: The Hub's name of the hardware that the Space is meant for.
+        hardware: The Hub's name of the intended hardware.
     """
 
     models: Sequence[str] = ()
@@ -104,18 +104,18 @@ class SpaceSettings:
 def stage(folder: Path, settings: SpaceSettings) -> dict[str, int]:
     """Write the files of a Space to a folder, check them, and return their sizes.
 
-    The folder is replaced as a whole if it holds an earlier Space of this function.
+    If the folder has an earlier staged Space, all of it is replaced.
 
     Args:
-        folder: The folder. It must be new or empty, or hold a staged Space.
-        settings: What the Space serves.
+        folder: The folder. It must be new or empty, or have a staged Space.
+        settings: The settings of the Space.
 
     Returns:
         The size of each file in bytes, by path.
 
     Raises:
-        SpaceError: The folder has other files, a file or the front matter breaks a rule of the Hub,
-            or a model is a local folder.
+        SpaceError: The folder has other files, a file or the front matter violates a rule of the
+            Hub, or a model is a local folder.
         CheckpointError: A model is not on the Hub, or a bundled checkpoint is missing.
     """
     if folder.exists():
@@ -138,17 +138,17 @@ def stage(folder: Path, settings: SpaceSettings) -> dict[str, int]:
 
 
 def list_staged(folder: Path) -> dict[str, Path]:
-    """Return the files of a staged Space by their paths in the Space, sorted."""
+    """Return the files of a staged Space by their paths in the Space, sorted by path."""
     files = sorted(path for path in folder.rglob("*") if not path.is_dir())
     return {file.relative_to(folder).as_posix(): file for file in files}
 
 
 def check(folder: Path) -> None:
-    """Check that the Hub accepts the files of a Space, and that there are no others among them.
+    """Check that the Hub accepts the files of a Space, and that there are no other files.
 
     Raises:
-        SpaceError: A file is too large or no text, does not belong to a Space, or is missing; or
-            the front matter of README.md breaks a rule. The message lists all problems.
+        SpaceError: A file is too large, is not a text, does not belong to a Space, or is missing;
+            or the front matter of README.md violates a rule. The message lists all problems.
     """
     files = list_staged(folder)
     problems = [
@@ -173,7 +173,7 @@ def select_outdated(existing: Collection[str]) -> list[str]:
         existing: The paths of the files in the Space.
 
     Raises:
-        SpaceError: The Space was not uploaded by this project, so its files must stay.
+        SpaceError: The Space was not uploaded by this project, so its files must not be deleted.
     """
     others = [p for p in existing if p not in _TOP_LEVEL and not p.startswith(_FOLDERS)]
     is_ours = "dwc/cli.py" in existing
@@ -200,7 +200,7 @@ def _require_ours(folder: Path) -> None:
 
 
 def _find_models(models: Sequence[str]) -> tuple[list[str], list[Commit]]:
-    """Return which of the models are bundled, and the commits of the others on the Hub."""
+    """Return the names of the bundled models, and the commits of the models on the Hub."""
     if not models:
         return list(ALL_BUNDLED), []
     bundled = [name for name in models if name in ALL_BUNDLED]
@@ -222,7 +222,7 @@ def _find_models(models: Sequence[str]) -> tuple[list[str], list[Commit]]:
 
 
 def _package_files() -> dict[str, Path]:
-    """Return the files of the package `dwc`, with its styles and scripts, by path in the Space."""
+    """Return the files of the package `dwc`, including styles and scripts, by path in the Space."""
     files = [*_PACKAGE.rglob("*.py"), *(_PACKAGE / _STATIC).glob("*")]
     return {f"dwc/{file.relative_to(_PACKAGE).as_posix()}": file for file in files}
 
@@ -247,7 +247,8 @@ def _asset_files(bundled: Iterable[str]) -> dict[str, Path]:
 def _render_app(settings: SpaceSettings, bundled: Sequence[str], commits: Sequence[Commit]) -> str:
     """Return the content of app.py.
 
-    It sets environment variables that choose models and gallery, unless the Space's settings do.
+    It sets environment variables that choose the models and the gallery, unless they are already
+    set in the settings of the Space.
     """
     defaults: dict[str, str] = {}
     if settings.models:
@@ -261,17 +262,21 @@ def _render_app(settings: SpaceSettings, bundled: Sequence[str], commits: Sequen
 
 
 def _order(models: Sequence[str], bundled: Sequence[str], commits: Sequence[Commit]) -> list[str]:
-    """Return the models in their order, those on the Hub with the hash of the commit."""
+    """Return the models in their given order; models on the Hub with the hash of the commit."""
     by_repo = {commit.repo: f"{commit.repo}@{commit.hash}" for commit in commits}
     return [m if m in bundled else by_repo[m.partition("@")[0]] for m in models]
 
 
 def _render_requirements(hardware: str) -> str:
-    """Return the content of requirements.txt: what the package needs, as it states itself."""
+    """Return the content of requirements.txt, which lists the packages that `dwc` needs.
+
+    Args:
+        hardware: The Hub's name of the hardware; ZeroGPU supports only some versions of torch.
+    """
     file = _PACKAGE.parent / REQUIREMENTS
     if (_PACKAGE.parent / "pyproject.toml").is_file() and file.is_file():
         text = file.read_text(encoding="utf-8")
-    else:  # an installed package
+    else:  # `dwc` is an installed package, without a file of requirements
         needed = metadata.requires("dwc") or []
         text = "\n".join(line for line in needed if "extra ==" not in line) + "\n"
     if hardware == ZERO_GPU:
@@ -360,9 +365,9 @@ REQUIRED_FIELDS = (
     "app_file",
     "license",
 )
-"""The fields that a Space of this project must have."""
+"""The fields that the front matter of this project's Spaces must have."""
 
-# Documented fields that this project does not set; the others have a rule below.
+# Documented fields that this project does not set. All other fields have a rule below.
 _OTHER_FIELDS = (
     "suggested_storage",
     "app_build_command",
@@ -402,10 +407,10 @@ def find_problems(front_matter: Mapping[str, Any], files: Callable[[str], bool])
 
     Args:
         front_matter: The fields.
-        files: Function that returns whether the Space has the file of a given path.
+        files: Function that returns whether the Space has a file with the given path.
 
     Returns:
-        A sentence for each problem; empty if there is none.
+        A sentence for each problem; empty if there is no problem.
     """
     problems = [f"{name} is missing." for name in REQUIRED_FIELDS if name not in front_matter]
     for name, value in front_matter.items():

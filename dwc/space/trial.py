@@ -1,4 +1,4 @@
-"""Trial of a staged Space: starts its app as the Hub does, and searches with it once."""
+"""Trial of a staged Space: starts its app as the Hub does, and runs one search with it."""
 
 import os
 import re
@@ -19,13 +19,13 @@ from PIL import Image
 from dwc.errors import SpaceError
 
 START_SECONDS = 900.0
-"""The default time within which the app must answer, in seconds. A Space has 30 minutes."""
+"""The default time within which the app must answer, in seconds; a Space has 30 minutes."""
 
 _POLL_SECONDS = 0.25
 _STOP_SECONDS = 20.0
 _LOG_LINES = 20
 _LOCAL = "127.0.0.1"
-# Everything else of the environment stays out: for example PYTHONPATH, and DWC_MODEL.
+# The only environment variables that the app inherits; PYTHONPATH and DWC_MODEL are not among them.
 _INHERITED = re.compile(
     r"PATH|LD_LIBRARY_PATH|CUDA_\w+|OMP_NUM_THREADS|LANG|LC_\w+|SYSTEMROOT|TMPDIR|TEMP|TMP|"
     r"SSL_CERT_\w+|REQUESTS_CA_BUNDLE|\w+_proxy|\w+_PROXY|HF_(?!HOME|HUB_CACHE|TOKEN_PATH)\w+"
@@ -49,14 +49,14 @@ class Trial(NamedTuple):
 def try_out(folder: Path, python: str = sys.executable, timeout: float = START_SECONDS) -> Trial:
     """Start the app of a staged Space, search with a picture, stop the app, and return the result.
 
-    The app runs in a process of its own whose working directory is the folder. The process does
-    not inherit this process's environment, except what any program needs, and has empty caches. So
-    it cannot use files outside the folder, except the packages of the Python interpreter.
+    The app runs in its own process, whose working directory is the folder. The process inherits
+    only environment variables that any program needs, and its caches are empty. So it can use no
+    files outside the folder, except the packages of the Python interpreter.
 
     Args:
-        folder: The folder with the staged files. It does not change.
-        python: The Python interpreter. That of a new environment in which only requirements.txt
-            was installed proves these requirements, too.
+        folder: The folder with the staged files, which is not changed.
+        python: The Python interpreter. To test requirements.txt as well, give the interpreter of a
+            new environment in which only these requirements are installed.
         timeout: The time within which the page must be served, in seconds.
 
     Raises:
@@ -92,7 +92,7 @@ def _environment(scratch: Path, port: int) -> dict[str, str]:
         port: The port to listen on.
     """
     inherited = {name: value for name, value in os.environ.items() if _INHERITED.fullmatch(name)}
-    token = get_token()  # a private model may need it; the file that holds it is not visible
+    token = get_token()  # a private model may need it; the app cannot read the token's file
     return {
         **inherited,
         **({"HF_TOKEN": token} if token else {}),
@@ -112,7 +112,7 @@ def _environment(scratch: Path, port: int) -> dict[str, str]:
 def _running(
     folder: Path, python: str, environment: Mapping[str, str], log: Path
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run the app within the block; its output is written to the file `log`."""
+    """Run the app within the `with` block, and write its output to the file `log`."""
     with log.open("wb") as output:
         try:
             app = subprocess.Popen(
@@ -161,12 +161,12 @@ def _is_served(address: str) -> bool:
     try:
         with urlopen(address, timeout=10):
             return True
-    except OSError:  # not yet there, or still loading the model
+    except OSError:  # not yet started, or still loading the model
         return False
 
 
 def _search(address: str, picture: Path) -> dict[str, Any]:
-    """Return the answer of the app's endpoint `/search` to a picture without words."""
+    """Send a picture without words to the app's endpoint `/search`, and return the answer."""
     from gradio_client import Client, handle_file  # a dependency of gradio
 
     client = Client(address, verbose=False, analytics_enabled=False)

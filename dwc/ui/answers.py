@@ -1,7 +1,7 @@
-"""The forms of the answers that programs get, as types from which JSON schemas are made.
+"""Types of the answers to programs, from which JSON schemas are made.
 
-The answers themselves are made by `to_dict` methods and by `api.py`; no answer is made from these
-types. Answers may have further fields.
+The answers themselves are dicts from `to_dict` methods and from `api.py`; they are not instances of
+these types. An answer may have more fields than its type.
 """
 
 from typing import Any, Literal

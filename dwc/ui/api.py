@@ -41,7 +41,7 @@ from dwc.ui.request_parsing import (
 )
 
 COMPARED = 10
-"""How many of the best results of each ranking `/explain`, `/compare` and `/paraphrase` consider.
+"""The number of best results of each ranking that `/explain`, `/compare` and `/paraphrase` use.
 
 For `/compare` and `/paraphrase`, this number is only the default.
 """
@@ -50,7 +50,7 @@ ENDPOINTS = frozenset({"search", "explain", "compare", "paraphrase"})
 """The endpoints that may be called without their last inputs."""
 
 GALLERY_PAGE = 100
-"""How many images `/gallery` returns at once by default."""
+"""The default number of images that `/gallery` returns at once."""
 
 MAP_PAGE = 10_000
 """The default maximum number of images whose positions one call of `/map` returns."""
@@ -58,11 +58,11 @@ MAP_PAGE = 10_000
 Answer = dict[str, Any]
 
 Lane = Mapping[str, Any]
-"""The queue in which the calls of an endpoint wait: Gradio's concurrency id, and its limit."""
+"""The queue of an endpoint's calls: Gradio's concurrency id, and the concurrency limit."""
 
 
 def add_search_endpoint(models: ModelPool, images: GalleryImages, lane: Lane) -> None:
-    """Add the endpoint `/search`. Call inside `gr.Blocks`.
+    """Add the endpoint `/search`. Call this inside `gr.Blocks`.
 
     If there are several models, the endpoint has an input `model`, placed before the last inputs,
     `fold` and `filter`.
@@ -83,18 +83,19 @@ def add_search_endpoint(models: ModelPool, images: GalleryImages, lane: Lane) ->
             reference: The picture to start from (a file), or null for words alone.
             text: What should be different, in English; empty for the picture alone.
             k: How many results, 1 to 200.
-            shift: Leans the learned weight of every stream: 0 is as learned, positive numbers lean
-                to the picture, negative ones to the words, "inf" and "-inf" all the way.
-            model: Which of the app's models answers, by its name; empty for the first.
+            shift: Number added to the logit of each stream's picture weight. 0 is as learned,
+                positive numbers favor the picture, negative numbers the words; "inf" is the picture
+                alone, "-inf" the words alone.
+            model: The name of the model that answers; empty for the first.
             fold: Whether near-duplicates are folded under the best of each group, with further
                 results in their place.
             filter: Only pictures whose metadata fit: "category = dress and price < 50"; empty for
                 all. `/gallery` lists the columns.
 
         Returns:
-            The weight of picture and words in each stream, the results with their scores and the
-            four parts of each, the words unknown to the model, the time each step took, and which
-            model answered over which gallery.
+            The weights of picture and words in each stream; the results, each with its score and
+            the parts of the score; the words unknown to the model; the time of each step; and the
+            names of the model and the gallery.
         """
         with api_errors():
             name = models.require(model)
@@ -110,7 +111,7 @@ def add_search_endpoint(models: ModelPool, images: GalleryImages, lane: Lane) ->
 
 
 def add_explaining_endpoints(models: ModelPool, images: GalleryImages, lane: Lane) -> None:
-    """Add the endpoints `/explain`, `/compare` and `/paraphrase`. Call inside `gr.Blocks`.
+    """Add the endpoints `/explain`, `/compare` and `/paraphrase`. Call this inside `gr.Blocks`.
 
     If there are several models, each endpoint has an input `model`, before the last input `filter`.
     """
@@ -130,77 +131,77 @@ def add_explaining_endpoints(models: ModelPool, images: GalleryImages, lane: Lan
 
 
 def add_overview_endpoints(models: ModelPool) -> None:
-    """Add the endpoints `/gallery`, `/models`, `/map` and `/atlas`. Call inside `gr.Blocks`."""
+    """Add the endpoints `/gallery`, `/models`, `/map` and `/atlas`. Call it inside `gr.Blocks`."""
 
-    def tell_map(start: int = 0, limit: int = MAP_PAGE, model: str = "") -> Answer:
-        """Tell where the gallery's pictures lie on its map, in two dimensions.
+    def get_map(start: int = 0, limit: int = MAP_PAGE, model: str = "") -> Answer:
+        """Return the positions of the gallery's pictures on its two-dimensional map.
 
-        What the model finds alike lies close together. The first call may take seconds: it lays the
-        gallery out, and keeps that.
+        Pictures that the model finds similar are close together. The first call may take seconds,
+        because it computes the map, which is then cached.
 
         Args:
-            start: The first picture returned, counted from 0.
-            limit: How many are returned at most.
-            model: By which of the app's models, by its name; empty for the first.
+            start: The index of the first picture, from 0.
+            limit: The maximum number of pictures.
+            model: The name of the model; empty for the first.
 
         Returns:
-            The gallery's size, how many pictures were laid out (the others are put among these),
-            which share of a picture's 10 nearest is kept on average, and the ids with x and y in
-            [0, 1].
+            The gallery's size; the number of pictures that were laid out, among which all other
+            pictures are placed; the mean share of a picture's 10 nearest neighbors that are also
+            among its 10 nearest on the map; and the ids with x and y in [0, 1].
         """
         with api_errors(), models.using(models.require(model)) as searcher:
             return map_table(searcher, start, limit)
 
-    def tell_atlas(model: str = "") -> Answer:
-        """Tell what a model usually listens to, over the queries kept with its checkpoint.
+    def get_atlas(model: str = "") -> Answer:
+        """Return statistics of a model's picture weights for a fixed set of comparison queries.
 
         Args:
-            model: Which of the app's models, by its name; empty for the first.
+            model: The name of the model; empty for the first.
 
         Returns:
-            By stream how often each weight of the picture was given, its mean by the share that
-            only the picture can tell, and Spearman's correlation of both, where the truth is known;
-            and the queries led most by the picture and by the words.
+            For each stream, a histogram of the picture weights. If the true share of the picture is
+            known, also the mean weight by this share, and Spearman's correlation of both. Further,
+            the queries with the highest and the lowest picture weights.
         """
         with api_errors(), models.using(models.require(model)) as searcher:
             return statistics_table(searcher)
 
-    def tell_gallery(
+    def get_gallery(
         filter: str = "", start: int = 0, limit: int = GALLERY_PAGE, model: str = ""
     ) -> Answer:
-        """Tell which metadata the gallery has, and which of its pictures fit a filter.
+        """Return the gallery's metadata columns, and the pictures that fit a filter.
 
         Args:
             filter: Only pictures whose metadata fit: "category = dress and price < 50"; empty for
                 all.
-            start: The first picture told, counted from 0 among those that fit.
-            limit: How many are told at most.
-            model: By which of the app's models, by its name; empty for the first.
+            start: The index of the first picture among those that fit, from 0.
+            limit: The maximum number of pictures.
+            model: The name of the model; empty for the first.
 
         Returns:
-            The gallery's size; how many pictures fit; each column's type with its values and how
-            many pictures have each, or its least and greatest number; and the ids with their
-            metadata.
+            The gallery's size; the number of pictures that fit; the type of each column, with the
+            number of pictures by value, or with the least and the greatest number; and the ids with
+            their metadata.
         """
         with api_errors(), models.using(models.require(model)) as searcher:
             return gallery_table(searcher, filter, start, limit)
 
-    def tell_models() -> Answer:
-        """Tell which models can answer.
+    def get_models() -> Answer:
+        """Return the models that can answer.
 
         Returns:
-            The models' names, and which of them answers if none is named.
+            The models' names, and the name of the model that answers by default.
         """
         return list_models(models)
 
-    gr.api(tell_map, api_name="map")
-    gr.api(tell_gallery, api_name="gallery")
-    gr.api(tell_models, api_name="models")
-    gr.api(tell_atlas, api_name="atlas")
+    gr.api(get_map, api_name="map")
+    gr.api(get_gallery, api_name="gallery")
+    gr.api(get_models, api_name="models")
+    gr.api(get_atlas, api_name="atlas")
 
 
 def list_models(models: ModelPool) -> Answer:
-    """Return a dict with the names of all models, `models`, and that of the first, `default`."""
+    """Return a dict with `models`, the names of all models, and `default`, the first name."""
     return {"models": list(models.names), "default": models.default}
 
 
@@ -210,13 +211,14 @@ def gallery_table(searcher: Searcher, filter: object, start: object, limit: obje
     Args:
         searcher: The searcher of the gallery.
         filter: A condition on the metadata, as text; empty for all images.
-        start: The index of the first image that is returned, among those that fit.
-        limit: How many images are returned at most.
+        start: The index of the first image to return, among those that fit the filter.
+        limit: The maximum number of images to return.
 
     Returns:
-        A dict with `gallery_size`, `fits` (how many images fit), `columns` (for each column a dict
-        with `type`, and `values`, a dict from texts to counts, or `least` and `greatest`), `start`,
-        `ids`, `metadata` (a dict for each id), and the entry of `indexing_entry`.
+        A dict with `gallery_size`; `fits`, the number of images that fit; `columns`, which
+        describes each column by a dict with `type` and either `values` (counts by text) or `least`
+        and `greatest`; `start`; `ids`; `metadata`, a dict for each id; and the entry of
+        `indexing_entry`.
 
     Raises:
         QueryError: The filter is invalid, or `start` or `limit` is not a whole number of 0 or more.
@@ -251,11 +253,13 @@ def explain_query(searcher: Searcher, query: EncodedQuery, id: str, shift: float
         shift: Number added to the logit of each stream's image weight.
 
     Returns:
-        A dict of JSON-compatible values: "why" (the parts of the score, and the image's ranks),
-        "word_effects" (the effect of each word), "trace" (the ranks of the best images at several
-        image weights) and "regions" (the attention maps). "regions" is None if the model has no CNN
-        stream, or if the query has no image or no word that this stream can encode. There is also
-        the entry of `indexing_entry`.
+        A JSON-compatible dict with these entries, and the entry of `indexing_entry`:
+
+        - "why": the parts of the score, and the image's ranks.
+        - "word_effects": the effect of each word.
+        - "trace": the ranks of the best images at several image weights.
+        - "regions": the attention maps. None if the model has no CNN stream, or if the query has no
+          image or no word that this stream can encode.
 
     Raises:
         QueryError: The image is not in the gallery or is the reference itself, or the gallery has
@@ -282,13 +286,12 @@ def compare_query(searcher: Searcher, images: GalleryImages, query: EncodedQuery
     weights, and by both parts with the learned weights.
 
     Returns:
-        A dict with the fields of `Comparison` and these entries:
+        A dict with the fields of `Comparison`, the entry of `indexing_entry`, and these entries:
 
-        - "fitting": a list of the ids of all images that match everything the query asks for; None
-          if these images are unknown.
+        - "fitting": the ids of all images that match everything the query asks for; None if these
+          images are unknown.
         - "why_unknown": the reason why these images are unknown; empty if they are known.
         - "notes": messages for the user, as in a search result.
-        - the entry of `indexing_entry`.
     """
     relevance = relevance_of(images, query)
     sweep = searcher.sweep(query)
@@ -328,20 +331,21 @@ class _ExplainingEndpoints:
         model: str = "",
         filter: str = "",
     ) -> Answer:
-        """Explain why a gallery picture stands where it does in the answer to a question.
+        """Explain why a gallery picture has its rank in the answer to a query.
 
         Args:
             reference: The picture to start from (a file), or null for words alone.
             text: What should be different, in English; empty for the picture alone.
             id: The gallery picture to explain; empty for the best.
-            shift: Leans the learned weight, as in `/search`.
-            model: Which of the app's models answers, by its name; empty for the first.
+            shift: Changes the learned weights, as in `/search`.
+            model: The name of the model that answers; empty for the first.
             filter: Ranks only pictures whose metadata fit, as in `/search`; empty for all.
 
         Returns:
-            Its score in parts with its ranks by picture, words, average and as learned; what each
-            word did to the weights and to its score; every leading picture's rank as the weight
-            moves; and where in the picture each word looked, on the network's coarse grid.
+            The parts of the picture's score, with its ranks by picture, words, average and learned
+            weights; the effect of each word on the weights and on the score; the ranks of the best
+            pictures at several weights; and the attention maps of the words over the reference
+            picture, on the network's coarse grid.
         """
         with self._encode(model, reference, text, filter) as (searcher, query):
             return explain_query(searcher, query, parse_string(id, "id"), parse_shift(shift))
@@ -354,19 +358,19 @@ class _ExplainingEndpoints:
         model: str = "",
         filter: str = "",
     ) -> Answer:
-        """Answer one question by the picture, by the words, by their average, and as learned.
+        """Rank by the picture, by the words, by their average, and by the learned weights.
 
         Args:
             reference: The picture to start from (a file), or null for words alone.
             text: What should be different, in English; empty for the picture alone.
-            k: How many results of each, 1 to 200.
-            model: Which of the app's models answers, by its name; empty for the first.
+            k: How many results of each ranking, 1 to 200.
+            model: The name of the model that answers; empty for the first.
             filter: Ranks only pictures whose metadata fit, as in `/search`; empty for all.
 
         Returns:
-            The results of each reading with their ranks as learned; over the drawn catalogue every
-            picture that fits what was asked for, or why that is not known; and notes on how the
-            question was read.
+            The results of each ranking with their ranks by the learned weights; for the gallery of
+            drawn garments, the ids of all pictures that fit the query, or why these are unknown;
+            and notes on the query.
         """
         with self._encode(model, reference, text, filter) as (searcher, query):
             return compare_query(searcher, self._images, query, parse_count(k))
@@ -380,19 +384,19 @@ class _ExplainingEndpoints:
         model: str = "",
         filter: str = "",
     ) -> Answer:
-        """Ask one question in several wordings, and tell how far answers and weights differ.
+        """Search with several wordings of one query, and compare the results and the weights.
 
         Args:
             reference: The picture to start from (a file), or null for words alone.
             text: What should be different, in English.
-            wordings: The same in other words, a list of texts.
-            k: How many results of each are compared, 1 to 200.
-            model: Which of the app's models answers, by its name; empty for the first.
+            wordings: Other wordings of the text, a list of texts.
+            k: How many results of each wording are compared, 1 to 200.
+            model: The name of the model that answers; empty for the first.
             filter: Ranks only pictures whose metadata fit, as in `/search`; empty for all.
 
         Returns:
-            Each wording's weights and results, its unknown words, notes on how it was read, what
-            every two share, and how far the weights lie apart.
+            For each wording, the weights, the results, the unknown words and notes; for each pair
+            of wordings, the number of common results; and how much the weights differ.
         """
         with self._encode(model, reference, text, filter) as (searcher, query):
             texts = parse_wordings(wordings)
@@ -402,7 +406,7 @@ class _ExplainingEndpoints:
 
 @contextmanager
 def api_errors() -> Iterator[None]:
-    """Report errors of this package in the block to the API client, without logging a traceback."""
+    """Convert errors of this package in the block to `gr.Error`, without logging a traceback."""
     try:
         yield
     except DWCError as error:
@@ -419,7 +423,7 @@ def _add_endpoint(
 ) -> None:
     """Add an endpoint that calls a function and returns its result as JSON.
 
-    The inputs of the endpoint, in this order, are the reference, the text, `inputs`, the model (if
+    The inputs of the endpoint are, in this order: the reference, the text, `inputs`, the model (if
     there are several models), and `last_inputs`.
     """
     # The endpoint has hidden components of its own, so that the settings of the page's components
@@ -442,7 +446,7 @@ def _add_endpoint(
 
 
 def _without_model(function: Callable[..., Answer]) -> Callable[..., Answer]:
-    """Return a function without the parameter `model`, which is needed only for several models."""
+    """Return the function without its parameter `model`, which only several models need."""
     signature = inspect.signature(function)
     parameters = [p for name, p in signature.parameters.items() if name != "model"]
     names = [parameter.name for parameter in parameters]

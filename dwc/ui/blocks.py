@@ -40,14 +40,14 @@ from dwc.ui.uploads import UPLOAD_CHECK_SECONDS, UPLOAD_LIFETIME_SECONDS, UPLOAD
 logger = logging.getLogger(__name__)
 
 SEARCHES_AT_ONCE = 32
-"""How many searches are answered at the same moment; their queries share passes of the model."""
+"""The maximum number of searches that run at the same time; they share passes of the model."""
 
 SEARCH_LANE: dict[str, Any] = {
     "concurrency_id": "search",
     "concurrency_limit": SEARCHES_AT_ONCE,
 }
 EXPLAIN_LANE: dict[str, Any] = {
-    # Explanations run one at a time: they take as long as searches, and may come after them.
+    # Explanations run one at a time, because they take as long as searches and are less urgent.
     "concurrency_id": "explain",
     "concurrency_limit": 1,
 }
@@ -61,14 +61,14 @@ SEARCH: dict[str, Any] = {
 }
 EXPLAIN: dict[str, Any] = {
     # By default, Gradio drops an event that is triggered while the same event is pending. The
-    # handlers themselves skip explanations of an answer that is not on the screen any more.
+    # handlers skip explanations of results that are no longer on the screen.
     "trigger_mode": "multiple",
     "show_progress": "hidden",
     "api_visibility": "private",
     **EXPLAIN_LANE,
 }
 LIGHT: dict[str, Any] = {
-    # These events pass by Gradio's queue, so that they never wait behind searches.
+    # These events do not use Gradio's queue, so they never wait for searches.
     "queue": False,
     "show_progress": "hidden",
     "api_visibility": "private",
@@ -78,21 +78,21 @@ LIGHT: dict[str, Any] = {
 class PageBlocks(gr.Blocks):
     """Gradio blocks that check the inputs of every event, and report errors without details.
 
-    The public endpoints may be called without their last inputs. Gradio's own clients send
-    the default values of inputs that a caller leaves out, but scripts that send plain HTTP requests
-    do not. Without this class, such scripts would fail as soon as an endpoint gets a further
-    input.
+    The public endpoints may be called without their last inputs. Gradio's own clients send default
+    values for omitted inputs, but scripts that send plain HTTP requests do not. This class fills in
+    the omitted inputs. Without it, such scripts would fail as soon as an endpoint gets an
+    additional input.
 
     Attributes:
         image_folder: The folder with the gallery's thumbnails, which requests may name; None if
             requests may name uploads only.
-        failures: Why the last searches of visitors failed before a handler could say so.
+        failures: The messages of visitors' last searches that failed before a handler was called.
     """
 
     image_folder: Path | None = None
 
     def __init__(self, **options: Any) -> None:
-        """Create the blocks with Gradio's options."""
+        """Create the blocks; the options are those of `gr.Blocks`."""
         self.failures = SearchFailures()
         super().__init__(**options)
 
@@ -100,8 +100,8 @@ class PageBlocks(gr.Blocks):
         """Fill in omitted trailing inputs of endpoints with defaults, and check all inputs.
 
         Raises:
-            DWCError: An input is missing, names a file that may not be named, or has another type
-                than the page sends.
+            DWCError: An input is missing, names a file that is not allowed, or has a type that the
+                page never sends.
         """
         if block_fn.api_name in ENDPOINTS:
             missing = block_fn.inputs[len(inputs) :]
@@ -120,15 +120,17 @@ class PageBlocks(gr.Blocks):
                 _check_field(component, value)
 
     async def postprocess_data(self, block_fn: Any, predictions: Any, state: Any) -> list[Any]:
-        """Check that no output names a file of this computer, and prepare it as Gradio does."""
+        """Check that no output names a file outside the allowed folders, and prepare it as Gradio
+        does.
+        """
         check_values([predictions], self.image_folder)
         return await super().postprocess_data(block_fn, predictions, state)
 
     async def process_api(self, *arguments: Any, **options: Any) -> dict[str, Any]:
-        """Run an event handler or an endpoint as Gradio does; report errors without their details.
+        """Run an event handler or an endpoint as Gradio does; report errors without details.
 
         Raises:
-            gr.Error: The request is invalid, which the message explains, or the server failed.
+            gr.Error: The request is invalid, or the server failed. The message says which.
         """
         try:
             return await self._process(*arguments, **options)
@@ -142,17 +144,17 @@ class PageBlocks(gr.Blocks):
         try:
             return await super().process_api(*arguments, **options)
         except gr.Error as error:
-            error.print_exception = False  # it is the request's fault, and its message explains it
+            error.print_exception = False  # the request is invalid, and the message explains why
             raise
         except DWCError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        except ValidationError as error:  # of an input's form, such as that of a file
+        except ValidationError as error:  # an input has the wrong form, such as that of a file
             problem = error.errors()[0]
-            place = ".".join(map(str, problem["loc"]))
-            message = f"an input has another form than expected: {place} {problem['msg']}"
+            location = ".".join(map(str, problem["loc"]))
+            message = f"an input has another form than expected: {location} {problem['msg']}"
             raise gr.Error(message, print_exception=False) from error
         except ComponentProcessingError as error:
-            # Names the component, what it expects, and the beginning of the value.
+            # The message names the component, the expected values, and the start of the value.
             message = str(error).partition("\n\nOriginal error")[0]
             raise gr.Error(message, print_exception=False) from error
         except Exception as error:
@@ -164,8 +166,8 @@ def _check_field(component: Any, value: object) -> None:
     """Check the type of a value that the browser sends for a component of the page.
 
     Raises:
-        ImageError: The value of an image component is no file.
-        QueryError: The value of a text field is no text.
+        ImageError: The value of an image component is not a file.
+        QueryError: The value of a text field is not a text.
     """
     if isinstance(component, gr.Image) and not (value is None or isinstance(value, Mapping)):
         raise ImageError("The picture did not arrive. Choose it again.")
@@ -177,11 +179,12 @@ def build_page(models: ModelPool, images: GalleryImages, examples: Sequence[Exam
     """Build the page, ready to be launched with the options of `startup.launch_options`.
 
     The page opens with the result of an example search: the first example that the default model
-    can search. This function runs the example search once. A page that is opened by a link to a
-    search shows the result of that search instead; after a reload, the page shows the result that
-    was on the screen before. A page that opens before its gallery is indexed shows no result.
+    can search. This function runs that search once. There are three exceptions. If the page is
+    opened by a link to a search, it shows the result of that search. After a reload, it shows the
+    result that was on the screen before. If it opens before its gallery is indexed, it shows no
+    result.
     """
-    # A search in the first pictures that were indexed would be outdated soon.
+    # If only a part of the gallery is indexed, the result of a search would soon be outdated.
     opening = None if images.indexing is not None else find_opening(models, images, examples)
     with PageBlocks(
         title="DWC: what a search listens to",
@@ -206,7 +209,7 @@ def build_page(models: ModelPool, images: GalleryImages, examples: Sequence[Exam
         add_search_endpoint(models, images, SEARCH_LANE)
         add_explaining_endpoints(models, images, EXPLAIN_LANE)
         add_overview_endpoints(models)
-    # Direct requests would pass by the queue, and run the model as often at once as they like.
+    # Direct requests would bypass the queue and its limits of concurrency.
     page.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=1, api_open=False)
     return page
 
@@ -321,7 +324,7 @@ class _Wiring:
             **{**SEARCH, "show_progress": "hidden"},
         )
         for event in (opened, restored):
-            self._ask_again_after(event, "(wait) => window.dwcSession.retry(wait)")
+            self._retry_after(event, "(wait) => window.dwcSession.retry(wait)")
         self._fill_panels_after(restored)
         gr.on(
             [c.screen.change],
@@ -431,8 +434,8 @@ class _Wiring:
     def _on(self, component: Any, name: str, *handling: Any, **options: Any) -> Any:
         """Connect a handler to an event that an element's script sends, and return the listener.
 
-        When the handler has ended, the browser is told. If another event of the same name is
-        waiting, `static/events.js` then sends this event.
+        When the handler has ended, the browser is informed: `static/events.js` then sends the next
+        waiting event of the same name.
 
         Args:
             component: The element, which must have an `elem_id`.
@@ -448,24 +451,24 @@ class _Wiring:
         return event
 
     def _explain_after(self, event: Any, key: str) -> None:
-        """Connect what happens after a search that `event` runs.
+        """Connect what happens after a search.
 
-        The search is recorded in the history. Then its explanations are added. If the server is too
-        busy to take the search, the browser sends it again later.
+        The search is recorded in the history, and then its explanations are added. If the server is
+        too busy to run the search, the browser sends it again later.
 
         Args:
             event: The listener of the search.
             key: The name of the event in the scripts: "search" for the search button, and the name
-                in `static/events.js` for others.
+                in `static/events.js` for other events.
         """
-        self._ask_again_after(event, f"(wait) => window.dwcSession.refuse(wait, '{key}')")
+        self._retry_after(event, f"(wait) => window.dwcSession.refuse(wait, '{key}')")
         self._fill_panels_after(self._record_after(event))
 
-    def _ask_again_after(self, event: Any, js: str) -> None:
+    def _retry_after(self, event: Any, js: str) -> None:
         """Connect a script that gets the server's estimate of how long it is busy.
 
-        It runs if an event fails. The handlers show errors of a search themselves, so the event
-        fails only if the server is too busy to take it, refuses its inputs, or cannot be reached.
+        The script runs if an event fails. The handlers show errors of a search themselves. So an
+        event fails only if the server is too busy, refuses the inputs, or cannot be reached.
         """
         c = self.components
         waited = event.failure(self.handlers.estimate_wait, None, [c.wait, c.message], **LIGHT)
@@ -474,8 +477,8 @@ class _Wiring:
     def _fill_panels_after(self, event: Any) -> None:
         """Connect the explanations that are added after an event that shows a search result.
 
-        The explanation panels are filled, the slow ones last. Then the columns of a pinned search
-        and of other models are added.
+        First the fast explanation panels are filled, then the slow panels. At the end, the columns
+        of a pinned search and of other models are added to the comparison.
         """
         for panels in (FAST_PANELS, SLOW_PANELS):
             event = self._fill_after(event, panels)

@@ -1,9 +1,9 @@
-"""How many searches and requests run at once, and what a busy server does with the others.
+"""Limits of concurrent work: searches in progress, worker threads, and a busy server.
 
-- `SearchActivity` lets explanations wait for searches.
+- `SearchActivity` counts the searches in progress, so that explanations can wait for them.
 - `Workers` runs the operations for programs in a limited number of threads.
-- `busy_seconds`, `SearchFailures` and `TellWhenToRetry` tell a refused client when to try again, or
-  why that would not help.
+- `busy_seconds`, `SearchFailures` and `TellWhenToRetry` tell the client of a refused request when
+  to send it again, or why the request failed.
 """
 
 import math
@@ -22,7 +22,7 @@ from dwc.search.query_batching import MODEL_QUEUE
 
 
 class SearchActivity:
-    """Counts the searches that are being answered; safe to use from threads."""
+    """Counts the searches in progress, so that explanations can wait for them. Thread-safe."""
 
     def __init__(self) -> None:
         self._running = 0
@@ -30,7 +30,7 @@ class SearchActivity:
 
     @contextmanager
     def count(self) -> Iterator[None]:
-        """Count a search while the body of the `with` statement answers it."""
+        """Count a search as in progress within the `with` block."""
         with self._changed:
             self._running += 1
         try:
@@ -42,14 +42,14 @@ class SearchActivity:
                     self._changed.notify_all()
 
     def wait_until_idle(self, seconds: float) -> float:
-        """Wait until no search is being answered.
+        """Wait until no search is in progress, or until the time is over.
 
         Args:
-            seconds: Maximum time to wait, so that searches without a pause do not keep explanations
-                from being made.
+            seconds: The maximum time to wait, in seconds. With this limit, explanations are made
+                even if searches follow one another without a pause.
 
         Returns:
-            How many seconds this function waited.
+            How long this function waited, in seconds.
         """
         start = time.monotonic()
         with self._changed:
@@ -58,28 +58,28 @@ class SearchActivity:
 
 
 OPERATIONS_AT_ONCE = 16
-"""How many operations run at the same moment; their queries share passes of the model."""
+"""The maximum number of operations that run at the same time; they share passes of the model."""
 
 MAX_OPERATIONS_WAITING = 256
-"""How many operations may wait; further ones are refused."""
+"""The maximum number of operations that wait; further operations are refused."""
 
 RETRY_SECONDS = 5
-"""After how many seconds a refused program should ask again."""
+"""The seconds after which a client should send a refused request again."""
 
 Returned = TypeVar("Returned")
 
 
 class Workers:
-    """Runs operations in threads, in the order in which they arrive."""
+    """Runs functions in a limited number of threads, first come, first served."""
 
     def __init__(
         self, at_once: int = OPERATIONS_AT_ONCE, max_waiting: int = MAX_OPERATIONS_WAITING
     ) -> None:
-        """Create the workers; no thread starts yet.
+        """Create the object; no thread starts yet.
 
         Args:
-            at_once: How many operations run at the same moment.
-            max_waiting: How many operations may wait.
+            at_once: The maximum number of functions that run at the same time.
+            max_waiting: The maximum number of functions that wait.
         """
         self._at_once, self._max_waiting = at_once, max_waiting
         self._limiter: CapacityLimiter | None = None
@@ -89,9 +89,9 @@ class Workers:
         """Run a function in a thread and return its value; call this from an event loop.
 
         Raises:
-            BusyError: Too many operations are waiting.
+            BusyError: Too many functions are waiting.
         """
-        if self._limiter is None:  # it belongs to the event loop, which runs only now
+        if self._limiter is None:  # created here because it belongs to the running event loop
             self._limiter = CapacityLimiter(self._at_once)
         if self._unfinished >= self._at_once + self._max_waiting:
             raise BusyError(
@@ -106,17 +106,17 @@ class Workers:
 
 
 QUEUE_LENGTH = 512
-"""How many events may wait; further events are refused, and the page sends them again later."""
+"""The maximum number of events that wait in Gradio's queue; the page sends refused events again."""
 
 _MAX_BUSY_SECONDS = 60
 _UNAVAILABLE = 503  # the status with which Gradio refuses an event when its queue is full
 
 
 def busy_seconds() -> int:
-    """Return after about how many seconds a full queue has room again, from 1 to 60.
+    """Return the estimated seconds until a full queue has room again, from 1 to 60.
 
-    It is the time in which a quarter of the queue is answered, at the pace of the last searches:
-    then there is room for many who were refused, not for the fastest of them alone.
+    The estimate is the time that the last searches would have taken for a quarter of the queue.
+    After a shorter time, there would be room for only a few of the refused clients.
     """
     seconds = math.ceil(QUEUE_LENGTH / 4 * MODEL_QUEUE.item_seconds)
     return min(max(seconds, 1), _MAX_BUSY_SECONDS)
@@ -126,10 +126,10 @@ _MAX_FAILURES = 1000
 
 
 class SearchFailures:
-    """Why the last searches of visitors failed, by session; safe to use from threads.
+    """The error message of the last failed search of each session. Thread-safe.
 
-    A browser learns from Gradio that its event failed, but not whether the server is busy or
-    refused the event's inputs, which would be refused again.
+    Gradio tells a browser that an event failed, but not why. The page needs the reason: if the
+    server was busy, it sends the event again; if the inputs were invalid, it does not.
     """
 
     def __init__(self) -> None:
@@ -137,7 +137,10 @@ class SearchFailures:
         self._lock = threading.Lock()
 
     def add(self, session: str | None, message: str) -> None:
-        """Store the message of a failed search; the oldest of many sessions are forgotten."""
+        """Store the message of a session's failed search; do nothing if `session` is None.
+
+        The messages of the 1,000 newest sessions are stored.
+        """
         if session is None:
             return
         with self._lock:
@@ -147,22 +150,22 @@ class SearchFailures:
                 del self._messages[next(iter(self._messages))]
 
     def take(self, session: str | None) -> str | None:
-        """Return the message of a session's last failed search and forget it; None without one."""
+        """Return and remove the message of a session's last failed search; None without one."""
         with self._lock:
             return self._messages.pop(session or "", None)
 
 
 class TellWhenToRetry:
-    """Middleware that adds the header `Retry-After` to responses that say the server is busy.
+    """Middleware that adds the header `Retry-After` to responses with status 503 (unavailable).
 
-    Gradio refuses an event with status 503 when its queue is full, without saying when to retry.
+    Gradio refuses an event with this status when its queue is full, and does not say when to retry.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Forward a request, and add the header to its response if it has status 503."""
+        """Forward a request, and add the header to its response if the status is 503."""
 
         async def send_with_header(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start" and message["status"] == _UNAVAILABLE:

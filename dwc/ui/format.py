@@ -11,8 +11,8 @@ MODALITY_NAMES = {"image": "picture", "text": "words", "joint": "both together"}
 def escape(text: object) -> str:
     """Escape a text for use inside an HTML element or a quoted attribute.
 
-    Python represents invalid bytes in file names by characters that UTF-8 cannot encode. Such
-    characters become backslash escapes.
+    Python represents invalid bytes in file names as surrogate characters, which UTF-8 cannot
+    encode. These characters are replaced by backslash escapes.
     """
     encodable = str(text).encode("utf-8", "backslashreplace").decode("utf-8")
     return escape_html(encodable, quote=True)
@@ -24,12 +24,12 @@ def render_error(message: str) -> str:
 
 
 def render_hint(text: str) -> str:
-    """Return the HTML of a sentence in small type."""
+    """Return the HTML of a hint: a paragraph in small type."""
     return f'<p class="hint">{escape(text)}</p>'
 
 
 def render_unknown_words(words: Sequence[str]) -> str:
-    """Return the HTML of a message about words that the model does not know; empty if none."""
+    """Return the HTML of a message about words unknown to the model; empty if there are none."""
     if not words:
         return ""
     struck = ", ".join(f"<s>{escape(word)}</s>" for word in words)
@@ -42,7 +42,7 @@ def render_unknown_words(words: Sequence[str]) -> str:
 
 
 def format_stream(stream: str) -> str:
-    """Return a stream's display name: CLIP and CNN in capitals, any other name as it is."""
+    """Return a stream's display name: CLIP and CNN in capitals, any other name unchanged."""
     return STREAM_NAMES.get(stream, stream)
 
 
@@ -72,9 +72,9 @@ def weight_in_words(image_weight: float) -> str:
 
 
 def percents(image_weight: float) -> tuple[int, int]:
-    """Return the image weight and the text weight in whole percent; they sum to 100.
+    """Return the image weight and the text weight in percent, as integers that sum to 100.
 
-    0 and 100 are returned only for an image weight of exactly 0 or 1.
+    The result has 0 and 100 only if the image weight is exactly 0 or 1.
     """
     picture = round(100 * image_weight)
     if 0 < image_weight < 1:
@@ -91,8 +91,13 @@ def format_percentile(percentile: float) -> str:
 def round_to_sum(values: Sequence[float], total: float, digits: int = 2) -> list[float]:
     """Round values to `digits` decimal places so that they add up to the rounded total.
 
-    First all values are rounded down. Then the values that were reduced most are raised by one unit
-    of the last decimal place, until the sum is right. `total` should be the sum of the values.
+    First all values are rounded down. Then the values with the largest rounding errors are raised
+    by one unit of the last decimal place, until the sum is right.
+
+    Args:
+        values: The values.
+        total: The sum of the values.
+        digits: The number of decimal places.
     """
     scale = 10**digits
     floors = [math.floor(value * scale) for value in values]
@@ -111,7 +116,7 @@ def signed(value: float) -> str:
 
 
 def format_count(number: int) -> str:
-    """Format a count with thousands separators."""
+    """Format a count with commas as thousands separators."""
     return f"{number:,}"
 
 
@@ -119,8 +124,9 @@ def format_timing(timings_ms: Mapping[str, float], gallery_size: int) -> str:
     """Format a gallery's size and a search's duration, as in `2,000 pictures · 19 ms`.
 
     Args:
-        timings_ms: The durations of the search's steps in milliseconds, by name; the entry `total`
-            has the duration of the whole search. Without this entry, the others are added up.
+        timings_ms: The durations of the search's steps in milliseconds, by name. The entry `total`
+            is the duration of the search; if it is missing, the durations of the steps are added
+            up.
         gallery_size: The number of images in the gallery.
     """
     total = timings_ms.get("total", sum(timings_ms.values()))
@@ -132,13 +138,13 @@ def on_load(function: str, *events: str) -> str:
     """Return the JavaScript that runs when the browser has inserted an element into the page.
 
     The JavaScript calls a function of the scripts in `static/`. This function can then trigger
-    events of the element. An event waits until the previous event of the same name has been
-    handled; if several events wait, only the latest is sent (see `static/events.js`).
+    events of the element. While an event is being handled, further events of the same name wait;
+    when it has been handled, only the latest of them is sent (see `static/events.js`).
 
     Args:
         function: The function with its namespace, such as `dwcPanels.examples`.
         events: The names of the events that the function may trigger. The returned code contains
-            each name in quotes, because Gradio detects an element's events by the quoted names.
+            each name in quotes, because Gradio detects an element's events by their quoted names.
     """
     names = "".join(f", '{event}'" for event in events)
     gated = "window.dwcEvents.gate(element.closest('.block').id, trigger)"

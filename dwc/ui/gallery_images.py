@@ -1,7 +1,7 @@
 """The images of the gallery, as the page shows them: ids, descriptions, thumbnails, large pictures.
 
-Two kinds of middleware serve files: `DrawThumbnails` draws thumbnails that do not exist yet, and
-`LargePictures` serves the large pictures of the page's dialog.
+Two middleware classes serve image files: `DrawThumbnails` draws thumbnails that do not exist yet,
+and `LargePictures` serves the large pictures of the page's dialog.
 """
 
 import os
@@ -41,7 +41,7 @@ class GalleryImages(Protocol):
 
     @property
     def folder(self) -> Path:
-        """The folder of the thumbnails; it must have no other files, since all files are served."""
+        """The folder of the thumbnails. All its files are served, so it must have no others."""
 
     @property
     def metadata(self) -> Metadata:
@@ -49,27 +49,31 @@ class GalleryImages(Protocol):
 
     @property
     def skipped(self) -> Mapping[str, str]:
-        """The files that could not be read, mapped to the reasons."""
+        """The reason for each file that could not be read, by the file's path in the gallery."""
 
     @property
     def remarks(self) -> Sequence[str]:
-        """Sentences for the user on missing files and on images that were left out."""
+        """Sentences for the user about missing files and about images that were left out."""
 
     @property
     def indexing(self) -> IndexingStatus | None:
-        """How far the gallery is indexed; None if the page opened with the whole gallery."""
+        """The progress of indexing; None if the page opened with the complete gallery."""
 
     def thumbnail(self, image_id: str) -> Path:
         """Return the path of the image's thumbnail, inside `folder`."""
 
     def draw_thumbnail(self, image_id: str) -> Path:
-        """Return the path of the image's thumbnail, after creating the file if it is missing."""
+        """Return the path of the image's thumbnail; create the file first if it is missing."""
 
     def draw_missing(self, thumbnail: str | Path) -> None:
-        """Create the file of a thumbnail if it is missing; ignore paths that are no thumbnails."""
+        """Create the file of a thumbnail if it is missing; ignore other paths."""
 
     def open_large(self, image_id: str, drawn_px: int) -> Image.Image:
-        """Return the original picture; a drawn garment is drawn with a side of `drawn_px` pixels.
+        """Return the original picture of an image.
+
+        Args:
+            image_id: The image's id.
+            drawn_px: The width and height in pixels at which a drawn garment is drawn.
 
         Raises:
             KeyError: There is no image with this id.
@@ -77,18 +81,18 @@ class GalleryImages(Protocol):
         """
 
     def describe(self, image_id: str) -> str:
-        """Return a description of the image, for visitors who cannot see it."""
+        """Return a description of the image in words, as its alternative text."""
 
     def id_of(self, thumbnail: str | Path) -> str | None:
-        """Return the id of the image with this thumbnail; None if no image has it."""
+        """Return the id of the image with this thumbnail; None if there is no such image."""
 
 
 def url_of(thumbnail: Path) -> str:
-    """Return the relative URL of a thumbnail, which also works if a proxy adds a path prefix."""
+    """Return the relative URL of a thumbnail; it also works behind a proxy with a path prefix."""
     return f"gradio_api/file={quote(str(thumbnail))}"
 
 
-# Attribute values that mean a feature is absent or ordinary; descriptions omit them.
+# Values of attributes that descriptions omit, because the feature is absent or ordinary.
 _ABSENT = frozenset({"none", "plain", "mid", "regular"})
 _CATEGORY_NAMES = {"t_shirt": "T-shirt"}
 
@@ -101,7 +105,12 @@ class StoreImages:
     """
 
     def __init__(self, store: Store, indexing: GalleryIndexing | None = None) -> None:
-        """Create the images of a store; `indexing` is what is indexing it, if anything is."""
+        """Create the images of a store.
+
+        Args:
+            store: The gallery store.
+            indexing: The process that adds images to the store; None if the store is complete.
+        """
         self._store = store
         self._by_content = _ImagesByContent(store)
         self._indexing = indexing
@@ -112,7 +121,7 @@ class StoreImages:
         self.folder = (store.path / THUMBNAILS).absolute()
 
     def show(self, store: Store) -> None:
-        """Show the images of the same gallery in a store that has other or more images."""
+        """Show the images of another store, which has more images of the same gallery."""
         self._by_content = _ImagesByContent(store)
         self._store = store
 
@@ -123,7 +132,7 @@ class StoreImages:
 
     @property
     def indexing(self) -> IndexingStatus | None:
-        """How far the gallery is indexed; None if the page opened with the whole gallery."""
+        """The progress of indexing; None if the page opened with the complete gallery."""
         return None if self._indexing is None else self._indexing.status()
 
     @property
@@ -133,12 +142,12 @@ class StoreImages:
 
     @property
     def remarks(self) -> list[str]:
-        """Sentences for the user on missing files and on images that were left out."""
+        """Sentences for the user about missing files and about images that were left out."""
         return self._store.manifest.remarks()
 
     @property
     def skipped(self) -> dict[str, str]:
-        """The files that could not be read, mapped to the reasons.
+        """The reason for each file that could not be read, by the file's path in the gallery.
 
         The paths of the server's folders are removed from the reasons.
         """
@@ -150,11 +159,11 @@ class StoreImages:
         return self._store.thumbnail(image_id).absolute()
 
     def draw_thumbnail(self, image_id: str) -> Path:
-        """Return the absolute path of the image's thumbnail, after drawing it if it is missing."""
+        """Return the absolute path of the image's thumbnail; draw the file if it is missing."""
         return self._store.draw_thumbnail(image_id).absolute()
 
     def draw_missing(self, thumbnail: str | Path) -> None:
-        """Draw a thumbnail that a browser requests before it exists; ignore other paths."""
+        """Draw a thumbnail that a browser requests before the file exists; ignore other paths."""
         path = Path(thumbnail)
         if self._store.is_drawn and path.is_relative_to(self.folder) and not path.exists():
             image_id = self.id_of(path)
@@ -162,9 +171,17 @@ class StoreImages:
                 self.draw_thumbnail(image_id)
 
     def open_large(self, image_id: str, drawn_px: int) -> Image.Image:
-        """Return the original picture; a drawn garment is drawn with a side of `drawn_px` pixels.
+        """Return the original picture of an image, or its thumbnail if the original is gone.
 
-        The thumbnail is returned if the original is gone or changed.
+        The thumbnail is also returned if the original has changed.
+
+        Args:
+            image_id: The image's id.
+            drawn_px: The width and height in pixels at which a drawn garment is drawn.
+
+        Raises:
+            KeyError: There is no image with this id.
+            ImageError: Both the original and the thumbnail are gone.
         """
         try:
             self._store.position(image_id)
@@ -189,9 +206,10 @@ class StoreImages:
         return None if garment is None else _name_category(garment)
 
     def id_of(self, thumbnail: str | Path) -> str | None:
-        """Return the id of the image with this thumbnail; None if no image has it.
+        """Return the id of the image with this thumbnail; None if there is no such image.
 
-        Images with identical content share a thumbnail. The id of the first such image is returned.
+        Images with identical content share a thumbnail. The id of the first of these images is
+        returned.
         """
         path = Path(thumbnail)
         image_id = self._by_content.ids.get(path.stem)
@@ -201,7 +219,7 @@ class StoreImages:
 
     @cached_property
     def garments(self) -> dict[str, Garment]:
-        """The garment that each image shows, by image id.
+        """The drawn garment in each image, by image id.
 
         The dict is empty unless the gallery is the catalogue, a data set of drawn garments.
         """
@@ -216,14 +234,14 @@ class StoreImages:
 
 
 class _ImagesByContent:
-    """The first image with each content key (a hash of the content) in one gallery store."""
+    """The first image of each content key (a hash of the image's content) in a gallery store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     @cached_property
     def ids(self) -> dict[str, str]:
-        """The images' ids by content key; computed when it is first used."""
+        """The images' ids by content key, computed on first use."""
         by_content: dict[str, str] = {}
         for row in self._store.rows:
             by_content.setdefault(row.content_key, row.id)
@@ -231,7 +249,7 @@ class _ImagesByContent:
 
 
 def describe_garment(garment: Garment) -> str:
-    """Describe a garment by its attributes, always in the same order.
+    """Describe a garment by its attributes, in a fixed order.
 
     Example: `dark blue striped dress with white, long sleeve, v neckline`.
     """
@@ -250,10 +268,10 @@ def _name_category(garment: Garment) -> str:
 
 
 def describe_test_garment(image_id: str) -> str | None:
-    """Describe a garment of the benchmark's gallery, which has no picture in this gallery.
+    """Describe a garment of the catalogue's benchmark, whose gallery is not the one on the page.
 
     Args:
-        image_id: The id of the garment there, such as "test-00012".
+        image_id: The id of the garment in the benchmark's gallery, such as "test-00012".
 
     Returns:
         The description; None for any other id.
@@ -277,7 +295,7 @@ _DRAWING_THREADS = 2  # more threads would only wait for Python's global interpr
 
 
 class DrawThumbnails:
-    """Middleware that draws a garment's thumbnail when a browser requests it for the first time."""
+    """Middleware that draws a garment's thumbnail when a browser first requests it."""
 
     def __init__(self, app: ASGIApp, images: GalleryImages) -> None:
         self.app, self.images = app, images
@@ -293,11 +311,11 @@ class DrawThumbnails:
 
 
 LARGE_PX = 1280
-"""Maximum width and height of a large picture, in pixels."""
+"""The maximum width and height of a large picture, in pixels."""
 
-_LARGE_DRAWN_PX = 768  # drawing takes as long as there are pixels
+_LARGE_DRAWN_PX = 768  # the time of drawing grows with the number of pixels
 _LARGE_ROUTE = "gradio_api/large"
-_LARGE_THREADS = 2  # each holds one decoded picture
+_LARGE_THREADS = 2  # each has one decoded picture in memory
 _LARGE_CACHED = 32  # encoded pictures, each of a few hundred kB
 _LARGE_QUALITY = 85
 _LARGE_MAX_AGE_SECONDS = 600
@@ -311,17 +329,17 @@ def large_url(image_id: str) -> str:
 class LargePictures:
     """Middleware that serves the large version of a gallery picture, by the picture's id.
 
-    The picture is decoded and encoded again, so that no metadata of the file is sent, such as the
-    location of a photograph.
+    The picture is decoded and encoded again, so that the file's metadata, such as the location of a
+    photograph, is not sent.
     """
 
     def __init__(self, app: ASGIApp, images: GalleryImages) -> None:
         self.app, self.images = app, images
         self._threads = CapacityLimiter(_LARGE_THREADS)
-        self._read = lru_cache(_LARGE_CACHED)(self._encode)  # errors are not remembered
+        self._read = lru_cache(_LARGE_CACHED)(self._encode)  # errors are not cached
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer requests for large pictures; forward all others.
+        """Answer requests for large pictures; forward all other requests.
 
         The status is 404 if there is no picture with the id, and 410 if its file is gone.
         """

@@ -69,7 +69,7 @@ FORGOTTEN = "The server has forgotten this answer. Search again."
 
 
 _EXPLANATION_DELAY = 2.0
-"""For at most how many seconds each explanation waits for searches that are being answered."""
+"""The maximum seconds for which an explanation waits for searches in progress."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class PageComponents:
     """The Gradio components that handlers read and update; `layout.py` creates them.
 
     The components from `map_service` on are hidden. The values of hidden components of type
-    `gr.State` are stored on the server, the values of other hidden components in the browser.
+    `gr.State` are stored on the server, the values of all other hidden components in the browser.
 
     Attributes:
         header: The page header, with the model selector.
@@ -85,38 +85,40 @@ class PageComponents:
         words: The modification text, which says what should be different.
         unknown: The typed words that are not in the model's vocabulary.
         search: The search button.
-        message: The error message that says why a search could not be made.
+        message: The error message that says why a search failed.
         history_strip: The drawing of the search history, with one tile per search.
         examples: Example searches to try.
         weights: The sentence about the weights, and the dial that shows them.
         slider: The slider of the image weight.
         fold_switch: The switch that hides near-duplicates under the better-ranked image.
         results: The result cards.
-        toolbar: The export buttons and the button that copies a link to the search.
+        toolbar: The buttons that save the results or copy a link to the search.
         panels: The explanation panels by their ids.
-        facets: The section that filters the gallery by its metadata; empty if it has none.
+        facets: The section that filters the gallery by its metadata; empty if it has no metadata.
         gallery: The gallery browser.
-        left_out: The note on files that the gallery does not show; None if there are none.
-        indexing: The line that says how far the gallery is indexed; None if the page opened with
-            the whole gallery.
+        left_out: The note on files that the gallery does not show; None if there are no such files.
+        indexing: The line that shows the progress of indexing; None if the page opened with the
+            complete gallery.
         map_service: Hidden element through which the browser loads the points of the map.
         session: Element whose event `restore` asks the server to show a search again. The browser
-            triggers this event when the visitor presses Back or Forward, and after an attempt that
-            failed because the server was busy.
+            triggers this event when the visitor presses Back or Forward, and after a failed
+            attempt.
         model: The name of the selected model.
         filter: The current filter as text; empty for none.
         screen: The data about the search result on the screen, as returned by `describe_screen`.
         history: The search history of the visit, as returned by `SearchHistory.to_dict`.
         visit: The data that the script `session.js` sends when the page opens. `address` is the
-            query string of the page's address. After a reload, there is also the former content of
-            the page: the values of the components `screen`, `history` and `pin`, `step` (the number
-            of the current step of the history) and `draft` (the values of the input fields).
-        state: The search result of this visitor, cached on the server.
+            query string of the page's address. After a reload, the data also contain the former
+            content of the page: the values of the components `screen`, `history` and `pin`, `step`
+            (the number of the current step of the history) and `draft` (the values of the input
+            fields).
+        state: The visitor's search result, cached on the server.
         parcel: A file for the browser to download.
-        pin: The data that repeats the pinned search, with which later searches are compared; it has
-            the form of `screen`. None if no search is pinned.
+        pin: The data that repeats the pinned search, with which later searches are compared, in the
+            form of `screen`. None if no search is pinned.
         pin_cache: The result of the pinned search, cached on the server.
-        wait: How long the server is busy, as `PageHandlers.estimate_wait` tells the browser.
+        wait: The seconds after which to send a refused search again, as returned by
+            `PageHandlers.estimate_wait`.
     """
 
     header: gr.HTML
@@ -183,8 +185,8 @@ class PageComponents:
 def answer_request(models: ModelPool, images: GalleryImages, request: SearchRequest) -> SearchState:
     """Run the search that a request describes, and return its result.
 
-    The result has as many hits as the request asks to show. If the request folds near-duplicates
-    (hides them under better-ranked hits), the result also contains the hidden hits.
+    The result has as many hits as the request asks for. If the request folds near-duplicates (hides
+    them under better-ranked hits), the result also contains the hidden hits.
 
     Raises:
         DWCError: The model cannot be loaded, or the query is invalid.
@@ -198,7 +200,7 @@ def answer_request(models: ModelPool, images: GalleryImages, request: SearchRequ
         sweep = searcher.sweep(query)
         result = searcher.answer(query, request.count, sweep=sweep)
         near_duplicates, context = searcher.near_duplicates, searcher.reference_weights
-        # The model's searcher may have been replaced since, as its gallery grew.
+        # `models` may already have another searcher, whose gallery has grown.
         origin = origin_of(searcher)
         part = None if result.indexed_part is None else searcher.store
     condition = format_filter(query.filter)
@@ -220,8 +222,8 @@ def find_opening(
 ) -> SearchState | None:
     """Return the search result with which the page opens.
 
-    This is the result of the first example that the default model can search. None if the model
-    cannot search any of the examples.
+    This is the result of the first example that the default model can search. The result is None if
+    the model cannot search any of the examples.
     """
     for example in examples:
         request = SearchRequest(example.words, example.reference_id, model=models.default)
@@ -238,16 +240,16 @@ def describe_screen(state: SearchState, images: GalleryImages, names_model: bool
     Args:
         state: The search result.
         images: The gallery.
-        names_model: Whether the link names the model, which is needed if there are several.
+        names_model: Whether the link names the model; needed if there are several models.
 
     Returns:
         A dict with these entries:
 
-        - `request`: the request with which the search can be repeated, as a dict.
+        - `request`: the request, as a dict, with which the search can be repeated.
         - `origin`: a string that identifies the model and the gallery.
         - `link`: the query string that repeats the search; None for an uploaded reference.
         - `reference`: the path of the reference's file; None for a search without a reference. The
-          page uses the path to detect that another reference has been chosen.
+          page uses the path to detect that the visitor has chosen another reference.
         - `description`: the search in one line.
     """
     request = state.request
@@ -282,8 +284,8 @@ class PageHandlers:
     """The handlers of all events of the page.
 
     Every handler returns a dict with the new values of components; components that are not in the
-    dict keep their values. Handlers that act on a search result have two parameters for it:
-    `screen`, the data about the result on the screen, sent by the browser; and `state`, the result
+    dict keep their values. Handlers that act on a search result have two parameters for it.
+    `screen` is the data about the result on the screen, sent by the browser. `state` is the result
     that the server has cached. The module docstring of `dwc.ui.state` explains why both are needed.
     """
 
@@ -304,9 +306,9 @@ class PageHandlers:
             images: The gallery.
             examples: The example searches that the page offers.
             components: The page's components.
-            opening: The search result with which the page opens; None if it opens without one.
-            upload_minutes: After how many minutes uploads are deleted.
-            failures: Why searches of visitors failed before a handler was called.
+            opening: The search result with which the page opens; None if it opens without a result.
+            upload_minutes: The number of minutes after which uploads are deleted.
+            failures: The messages of searches that failed before a handler was called.
         """
         self._failures = failures
         self._models, self._images, self._examples = models, images, examples
@@ -329,17 +331,17 @@ class PageHandlers:
             DWCError: The search cannot be repeated, or the repeated search used another model or
                 another gallery than the result on the screen.
         """
-        shown = screen if isinstance(screen, Mapping) else {}
-        request = SearchRequest.from_dict(shown.get("request"))
+        fields = screen if isinstance(screen, Mapping) else {}
+        request = _request_on_screen(screen)
         if request is None:
             return None
-        if state is not None and _origin_key(state) == shown.get("origin"):
+        if state is not None and _origin_key(state) == fields.get("origin"):
             if state.request == request:
                 return state
-            if _question(state.request) == _question(request):
+            if _query_key(state.request) == _query_key(request):
                 return update_request(state, request)
         repeated = answer_request(self._models, self._images, request)
-        if _origin_key(repeated) != shown.get("origin"):
+        if _origin_key(repeated) != fields.get("origin"):
             if self._images.indexing is not None:
                 raise QueryError("more of the gallery is indexed now.")
             raise QueryError("it came from another model or another gallery.")
@@ -374,8 +376,8 @@ class PageHandlers:
     ) -> Update:
         """Search with the query that was clicked in the panel of weight statistics.
 
-        The panel shows some of the fixed set of comparison queries, for which the checkpoint's
-        image weights are known.
+        The panel shows some of the comparison queries: a fixed set of queries for which the
+        checkpoint contains the model's image weights.
         """
 
         def act(current: SearchState) -> Update:
@@ -394,9 +396,8 @@ class PageHandlers:
             written = choice.get("text") if isinstance(choice, dict) else None
             facets = render_facets(metadata, filter, str(error), written)
             return {self._components.facets: facets}
-        shown = screen if isinstance(screen, Mapping) else {}
-        request = SearchRequest.from_dict(shown.get("request"))
-        if request is None:  # nothing searched yet
+        request = _request_on_screen(screen)
+        if request is None:  # there was no search yet
             return self._show_filter(chosen)
         request = replace(request, filter=chosen, count=RESULTS_SHOWN, selected=None)
         try:
@@ -414,7 +415,11 @@ class PageHandlers:
         filter: str,
         event: gr.EventData,
     ) -> Update:
-        """Switch to another model and search again; keep the current model if loading it fails."""
+        """Switch to another model and search again.
+
+        If the model cannot be loaded, the current model stays selected, and an error message is
+        shown.
+        """
         c = self._components
         try:
             name = self._models.require(get_attribute(event, "model"))
@@ -430,25 +435,25 @@ class PageHandlers:
     # Opening and restoring
 
     def open_page(self, visit: object) -> Update:
-        """Fill the page when it is opened or reloaded, unless it has to show a search.
+        """Fill the page when it is opened or reloaded, unless it must show a visitor's search.
 
         Args:
             visit: The data that the browser sends; see the attribute `visit` of `PageComponents`.
 
         Returns:
-            The updates that show the search with which the page opens. There are none if the page
-            showed another search before a reload, or if its address names one: the browser then
-            triggers `restore`, which may have to wait for other visitors' searches.
+            The updates that show the search with which the page opens. There are no updates if the
+            page showed another search before a reload, or if its address names a search. In these
+            cases, the browser triggers `restore`, which may have to wait for the searches of other
+            visitors.
         """
         request, _, _ = self._read_visit(visit)
         return self._open_with_own_answer() if request is None else gr.skip()
 
     def restore(self, event: gr.EventData) -> Update:
-        """Show the search that the page showed before a reload, or else that of its address.
+        """Show the search that the page showed before a reload, or else the search of its address.
 
-        The explanation panels are filled by later events. The browser sends the data about the
-        visit with the event: when the page opens, after Back or Forward, and after an attempt that
-        failed.
+        The browser sends the data about the visit with the event: when the page opens, after Back
+        or Forward, and after a failed attempt. The explanation panels are filled by later events.
         """
         visit = get_attribute(event, "visit")
         request, message, known = self._read_visit(visit)
@@ -475,13 +480,11 @@ class PageHandlers:
         """Parse what the browser sends about a visit.
 
         Returns:
-            The search that the page has to show, None for that with which it opens; an error
-            message if the page's address cannot be followed, else empty; and the visit's data.
+            Three values: the search to show, None for the search with which the page opens; an
+            error message if the page's address is invalid, else empty; and the visit's data.
         """
         known = visit if isinstance(visit, Mapping) else {}
-        screen = known.get("screen")
-        shown = screen if isinstance(screen, Mapping) else {}
-        request, message = SearchRequest.from_dict(shown.get("request")), ""
+        request, message = _request_on_screen(known.get("screen")), ""
         if request is None:
             address = str(known.get("address", ""))
             request, message = read_link(address, self._models, self._images)
@@ -495,7 +498,7 @@ class PageHandlers:
     def go_back(self, history: object, model: str, screen: object, event: gr.EventData) -> Update:
         """Repeat a search of the history, at the image weight at which it was last shown.
 
-        It is answered by the model that answered it before, which becomes the model of the page.
+        The model that answered the search before answers it again, and becomes the page's model.
         """
         there = SearchHistory.from_dict(history).back_to(get_attribute(event, "step"))
         step = None if there is None else there.current_step
@@ -522,13 +525,14 @@ class PageHandlers:
         except DWCError as error:
             return {c.message: render_error(str(error))}
         recorded = self._show_history(record_answer(there, state))
-        shown = self._show(state) | self._show_model(state.request.model)
-        return {**fields, **shown, **recorded}
+        answer = self._show(state) | self._show_model(state.request.model)
+        return {**fields, **answer, **recorded}
 
     def estimate_wait(self, request: gr.Request) -> Update:
-        """Tell a browser, whose search was refused, after how many seconds to send it again.
+        """Return the seconds after which the browser should send a refused search again.
 
-        If the server refused the search because of its inputs, the result is the reason instead.
+        If the server refused the search because of its inputs, the result is the error message
+        instead.
         """
         c = self._components
         error = self._failures.take(request.session_hash)
@@ -566,8 +570,8 @@ class PageHandlers:
     def fold(self, state: SearchState | None, screen: object, event: gr.EventData) -> Update:
         """Fold or unfold near-duplicates, depending on the switch.
 
-        Folded near-duplicates are hidden under the better-ranked image, and further results are
-        shown in their place.
+        Folded near-duplicates are hidden under the better-ranked image, and further results fill
+        their places.
         """
         folded = get_attribute(event, "folded") is True
         return self._with_current(
@@ -577,7 +581,7 @@ class PageHandlers:
     def select_result(
         self, state: SearchState | None, screen: object, event: gr.EventData
     ) -> Update:
-        """Select another result to be explained.
+        """Select another result for explanation.
 
         The panels that run the model are filled by a later event.
         """
@@ -611,7 +615,7 @@ class PageHandlers:
             history: The history, as sent by the browser.
             state: The cached search result.
             screen: The data about the search result on the screen.
-            message: As in `_with_current`.
+            message: The error message on the page; see `_with_current`.
         """
 
         def act(current: SearchState) -> Update:
@@ -633,9 +637,8 @@ class PageHandlers:
         """
 
         def fill_panels(state: SearchState | None, screen: object, message: object = "") -> Update:
-            shown = screen if isinstance(screen, Mapping) else {}
-            request = SearchRequest.from_dict(shown.get("request"))
-            if state is None or request is None or _question(state.request) == _question(request):
+            request = _request_on_screen(screen)
+            if state is None or request is None or _query_key(state.request) == _query_key(request):
                 self._activity.wait_until_idle(_EXPLANATION_DELAY)
                 return self._with_current(
                     state,
@@ -643,7 +646,7 @@ class PageHandlers:
                     lambda current: self.fill_panels(panels, current),
                     message=message,
                 )
-            return gr.skip()  # a later search finished; its event fills the panels
+            return gr.skip()  # a later search has ended; its own event fills the panels
 
         return fill_panels
 
@@ -660,14 +663,15 @@ class PageHandlers:
         """Show another page of the gallery browser, which shows the images that fit the filter."""
         try:
             page = parse_page(get_attribute(event, "page"), self._images, filter)
-        except QueryError:  # the filter of another gallery, in an old tab
+        except QueryError:  # a filter for another gallery, from a tab opened earlier
             page, filter = 0, ""
         return {self._components.gallery: render_gallery(self._images, page, filter)}
 
     def grow(self, filter: str, model: str, event: gr.EventData) -> Update:
-        """Show the pictures that were indexed since the page was opened, and the end of that.
+        """Show the pictures that were indexed since the page was opened.
 
-        The browser sends the index of the page of the gallery browser on the screen.
+        The browser sends the index of the gallery browser's current page. When indexing has ended,
+        the header, the filter section and the note on omitted files are updated, too.
         """
         c, images = self._components, self._images
         status = images.indexing
@@ -693,7 +697,8 @@ class PageHandlers:
     def _search(self, request: SearchRequest, screen: object) -> Update:
         """Return the updates that show the result of a request.
 
-        If the search fails, the updates show an error message and keep the results on the screen.
+        If the search fails, the updates show an error message, and the former results stay on the
+        screen.
         """
         try:
             folded = self._carried(screen).folded
@@ -709,7 +714,7 @@ class PageHandlers:
     def _search_example(
         self, example: Example | None, model: str, screen: object, filter: str = ""
     ) -> Update:
-        """Search with an example, and show the example in the input fields; do nothing for None."""
+        """Search with an example, and fill the input fields with it; do nothing for None."""
         if example is None:
             return gr.skip()
         request = SearchRequest(example.words, example.reference_id, model=model, filter=filter)
@@ -731,10 +736,9 @@ class PageHandlers:
     def _carried(self, screen: object) -> SearchRequest:
         """Return an empty request with the settings that carry over to a visitor's next search.
 
-        The only one is `folded`: whether near-duplicates are hidden.
+        There is one such setting, `folded`: whether near-duplicates are hidden.
         """
-        shown = screen if isinstance(screen, Mapping) else {}
-        request = SearchRequest.from_dict(shown.get("request"))
+        request = _request_on_screen(screen)
         return SearchRequest(folded=request is not None and request.folded)
 
     def _with_current(
@@ -751,10 +755,10 @@ class PageHandlers:
             state: The cached search result.
             screen: The data about the search result on the screen, as sent by the browser.
             act: Function that returns updates for a search result.
-            otherwise: Updates to return instead if there is no search result on the screen; None
-                for no updates.
-            message: The message on the page, if the browser calls the handler after another one,
-                which may have failed and said why; that message is not replaced.
+            otherwise: Updates to return if there is no search result on the screen; None for no
+                updates.
+            message: The error message on the page. If an earlier handler of the same action has
+                failed, this handler must not replace its message.
 
         Returns:
             The updates that `act` returned. If the search had to be repeated, the updates also
@@ -792,7 +796,7 @@ class PageHandlers:
     def _remember(self, state: SearchState) -> Update:
         """Return updates that cache a search result, and send the browser the data to repeat it.
 
-        The data are described in `describe_screen`.
+        `describe_screen` defines the data.
         """
         screen = describe_screen(state, self._images, self._names_model)
         if self._opening is not None and state.request == self._opening.request:
@@ -802,8 +806,8 @@ class PageHandlers:
     def _clear_answer(self, message: str) -> Update:
         """Return updates that clear the results and show an error message.
 
-        These updates are needed if the results on the screen belong to another search than the
-        input fields.
+        They are needed if the results on the screen do not belong to the search in the input
+        fields.
         """
         c = self._components
         cleared = dict.fromkeys((c.unknown, c.weights, c.slider, c.toolbar, *c.panels.values()), "")
@@ -816,10 +820,10 @@ class PageHandlers:
         }
 
     def _open_with_own_answer(self) -> Update:
-        """Return the updates for a page that opens with the opening search result.
+        """Return the updates for a page that shows the search result with which the page opens.
 
         The updates fill only hidden components and the history, since all other components already
-        show the opening search result.
+        show this result.
         """
         if self._opening is None:
             return gr.skip()
@@ -859,7 +863,7 @@ class PageHandlers:
             return {}
         try:
             gallery = render_gallery(images, 0, filter)
-        except QueryError:  # of another gallery; the search reports it
+        except QueryError:  # a filter for another gallery; the search reports the error
             filter, gallery = "", render_gallery(images, 0)
         return {
             c.filter: filter,
@@ -883,10 +887,18 @@ class PageHandlers:
         return len(self._models.names) > 1
 
 
-def _question(request: SearchRequest) -> tuple[str, str | None, str | None, str, str]:
+def _request_on_screen(screen: object) -> SearchRequest | None:
+    """Return the request of the search result on the screen.
+
+    The result is None if `screen`, which a browser sent, does not describe a search.
+    """
+    return SearchRequest.from_dict(screen.get("request")) if isinstance(screen, Mapping) else None
+
+
+def _query_key(request: SearchRequest) -> tuple[str, str | None, str | None, str, str]:
     """Return the fields of a request that determine the model, the query and its filter.
 
-    The other fields of the request determine the image weight and how the results are shown.
+    The other fields determine the image weight and how the results are shown.
     """
     return request.words, request.reference_id, request.upload, request.model, request.filter
 

@@ -17,7 +17,7 @@ from dwc.ui.state import SearchRequest, SearchState
 from dwc.ui.uploads import is_upload
 
 MAX_STEPS = 24
-"""The maximum number of steps in the history, which take a few kilobytes."""
+"""The maximum number of steps in the history, which need a few kilobytes."""
 
 _MAX_SENT_STEPS = 10 * MAX_STEPS  # pages send at most MAX_STEPS; checking takes quadratic time
 
@@ -28,8 +28,8 @@ class HistoryQuery:
 
     Attributes:
         words: The modification text, which says what should be different; may be empty.
-        reference_id: The id of the reference, if it is an image of the gallery; otherwise None.
-        upload: The path of the reference's file, if it was uploaded; otherwise None.
+        reference_id: The id of the reference if it is an image of the gallery, else None.
+        upload: The path of the reference's file if it was uploaded, else None.
         filter: The condition on the metadata of the results, as text; empty for no condition.
         model: The model's name; empty if it is unknown.
     """
@@ -80,7 +80,8 @@ class HistoryRow:
     Each step except the first is a child of the step to its left.
 
     Attributes:
-        column: The column of the first step, from 0; the other steps are in the next columns.
+        column: The column of the first step, from 0; the other steps are in the columns to the
+            right.
         up: The number of rows from this row up to the row of the first step's parent; 0 for the top
             row, whose first step has no parent.
         steps: The steps of the row, from left to right.
@@ -95,9 +96,9 @@ class HistoryRow:
 class SearchHistory:
     """An immutable tree of at most `MAX_STEPS` steps; every change returns a new history.
 
-    If a change would make the tree too large, steps are dropped, first the oldest step that has no
-    children and is not on the path from the root to the current step. If only the steps on this
-    path are left, the root is dropped and its child becomes the root.
+    If a change would make the tree too large, steps are removed. The first to be removed is the
+    oldest step that has no children and is not on the path from the root to the current step. If
+    there is only this path left, the root is removed, and its child becomes the root.
 
     Attributes:
         steps: The steps in ascending order of their numbers; parents precede their children.
@@ -130,8 +131,8 @@ class SearchHistory:
         """Return the history with a search added as a child of the current step.
 
         The added step becomes the current step. If the current step or one of its children already
-        has this query, no step is added: that step becomes the current one, and its image weight is
-        updated.
+        has this query, no step is added. Instead, that step becomes the current step, and its image
+        weight is updated.
 
         Args:
             query: The query of the search.
@@ -169,8 +170,8 @@ class SearchHistory:
 
         Args:
             query: The query.
-            number: The number of the step to use if several steps have this query. If the step of
-                that number does not have the query, the newest step with the query is used.
+            number: The number of the preferred step, if several steps have the query. If the step
+                of this number does not have the query, the newest step with the query is used.
 
         Returns:
             The history; None if no step has the query.
@@ -188,11 +189,11 @@ class SearchHistory:
     def rows(self) -> list[HistoryRow]:
         """Arrange the tree in rows for drawing, from top to bottom; each step is in one row.
 
-        The first row contains the path from the root to the current step. After the current step
-        come its newest child, the newest child of that child, and so on. Every step that is not in
-        the row of its parent begins a row further down, one column to the right of its parent. Rows
-        that begin further to the right come first, so that the vertical line from the first step of
-        a row up to its parent crosses no other row.
+        The first row contains the path from the root to the current step, then the newest child of
+        the current step, the newest child of that child, and so on. Every step that is not in the
+        row of its parent begins another row below, one column to the right of its parent. Rows that
+        begin further to the right come first, so that the vertical line from the first step of a
+        row up to its parent crosses no other row.
 
         Returns:
             The rows; empty if the history has no steps.
@@ -238,7 +239,7 @@ class SearchHistory:
 def _bounded(history: SearchHistory) -> SearchHistory:
     """Return the history reduced to at most `MAX_STEPS` steps.
 
-    The docstring of `SearchHistory` describes which steps are dropped.
+    The docstring of `SearchHistory` describes which steps are removed.
     """
     steps = list(history.steps)
     path = {step.number for step in history._path_to(history.current)}
@@ -287,8 +288,8 @@ def _texts(query: Mapping[str, Any]) -> Mapping[str, Any]:
 def _is_tree(history: SearchHistory) -> bool:
     """Return whether a history that a browser sent is valid.
 
-    The steps must form one tree, in ascending order of their numbers, and the current step must be
-    one of them. Image weights must be in [0, 1], and weight shifts must not be NaN.
+    The steps must form a single tree, in ascending order of their numbers, and the current step
+    must be one of them. Image weights must be in [0, 1], and weight shifts must not be NaN.
     """
     earlier: set[int] = set()
     roots = 0
@@ -314,8 +315,8 @@ _HINT = "Every search of this visit is kept here. Choose one to go back to it."
 def record_answer(history: SearchHistory, state: SearchState | None) -> SearchHistory:
     """Return the history with a search result recorded as the current step.
 
-    If the current step or one of its children has the same query, no step is added: that step
-    becomes the current step, and its image weight is updated.
+    If the current step or one of its children has the same query, no step is added. Instead, that
+    step becomes the current step, and its image weight is updated.
 
     Args:
         history: The search history of the visit.
@@ -338,8 +339,8 @@ def query_of(request: SearchRequest) -> HistoryQuery:
 def image_exists(step: HistoryStep) -> bool:
     """Return whether the reference image of a step still exists.
 
-    The result is False only if the reference was uploaded and has been deleted since. The result is
-    also True for a step without a reference.
+    The result is False only if the reference was uploaded and its file has been deleted. It is True
+    for a step without a reference.
     """
     return step.query.upload is None or is_upload(step.query.upload)
 
@@ -356,12 +357,12 @@ def deleted_message(step: HistoryStep, upload_minutes: int) -> str:
 def render_history(
     history: SearchHistory, images: GalleryImages, upload_minutes: int, message: str = ""
 ) -> str:
-    """Return the HTML of the history under its heading; empty before the first search.
+    """Return the HTML of the history and its heading; empty before the first search.
 
     Args:
         history: The search history of the visit.
         images: The gallery.
-        upload_minutes: After how many minutes uploads are deleted.
+        upload_minutes: The number of minutes after which uploads are deleted.
         message: The output of `deleted_message`; empty for no message.
     """
     rows = history.rows()
@@ -396,20 +397,20 @@ def _step_tile(
     words = step.query.words
     picture, rest = percents(step.weight_shift.image_weight)
     shifted = "leaned to " if step.weight_shift.shift != 0 else ""
-    thumbnail, name = _show_reference(step, images, upload_minutes)
+    thumbnail, name = _render_reference(step, images, upload_minutes)
     after = "" if step.parent is None else f", after step {step.parent}"
     description = [
         f"Step {step.number}{after}: {name}",
         f"“{words}”" if words else "no words",
         f"{shifted}picture {picture} %, words {rest} %",
     ]
-    said = words or "more like this"
+    caption = words or "more like this"
     if step.query.filter:
         description.append(f"only {step.query.filter}")
-        said = f"{said}; only {step.query.filter}"
+        caption = f"{caption}; only {step.query.filter}"
     if len({step.query.model for step in history.steps}) > 1 and step.query.model:
         description.append(f"answered by {step.query.model}")
-        said = f"{said}; by {step.query.model}"
+        caption = f"{caption}; by {step.query.model}"
     if is_abandoned:
         description.append("left aside")
     kind, up = "stop aside" if is_abandoned else "stop", ""
@@ -422,16 +423,16 @@ def _step_tile(
         f'<button type="button" data-step="{step.number}" title="{label}"{current} '
         f'aria-label="{label}">{thumbnail}'
         f'<span class="listened" aria-hidden="true"><i style="width:{picture}%"></i></span>'
-        f'<span class="said">{escape(said)}</span></button></li>'
+        f'<span class="said">{escape(caption)}</span></button></li>'
     )
 
 
-def _show_reference(
+def _render_reference(
     step: HistoryStep, images: GalleryImages, upload_minutes: int
 ) -> tuple[str, str]:
     """Return the HTML of the thumbnail of a step's reference, and a description of the reference.
 
-    If there is no reference, or if its file was deleted, a few words take the place of the
+    If there is no reference, or if its file was deleted, the HTML has a short text instead of the
     thumbnail.
     """
     query = step.query

@@ -1,8 +1,9 @@
-"""Indexing of the page's gallery in a thread, while the part that is finished can be searched.
+"""Indexing of the page's gallery in a thread, while its first pictures can already be searched.
 
-A gallery store is written in batches, and each batch that is committed can be read. So the page
-opens with the first pictures of a large gallery; from time to time the store is opened again, and
-searches find more. A `SearchResult` says how much of the gallery was searched.
+A gallery store (a folder with the vectors of a gallery's images) is written in batches, and every
+committed batch can be read. So the page opens when the first pictures of a large gallery are
+indexed. From time to time the store is opened again, so that searches include more pictures. A
+`SearchResult` says how much of the gallery was searched.
 """
 
 import logging
@@ -20,35 +21,35 @@ from dwc.gallery.store import Store
 logger = logging.getLogger(__name__)
 
 OPEN_AFTER_SECONDS = 2.0
-"""How long the indexing may take before the page opens, if it is not almost finished."""
+"""The seconds of indexing after which the page opens, unless indexing is almost finished."""
 
 _ALMOST_FINISHED_SECONDS = 3.0
 _OPEN_AT_LATEST_SECONDS = 10.0
 
-# The store is opened again when it has grown by this share, since that takes longer the larger it
-# is; but after some seconds in any case.
+# The store is opened again when it has grown by this fraction, because opening takes longer for a
+# larger store. It is also opened again after some seconds.
 _GROWTH = 0.05
 _SECONDS_BETWEEN = 1.0
 _SECONDS_BETWEEN_AT_MOST = 15.0
 
 STOPPING_SECONDS = 10.0
-"""For at most how many seconds the end of the app waits for a batch that is being embedded."""
+"""The maximum seconds to wait for the current batch when the app ends."""
 
 Build = Callable[[Progress], Store]
-"""Function that indexes a gallery and returns its store, given the callback for the progress."""
+"""Function that indexes a gallery and returns its store; its argument is the progress callback."""
 
 
 class IndexingStatus(NamedTuple):
-    """How far a gallery is indexed.
+    """The progress of indexing a gallery.
 
     Attributes:
-        searchable: Number of pictures that searches find.
-        finished: Number of pictures that are indexed, or cannot be read.
-        total: Number of pictures of the gallery.
-        per_second: Number of pictures that are indexed in a second; 0 if that is unknown.
-        seconds_left: Estimated seconds until the end; 0 if that is unknown.
-        is_running: Whether the gallery is being indexed.
-        error: Why the indexing failed; empty if it did not.
+        searchable: The number of pictures that searches include.
+        finished: The number of pictures that are indexed or cannot be read.
+        total: The number of pictures in the gallery.
+        per_second: The number of pictures that are indexed per second; 0 if unknown.
+        seconds_left: The estimated seconds until the end; 0 if unknown.
+        is_running: Whether indexing is in progress.
+        error: Why indexing failed; empty if it did not fail.
     """
 
     searchable: int
@@ -61,20 +62,20 @@ class IndexingStatus(NamedTuple):
 
     @property
     def is_complete(self) -> bool:
-        """Whether the gallery was indexed to the end."""
+        """Whether the complete gallery was indexed."""
         return not self.is_running and not self.error
 
 
 class StoppedError(DWCError):
-    """The app ends, so indexing ends at the next batch; the next start goes on there."""
+    """Indexing was stopped because the app ends. The next start continues it."""
 
 
 class GalleryIndexing:
-    """The indexing of one gallery in a thread; safe to use from several threads.
+    """Indexes one gallery in a thread. The methods are thread-safe.
 
     Attributes:
-        is_open: Whether the page opened before the gallery was indexed to the end.
-        is_stopped: Whether the app ends.
+        is_open: Whether the page opened before the complete gallery was indexed.
+        is_stopped: Whether the app ends, so that indexing stops.
     """
 
     def __init__(self) -> None:
@@ -82,34 +83,37 @@ class GalleryIndexing:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._subscribers: list[Callable[[Store], None]] = []
-        self._store: Store | None = None  # as searches use it
-        self._whole: Store | None = None  # at the end
+        self._store: Store | None = None  # the store that searches use
+        self._complete_store: Store | None = None  # set at the end
         self._error: BaseException | None = None
-        self._progress: tuple[int, int, float] | None = None  # as the build reported it last
-        self._first: tuple[int, float] | None = None  # pictures finished at the start, and when
+        # The arguments of the last call of the progress callback.
+        self._progress: tuple[int, int, float] | None = None
+        # The number of finished pictures and the time at the start.
+        self._first: tuple[int, float] | None = None
 
     @property
     def is_running(self) -> bool:
-        """Whether the gallery is being indexed now."""
+        """Whether the gallery is being indexed."""
         return self._thread is not None and self._thread.is_alive()
 
     def subscribe(self, publish: Callable[[Store], None]) -> None:
-        """Add a function that is called with the store whenever it has grown.
+        """Add a function that is called with the store whenever the store has grown.
 
-        The function that was added last is called first, so that what shows pictures can be added
-        after what finds them.
+        The function that was added last is called first. So functions that display images are added
+        after functions that update searches: the page can then show every picture that a search
+        finds.
         """
         self._subscribers.insert(0, publish)
 
     def status(self) -> IndexingStatus | None:
-        """Return how far the gallery is indexed; None if the page opened with the whole gallery."""
+        """Return the progress of indexing; None if the page opened with the complete gallery."""
         with self._changed:
             if not self.is_open or self._store is None or self._progress is None:
                 return None
             finished, total, _ = self._progress
             before, start = self._first or (0, 0.0)
             seconds = time.monotonic() - start
-            # A batch may take long, so the pace at its beginning would be outdated.
+            # The rate is computed now, because the last batch may have ended long ago.
             per_second = (finished - before) / seconds if seconds > 0 else 0.0
             is_running, error = self._store.indexed_part is not None, ""
             if self._error is not None:
@@ -127,28 +131,28 @@ class GalleryIndexing:
     def start(
         self, path: Path, build: Build, show_progress: AbstractContextManager[Progress]
     ) -> Store:
-        """Start the indexing in a thread, and wait until pictures can be searched.
+        """Start indexing in a thread, and wait until some pictures can be searched.
 
-        A gallery that is indexed within seconds is waited for.
+        If indexing takes only a few seconds, this function waits for its end.
 
         Args:
             path: The folder of the store.
-            build: Indexes the gallery.
-            show_progress: Shows the progress in the terminal.
+            build: Function that indexes the gallery.
+            show_progress: Context manager that shows the progress in the terminal.
 
         Returns:
-            The store, with the whole gallery or with the part that is indexed so far.
+            The store, with all pictures or with those that are indexed so far.
 
         Raises:
-            DWCError: The gallery cannot be indexed; raised by `build` before pictures could be
-                searched, as are other errors.
+            DWCError: The gallery cannot be indexed. Every error that `build` raises before pictures
+                can be searched is raised here.
         """
 
         def run() -> None:
             try:
                 with show_progress as show:
                     store = build(self.stoppable(lambda *now: self._advance(show, *now)))
-                self._whole = store
+                self._complete_store = store
             except StoppedError:
                 pass
             except BaseException as error:
@@ -169,37 +173,37 @@ class GalleryIndexing:
                     return part
         if self._error is not None:
             raise self._error
-        assert self._whole is not None
-        return self._whole
+        assert self._complete_store is not None
+        return self._complete_store
 
     def follow(self) -> Store | None:
-        """Let the subscribers know whenever the store has grown, until the gallery is indexed.
+        """Pass the store to the subscribers whenever it has grown, until indexing ends.
 
         Returns:
-            The store of the whole gallery; None if the indexing failed or was stopped.
+            The store of the complete gallery; None if indexing failed or was stopped.
         """
-        opened, finished_then = time.monotonic(), self._finished()
+        opened, finished_before = time.monotonic(), self._finished()
         while self.is_running:
             self._wait(0.2)
             seconds = time.monotonic() - opened
             finished = self._finished()
-            has_grown = finished >= finished_then * (1 + _GROWTH) and seconds > _SECONDS_BETWEEN
+            has_grown = finished >= finished_before * (1 + _GROWTH) and seconds > _SECONDS_BETWEEN
             if self.is_running and (has_grown or seconds > _SECONDS_BETWEEN_AT_MOST):
                 self._publish_part()
-                opened, finished_then = time.monotonic(), finished
-        if self._whole is None:
+                opened, finished_before = time.monotonic(), finished
+        if self._complete_store is None:
             self._publish_part()
             return None
         try:
-            self._publish(self._whole)
+            self._publish(self._complete_store)
         except (DWCError, OSError) as error:
             logger.error("The gallery is indexed, but cannot be searched: %s", error)
             self._error = error
             return None
-        return self._whole
+        return self._complete_store
 
     def stoppable(self, show_progress: Progress) -> Progress:
-        """Return a callback for the progress that raises `StoppedError` after a call of `stop`."""
+        """Return a progress callback that raises `StoppedError` after `stop` was called."""
 
         def show(finished: int, total: int, seconds_left: float) -> None:
             if self.is_stopped:
@@ -209,19 +213,19 @@ class GalleryIndexing:
         return show
 
     def stop(self) -> None:
-        """End the indexing after the batch that is being embedded, and wait for that."""
+        """Stop indexing after the current batch, and wait for the end of this batch."""
         self.is_stopped = True
         if self._thread is not None:
             self._thread.join(STOPPING_SECONDS)
 
     def _publish_part(self) -> None:
-        """Open the store again, and publish it if its pictures have changed."""
+        """Open the store again, and pass it to the subscribers if its pictures have changed."""
         former = self._store
         assert former is not None
         try:
             store = former.grown(self._expected())
             if len(store) == 0 or store.indexed_part is None:
-                return  # all pictures have gone or changed; or the end, which is published next
+                return  # no picture is left, or indexing is complete: `follow` publishes the store
             if store.fingerprint != former.fingerprint:
                 self._publish(store)
         except (DWCError, OSError) as error:
@@ -260,6 +264,6 @@ class GalleryIndexing:
             self._changed.notify_all()
 
     def _wait(self, seconds: float) -> None:
-        """Wait for the next batch, but at most for some seconds."""
+        """Wait for the next batch, but not longer than the given seconds."""
         with self._changed:
             self._changed.wait(seconds)

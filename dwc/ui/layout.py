@@ -85,7 +85,7 @@ def build_layout(content: PageContent, panels: Sequence[ExplanationPanel]) -> Pa
 def _build_query_column(content: PageContent) -> dict[str, Any]:
     """Create the components of the left column; return them by their names in `PageComponents`.
 
-    The column has the reference, the text, the search button, the history and the examples.
+    The column contains the reference, the text, the search button, the history and the examples.
     """
     images, opening = content.images, content.opening
     file = None if opening is None else reference_file(opening.request, images)
@@ -148,7 +148,7 @@ def _build_answer_column(
 ) -> dict[str, Any]:
     """Create the components of the right column; return them by their names in `PageComponents`.
 
-    The column has the weights, the results, the explanation panels and the gallery.
+    The column contains the weights, the results, the explanation panels and the gallery.
     """
     models, images, opening = content.models, content.images, content.opening
     html('<p role="status" id="answer-notice-text"></p>', elem_id="answer-notice")
@@ -185,7 +185,7 @@ def _build_answer_column(
         js_on_load=gallery_browser.ON_LOAD,
     )
     left_out = gallery_browser.render_left_out(images)
-    if left_out or images.indexing is not None:  # there may be more to say at the end of that
+    if left_out or images.indexing is not None:  # the note may get content later
         left_out_note = html(left_out, elem_id="left-out")
     else:
         left_out_note = None
@@ -204,7 +204,8 @@ def _build_answer_column(
 def _build_session(content: PageContent) -> dict[str, Any]:
     """Create the hidden components of a session; return them by their names in `PageComponents`.
 
-    Some of these components have data that the browser stores, others data that the server caches.
+    Some of them contain data that the browser stores, the others contain data that the server
+    caches.
     """
     models, opening = content.models, content.opening
     screen = None
@@ -259,6 +260,6 @@ def html(value: str, **options: Any) -> gr.HTML:
 
 
 def html_if(value: str, **options: Any) -> None:
-    """Create an HTML element as the function `html` does, unless its content is empty."""
+    """Create an HTML element with `html`, unless its content is empty."""
     if value:
         html(value, **options)

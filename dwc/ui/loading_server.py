@@ -1,7 +1,7 @@
 """A small web server that answers while the app loads its first model.
 
-Without it, monitors and visitors could not tell a server that starts from one that is down. This
-module imports only the standard library, so that the server answers at once.
+Without it, monitors and visitors could not distinguish a server that is starting from one that is
+down. This module imports only the standard library, so that the server can answer at once.
 """
 
 import json
@@ -14,17 +14,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from dwc import __version__
 
 HEALTH = "/health"
-"""The path that monitors request."""
+"""The path of the health check."""
 
 RETRY_SECONDS = 2
-"""After how many seconds a client should ask again while the model is loaded."""
+"""The seconds after which a client should try again while the model is loaded."""
 
 FIRST_PORT = 7860
-"""The first port that is tried if none is given, as Gradio does."""
+"""The first port to try if none is given; Gradio has the same default."""
 
 _LOCAL = "127.0.0.1"
 _PORTS = 100
-_CLIENT_SECONDS = 5.0  # after which a silent client is disconnected
+_CLIENT_SECONDS = 5.0  # a client that sends nothing for so long is disconnected
 _POLL_SECONDS = 0.02
 _PAGE = f"""\
 <!doctype html>
@@ -41,25 +41,27 @@ _PAGE = f"""\
 
 
 def loading_status() -> dict[str, str]:
-    """Return what `/health` answers before the first model is loaded."""
+    """Return the answer of `/health` while the first model is loaded."""
     return {"status": "loading", "version": __version__}
 
 
 @contextmanager
 def answer_while_loading(host: str | None, port: int | None) -> Iterator[int | None]:
-    """Answer requests with status 503 (service unavailable) within the block.
+    """Answer all requests with status 503 (service unavailable) within the `with` block.
 
-    `/health` gets the status as JSON, any other path a page that loads itself again. If the port
-    is in use, nothing is answered; the page's server then reports that.
+    The answer to `/health` is the status as JSON. The answer to any other path is a page that
+    reloads itself. If the given port cannot be used, no server is started; the page's own server
+    will report the error later.
 
     Args:
         host: The host name or address to listen on. If None, it is taken from the environment
             variable GRADIO_SERVER_NAME, or else is 127.0.0.1.
         port: The port to listen on. If None, it is taken from the environment variable
-            GRADIO_SERVER_PORT, or else is the first free one from 7860.
+            GRADIO_SERVER_PORT, or else is the first free port from 7860 to 7959.
 
     Yields:
-        The port to serve the page on after the block; None if there is no free one.
+        The port on which to serve the page after the block; None if no port is given and none is
+        free.
     """
     host = (host or os.environ.get("GRADIO_SERVER_NAME") or _LOCAL).strip("[]")
     if port is None and os.environ.get("GRADIO_SERVER_PORT", "").isdecimal():
@@ -93,7 +95,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Ignore clients that disconnect."""
+        """Ignore errors, which come from clients that disconnect."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -121,4 +123,4 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = do_GET
 
     def log_message(self, *_: object) -> None:
-        """Write no log."""
+        """Do not log requests."""

@@ -1,7 +1,8 @@
 """Structured logs: one JSON object per line on stderr.
 
-Logs have no words and no names of pictures, unless the operator of the server asks for them. This
-module imports only the standard library, so that logs are structured from the start.
+The logs contain neither the words nor the gallery pictures of searches, unless `--log-queries` is
+given. This module imports only the standard library, so that the log is structured from the first
+message on.
 """
 
 import json
@@ -41,7 +42,7 @@ class JSONFormatter(logging.Formatter):
 
 
 def configure_logs(level: str) -> None:
-    """Make all log messages JSON, and let those of this package from a level on be written.
+    """Format all log messages as JSON, and set the lowest level at which this package logs.
 
     Args:
         level: One of `LEVELS`.
@@ -54,9 +55,9 @@ def configure_logs(level: str) -> None:
 class LogReports:
     """Observer that logs finished requests and events.
 
-    Events are logged at the level info; those that fail with an unexpected error at the level
-    error. Requests are logged at the level info, and those for files of the page at the level
-    debug, since every visit makes dozens of them.
+    The level is info, with two exceptions. An event that fails with an unexpected error has the
+    level error. A successful request for a file of the page has the level debug, because every
+    visit makes dozens of such requests.
     """
 
     def __init__(self, with_queries: bool = False) -> None:

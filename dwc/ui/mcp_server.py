@@ -1,11 +1,11 @@
-"""MCP: the operations as tools for language models, served beside the page.
+"""MCP server: the operations as tools for language models, on the same port as the page.
 
-MCP is the Model Context Protocol (https://modelcontextprotocol.io). The tools are those of
-`operations.py`. Ranked results come as structured content, as JSON text for clients that read no
-structured content, and as images of the best results. The server keeps no sessions: every call is
-a function of its arguments.
+MCP is the Model Context Protocol (https://modelcontextprotocol.io). The tools are the operations of
+`operations.py`. An answer contains the results as structured content, the same results as JSON text
+for clients that ignore structured content, and the images of the best results. The server has no
+sessions: the answer to a call depends only on its arguments.
 
-Import this module only if the package `mcp` is installed; the extra `mcp` installs it.
+Import this module only if the package `mcp` is installed. The extra `mcp` installs it.
 """
 
 import base64
@@ -31,10 +31,10 @@ ADDRESS = "/mcp"
 """The path of the MCP endpoint on the page's server."""
 
 MAX_IMAGES = 24
-"""The maximum number of results that come with their pictures."""
+"""The maximum number of results whose images are in an answer."""
 
 DEFAULT_IMAGES = 8
-"""The default number of results that come with their pictures."""
+"""The default number of results whose images are in an answer."""
 
 INSTRUCTIONS = (
     "Search a gallery of pictures with a picture, words of change, or both. Call `gallery` for "
@@ -70,11 +70,11 @@ class McpMount:
 
         Args:
             operations: The operations to offer.
-            workers: The threads that run them.
-            max_body_bytes: The maximum size of a request.
-            is_local: Whether the server is only for this machine. Requests that name another host
-                are then refused, since a website could otherwise read the gallery through a
-                visitor's browser (DNS rebinding).
+            workers: The threads that run the operations.
+            max_body_bytes: The maximum size of a request's body in bytes.
+            is_local: Whether the server is only for this machine. If so, requests with another host
+                name are refused. Otherwise a website could read the gallery through a visitor's
+                browser (DNS rebinding).
         """
         hosts = [f"{host}:*" for host in _LOOPBACK]
         origins = [f"http://{host}" for host in hosts]
@@ -96,7 +96,7 @@ class McpMount:
 
     @property
     def lifespan(self) -> Callable[[Any], AbstractAsyncContextManager[None]]:
-        """The context manager in which the server must run, with the app as its argument."""
+        """The context manager in which the server must run. Its argument is the app."""
 
         @asynccontextmanager
         async def run(app: Any) -> AsyncIterator[None]:
@@ -107,7 +107,7 @@ class McpMount:
 
 
 class _Endpoint:
-    """The ASGI app of the endpoint; an instance, since routes wrap plain functions."""
+    """The ASGI app of the endpoint. It is a class, since Starlette's routes wrap functions."""
 
     def __init__(self, manager: StreamableHTTPSessionManager) -> None:
         self._manager = manager
@@ -140,7 +140,7 @@ def _make_server(operations: Operations, workers: Workers) -> Server[Any, Any]:
 
 def _describe(operation: Operation, model_names: tuple[str, ...]) -> types.Tool:
     schema = operation.arguments.model_json_schema()
-    # The services that run language models accept no such rules at the top of a tool's schema.
+    # The services that run language models reject these keywords at the top level of a schema.
     for rule in ("anyOf", "not"):
         schema.pop(rule, None)
     properties = schema.setdefault("properties", {})

@@ -1,12 +1,12 @@
-"""Monitoring of requests and events: reports to observers, metrics, and the health check.
+"""Monitoring of the page: reports of requests and events, metrics, and the health check.
 
 A request is an HTTP request. An event is a call of one of the page's handlers, of one of Gradio's
-endpoints, or of one of the operations for programs. Gradio runs most events after the request that
-triggered them has been answered; an event has the id of that request.
+endpoints, or of one of the operations for programs. Gradio runs most events after it has answered
+the request that triggered them. An event has the id of that request.
 
-`add_monitoring` sets everything up. Finished requests and events are reported to observers: to
-`LogReports` of `logs.py`, and to `Metrics`, which Prometheus reads. `/health` says whether a search
-can be answered.
+`add_monitoring` sets up the monitoring. Finished requests and events are reported to observers:
+`LogReports` of `logs.py` logs them, and `Metrics` counts them for Prometheus, a monitoring system.
+The path `/health` says whether searches can be answered.
 """
 
 import argparse
@@ -43,12 +43,13 @@ if TYPE_CHECKING:
 
 
 REQUEST_ID = "x-request-id"
-"""The header with the id of a request. A proxy may set it; responses have it, too."""
+"""The header with a request's id. A proxy may set it; every response has it."""
 
-# A request id is written to logs, so only harmless ones are accepted.
+# A request's id is written to the logs, so it must not contain other characters.
 _VALID_ID = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
 _SCOPE_KEY = "dwc.request"
-# The paths to distinguish. What follows them are names of files, words and ids, never reported.
+# The routes to report. The rest of a path may contain file names, words and ids, and is not
+# reported.
 _ROUTES = re.compile(
     r"/(?:gradio_api/(?:call|run|queue/join|queue/data|file|large|upload|upload_progress|info|heartbeat|"
     r"component_server|cancel|reset|openapi\.json)|"
@@ -57,14 +58,14 @@ _ROUTES = re.compile(
 )
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 OTHER = "other"
-"""The route and the method of a request with one that the app does not have."""
+"""The value reported instead of a route or a method that the app does not have."""
 
 _NO_STATUS = 0  # the client disconnected before there was a response
 
 
 @dataclass(frozen=True)
 class _Arrival:
-    """The id of a request, and when it arrived by `time.perf_counter`."""
+    """The id of a request, and the time of its arrival by `time.perf_counter`."""
 
     id: str
     time: float
@@ -75,12 +76,12 @@ _current_arrival: ContextVar[_Arrival | None] = ContextVar("request_arrival", de
 
 @dataclass(frozen=True)
 class RequestReport:
-    """A finished request.
+    """Report of a finished request.
 
     Attributes:
         id: The request's id.
-        method: The HTTP method; "other" for an unknown one.
-        route: The path up to the first part that a visitor chooses; see `route_of`.
+        method: The HTTP method; "other" for an unknown method.
+        route: The part of the path that does not depend on a visitor's input; see `route_of`.
         status: The HTTP status; 0 if there was no response.
         seconds: The time until the end of the response, in seconds.
     """
@@ -94,15 +95,15 @@ class RequestReport:
 
 @dataclass(frozen=True)
 class EventReport:
-    """A finished event.
+    """Report of a finished event.
 
     Attributes:
         request_id: The id of the request that triggered the event; empty if it is unknown.
-        name: The name of the endpoint or operation, or of the handler for an event of the page.
-        outcome: "ok"; "refused" for an error that is reported to the visitor; "failed" for any
+        name: The name of the endpoint or operation; for an event of the page, the handler's name.
+        outcome: "ok"; "refused" after an error whose message is for the visitor; "failed" after any
             other error.
-        error: The class of the error; empty if there is none.
-        wait_seconds: The time from the request to the start of the call, in seconds.
+        error: The class of the error; empty if there was none.
+        wait_seconds: The time from the request's arrival to the start of the call, in seconds.
         seconds: The time that the call took, in seconds.
         searches: The searches that the call made.
     """
@@ -117,17 +118,17 @@ class EventReport:
 
 
 class Observer(Protocol):
-    """Interface of objects that get reports; their methods are called from several threads."""
+    """Interface of objects that receive reports. Their methods are called from several threads."""
 
     def report_request(self, report: RequestReport) -> None:
-        """Take the report of a finished request."""
+        """Receive the report of a finished request."""
 
     def report_event(self, report: EventReport) -> None:
-        """Take the report of a finished event."""
+        """Receive the report of a finished event."""
 
 
 class ObserveRequests:
-    """Middleware that gives every HTTP request an id and reports the request when it ends."""
+    """Middleware that gives every HTTP request an id, and reports the request when it ends."""
 
     def __init__(self, app: ASGIApp, observers: Sequence[Observer]) -> None:
         self.app, self.observers = app, observers
@@ -163,23 +164,23 @@ class ObserveRequests:
 
 
 def path_in_app(scope: Scope) -> str:
-    """Return a request's path without the path under which a proxy serves the app."""
+    """Return a request's path without the prefix under which a proxy serves the app."""
     root, path = scope.get("root_path", ""), str(scope["path"])
     return path.removeprefix(root) if root and path.startswith(f"{root}/") else path
 
 
 def route_of(path: str) -> str:
-    """Return the part of a path that does not depend on a visitor's pictures and words.
+    """Return the part of a path that does not depend on a visitor's pictures or words.
 
     Example: `/gradio_api/file` for `/gradio_api/file=/home/me/coat.jpg`. The result is "other" for
-    any path that the app does not have, so that the number of different results is small.
+    every path that the app does not have, so that the number of different results is small.
     """
     match = _ROUTES.match(path)
     return match[0] if match else OTHER
 
 
 def observe_events(page: gr.Blocks, observers: Sequence[Observer]) -> None:
-    """Make all handlers of a page report when they end.
+    """Make every handler of a page report its calls to the observers.
 
     Call this function once, after the page is built.
     """
@@ -192,7 +193,7 @@ def observe_events(page: gr.Blocks, observers: Sequence[Observer]) -> None:
 
 
 def _is_plain(handler: Callable[..., Any]) -> bool:
-    """Return whether a handler returns its result when it is called."""
+    """Return whether a handler is a plain function: neither a coroutine nor a generator."""
     special = (
         inspect.iscoroutinefunction,
         inspect.isgeneratorfunction,
@@ -204,7 +205,7 @@ def _is_plain(handler: Callable[..., Any]) -> bool:
 def _reporting(
     handler: Callable[..., Any], name: str, observers: Sequence[Observer]
 ) -> Callable[..., Any]:
-    """Return a handler that does the same and reports each call.
+    """Return a handler that calls the given handler and reports the call.
 
     The returned handler has the same signature, which Gradio inspects.
     """
@@ -219,11 +220,11 @@ def _reporting(
 
 @contextmanager
 def observe_operation(name: str, observers: Sequence[Observer]) -> Iterator[None]:
-    """Report the block as an event of the request that is being answered.
+    """Report the `with` block as an event of the current request.
 
     Args:
         name: The name of the operation.
-        observers: The observers that get the report; none means that nothing is recorded.
+        observers: The observers that get the report; if there are none, nothing is recorded.
     """
     if not observers:
         yield
@@ -236,7 +237,13 @@ def observe_operation(name: str, observers: Sequence[Observer]) -> Iterator[None
 def _report_call(
     name: str, arrival: _Arrival | None, observers: Sequence[Observer]
 ) -> Iterator[None]:
-    """Report the block as an event of the request that arrived; None if it is unknown."""
+    """Report the `with` block as an event.
+
+    Args:
+        name: The name of the event.
+        arrival: The arrival of the request that triggered the event; None if it is unknown.
+        observers: The observers that get the report.
+    """
     start = time.perf_counter()
     arrival = arrival or _Arrival("", start)
     outcome, error_name = "ok", ""
@@ -262,7 +269,7 @@ def _report_call(
 
 
 def _find_arrival() -> _Arrival | None:
-    """Return the id and arrival of the request that triggered the current event, if known."""
+    """Return the arrival of the request that triggered the current event; None if it is unknown."""
     request = LocalContext.request.get(None)
     original = getattr(request, "request", None)  # Gradio wraps the request
     scope = getattr(original, "scope", None)
@@ -270,7 +277,7 @@ def _find_arrival() -> _Arrival | None:
 
 
 def _read_id(scope: Scope) -> str:
-    """Return the id in a request's headers, or a new one if there is no valid one."""
+    """Return the id in a request's headers; a new id if there is none or it is invalid."""
     for name, value in scope["headers"]:
         if name == REQUEST_ID.encode() and _VALID_ID.fullmatch(value):
             return value.decode()
@@ -363,15 +370,15 @@ class Metrics:
 
 
 METRICS = "/metrics"
-"""The path from which Prometheus reads."""
+"""The path from which Prometheus reads the metrics."""
 
 
 class MonitoringOptions(NamedTuple):
-    """What is monitored.
+    """The options of the monitoring.
 
     Attributes:
         logs: Whether to log requests and events.
-        queries: Whether the logs have the words and the gallery pictures of searches.
+        queries: Whether the logs contain the words and the gallery pictures of searches.
         metrics: Whether to serve metrics.
     """
 
@@ -381,7 +388,7 @@ class MonitoringOptions(NamedTuple):
 
     @classmethod
     def from_args(cls, args: argparse.Namespace) -> "MonitoringOptions":
-        """Return the options that the arguments of `dwc app` request."""
+        """Return the options that the command-line arguments of `dwc app` request."""
         return cls(args.log_level is not None, args.log_queries, args.metrics)
 
 
@@ -416,14 +423,14 @@ def add_monitoring(
 
     Args:
         page: The page.
-        launch_options: The options made by `startup.launch_options`; their list of middleware gets
-            this one before any other.
-        models: The models; the default one must have been loaded.
+        launch_options: The return value of `startup.launch_options`. This function inserts the
+            middleware at the start of its list of middleware.
+        models: The models; the default model must have been loaded.
         images: The gallery.
-        options: What is monitored; `/health` is always there.
+        options: What is monitored. `/health` is served in any case.
 
     Returns:
-        The observers, to which the operations for programs must report, too.
+        The observers, to which the operations for programs must report as well.
     """
     observers: list[Observer] = []
     routes: dict[str, Callable[[], Response]] = {
@@ -444,10 +451,10 @@ def add_monitoring(
 
 
 def describe_health(models: ModelPool, images: GalleryImages) -> dict[str, Any]:
-    """Return what `/health` answers once a search can be answered.
+    """Return the answer of `/health` when searches can be answered.
 
     Args:
-        models: The models; the default one must have been loaded.
+        models: The models; the default model must have been loaded.
         images: The gallery.
     """
     origin = models.origin().to_dict()

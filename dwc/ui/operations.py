@@ -1,7 +1,7 @@
 """The operations that programs may call, by HTTP (`rest.py`) or by MCP (`mcp_server.py`).
 
-The classes whose names end in `Arguments` are the arguments of the operations. Their JSON schemas
-are in the OpenAPI document and in the list of MCP tools.
+Each class whose name ends in `Arguments` has the arguments of one operation. Its JSON schema is in
+the OpenAPI document and in the list of MCP tools.
 """
 
 import base64
@@ -37,7 +37,7 @@ MAX_GALLERY_PAGE = 10_000
 """The maximum number of gallery pictures in one answer."""
 
 MAX_SHIFT = 1e6
-"""The largest finite weight shift; the weights are 0 or 1 long before it."""
+"""The maximum absolute value of a finite weight shift; the weights are 0 or 1 far below it."""
 
 _BASE64: dict[str, Any] = {"format": "byte", "contentEncoding": "base64"}
 _HAS_PICTURE = {"required": ["reference"], "properties": {"reference": {"minLength": 1}}}
@@ -54,18 +54,18 @@ ArgumentsType = TypeVar("ArgumentsType", bound="Arguments")
 
 
 class NotFoundError(QueryError):
-    """A request names a picture or a model that does not exist here."""
+    """A request names a picture or a model that does not exist on this server."""
 
 
 def _refuse_other_types(value: object) -> object:
-    """Refuse values that pydantic would convert to a number: strings, true and false."""
+    """Raise `ValueError` for strings and booleans, which pydantic would convert to numbers."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError("expected a number")
     return value
 
 
 def _to_whole(value: object) -> object:
-    """Convert a number such as 5.0, which is a whole number in JSON, to an int."""
+    """Convert a number such as 5.0, which JSON does not distinguish from 5, to an int."""
     number = _refuse_other_types(value)
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
@@ -168,7 +168,7 @@ class ModelsArguments(Arguments):
 class Operations:
     """The operations: search, explain, compare, list the gallery and list the models.
 
-    All methods are thread-safe, and return JSON-compatible values.
+    All methods are thread-safe and return JSON-compatible values.
     """
 
     def __init__(
@@ -179,27 +179,29 @@ class Operations:
         Args:
             models: The models.
             images: The gallery.
-            observers: The observers that get a report of every call of `run`.
+            observers: The observers to which `run` reports its calls.
         """
         self.models, self.images = models, images
         self._cached_ids: tuple[Sequence[str], frozenset[str]] = ((), frozenset())
         self._observers = observers
 
     def run(self, operation: "Operation", args: Arguments, picture: bytes | None = None) -> Answer:
-        """Run an operation, report it, and return its answer; raises what the operation raises."""
+        """Run an operation, report the call to the observers, and return the answer."""
         with observe_operation(operation.name, self._observers):
             return operation.call(self, args, picture)
 
     def search(self, args: SearchArguments, picture: bytes | None = None) -> Answer:
-        """Find the gallery's pictures that look like a picture and fit words of change.
+        """Search the gallery.
 
         Args:
-            args: The arguments.
-            picture: The reference's file, if it is not in `args.reference`.
+            args: The query, the number of results, the weight shift, and whether to fold
+                near-duplicates.
+            picture: The file content of the reference image; None if there is none or it is in
+                `args`.
 
         Raises:
             NotFoundError: The model or the reference's id is unknown.
-            QueryError: The query is empty.
+            QueryError: The query is invalid.
             ImageError: The picture cannot be read.
             BusyError: Too many queries are waiting for the model.
         """
@@ -208,7 +210,19 @@ class Operations:
             return {**result.to_dict(), **origin_of(searcher).to_dict()}
 
     def explain(self, args: ExplainArguments, picture: bytes | None = None) -> Answer:
-        """Explain why a picture has its rank; raises what `search` raises."""
+        """Explain why a picture has its rank.
+
+        Args:
+            args: The query, and the id of the picture.
+            picture: The file content of the reference image; None if there is none or it is in
+                `args`.
+
+        Raises:
+            NotFoundError: The model or an id is unknown, or the picture is the reference.
+            QueryError: The query is invalid.
+            ImageError: The reference cannot be read.
+            BusyError: Too many queries are waiting for the model.
+        """
         self._require_image(args.id, "id")
         with self._encode(args, picture) as (searcher, query):
             if args.id and args.id == args.reference_id:
@@ -216,7 +230,19 @@ class Operations:
             return explain_query(searcher, query, args.id, parse_shift(args.shift))
 
     def compare(self, args: CompareArguments, picture: bytes | None = None) -> Answer:
-        """Rank by the picture, by the words, by their average, and as learned; raises likewise."""
+        """Rank by the picture, by the words, by their average, and by the learned weights.
+
+        Args:
+            args: The query, and the number of results of each ranking.
+            picture: The file content of the reference image; None if there is none or it is in
+                `args`.
+
+        Raises:
+            NotFoundError: The model or the reference's id is unknown.
+            QueryError: The query is invalid.
+            ImageError: The picture cannot be read.
+            BusyError: Too many queries are waiting for the model.
+        """
         with self._encode(args, picture) as (searcher, query):
             return compare_query(searcher, self.images, query, args.k)
 
@@ -224,7 +250,7 @@ class Operations:
         """List pictures of the gallery, with their metadata and descriptions.
 
         Args:
-            args: Which pictures are listed.
+            args: The filter, and the range of pictures.
             picture: Not used.
 
         Raises:
@@ -236,7 +262,7 @@ class Operations:
         return {**table, "descriptions": descriptions}
 
     def list_models(self, args: ModelsArguments, picture: bytes | None = None) -> Answer:
-        """List the models; the arguments are not used."""
+        """List the models. The arguments are not used."""
         return list_models(self.models)
 
     def thumbnail(self, image_id: str) -> Path:
@@ -265,7 +291,7 @@ class Operations:
             yield searcher, searcher.encode_query(**query, filter=args.filter)
 
     def _query(self, args: QueryArguments, picture: bytes | None) -> dict[str, Any]:
-        """Return the arguments of `Searcher.encode_query`."""
+        """Return the query as keyword arguments of `Searcher.encode_query`."""
         text = args.text.strip()
         if args.reference:
             picture = decode_base64(args.reference)
@@ -290,14 +316,14 @@ class Operations:
 
 
 def parse_arguments(kind: type[ArgumentsType], values: Mapping[str, Any]) -> ArgumentsType:
-    """Check the arguments of an operation.
+    """Check the arguments of an operation, and convert them to an object.
 
     Args:
-        kind: The type of the arguments.
+        kind: The class of the result.
         values: The arguments by name, as parsed from JSON.
 
     Raises:
-        QueryError: An argument is invalid; the message names all invalid arguments.
+        QueryError: Some arguments are invalid; the message names all of them.
     """
     try:
         return kind.model_validate(values)
@@ -339,15 +365,17 @@ def _decode_picture(content: bytes) -> Image.Image:
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation, as it is documented and called.
+    """Description of an operation, with the function that runs it.
 
     Attributes:
-        name: The name, which is also the last part of its address and the name of its MCP tool.
+        name: The name. It is also the last part of the operation's address, and the name of its MCP
+            tool.
         title: A short title.
         description: What the operation does, for people and language models.
-        arguments: The type of its arguments.
-        answer: The type that documents its answer.
-        call: The function that runs it, with an `Operations`, the arguments and a picture.
+        arguments: The class of its arguments.
+        answer: The class that documents its answer.
+        call: The function that runs the operation. Its parameters are an `Operations`, the
+            arguments, and the file content of the reference image or None.
     """
 
     name: str

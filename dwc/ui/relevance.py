@@ -1,7 +1,7 @@
 """Relevance of images to a query: an image is relevant if it matches everything the query asks for.
 
 The relevant images are known only for the gallery of drawn garments (the catalogue), and only if
-the parser for texts of the catalogue can parse the query's text.
+the parser of the catalogue's texts understands the query's text.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,10 +16,10 @@ from dwc.catalogue.splits import CatalogueItem
 from dwc.search.query import EncodedQuery
 from dwc.ui.gallery_images import GalleryImages, StoreImages
 
-_DRAWN = 60  # number of benchmark queries sampled at random; the suitable ones are chosen from them
+_DRAWN = 60  # number of random benchmark queries, from which suitable ones are chosen
 _MIN_GARMENTS = 240  # a smaller gallery has too few different queries
-_MAX_CHARACTERS = 48
-_CHOSEN = 3
+_MAX_CHARACTERS = 48  # of the text of a chosen query
+_CHOSEN = 3  # number of queries to return
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Relevance:
     """The images that match everything a query asks for.
 
     Attributes:
-        ids: The ids of the relevant images; None if it is unknown which images are relevant.
+        ids: The ids of the relevant images; None if they are unknown.
         why_unknown: The reason why the relevant images are unknown; empty if they are known.
-        lacking: If no image is relevant, a sentence that says which part of the query no image of
-            the gallery matches; otherwise empty.
+        lacking: A sentence that says which part of the query no image of the gallery matches; empty
+            if an image is relevant or the relevant images are unknown.
         demand: The constraints of the query; None if the relevant images are unknown.
         reference: The garment that the text modifies; None if there is none.
     """
@@ -42,10 +42,11 @@ class Relevance:
     reference: Garment | None = None
 
     def contradiction(self, garment: Garment) -> str:
-        """Return what about a garment contradicts the text, such as "purple, not blue".
+        """Return in which respects a garment contradicts the text, such as "purple, not blue".
 
-        Values that the target should take from the reference image are not considered. The result
-        is empty if nothing contradicts the text or the constraints are unknown.
+        Only the constraints of the text count, not the values that the target should take from the
+        reference image. The result is empty if there is no contradiction or if the constraints are
+        unknown.
         """
         if self.demand is None:
             return ""
@@ -66,43 +67,46 @@ _MOST_NAMED = 3  # a longer list of allowed values comes from an exclusion ("not
 
 
 def _describe_value(value: str, allowed: frozenset[str]) -> str:
-    """Return a wrong value and what it should be: "purple, not blue", or "blue is excluded"."""
+    """Return a wrong value and the right ones: "purple, not blue", or "blue is excluded"."""
     if len(allowed) > _MOST_NAMED:
         return f"{_word(value)} is excluded"
     return f"{_word(value)}, not {_any_of(allowed)}"
 
 
 def garments_of(images: GalleryImages) -> Mapping[str, Garment]:
-    """Return the garment that each image shows, by image id; empty if the garments are unknown."""
+    """Return the drawn garment in each image, by image id; empty if the garments are unknown."""
     return images.garments if isinstance(images, StoreImages) else {}
 
 
 def find_relevant(garments: Mapping[str, Garment], query: EncodedQuery) -> Relevance:
-    """Find the images that match everything that a query asks for, except the reference itself.
+    """Find the images that match everything that a query asks for, without the reference itself.
 
-    The relevant images are unknown in four cases: `garments` is empty, since the gallery is not the
-    catalogue of drawn garments; the reference was uploaded; the query has no text; or the parser
-    for texts of the catalogue cannot parse the text.
+    The relevant images are unknown in four cases:
+
+    - `garments` is empty, since the gallery is not the catalogue of drawn garments;
+    - the reference was uploaded;
+    - the query has no text;
+    - the parser of the catalogue's texts does not understand the text.
 
     Args:
-        garments: The garment that each image of the gallery shows, by image id.
+        garments: The drawn garment in each image of the gallery, by image id.
         query: The encoded query.
     """
     return _find(garments, query.text, query.reference_id, query.image is not None)
 
 
 def relevance_of(images: GalleryImages, query: EncodedQuery) -> Relevance:
-    """Return `find_relevant` for the garments of a gallery, computed once for each recent query.
+    """Return `find_relevant` for the garments of a gallery, cached for recent queries.
 
-    The page needs it at every step of the weight slider, which does not change it.
+    The page needs the result at every step of the weight slider, which does not change the query.
     """
     if not isinstance(images, StoreImages):
         return find_relevant({}, query)
-    return _remembered(images, query.text, query.reference_id, query.image is not None)
+    return _find_cached(images, query.text, query.reference_id, query.image is not None)
 
 
 @lru_cache(maxsize=256)
-def _remembered(
+def _find_cached(
     images: StoreImages, text: str, reference_id: str | None, has_image: bool
 ) -> Relevance:
     return _find(images.garments, text, reference_id, has_image)
@@ -130,11 +134,11 @@ def _find(
 def _constraints_of_text(
     demand: Demand, reference: Garment | None, garment: Garment
 ) -> dict[str, frozenset[str]]:
-    """Return the constraints that the text puts on a garment: attributes with allowed values.
+    """Return the constraints that the text puts on a garment: the allowed values by attribute.
 
     Without a reference, these are all constraints. With a reference, they are the constraints that
-    the reference violates: the text asks for these changes, and every other attribute keeps its
-    value.
+    the reference violates, since the text asks for these changes. All other attributes should keep
+    the values of the reference.
     """
     values = demand.values if demand.category else demand.values_for(garment.category)
     return {
@@ -150,7 +154,8 @@ def _describe_lacking(
     """Return a sentence that says which constraints no garment satisfies.
 
     Args:
-        garments: The garments of the gallery without the reference; none satisfies all constraints.
+        garments: The garments of the gallery without the reference. None of these satisfies all
+            constraints.
         demand: All constraints.
         reference: The garment that the text modifies; None if there is none.
     """
@@ -165,8 +170,9 @@ def _describe_lacking(
             f"closest differs in {_names(_shortest(unmet))}."
         )
     others = [_unmet(garment, demand.values_for(garment.category)) for garment in granted]
-    one = "one garment of this kind has"
-    counted = one if len(granted) == 1 else f"{len(granted)} garments of this kind have"
+    counted = "one garment of this kind has"
+    if len(granted) > 1:
+        counted = f"{len(granted)} garments of this kind have"
     return (
         f"The gallery lacks this: {counted} what the words ask for, but none is otherwise like the "
         f"picture; the closest differs in {_names(_shortest(others))}."
@@ -196,15 +202,15 @@ def _word(name: str) -> str:
 
 
 def count_relevant(ids: Sequence[str], relevant: frozenset[str]) -> int:
-    """Return how many of the image ids `ids` are in `relevant`."""
+    """Return how many of the image ids in `ids` are also in `relevant`."""
     return sum(id in relevant for id in ids)
 
 
 def own_queries(images: GalleryImages) -> tuple[dict[str, str], ...]:
     """Return a few queries from the catalogue's own retrieval benchmark.
 
-    Each of these queries has a short text and at least two relevant images. The queries are the
-    same at every start of the app.
+    Each of these queries has a short text and at least two relevant images. The choice is
+    deterministic.
 
     Returns:
         For each query, a dict with the parameters of its link: `ref`, the id of the reference, and
@@ -240,6 +246,6 @@ def query_address(query: Mapping[str, str]) -> str:
     """Return the link that runs a query, such as `?ref=a.jpg&text=longer`.
 
     Args:
-        query: The parameters of the link, as returned by `own_queries`.
+        query: The parameters of the link, as `own_queries` returns them.
     """
     return f"?{urlencode(query)}"

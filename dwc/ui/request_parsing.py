@@ -1,9 +1,9 @@
 """Conversion of a query from a browser or an API client to the arguments of a `Searcher`.
 
-All input is checked here; invalid input raises a `DWCError` with a message for the sender.
+All inputs are checked here. Invalid input raises a `DWCError` with a message for the sender.
 
 Links that repeat a search have the form `?ref=…&text=…&shift=…&model=…&filter=…`. `ref` is the id
-of the reference in the gallery, and `shift` the weight shift: the number added to the logit of each
+of the reference in the gallery. `shift` is the weight shift: the number added to the logit of each
 stream's image weight.
 """
 
@@ -33,7 +33,7 @@ from dwc.ui.state import SearchRequest
 from dwc.ui.uploads import read_upload
 
 MAX_CHARACTERS = 1000
-"""The maximum number of characters of a text, far more than a model reads."""
+"""The maximum number of characters of a text; a model reads far fewer."""
 
 
 MAX_RESULTS = 200
@@ -47,7 +47,7 @@ FileData = Mapping[str, Any]
 
 
 class SearchEngine(Protocol):
-    """Interface for running queries; `dwc.search.searcher.Searcher` implements it."""
+    """Interface for running queries, which `dwc.search.searcher.Searcher` implements."""
 
     reference_weights: ReferenceWeights | None
     near_duplicates: NearDuplicates
@@ -73,7 +73,7 @@ class SearchEngine(Protocol):
         """Return the `k` best images; see `Searcher.answer` for the parameters."""
 
     def sweep(self, query: EncodedQuery) -> WeightSweep:
-        """Return an object that gives the gallery's scores for a query at any image weight."""
+        """Return an object with the gallery's scores for a query at any image weight."""
 
 
 def run_search(
@@ -91,7 +91,7 @@ def run_search(
     Args:
         searcher: Runs the search.
         images: The gallery.
-        reference: The file of the reference image, not opened yet; None for a search by text.
+        reference: The file of the reference image, not decoded yet; None for a search by text.
         text: The modification text; None or empty for a search by image.
         k: The number of results.
         shift: Number added to the logit of each stream's image weight.
@@ -99,8 +99,8 @@ def run_search(
         filter: A condition on the metadata of the results, as text; None or empty for none.
 
     Raises:
-        QueryError: There is neither a reference nor a text, the text is too long, or `k`, `shift`
-            or `fold` is invalid.
+        QueryError: There is neither a reference nor a text, the text is too long, or `k`, `shift`,
+            `fold` or `filter` is invalid.
         ImageError: The reference cannot be read.
     """
     is_folded = parse_switch(fold, "fold")
@@ -116,7 +116,7 @@ def parse_query(
 
     Args:
         images: The gallery.
-        reference: The file of the reference image, not opened yet; None for a search by text.
+        reference: The file of the reference image, not decoded yet; None for a search by text.
         text: The modification text; None or empty for a search by image.
 
     Returns:
@@ -144,11 +144,11 @@ def parse_reference(
 ) -> tuple[Image.Image | None, str | None]:
     """Return the reference as a decoded image, or as an id if it is an image of the gallery.
 
-    If the reference is an image of the gallery, the browser sends the file of the thumbnail.
+    A reference from the gallery arrives as the file of its thumbnail.
 
     Returns:
-        For an uploaded reference, its decoded image and None; for a reference in the gallery, None
-        and its id; if `reference` is None, None and None.
+        For an uploaded reference, its decoded image and None. For a reference from the gallery,
+        None and its id. Without a reference, None and None.
 
     Raises:
         ImageError: The file did not arrive, was not uploaded here, or is not a readable image.
@@ -168,12 +168,12 @@ def parse_reference(
 
 
 def get_attribute(event: EventData, name: str) -> Any:
-    """Return the value of the given name that the browser sent with an event, or None.
+    """Return the value that the browser sent with an event under a name; None if it is missing.
 
     Raises:
         QueryError: The value is nested too deeply, or has a text that cannot be encoded.
         ImageError: The value names a file in Gradio's format for files, which no event of the page
-            does.
+            sends.
     """
     try:
         value = getattr(event, name, None)
@@ -188,7 +188,7 @@ def parse_string(value: object, name: str) -> str:
 
     Args:
         value: The value.
-        name: The name of the parameter, for the message.
+        name: The name of the parameter, for the error message.
 
     Raises:
         QueryError: The value is neither a string nor None, or cannot be encoded.
@@ -208,7 +208,7 @@ def parse_whole_number(value: object, name: str) -> int:
 
     Args:
         value: The value.
-        name: The name of the parameter, for the message.
+        name: The name of the parameter, for the error message.
 
     Raises:
         QueryError: The value is not a whole number.
@@ -255,10 +255,10 @@ def parse_switch(value: object, name: str) -> bool:
 
     Args:
         value: The value.
-        name: The name of the parameter, for the message.
+        name: The name of the parameter, for the error message.
 
     Raises:
-        QueryError: The value is none of these values.
+        QueryError: The value is not one of these.
     """
     if isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
@@ -268,7 +268,7 @@ def parse_switch(value: object, name: str) -> bool:
 
 
 def _parse_number(value: object, name: str) -> float:
-    # Strings are accepted because JSON has no infinity, which is sent as "inf" or "-inf".
+    # JSON has no infinity, so clients send the strings "inf" and "-inf".
     if isinstance(value, (int, float, str)) and not isinstance(value, bool):
         try:
             return float(value)
@@ -284,7 +284,7 @@ def write_link(request: SearchRequest, names_model: bool = False) -> str | None:
 
     Args:
         request: The search.
-        names_model: Whether to name the model, which is needed if there are several.
+        names_model: Whether the link names the model; needed if there are several models.
     """
     if request.upload is not None:
         return None
@@ -309,9 +309,10 @@ def read_link(
 
     Returns:
         The search, and an error message for the page. The search is None if the link has neither a
-        reference nor a text. The message is empty unless the link names an image or a model that
-        does not exist, a weight shift that is not a number, or an invalid filter, or gives
-        different values of one parameter, of which the search has the first.
+        reference nor a text. The message is empty if the link is valid. A link is invalid if it
+        names an image or a model that does not exist, if its shift or filter is invalid, or if it
+        gives several values for one parameter. In the last case, the search has the first of these
+        values.
     """
     repeated = _repeated_parameters(link)
     if repeated:
@@ -346,12 +347,14 @@ def with_link_settings(
 ) -> tuple[SearchRequest, str]:
     """Return a request with the weight shift, model and filter of a link, and an error message.
 
-    If the shift or the model is invalid, the request stays as it is, and if the filter is invalid,
-    the request gets no filter; the message says why. Else the message is empty.
+    The message is empty if these settings are valid. If the shift or the model is invalid, the
+    request is returned unchanged. If the filter is invalid, the request gets the shift and the
+    model alone.
 
     Args:
         request: The request.
-        parameters: The link's parameters by name; missing ones stay as in the request.
+        parameters: The link's parameters by name. A missing parameter leaves the request's value
+            unchanged.
         models: The models of the page.
         images: The gallery.
     """
@@ -374,7 +377,10 @@ def has_link_settings(parameters: Mapping[str, str]) -> bool:
 
 
 def parse_link(link: str) -> dict[str, str]:
-    """Return the parameters of a link's query string by name; the first of those with one name."""
+    """Return the parameters of a link's query string by name.
+
+    If a name occurs more than once, its first value is returned.
+    """
     return dict(reversed(_split_link(link)))
 
 
@@ -384,6 +390,6 @@ def _split_link(link: str) -> list[tuple[str, str]]:
 
 
 def _repeated_parameters(link: str) -> list[str]:
-    """Return the names of the parameters of searches to which a link gives different values."""
+    """Return the names of those search parameters for which a link gives different values."""
     counts = Counter(name for name, _ in dict.fromkeys(_split_link(link)))
     return [name for name in ("ref", "text", "shift", "model", "filter") if counts[name] > 1]

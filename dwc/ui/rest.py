@@ -1,8 +1,8 @@
-"""The HTTP API for programs: one request, one JSON answer, with a status that tells what happened.
+"""The HTTP API for programs: one request, one JSON answer, one HTTP status per kind of error.
 
-`add_program_access` adds it to the page's server, and MCP (`mcp_server.py`) if that is requested.
-`RestApi` offers the operations of `operations.py` under `/api`, beside the page and Gradio's
-endpoints. `describe_api` returns the OpenAPI 3.1 document, which is served at `/api/openapi.json`.
+`add_program_access` adds the API to the page's server, and MCP (`mcp_server.py`) on request.
+`RestApi` serves the operations of `operations.py` under `/api`. `describe_api` returns the OpenAPI
+3.1 document, which is served at `/api/openapi.json`.
 """
 
 import copy
@@ -34,15 +34,15 @@ from dwc.ui.operations import OPERATIONS, NotFoundError, Operation, Operations, 
 from dwc.ui.security import body_limits
 
 ADDRESS = "/api"
-"""The path of the HTTP API on the page's server; the description is `openapi.json` under it."""
+"""The path of the HTTP API on the page's server; the description is `openapi.json` below it."""
 
 OTHER_DOCUMENT_ADDRESSES = ("/openapi.json", "/gradio_api/openapi.json")
-"""Further addresses of the description, where programs look for it."""
+"""Further addresses of the description, at which some programs expect it."""
 
 _LOCAL_HOSTS = (None, "127.0.0.1", "localhost", "::1")
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
-"""A context manager in which a server runs, made from its app."""
+"""Function that takes an app and returns a context manager in which its server runs."""
 
 
 def add_program_access(
@@ -52,17 +52,17 @@ def add_program_access(
     serves_mcp: bool = False,
     observers: Sequence[Observer] = (),
 ) -> None:
-    """Add the HTTP API, and MCP if requested, to the options for `gr.Blocks.launch`.
+    """Add the HTTP API, and MCP on request, to the options for `gr.Blocks.launch`.
 
     Args:
-        options: The options made by `startup.launch_options`; this function changes them.
+        options: The return value of `startup.launch_options`; this function changes it.
         models: The models.
         images: The gallery.
-        serves_mcp: Whether MCP is served. The package `mcp` must then be installed.
-        observers: The observers that get a report of every operation.
+        serves_mcp: Whether to serve MCP. The package `mcp` must then be installed.
+        observers: The observers to which the operations are reported.
     """
-    # Gradio's own MCP server would offer the same endpoints with answers as text, and mix up the
-    # values of `gr.State` of its clients. An environment variable could switch it on.
+    # Gradio's own MCP server would answer with text only, and mix up the values of `gr.State` of
+    # different clients. Without this line, an environment variable could switch it on.
     options["mcp_server"] = False
     operations, workers = Operations(models, images, observers), Workers()
     app_kwargs = options["app_kwargs"]
@@ -90,7 +90,7 @@ def _nest(outer: Lifespan, inner: Lifespan) -> Lifespan:
 
 
 def _root_url(request: Request) -> str:
-    """Return the page's address as the client of a request sees it, also behind a proxy."""
+    """Return the page's address as the client of a request sees it, even behind a proxy."""
     root_path = getattr(request.app, "root_path", None)
     return get_root_url(request, request.url.path, root_path)
 
@@ -101,7 +101,7 @@ _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 
 class _RequestError(DWCError):
-    """A request whose form is wrong, whatever it contains."""
+    """The body of a request cannot be read, whatever its content means."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -109,7 +109,7 @@ class _RequestError(DWCError):
 
 
 class RestApi:
-    """The routes of the HTTP API; `security.py` limits the sizes of its requests."""
+    """The routes of the HTTP API. `security.py` limits the sizes of its requests."""
 
     def __init__(
         self,
@@ -122,9 +122,9 @@ class RestApi:
 
         Args:
             operations: The operations.
-            workers: The threads that run them.
-            root_url: Function that returns the address of the page, without a slash at the end, as
-                the client of a request sees it.
+            workers: The threads that run the operations.
+            root_url: Function that returns the address of the page as the client of a request sees
+                it, without a slash at the end.
             has_mcp: Whether MCP is served too; the description then mentions it.
         """
         self._operations, self._workers = operations, workers
@@ -132,10 +132,10 @@ class RestApi:
 
     @property
     def routes(self) -> list[BaseRoute]:
-        """The routes to add to the page's server, before its own.
+        """The routes to add to the page's server, before its own routes.
 
-        They are not in a `Mount`: below one, Starlette finds no route if there is a root path that
-        a proxy has removed.
+        They are not in a `Mount`, because Starlette finds no route in a mount if a proxy has
+        removed a path prefix (the root path).
         """
         routes: list[BaseRoute] = [
             Route(
@@ -165,8 +165,8 @@ class RestApi:
 
     async def _send_picture(self, request: Request) -> Response:
         try:
-            find = partial(self._operations.thumbnail, request.query_params.get("id", ""))
-            return FileResponse(await self._workers.run(find), media_type="image/webp")
+            get_thumbnail = partial(self._operations.thumbnail, request.query_params.get("id", ""))
+            return FileResponse(await self._workers.run(get_thumbnail), media_type="image/webp")
         except DWCError as error:
             return _refusal(error)
 
@@ -175,7 +175,7 @@ class RestApi:
         return JSONResponse(describe_api(self._operations, server, self._has_mcp))
 
     async def _read_body(self, request: Request) -> tuple[dict[str, Any], bytes | None]:
-        """Return the arguments in a request's body, and the picture in a form."""
+        """Return the arguments in a request's body, and the content of a form's picture file."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "application/json":
             return _parse_json(await request.body()), None
@@ -209,14 +209,14 @@ async def _read_form(request: Request) -> tuple[dict[str, Any], bytes | None]:
                 fields[name] = _parse_field(name, value)
         if fields.get("reference"):
             raise ImageError("reference is text; in a form, send the picture's file.")
-        # An empty file is what browsers send if no file was chosen.
+        # If no file was chosen, browsers send an empty file.
         return fields, picture or None
     finally:
         await form.close()
 
 
 def _parse_field(name: str, value: str) -> Any:
-    """Convert a field of a form to what JSON would have; what is not a number stays a string."""
+    """Convert a field of a form to the type that JSON would have; invalid numbers stay strings."""
     if name == "fold" and value.lower() in ("true", "false"):
         return value.lower() == "true"
     if name == "k" and _WHOLE_NUMBER.fullmatch(value):
@@ -234,8 +234,8 @@ def parse_query_string(items: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """Return the arguments in the query string of an address.
 
     Args:
-        items: Names and values. Names that begin with two underscores are left out: they are for
-            the page's host.
+        items: Names and values. Names that begin with two underscores are ignored, because they are
+            for the page's host.
 
     Raises:
         QueryError: A name is given twice.
@@ -359,7 +359,10 @@ def _form_name(operation: Operation) -> str:
 def _form_schema(schema: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a multipart form with the arguments of a JSON request.
 
-    The form has the reference picture as an uploaded file. `schema` is the JSON request's schema.
+    In the form, the reference picture is an uploaded file.
+
+    Args:
+        schema: The schema of the JSON request.
     """
     form = copy.deepcopy(schema)
     form["properties"]["reference"] = {

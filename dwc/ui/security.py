@@ -34,7 +34,8 @@ MAX_DEPTH = 32
 def check_values(values: Iterable[Any], image_folder: Path | None) -> None:
     """Check the values that a request sends to an event handler or an endpoint.
 
-    Gradio opens or fetches whatever file an object of its file format names, in any input.
+    If any input has the form of Gradio's file objects, Gradio opens or downloads the file. So this
+    function refuses file objects with other paths than the allowed ones.
 
     Args:
         values: The values, as parsed from JSON.
@@ -60,7 +61,7 @@ def check_values(values: Iterable[Any], image_folder: Path | None) -> None:
 
 
 def _has_broken_meta(value: Any) -> bool:
-    """Whether Gradio could not tell if a value is a file of its format, and would fail."""
+    """Return whether a value has a path, but a `meta` on which Gradio's file check fails."""
     if not isinstance(value, dict) or not isinstance(value.get("path"), str):
         return False
     return not isinstance(value.get("meta", {}), dict)
@@ -89,7 +90,7 @@ def check_text(text: str) -> None:
     """Check that a text can be encoded.
 
     Raises:
-        QueryError: The text has half of a surrogate pair, which JSON can express.
+        QueryError: The text has half of a surrogate pair, which JSON can contain.
     """
     try:
         text.encode()
@@ -142,13 +143,13 @@ def _is_unused(scope: Scope) -> bool:
 
 
 class FetchNothing:
-    """Middleware that refuses routes which fetch from the web, and routes that are not used."""
+    """Middleware that refuses routes that the page does not use or that fetch from the web."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Reject requests for these routes (status 404); forward all others."""
+        """Answer requests for these routes with status 404; forward all other requests."""
         if scope["type"] == "http":
             path = scope["path"].lower()
             refusal: Response | None = None
@@ -163,31 +164,31 @@ class FetchNothing:
 
 
 MAX_BODY_BYTES = 1024**2
-"""The maximum size of a request's body in bytes, where it holds no picture."""
+"""The maximum size of a request's body in bytes, on routes that receive no picture."""
 
 MAX_HEADER_BYTES = 32 * 1024
 """The maximum size of a request's address, and of all its headers together, in bytes."""
 
 BODY_PAUSE_SECONDS = 20.0
-"""How long the server waits for the next part of a request's body, in seconds."""
+"""The maximum time that the server waits for the next part of a body, in seconds."""
 
 
 UPLOAD_ROUTE = f"{API_PREFIX}/upload"
 PROGRAM_ROUTES = ("/api", "/mcp")
-"""Routes whose requests may hold a picture in Base64: the HTTP API and MCP."""
+"""The routes whose requests may contain a picture in Base64: the HTTP API and MCP."""
 
-_MULTIPART_BYTES = 64 * 1024  # what a form adds to the file in it
+_MULTIPART_BYTES = 64 * 1024  # room for the parts of a form around the file
 
 
 def body_limits(max_upload_bytes: int) -> dict[str, int]:
-    """Return the limits of the sizes of bodies that hold a picture.
+    """Return the maximum sizes of bodies that contain a picture.
 
     Args:
         max_upload_bytes: The maximum size of a picture's file in bytes.
 
     Returns:
-        The maximum sizes in bytes by route; each holds for all routes below it too. For all other
-        routes it is `MAX_BODY_BYTES`.
+        The maximum sizes in bytes by route; each applies to all routes below it as well. On all
+        other routes, the maximum is `MAX_BODY_BYTES`.
     """
     as_base64 = -(-max_upload_bytes // 3) * 4 + MAX_BODY_BYTES
     limits = dict.fromkeys(PROGRAM_ROUTES, as_base64)
@@ -195,18 +196,18 @@ def body_limits(max_upload_bytes: int) -> dict[str, int]:
 
 
 def is_below(path: str, route: str) -> bool:
-    """Return whether a path is the route, or leads to one below it."""
+    """Return whether a path is equal to a route or below it."""
     return path == route or path.startswith(f"{route}/")
 
 
 class LimitRequests:
-    """Middleware that refuses requests that are too large or too slow, and uploads without room."""
+    """Middleware that refuses too large or too slow requests, and uploads if the folder is full."""
 
     def __init__(self, app: ASGIApp, limits: Mapping[str, int]) -> None:
         """Create the middleware.
 
         Args:
-            app: The application that gets the requests.
+            app: The application that receives the accepted requests.
             limits: The maximum sizes of bodies in bytes by route, as `body_limits` returns them.
         """
         self.app = app
@@ -231,7 +232,7 @@ class LimitRequests:
         async def answer(message: Message) -> None:
             nonlocal started
             if body.refusal is not None and not started:
-                return  # the application's own answer to the error; it would hide the reason
+                return  # the application's own error response, which would hide the reason
             if message["type"] == "http.response.start":
                 started = True
                 MutableHeaders(scope=message).setdefault("X-Content-Type-Options", "nosniff")
@@ -246,20 +247,22 @@ class LimitRequests:
 FAILED = (
     "This failed because of a mistake in the server, which has been logged. Try another search."
 )
-"""The message on errors that nobody expected; their own messages may contain paths."""
+"""The message on unexpected errors, whose own messages may contain paths."""
 
 
 class MarkBadInputs:
-    """Middleware that gives the status 400 to errors of direct calls that the caller made.
+    """Middleware that sets the status 400 if a direct call failed because of its inputs.
 
-    Gradio answers every error of a direct call, without the queue, with status 500.
+    Gradio answers every error of a direct call (one without the queue) with status 500.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Forward the request, and change the status of its response if it explains an error."""
+        """Forward the request; change the status of the response if its error message explains a
+        mistake.
+        """
         if scope["type"] != "http" or f"{API_PREFIX}/run/" not in scope["path"]:
             await self.app(scope, receive, send)
             return
@@ -268,7 +271,7 @@ class MarkBadInputs:
         async def answer(message: Message) -> None:
             nonlocal start
             if message["type"] == "http.response.start" and message["status"] == 500:
-                start = message  # sent with the body, which says whose error it is
+                start = message  # sent later: the body shows whether the inputs were at fault
                 return
             if start is not None:
                 if _explains(message.get("body", b"")):
@@ -294,10 +297,11 @@ class _BodyRefused(Exception):
 
 
 class _LimitedBody:
-    """A request's body, which ends with an error if it is too large or too slow.
+    """Receives a request's body, and raises an error if it is too large or too slow.
 
     Attributes:
-        refusal: The response to a body that is too large or too slow; None for any other body.
+        refusal: The response to a body that is too large or too slow; None while the body is
+            accepted.
     """
 
     def __init__(self, receive: Receive, limit: int) -> None:
@@ -330,7 +334,7 @@ class _LimitedBody:
 
 
 async def _check_room() -> Response | None:
-    """Return a refusal if there is no more room for uploads."""
+    """Return a refusal if the upload folder is full; otherwise None."""
     if not await to_thread.run_sync(is_full, Path(get_upload_folder())):
         return None
     return refuse(
@@ -341,7 +345,10 @@ async def _check_room() -> Response | None:
 
 
 def _check_head(scope: Scope, limit: int) -> Response | None:
-    """Return a refusal if a request's address, headers or announced body are too large."""
+    """Return a refusal if a request's address, headers or announced body are too large.
+
+    The result is None if they are not.
+    """
     address = len(scope.get("raw_path") or b"") + len(scope.get("query_string", b""))
     if address > MAX_HEADER_BYTES:
         message = f"The address has {address:,} bytes; at most {MAX_HEADER_BYTES:,} are read."
@@ -361,7 +368,7 @@ def _too_large(size: str, limit: int) -> str:
 
 
 def refuse(status: int, message: str) -> JSONResponse:
-    """Return a response with an error message in JSON, in the forms of Gradio and of our API."""
+    """Return an error message as a JSON response, in the form of Gradio and that of our API."""
     return JSONResponse({"detail": message, "error": message}, status_code=status)
 
 
@@ -396,4 +403,4 @@ EXCEPTION_HANDLERS = {
     ClientDisconnect: _answer_disconnected,
     Exception: _answer_failure,
 }
-"""Answers in JSON to invalid requests, for which Gradio would report an internal error."""
+"""Functions that answer invalid requests in JSON; Gradio would report an internal error."""

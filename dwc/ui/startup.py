@@ -1,8 +1,8 @@
 """Start-up of the app: opens the models, embeds the gallery with each, and sets launch options.
 
-To embed the gallery with a model means to compute the vectors of the gallery's images with that
-model. The vectors are stored in a gallery store (a folder with vectors and thumbnails) and reused
-at later starts.
+To embed a gallery with a model means to compute the vectors of its images with that model. The
+vectors are saved in a gallery store (a folder with vectors and thumbnails) and reused at later
+starts.
 """
 
 import hashlib
@@ -61,8 +61,7 @@ _SKIPPED_LOGGED = 20
 ShowProgress = Callable[[str], AbstractContextManager[Progress]]
 """Function that shows the progress while a model embeds the gallery.
 
-The argument is the model's name. The result is a context manager, which yields the callback that
-must be called with the progress.
+Its argument is the model's name. It returns a context manager, which yields the progress callback.
 """
 
 
@@ -90,23 +89,23 @@ def open_models(
 ) -> OpenedModels:
     """Open the models for a gallery.
 
-    When a model is opened for the first time, the model embeds the gallery: it computes the vectors
-    of the gallery's images. The first model is the default; if it cannot be opened, an error is
-    raised. Any other model that cannot be opened here is left out with a warning.
+    A model that is opened for the first time embeds the gallery: it computes the vectors of its
+    images. The first model is the default; if it cannot be opened, an error is raised. If another
+    model cannot be opened, a warning is logged and the model is left out.
 
     Args:
         arguments: Where each model is loaded from: a folder, a name on the Hugging Face Hub, or
             None for the bundled model.
         gallery: The gallery: "catalogue", a folder, or a dataset on the Hugging Face Hub.
         show_progress: Shows the progress of embedding the gallery.
-        keep_loaded: How many models stay in memory at most.
+        keep_loaded: The maximum number of models in memory.
         waits: Whether to open all models before returning. If False, only the first model is
-            opened; each of the others is opened by `open_meanwhile` or by the first query that
-            requests it.
+            opened; the other models are opened by `open_meanwhile`, or by the first query that
+            requests them.
         index: The name of the index with which the gallery is searched; see `open_index`.
-        indexing: What indexes the gallery with the first model. If that takes longer than seconds,
-            the store has only a part of the gallery at first, and the other models are left to
-            `open_meanwhile`. None to wait for the whole gallery.
+        indexing: The object that indexes the gallery with the first model. If indexing takes longer
+            than a few seconds, the returned store has only a part of the gallery, and the other
+            models are opened by `open_meanwhile`. None to wait for the complete gallery.
 
     Raises:
         DWCError: The first model cannot be opened.
@@ -119,8 +118,8 @@ def open_models(
     first, *others = sources
     with models.using(first):
         pass
-    is_whole = indexing is None or not indexing.is_open
-    for name in others if waits and is_whole else ():
+    is_complete = indexing is None or not indexing.is_open
+    for name in others if waits and is_complete else ():
         _open_or_withdraw(models, name)
     if indexing is not None:
         indexing.subscribe(partial(opener.publish, models, first))
@@ -130,7 +129,7 @@ def open_models(
 def list_bundled() -> list[str]:
     """Return the names of the checkpoints that come with this package, the default first.
 
-    A checkpoint other than the default is listed only if its files exist.
+    A checkpoint other than the default is listed only if its folder exists.
     """
     first, *others = load.ALL_BUNDLED
     folder = load.BUNDLED_FOLDER.parent
@@ -145,20 +144,20 @@ def open_meanwhile(
 ) -> threading.Thread:
     """Start a thread that opens further models and draws missing thumbnails; return the thread.
 
-    The first query needs neither of these. If only a part of the gallery is indexed, the thread
-    first lets searches find what has been indexed since, until that is all. Then it opens the
-    models one by one, and draws the thumbnails. Meanwhile, the models that are already open can be
-    used. If a model cannot be opened, a warning is logged; a query that requests this model then
-    raises the same error.
+    The first query needs neither. If only a part of the gallery is indexed, the thread first
+    updates the searches until indexing ends. Then it opens the models one by one, and draws the
+    thumbnails. Models that are already open can be used in the meantime. If a model cannot be
+    opened, a warning is logged; a query that requests this model raises the same error.
 
     Args:
         models: The models.
-        names: Names of the models to open; empty if all models are open.
+        names: The names of the models to open; empty if all models are open.
         store: The gallery store whose thumbnails the page shows.
-        indexing: What is indexing the gallery, if anything is. If the page opened before the end of
-            that, all models are opened, whatever `names` has.
+        indexing: The object that indexes the gallery; None if the gallery was complete at the
+            start. If the page opened before the end of indexing, all models are opened, and `names`
+            is ignored.
     """
-    is_whole = indexing is None or not indexing.is_open
+    is_complete = indexing is None or not indexing.is_open
 
     def open_or_log(name: str) -> None:
         try:
@@ -170,15 +169,15 @@ def open_meanwhile(
             logger.warning("The model %s cannot be opened: %s", name, error)
 
     def open_all() -> None:
-        whole = store if is_whole or indexing is None else indexing.follow()
-        if whole is None:
+        complete_store = store if is_complete or indexing is None else indexing.follow()
+        if complete_store is None:
             return
-        for name in names if is_whole else models.names:
+        for name in names if is_complete else models.names:
             open_or_log(name)
         if indexing is not None and indexing.is_stopped:
             return
         try:
-            draw_thumbnails(whole)
+            draw_thumbnails(complete_store)
         except (DWCError, OSError, BrokenExecutor) as error:
             logger.warning("The gallery's pictures are drawn when they are shown: %s", error)
 
@@ -199,8 +198,9 @@ def _open_or_withdraw(models: ModelPool, name: str) -> None:
 def name_models(arguments: Sequence[str | None]) -> dict[str, str]:
     """Give every model a unique name, and return the locations of the models by name.
 
-    The name of a folder is the last component of its path, preceded by as many parent folders as
-    are needed to make it unique. A name on the Hugging Face Hub stays as it is.
+    The name of a folder is the last component of its path. If several folders have the same name,
+    as many parent folders are added as are needed to distinguish them. A name on the Hugging Face
+    Hub is used unchanged.
 
     Args:
         arguments: Where each model is loaded from: a folder, a name on the Hub, or None for the
@@ -219,10 +219,10 @@ def name_models(arguments: Sequence[str | None]) -> dict[str, str]:
 
 
 class _OpenedBefore(NamedTuple):
-    """Identity of a model when it was first opened; the same model must be found on reopening.
+    """Identity of a model that was opened before. Only the same model may be opened again.
 
     Attributes:
-        fingerprint: A hash that identifies the checkpoint's content.
+        fingerprint: A hash of the checkpoint's content.
         revision: The commit on the Hugging Face Hub; None for a folder.
         store: The folder with the vectors that the model computed for the gallery.
     """
@@ -235,8 +235,12 @@ class _OpenedBefore(NamedTuple):
 class _ModelOpener:
     """Opens models for one gallery.
 
-    When a model is opened for the first time, it embeds the gallery, or only the pictures that are
-    new since an earlier run of the app. When it is opened again, the stored vectors are read.
+    When a model is opened for the first time, it embeds the pictures of the gallery that were not
+    embedded in an earlier run of the app. When it is reopened, its vectors are read from the store.
+
+    Attributes:
+        stores: The gallery store of the first model, by the model's name. The page shows its
+            images.
     """
 
     def __init__(
@@ -247,15 +251,13 @@ class _ModelOpener:
         index: str,
         indexing: GalleryIndexing | None,
     ) -> None:
-        # Contains only the gallery store of the model that was opened first; the page shows the
-        # images of this store.
         self.stores: dict[str, Store] = {}
         self._sources, self._gallery, self._show_progress = sources, gallery, show_progress
         self._index, self._indexing = index, indexing
         self._opened_before: dict[str, _OpenedBefore] = {}
 
     def open(self, name: str) -> Searcher:
-        """Load the model of this name and its gallery vectors, and return a searcher for them.
+        """Load the model of this name and its gallery vectors, and return a searcher.
 
         In a Hugging Face Space with ZeroGPU, the model's forward passes run on the GPU of ZeroGPU.
         """
@@ -270,7 +272,7 @@ class _ModelOpener:
         """Make the first model search a gallery store that has grown.
 
         Args:
-            models: The models, which have been opened by this object.
+            models: The models. This object must have opened the first model.
             name: The name of the first model.
             store: The store.
         """
@@ -288,8 +290,8 @@ class _ModelOpener:
                     models.replace(name, grown.over(store, index))
 
     def _open_first(self, name: str) -> Searcher:
-        for shown_store in self.stores.values():
-            if (part := shown_store.indexed_part) is not None:
+        for page_store in self.stores.values():
+            if (part := page_store.indexed_part) is not None:
                 raise CheckpointError(
                     f"The model {name} is opened when the gallery is indexed to the end; "
                     f"{part.pictures:,} of {part.total:,} pictures are. Choose the first model."
@@ -306,8 +308,8 @@ class _ModelOpener:
                 if self._indexing is not None:
                     progress = self._indexing.stoppable(progress)
                 store = open_gallery(self._gallery, checkpoint, progress)
-        for shown_store in self.stores.values():
-            store = _match_images(store, shown_store)
+        for page_store in self.stores.values():
+            store = _match_images(store, page_store)
         index = open_index(self._index, store) if store.indexed_part is None else None
         searcher = Searcher(checkpoint, store, index)
         if not self.stores:
@@ -330,8 +332,8 @@ class _ModelOpener:
                 )
             zerogpu.use_local_gpu(checkpoint.model)
             store = self.stores[name] if name in self.stores else Store.open(before.store)
-            for shown_store in self.stores.values():
-                store = store.restrict(shown_store.ids)
+            for page_store in self.stores.values():
+                store = store.restrict(page_store.ids)
             return Searcher(checkpoint, store, open_index(self._index, store))
         except (DWCError, OSError) as error:
             raise CheckpointError(
@@ -340,23 +342,23 @@ class _ModelOpener:
             ) from error
 
 
-def _match_images(store: Store, shown_store: Store) -> Store:
-    """Return `store` with only the images that the page shows: the images of `shown_store`.
+def _match_images(store: Store, page_store: Store) -> Store:
+    """Return `store` restricted to the images of `page_store`, which the page shows.
 
-    Each model has its own gallery store, a folder with the vectors that the model computed for the
-    images of the same gallery. A store keeps images whose files are missing (`Store.away`); these
-    images may differ between the two stores. All other images must be the same in both stores.
+    Every model has its own gallery store with its vectors for the images of the same gallery. A
+    store keeps images whose files are missing (`Store.away`); these images may differ between the
+    two stores. All other images must be the same in both stores.
 
     Raises:
-        StoreError: The images whose files exist are not the same in both stores, because the
-            gallery changed after the first store was made.
+        StoreError: The images whose files exist differ between the stores, because the gallery
+            changed after the first store was made.
     """
-    if set(store.ids) - store.away != set(shown_store.ids) - shown_store.away:
+    if set(store.ids) - store.away != set(page_store.ids) - page_store.away:
         raise StoreError(
-            f"the gallery changed while it was embedded: {len(shown_store):,} pictures for the "
+            f"the gallery changed while it was embedded: {len(page_store):,} pictures for the "
             f"first model, {len(store):,} for this one, or others. Start the app again."
         )
-    return store.restrict(shown_store.ids)
+    return store.restrict(page_store.ids)
 
 
 def store_folder(fingerprint: str, source: Source) -> Path:
@@ -365,7 +367,7 @@ def store_folder(fingerprint: str, source: Source) -> Path:
     The folder is `galleries/<gallery name>-<hash of the source>-<fingerprint>` in the cache folder.
 
     Args:
-        fingerprint: The fingerprint (hash of the content) of the model's checkpoint.
+        fingerprint: The fingerprint (a hash of the content) of the model's checkpoint.
         source: The source of the gallery's images.
     """
     name = Path(source.argument).name or source.argument
@@ -375,15 +377,12 @@ def store_folder(fingerprint: str, source: Source) -> Path:
 
 
 def open_gallery(argument: str, checkpoint: Checkpoint, progress: Progress | None = None) -> Store:
-    """Embed a gallery with a model, or update the vectors of an earlier start; return the store.
-
-    To embed a gallery means to compute the vectors of its images. The store is the folder with
-    these vectors.
+    """Embed a gallery with a model, or update its store of an earlier start; return the store.
 
     Args:
         argument: "catalogue", a folder, or a dataset on the Hugging Face Hub.
         checkpoint: The model that embeds the gallery.
-        progress: Callback that is called with the progress of embedding; None for no callback.
+        progress: Callback for the progress of embedding; None for no callback.
 
     Raises:
         ImageError: The gallery does not exist, or has no readable image.
@@ -407,11 +406,11 @@ class GalleryPlan(NamedTuple):
 
 
 def plan_gallery(argument: str, checkpoint: Checkpoint) -> GalleryPlan:
-    """Return the pictures that a model embeds, and the folder for their vectors.
+    """Return the source of a gallery's pictures, and the folder for their vectors.
 
     Args:
         argument: "catalogue", a folder, or a dataset on the Hugging Face Hub.
-        checkpoint: The model.
+        checkpoint: The model that will embed the pictures.
 
     Raises:
         ImageError: The gallery does not exist, and was never embedded.
@@ -420,12 +419,12 @@ def plan_gallery(argument: str, checkpoint: Checkpoint) -> GalleryPlan:
     try:
         source = open_source(argument)
         path = store_folder(checkpoint.fingerprint, source)
-    except ImageError:  # for example, the drive is not mounted: use the images embedded earlier
+    except ImageError:  # for example, the drive is not mounted: use the vectors of an earlier start
         source = FolderSource(argument, may_be_away=True)
         path = store_folder(checkpoint.fingerprint, source)
         if not path.is_dir():
             raise
-    if not path.is_dir():  # the gallery's folder may have been renamed: look for its former store
+    if not path.is_dir():  # the gallery's folder may have been renamed: find its former store
         path = find_store(path.parent, checkpoint.fingerprint, source) or path
     return GalleryPlan(argument, source, path)
 
@@ -433,12 +432,12 @@ def plan_gallery(argument: str, checkpoint: Checkpoint) -> GalleryPlan:
 def build_gallery(
     plan: GalleryPlan, checkpoint: Checkpoint, progress: Progress | None = None
 ) -> Store:
-    """Embed a gallery with a model, or update the vectors of an earlier start; return the store.
+    """Embed a planned gallery, or update its store of an earlier start; return the store.
 
     Args:
         plan: The return value of `plan_gallery` for this model.
         checkpoint: The model.
-        progress: Callback that is called with the progress of embedding; None for no callback.
+        progress: Callback for the progress of embedding; None for no callback.
 
     Raises:
         ImageError: The gallery has no readable image.
@@ -495,23 +494,25 @@ FONTS = ("Inter", "Helvetica Neue", "Arial", "sans-serif")
 """Fonts to use if they are installed on the visitor's machine; the page downloads none."""
 
 MAX_UPLOAD_BYTES = 60 * 1024 * 1024
+"""The maximum size of an uploaded file, in bytes."""
 
 MAX_THREADS = 64
-"""How many handlers run at the same moment.
+"""The maximum number of handlers that run at the same time.
 
-It exceeds the number of searches and explanations that run at once, so that light events always
-find a thread.
+It is larger than the number of searches and explanations that run at the same time, so that there
+is always a thread for short events.
 """
 
 MAX_SESSIONS = 256
-"""How many visitors' search results the server caches; those of others are searched again.
+"""The maximum number of visitors whose search results the server caches.
 
-Gradio keeps the values of a visitor's page for an hour after they left, and its default is 10,000.
+The searches of other visitors are repeated when they are needed. Gradio keeps the values of a
+visitor's page for an hour after the visitor left, and its default is 10,000 visitors.
 """
 
 
 def make_theme() -> gr.themes.Base:
-    """Return a theme with the page's colors for Gradio's own components (such as buttons)."""
+    """Return a theme that gives Gradio's own components, such as buttons, the page's colors."""
     return gr.themes.Base(
         primary_hue=gr.themes.colors.slate,
         neutral_hue=gr.themes.colors.slate,
@@ -580,13 +581,13 @@ def launch_options(images: GalleryImages, host: str | None, port: int | None) ->
 
 
 async def _send_indexing(images: GalleryImages, request: Request) -> JSONResponse:
-    """Send how far the gallery is indexed, for the script of the page."""
+    """Send the progress of indexing to the script of the page."""
     answer = indexing_answer(images.indexing, images.noun)
     return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
 
 def _send_component_script(request: Request) -> FileResponse:
-    """Send the script that defines `<gradio-app>`; Gradio has it, but at no address of its own."""
+    """Send the script that defines `<gradio-app>`, for which Gradio has no address."""
     script = Path(gr.__file__).parent / "templates" / "frontend" / "gradio.js"
     return FileResponse(script, media_type="text/javascript")
 

@@ -1,10 +1,10 @@
 """The search on a visitor's screen: the request in the browser, and its result on the server.
 
 The browser stores the `SearchRequest` that led to the result on the screen, and sends it with every
-action of the visitor. The server caches a `SearchState` for each visitor: the result of their last
-request. The cache is empty at first and may be lost at any time. If the cache does not have the
-result of the query that the browser sends, the server repeats the search. So an action always
-applies to the result on the screen.
+action of the visitor. The server caches a `SearchState` for each visitor: the result of the
+visitor's last request. The cache is empty at first and may be lost at any time. If the cache does
+not contain the result of the request that the browser sends, the server repeats the search. So an
+action always applies to the result on the screen.
 """
 
 import math
@@ -24,10 +24,10 @@ from dwc.search.weight_sweep import WeightSweep, shift_for_weight
 from dwc.ui.gallery_images import GalleryImages
 
 RESULTS_SHOWN = 12
-"""How many results are shown at first."""
+"""The number of results that are shown at first."""
 
 MORE_RESULTS = 12
-"""How many further results are shown when a visitor presses "Show more"."""
+"""The number of further results that "Show more" adds."""
 
 MAX_RESULTS_SHOWN = 96
 """The maximum number of results on the page; the command line and the API return more."""
@@ -35,21 +35,21 @@ MAX_RESULTS_SHOWN = 96
 _LONGEST_NAME = 4096  # maximum number of characters of an id or a path in a request
 
 MAX_HITS_FOLDED = 192
-"""The highest rank number of a result that is shown in place of a hidden near-duplicate."""
+"""The worst rank of a result that may be shown instead of a hidden near-duplicate."""
 
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """Everything that is needed to repeat a search and to show the same part of its results.
+    """Everything that is needed to repeat a search and to show the same results.
 
     Attributes:
         words: The modification text, which says what should be different; may be empty.
-        reference_id: The id of the reference, if it is an image of the gallery; otherwise None.
-        upload: The path of the reference's file on the server, if it was uploaded; otherwise None.
+        reference_id: The id of the reference if it is an image of the gallery, else None.
+        upload: The path of the reference's file on the server if it was uploaded, else None.
         model: The model's name; empty for the default.
         shift: Number added to the logit of each stream's image weight. Infinity means the image
             part alone, minus infinity the text part alone.
-        count: How many results are shown; near-duplicates that are folded do not count.
+        count: How many results are shown, not counting folded near-duplicates.
         folded: Whether near-duplicates are folded, that is, hidden under the better-ranked image.
         selected: The id of the result that is explained; None for the first result.
         filter: The condition on the metadata of the results, as text; empty for no condition.
@@ -81,7 +81,7 @@ class SearchRequest:
     def from_dict(cls, content: object) -> "SearchRequest | None":
         """Parse a request that a browser sent in the form of `to_dict`.
 
-        The result is None if the content does not have this form or has impossible values.
+        The result is None if the content has another form or impossible values.
         """
         if not isinstance(content, Mapping):
             return None
@@ -131,10 +131,10 @@ def describe_query(request: SearchRequest, images: GalleryImages) -> str:
 
 @dataclass(frozen=True, eq=False)
 class SearchState:
-    """The result of one request; each visitor has their own state.
+    """The result of one request of one visitor.
 
     Attributes:
-        request: The request: what was searched, and which part of the result is shown.
+        request: The request.
         query: The encoded query.
         sweep: The gallery's scores for the query at any image weight.
         result: The search result at the image weight of the request. It contains all hits that are
@@ -143,9 +143,9 @@ class SearchState:
         reference_weights: The model's image weights for a fixed set of comparison queries; None if
             the model's checkpoint has no such weights.
         near_duplicates: Finds near-duplicates in the gallery by the model's vectors.
-        part: The store that was searched, if its gallery was not indexed to the end; explanations
-            of the result are made with this store, since the gallery may have grown since. None if
-            the whole gallery was searched.
+        part: The store that was searched, if only a part of the gallery was indexed. Explanations
+            of the result use this store, since the gallery may have grown since. None if the
+            complete gallery was searched.
     """
 
     request: SearchRequest
@@ -164,13 +164,13 @@ class SearchState:
         """Return a searcher of the pictures that were searched, for explanations of the result.
 
         Args:
-            searcher: The model's present searcher, whose gallery may have grown since.
+            searcher: The model's current searcher, whose gallery may have grown since the search.
         """
         return searcher if self.part is None else searcher.over(self.part)
 
     @property
     def selected_hit(self) -> str:
-        """The id of the image that is explained; requires at least one result."""
+        """The id of the result that is explained; there must be at least one result."""
         selected = self.request.selected
         return self.result.hits[0].id if selected is None else selected
 
@@ -186,7 +186,7 @@ class SearchState:
 
     @property
     def visible_result(self) -> SearchResult:
-        """The search result without the near-duplicates that are hidden."""
+        """The search result without the hidden near-duplicates."""
         if not self.request.folded:
             return self.result
         pairs = zip(self.result.hits, self.duplicate_groups.duplicate_of, strict=True)
@@ -194,11 +194,11 @@ class SearchState:
 
 
 def rank(sweep: WeightSweep, near_duplicates: NearDuplicates, request: SearchRequest) -> list[Hit]:
-    """Return the hits to show for a request, best first, including near-duplicates to be hidden.
+    """Return the hits to show for a request, best first, including hidden near-duplicates.
 
     If the request folds near-duplicates (hides them under the better-ranked image), the result has
-    enough hits that `request.count` of them are not hidden. There may be fewer, since no hit has a
-    rank beyond `MAX_HITS_FOLDED`.
+    enough hits that `request.count` hits are not hidden. It may have fewer, since no hit has a rank
+    beyond `MAX_HITS_FOLDED`.
 
     Args:
         sweep: The gallery's scores for the query at any image weight.
@@ -212,8 +212,8 @@ def rank(sweep: WeightSweep, near_duplicates: NearDuplicates, request: SearchReq
     last = min(MAX_HITS_FOLDED, len(sweep))
     while True:
         leaders = [
-            place
-            for place, leader in enumerate(
+            index
+            for index, leader in enumerate(
                 near_duplicates.group([hit.id for hit in hits]).duplicate_of
             )
             if leader is None
@@ -259,7 +259,7 @@ def reweighted(state: SearchState, shift: float) -> SearchState:
 
 
 def select_hit(state: SearchState, image_id: object) -> SearchState | None:
-    """Return the state with another result selected to be explained.
+    """Return the state with another result selected for explanation.
 
     The result is None if the image is not among the results.
     """
@@ -269,7 +269,7 @@ def select_hit(state: SearchState, image_id: object) -> SearchState | None:
 
 
 def with_more(state: SearchState) -> SearchState | None:
-    """Return the state with more results shown; None if there are no more to show."""
+    """Return the state with more results; None if there are no more results to show."""
     count = min(state.request.count + MORE_RESULTS, MAX_RESULTS_SHOWN)
     if count <= state.request.count or len(state.result.hits) >= len(state.sweep):
         return None
@@ -287,8 +287,8 @@ def parse_slider(position: object, at_learned: object, state: SearchState) -> fl
     The weight shift is the number that is added to the logit of each stream's image weight.
 
     Args:
-        position: The position: the requested mean of the streams' image weights, from 0 to 1.
-        at_learned: True if the learned weights are requested; the position is then ignored.
+        position: The requested mean of the streams' image weights, from 0 to 1.
+        at_learned: True if the learned weights are requested; `position` is then ignored.
         state: The search result whose weights are changed.
 
     Raises:
@@ -304,7 +304,7 @@ def parse_slider(position: object, at_learned: object, state: SearchState) -> fl
 def _checked(value: Any, *types: type) -> Any:
     """Return the value if its type is exactly one of `types`.
 
-    A subclass of a given type is not accepted: True is a bool and not an int.
+    Instances of subclasses are not accepted: True is a bool, and so not accepted as an int.
 
     Raises:
         TypeError: The value has another type.

@@ -1,4 +1,4 @@
-"""Uploaded pictures: reading them, their lifetime, and the limits of their size and number."""
+"""Uploaded pictures: how they are read, when they are deleted, and how many may be stored."""
 
 import os
 import re
@@ -29,7 +29,7 @@ MAX_UPLOADED_FILES = 10_000
 
 
 def is_upload(path: str) -> bool:
-    """Return whether a path is an existing file in the upload folder."""
+    """Return whether a path is that of an existing file in the upload folder."""
     try:
         return is_in_upload_folder(path) and Path(path).is_file()
     except OSError:  # for example, the path is too long or has a loop of symbolic links
@@ -40,10 +40,10 @@ def read_upload(path: str) -> bytes:
     """Return the content of an uploaded file.
 
     The path comes from a request. Gradio checks a path only if the request marks it as a file, so
-    this function checks every path.
+    this function checks it again.
 
     Raises:
-        ImageError: The file is not an upload, or no longer exists.
+        ImageError: The path is outside the upload folder, or the file no longer exists.
     """
     if not is_in_upload_folder(path):
         raise ImageError("The picture was not uploaded here. Choose it again.")
@@ -54,12 +54,12 @@ def read_upload(path: str) -> bytes:
 
 
 def is_in_upload_folder(path: str) -> bool:
-    """Return whether a path leads into the upload folder; the file may not exist."""
+    """Return whether a path is inside the upload folder; the file need not exist."""
     return is_inside(path, Path(get_upload_folder()))
 
 
 def is_inside(path: str, folder: Path) -> bool:
-    """Return whether a path leads into a folder once symbolic links and ".." are resolved."""
+    """Return whether a path, with symbolic links and `..` resolved, is inside a folder."""
     try:
         return Path(path).resolve().is_relative_to(folder.resolve())
     except (OSError, ValueError, RuntimeError):  # for example, it has a null character
@@ -69,12 +69,12 @@ def is_inside(path: str, folder: Path) -> bool:
 def delete_expired_uploads(folder: Path) -> None:
     """Delete files in the upload folder that are older than the lifetime, and empty folders.
 
-    Gradio deletes the uploads that it knows. Uploads that ended halfway, or that an earlier process
-    left when it was killed, are deleted here.
+    Gradio deletes only the uploads that the running process has completed. This function also
+    deletes interrupted uploads, and those of an earlier process that was killed.
 
     Args:
-        folder: The upload folder. Only its files, and files in folders that are named like an
-            upload's hash, are deleted.
+        folder: The upload folder. Only its own files, and the files in subfolders whose names are
+            hashes as Gradio gives them, are deleted.
     """
     latest = time.time() - UPLOAD_LIFETIME_SECONDS
     for entry in _scan(folder):
@@ -127,7 +127,7 @@ def is_full(folder: Path) -> bool:
 
 @asynccontextmanager
 async def expire_uploads(app: Any) -> AsyncIterator[None]:
-    """Delete expired uploads at regular intervals while the server runs (its `lifespan`)."""
+    """Delete expired uploads at regular intervals while the server runs. This is its `lifespan`."""
 
     async def delete_regularly() -> None:
         while True:

@@ -1,9 +1,9 @@
 """Choice of the device that runs the model: a local GPU, the GPU of ZeroGPU, or the CPU.
 
 ZeroGPU is a service for Hugging Face Spaces. It gives a process access to a shared GPU, but only
-for the duration of a single function call. It needs the package `spaces`, which is installed only
-in Spaces. That package patches torch and must be imported before torch, so import this module
-before any other module that imports torch.
+during a single function call. It needs the package `spaces`, which is installed only in Spaces.
+That package patches torch and must be imported before torch. So this module must be imported before
+any other module that imports torch.
 """
 
 import copy
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 def is_lent() -> bool:
-    """Return whether this process runs on ZeroGPU, where a GPU is available only during calls."""
+    """Return whether this process runs on ZeroGPU, so that it has a GPU only during calls."""
     return spaces is not None and bool(spaces.config.Config.zero_gpu)
 
 
@@ -49,11 +49,11 @@ def use_local_gpu(model: "DWCModel") -> None:
 def borrow_gpu(searcher: "Searcher") -> None:
     """Make a searcher run its model's forward passes on ZeroGPU; do nothing without ZeroGPU.
 
-    ZeroGPU runs each call in another process, forked from this one. Inputs and outputs are copied
-    between the processes, and tensors on the GPU cannot be used in this process. Therefore the GPU
-    gets a copy of the model. The model itself stays on the CPU and serves for everything else:
-    attention maps, and queries for which no GPU is granted. Queries that wait at the same moment
-    share a call; it counts for the visitor of the oldest one.
+    ZeroGPU runs each call in another process, forked from this one. It copies inputs and outputs
+    between the processes, and this process cannot use tensors on the GPU. So a copy of the model is
+    made for the GPU. The original stays on the CPU. It computes attention maps, and answers queries
+    for which no GPU is granted. Queries that wait at the same time share a call, which uses the
+    quota of the visitor whose query is the oldest.
     """
     if is_lent():
         from dwc.search.query import model_runner

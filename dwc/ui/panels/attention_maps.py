@@ -1,8 +1,8 @@
 """Panel of attention maps, drawn over the reference image.
 
 One drawing shows how a word's attention is distributed over the regions of the image. The other
-shows the gate: the factor, from 0 to 1, by which the CNN stream multiplies the image features of
-each region before image and text are mixed.
+shows the gate: the factor from 0 to 1 by which the CNN stream multiplies the image features of each
+region before it combines image and text.
 """
 
 import base64
@@ -53,7 +53,7 @@ class _Frame(NamedTuple):
         address: The reference image, reduced in size, as a data URL.
         aspect: The aspect ratio of the reference image as a CSS value, such as `400/300`.
         box: The rectangle that the network receives, as CSS declarations of `left`, `top`, `width`
-            and `height` in percent of the image's width or height.
+            and `height`, in percent of the image's width or height.
     """
 
     address: str
@@ -83,7 +83,7 @@ def render_attention(searcher: Searcher, query: EncodedQuery) -> str:
 def render_attention_maps(maps: AttentionMaps, reference: Image.Image) -> str:
     """Return the HTML of the drawings of attention and gate, with legends and a choice of the word.
 
-    Sentences describe each drawing.
+    The maps are also described in sentences.
 
     Args:
         maps: The attention maps.
@@ -107,7 +107,7 @@ def locate_maximum(maps: AttentionMaps, grid: Grid) -> str:
 
     Args:
         maps: The attention maps, which contain the position of the regions in the image.
-        grid: One map: an array (rows, columns) with one value per region.
+        grid: A map: an array (rows, columns) with a value for each region.
     """
     row, column = np.unravel_index(int(grid.argmax()), grid.shape)
     (left, top, right, bottom), (width, height) = maps.box, maps.size
@@ -135,10 +135,10 @@ def describe_word(maps: AttentionMaps, word: WordAttention) -> str:
 
 
 def describe_gate(maps: AttentionMaps) -> str:
-    """Return a sentence that says where the gate is highest and where the gate is lowest.
+    """Return a sentence that says where the gate is highest and where it is lowest.
 
     The gate is the factor by which the image features of a region are multiplied. If the factor is
-    nearly the same everywhere, the sentence says so.
+    nearly the same for all regions, the sentence says so.
     """
     gate = maps.image_gate
     least, most = (f"{100 * float(end):.0f}\N{NO-BREAK SPACE}%" for end in (gate.min(), gate.max()))
@@ -252,10 +252,10 @@ def _smooth(grid: Grid, least: float = 0.0) -> Grid:
 
 
 def _paint(colors: NDArray[Any], strength: Grid) -> str:
-    """Return a partly transparent image, to be laid over the reference image, as a data URL.
+    """Return a partly transparent image, which is laid over the reference image, as a data URL.
 
     Args:
-        colors: The color of each pixel (height, width, 3).
+        colors: The color of each pixel (height, width, 3), from 0 to 255.
         strength: The opacity of each pixel (height, width), in [0, 1].
     """
     opaque = np.round(255 * _MAX_OPACITY * strength)[..., None]

@@ -2,8 +2,8 @@
 
 If the relevant images (those that match everything the query asks for) are known, they are marked
 and counted. A visitor can pin a search result; later searches are then compared with that result.
-This module also contains the handlers that pin a search result and add the columns of other models,
-and the handler of the paraphrase panel.
+This module also has `ComparisonHandlers`, the event handlers of this panel and of the paraphrase
+panel.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,10 +38,10 @@ from dwc.ui.request_parsing import get_attribute
 from dwc.ui.state import SearchState, describe_query
 
 COMPARED = 10
-"""How many of the best results of each ranking are compared with the ranking by learned weights."""
+"""The number of best results of each ranking that are compared with the learned ranking."""
 
 COLUMN_LENGTH = 5
-"""How many of the best results of each ranking are shown."""
+"""The number of best results of each ranking that are shown."""
 
 ON_LOAD = on_load("dwcPanels.comparison", "pin")
 
@@ -86,7 +86,8 @@ def pin_answer(
         state: The search result.
         images: The gallery.
         screen: The data that repeats the search, as `dwc.ui.handlers.describe_screen` returns it.
-        model: The model's name, to be added to the description; empty if there is only one model.
+        model: The model's name, which is added to the description; empty if there is only one
+            model.
     """
     words = state.query.text
     column = learned_column(state.sweep, COMPARED)
@@ -107,11 +108,10 @@ def render(
     """Return the HTML of the panel for a search result.
 
     Args:
-        searcher: The searcher of the model in use. It is not used here, but every panel's `render`
-            has this parameter.
+        searcher: Not used; every panel's `render` has this parameter.
         images: The gallery.
         state: The search result.
-        pin: The pinned search result, which gets a column; None if none is pinned.
+        pin: The pinned search result, which gets a column; None if no result is pinned.
         others: The other models that get a column, by name; None for no other models.
     """
     pinned = [] if pin is None else [pin.column]
@@ -130,7 +130,7 @@ def render_comparison(
         comparison: The rankings.
         relevance: The relevant images, which are outlined if they are known.
         images: The gallery.
-        pin: The pinned search result; None if none is pinned.
+        pin: The pinned search result; None if no result is pinned.
     """
     learned = next(column for column in comparison.columns if column.name == _LEARNED)
     first = [learned, *(column for column in comparison.columns if column is not learned)]
@@ -218,13 +218,12 @@ def _describe_relevance(relevance: Relevance, total: int) -> str:
 def _pinning(pin: Pin | None, is_present: bool) -> str:
     """Return the HTML of the buttons that pin a search result or remove the pin.
 
-    One of the buttons has the id `pin`; this button receives the keyboard focus when the panel has
-    been updated.
+    The button with the id `pin` receives the keyboard focus when the panel has been updated.
 
     Args:
-        pin: The pinned search result; None if none is pinned.
-        is_present: Whether the pinned search has the same results as the current search, so that
-            the current search cannot be pinned instead.
+        pin: The pinned search result; None if no result is pinned.
+        is_present: Whether the pinned search has the same results as the current search. If so,
+            there is no button to pin the current search instead.
     """
     pin_label = "Pin this answer, to compare the next one with it"
     if pin is None:
@@ -264,8 +263,8 @@ def _ids(column: ComparisonColumn) -> list[str]:
 class ComparisonHandlers:
     """Handlers for the events of the comparison panel and of the paraphrase panel.
 
-    The browser stores the data that repeats the pinned search; the server caches the results of
-    the pinned search.
+    The browser stores the data that repeats the pinned search. The server caches the result of the
+    pinned search.
     """
 
     def __init__(
@@ -302,11 +301,11 @@ class ComparisonHandlers:
             pin = None
             if get_attribute(event, "keep") is True:
                 pin = pin_answer(current, self._images, screen, self._model_name(current))
-            kept = None if pin is None else dict(pin.screen)
+            screen_data = None if pin is None else dict(pin.screen)
             content = self._render(current, pin)
         except DWCError as error:
             return {self._comparison: render_error(str(error))}
-        return {self._comparison: content, self._pin: kept, self._pin_cache: pin}
+        return {self._comparison: content, self._pin: screen_data, self._pin_cache: pin}
 
     def add_columns(
         self, state: SearchState | None, screen: object, pin: object, cache: Pin | None
@@ -324,7 +323,7 @@ class ComparisonHandlers:
     def probe(
         self, state: SearchState | None, screen: object, event: gr.EventData
     ) -> dict[Any, Any]:
-        """Search with the paraphrases that a visitor entered, and compare the results."""
+        """Search with the wordings that a visitor entered, and compare the results."""
         try:
             current = self._current_state(state, screen)
             if current is None:
@@ -361,8 +360,8 @@ class ComparisonHandlers:
     def _other_models(self, state: SearchState) -> list[str]:
         """Return the names of the models in memory, except the model of this search result.
 
-        Only these models get a column, so a comparison does not load further models. There are none
-        if only a part of the gallery was searched: other models search all of it.
+        Only these models get a column, so a comparison never loads a model. If only a part of the
+        gallery was searched, the list is empty, because other models search the complete gallery.
         """
         if state.part is not None:
             return []

@@ -1,6 +1,6 @@
 """Panel of example searches, which a visitor starts with one click.
 
-The examples are chosen so that they make sense for the current gallery.
+The examples are chosen to suit the current gallery.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from dwc.ui.gallery_images import GalleryImages, StoreImages, url_of
 ON_LOAD = on_load("dwcPanels.examples", "ask")
 
 GENERIC_WORDS = ("in red", "darker", "with stripes", "without any pattern")
-"""Modification texts that make sense for most pictures of things people wear or own."""
+"""Modification texts that suit most pictures of clothes and objects."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Wish:
-    """The modification text of an example, with conditions on the garment in the reference image.
+    """A modification text for an example, with conditions on the garment in the reference image.
 
     For the text "no pattern", for example, the garment must have a pattern.
 
@@ -52,8 +52,8 @@ class Wish:
         )
 
 
-# The page opens with the first example, for which both image and text matter: the text determines
-# the sleeves and the shade, the image determines the kind of garment, the color and the pattern.
+# The page opens with the first example. Both its image and its text matter: the text determines the
+# sleeves and the shade, and the image determines the kind of garment, the color and the pattern.
 CATALOGUE_WISHES = (
     Wish(
         "darker, with long sleeves",
@@ -81,7 +81,7 @@ CATALOGUE_WORDS_ONLY = "a yellow floral skirt"
 
 
 def choose_examples(images: StoreImages) -> list[Example]:
-    """Return example searches that make sense for this gallery."""
+    """Return example searches that suit this gallery."""
     if images.garments:
         return choose_from_catalogue(images.garments)
     return choose_generic(images)
@@ -91,15 +91,15 @@ def choose_from_catalogue(garments: Mapping[str, Garment]) -> list[Example]:
     """Return the example searches for a gallery of drawn garments.
 
     Each modification text in `CATALOGUE_WISHES` is combined with the first suitable garment. A text
-    without a suitable garment is left out. The last example has only a text.
+    without a suitable garment is omitted. The last example has only a text.
 
     Args:
-        garments: The garment that each image of the gallery shows, by image id.
+        garments: The drawn garment in each image of the gallery, by image id.
     """
     chosen = []
     for wish in CATALOGUE_WISHES:
-        suited = (image_id for image_id, garment in garments.items() if wish.suits(garment))
-        if (reference_id := next(suited, None)) is not None:
+        suitable_ids = (image_id for image_id, garment in garments.items() if wish.suits(garment))
+        if (reference_id := next(suitable_ids, None)) is not None:
             chosen.append(Example(reference_id, wish.words))
     return [*chosen, Example(None, CATALOGUE_WORDS_ONLY)]
 

@@ -36,7 +36,7 @@ PAGE_SIZE = 24
 ON_LOAD = on_load("dwcPanels.galleryBrowser", "follow", "turn")
 
 MAX_SKIPPED_SHOWN = 50
-"""How many unreadable files are listed by name; the rest are only counted."""
+"""The maximum number of unreadable files that are listed by name; the rest are counted."""
 
 HEADING = """
 <h2 id="browse">The gallery</h2>
@@ -45,7 +45,7 @@ HEADING = """
 
 
 def fitting_ids(images: GalleryImages, filter: str = "") -> Sequence[str]:
-    """Return the ids of the images that fit a filter, given as text; all for an empty filter.
+    """Return the ids of the images that fit a filter, which is a text; all ids if it is empty.
 
     Raises:
         QueryError: The filter is invalid.
@@ -58,14 +58,15 @@ def fitting_ids(images: GalleryImages, filter: str = "") -> Sequence[str]:
 
 
 def count_pages(images: GalleryImages, filter: str = "") -> int:
-    """Return the number of pages of the images that fit a filter; at least 1."""
+    """Return the number of pages needed for the images that fit a filter, at least 1."""
     return max(1, -(-len(fitting_ids(images, filter)) // PAGE_SIZE))
 
 
 def parse_page(page: object, images: GalleryImages, filter: str = "") -> int:
     """Return the index of an existing page, from 0, for a page index that a browser sent.
 
-    An index beyond the first or last page becomes that page; other input becomes 0.
+    A negative index becomes 0, and a too large index becomes that of the last page. The result is 0
+    for a value that is not an integer.
     """
     if not isinstance(page, int):
         return 0
@@ -102,8 +103,8 @@ def render_gallery(images: GalleryImages, page: int, filter: str = "") -> str:
 def render_left_out(images: GalleryImages) -> str:
     """Return the HTML of a collapsed note on files that the gallery does not show.
 
-    The note has remarks on missing files and on images that were left out, and a list of files that
-    cannot be read. The result is empty if there are none of these.
+    The note has remarks on missing files and on images that were left out, and a list of the files
+    that cannot be read. The result is empty if there is nothing to report.
     """
     skipped = list(images.skipped.items())
     items = [f"<li>{escape(remark)}</li>" for remark in images.remarks]
@@ -139,7 +140,7 @@ def _button(label: str, page: int, disabled: bool) -> str:
 
 
 MAX_FACET_VALUES = 60
-"""A column with more different texts gets no checkboxes, but filters as text may name it."""
+"""The maximum number of different texts in a column that gets checkboxes."""
 
 FACETS_ON_LOAD = on_load("dwcPanels.facets", "filter")
 
@@ -147,13 +148,13 @@ FACETS_ON_LOAD = on_load("dwcPanels.facets", "filter")
 def render_facets(
     metadata: Metadata, text: str = "", message: str = "", written: str | None = None
 ) -> str:
-    """Return the HTML of the section; empty for a gallery without metadata.
+    """Return the HTML of the filter section; empty for a gallery without metadata.
 
     Args:
         metadata: The gallery's metadata.
         text: The current filter; empty for none.
-        message: An error message about a filter that was not accepted; empty for none.
-        written: The filter that was not accepted, to be corrected; None for none.
+        message: An error message about a rejected filter; empty for none.
+        written: The rejected filter, which the visitor can correct; None for none.
     """
     if not metadata.columns:
         return ""
@@ -187,11 +188,11 @@ def choose_filter(text: str, metadata: Metadata, choice: Mapping[str, Any]) -> s
     """Return the filter after a visitor's choice, as text.
 
     Args:
-        text: The filter before.
+        text: The former filter.
         metadata: The gallery's metadata.
-        choice: What the browser sent: `text`, a complete filter; or `column`, a column's name, and
-            either `values`, the texts of all its checked values, or `least` and `greatest`, the
-            ends of a range as texts, which may be empty.
+        choice: What the browser sent. It has either `text`, a complete filter, or `column`, a
+            column's name. With a column, it has either `values`, the texts of all checked values,
+            or `least` and `greatest`, the ends of a range as texts, which may be empty.
 
     Raises:
         QueryError: The choice is invalid.
@@ -235,15 +236,15 @@ def _parse_limit(value: object, name: str) -> float | None:
 def _parse_or_none(text: str, metadata: Metadata) -> Filter | None:
     try:
         return parse_filter(text, metadata)
-    except QueryError:  # of another gallery, in an old tab
+    except QueryError:  # a filter for another gallery, from a tab opened earlier
         return None
 
 
 def _mask(parts: list[Filter], metadata: Metadata) -> NDArray[np.bool_]:
-    whole = all_of(parts)
-    if whole is None:
+    condition = all_of(parts)
+    if condition is None:
         return np.ones(metadata.count, dtype=bool)
-    return find_matching(whole, metadata)
+    return find_matching(condition, metadata)
 
 
 def _list_values(column: Column) -> list[Value]:
@@ -259,7 +260,11 @@ def _render_column(
     by_column: Mapping[str, list[Filter]],
     others: list[Filter],
 ) -> str:
-    """Return the HTML of one column; empty if it has too many or too few different texts."""
+    """Return the HTML of one column's part of the filter section.
+
+    The result is empty for a column with too many or too few different texts. `number` makes the
+    ids of the elements unique.
+    """
     column, own = metadata.columns[name], by_column.get(name, [])
     rest = [part for other, parts in by_column.items() if other != name for part in parts]
     if column.type == "number":
@@ -289,13 +294,13 @@ def _render_values(column: Column, own: list[Filter], mask: NDArray[np.bool_]) -
             checked.update(part.values)
     values = _list_values(column)
     counts = {value: int(np.count_nonzero(column.has_any([value]) & mask)) for value in values}
-    shown = [value for value in values if counts[value] or value in checked]
-    shown.sort(key=lambda value: -counts[value])
+    listed = [value for value in values if counts[value] or value in checked]
+    listed.sort(key=lambda value: -counts[value])
     return "".join(
         f'<label class="facet-value"><input type="checkbox" value="{escape(format_value(value))}"'
         f"{' checked' if value in checked else ''}><span>{escape(format_value(value))}</span>"
         f'<span class="facet-count">{format_count(counts[value])}</span></label>'
-        for value in shown
+        for value in listed
     )
 
 

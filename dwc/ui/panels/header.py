@@ -1,9 +1,10 @@
-"""The top of the page: the header, and the line that says how far the gallery is indexed.
+"""The top of the page: the header, and the line with the progress of indexing.
 
-The header has the title, the model in use, the gallery, and the theme toggle. The line is only on a
-page that opened before its gallery was indexed to the end. Its script asks the server for the line
-at once and then every two seconds. When more pictures can be searched, the script triggers the
-event `grow`, whose handler shows them in the gallery browser.
+The header has the title, the model in use, the gallery, and the theme toggle.
+
+The line is only on a page that opened before its gallery was indexed to the end. Its script reads
+the line from the server at once and then every two seconds. When more pictures can be searched, the
+script triggers the event `grow`, whose handler shows them in the gallery browser.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from dwc.ui.indexing import IndexingStatus
 ON_LOAD = on_load("dwcPanels.header", "choose")
 
 COMMIT_DIGITS = 7
-"""How many digits of a commit hash are shown: as many as git and the Hugging Face Hub show."""
+"""The number of digits of a commit hash that are shown, as in git and on the Hub."""
 
 
 def render_header(names: Sequence[str], chosen: str, origin: Origin, images: GalleryImages) -> str:
@@ -62,7 +63,7 @@ def _model(names: Sequence[str], chosen: str) -> str:
 
 
 def _commit(revision: str | None) -> str:
-    """Return the HTML of a button that shows a shortened commit hash and copies the whole hash.
+    """Return the HTML of a button that shows a shortened commit hash and copies the full hash.
 
     The result is empty if `revision` is None.
     """
@@ -84,10 +85,10 @@ INDEXING_ON_LOAD = on_load("dwcPanels.indexing", "grow")
 
 
 def render_indexing(status: IndexingStatus | None, noun: str) -> str:
-    """Return the HTML of the line.
+    """Return the HTML of the line with the progress of indexing.
 
     Args:
-        status: How far the gallery is indexed; None if the page opened with the whole gallery.
+        status: The progress; None if the page opened with the complete gallery.
         noun: The plural noun for the images.
     """
     if status is None:
@@ -115,10 +116,10 @@ def render_indexing(status: IndexingStatus | None, noun: str) -> str:
 
 
 def indexing_answer(status: IndexingStatus | None, noun: str) -> dict[str, object]:
-    """Return what the script of the element reads, as a JSON-compatible dict.
+    """Return the progress of indexing for the page's script, as a JSON-compatible dict.
 
-    The entries are `html`, the line; `searchable`, the number of pictures that searches find; and
-    `state`: "running", "complete" or "stopped".
+    The entries are `html`, the line; `searchable`, the number of pictures that searches include;
+    and `state`: "running", "complete" or "stopped".
     """
     state = "complete"
     if status is not None and not status.is_complete:

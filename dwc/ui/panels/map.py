@@ -1,10 +1,10 @@
 """Panel with a map of the gallery, on which the query and its results are marked.
 
-The map is two-dimensional; images that the model finds similar lie close together. This module
+The map is two-dimensional; images that the model finds similar are close together. This module
 renders the markers and a description of the map in words. The script `map.js` draws the images of
 the gallery as dots. When the map scrolls into view, the script requests the positions of the images
-from `MapService`; the map of a new gallery is computed only then. `map_table` returns the positions
-for the API.
+from `MapService`; the map of a new gallery is not computed before. `map_table` returns the
+positions for the API.
 """
 
 import base64
@@ -29,7 +29,7 @@ from dwc.ui.request_parsing import parse_whole_number
 from dwc.ui.state import SearchState
 
 MIN_GROUP = 10
-"""The minimum number of images of a category that gets a label on the map."""
+"""The minimum number of images in a category that gets a label on the map."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Group:
 
 
 def kinds_of(images: GalleryImages, ids: Sequence[str]) -> list[str] | None:
-    """Return the category of each of the images with these ids, in the same order.
+    """Return the categories of the images with these ids, in the same order.
 
     The result is None if the category of any image is unknown, as in galleries of photographs.
     """
@@ -63,17 +63,17 @@ def kinds_of(images: GalleryImages, ids: Sequence[str]) -> list[str] | None:
 def name_groups(points: NDArray[np.float64], kinds: Sequence[str]) -> list[Group]:
     """Return the categories with at least `MIN_GROUP` images, with the positions of their labels.
 
-    A label is placed at the image of the category that is nearest to the category's median
-    position. So if a category forms two clusters, the label lies in one of the clusters.
+    The label of a category is placed at the image that is nearest to the category's median
+    position. So if a category forms two clusters, the label is inside one of the clusters.
 
     Args:
         points: The positions of n images on the map (n, 2), in [0, 1].
         kinds: The categories of the n images.
     """
     groups = []
-    kind_of_each = np.asarray(kinds)
+    kind_by_image = np.asarray(kinds)
     for name in sorted(set(kinds)):
-        members = points[kind_of_each == name]
+        members = points[kind_by_image == name]
         if len(members) < MIN_GROUP:
             continue
         distances = ((members - np.median(members, axis=0)) ** 2).sum(1)
@@ -83,13 +83,13 @@ def name_groups(points: NDArray[np.float64], kinds: Sequence[str]) -> list[Group
 
 
 NEIGHBORS = 3
-"""How many of the images nearest to the reference the description of the map names."""
+"""The number of images near the reference that the description of the map names."""
 
 Describe = Callable[[int], str]
 """Function that returns a description of an image, given the image's index in the gallery."""
 
 _NEAR = 0.12
-"""The distance below which two markers are described as close, as a share of the map's width."""
+"""The distance below which two markers are described as close, as a fraction of the map's width."""
 _COLUMNS = ("left", "", "right")
 _ROWS = ("upper", "", "lower")
 
@@ -117,8 +117,8 @@ def nearest_positions(
         points: The positions of n points (n, 2).
         x: Horizontal coordinate of the position.
         y: Vertical coordinate of the position.
-        count: How many indices to return.
-        without: Indices of points that are left out.
+        count: The number of indices to return.
+        without: The indices of points to leave out.
     """
     distances = ((points - (x, y)) ** 2).sum(1)
     distances[list(without)] = np.inf
@@ -132,7 +132,7 @@ def describe_map(
     describe: Describe,
     kinds: Sequence[str] | None = None,
 ) -> str:
-    """Return the HTML of a note that describes in sentences where a search result is on the map.
+    """Return the HTML of a note that says in sentences where a search result is on the map.
 
     Args:
         marks: The markers of the reference, the query and the results.
@@ -185,13 +185,13 @@ def _describe_results(marks: MapMarks, kinds: Sequence[str] | None) -> str:
     if not marks.results or marks.query is None:
         return ""
     close = sum(_distance(mark, marks.query) < _NEAR for mark in marks.results)
-    kinds_found = ""
+    kinds_text = ""
     if kinds is not None:
         counts = Counter(kinds[_position(mark)] for mark in marks.results).most_common()
-        kinds_found = " They are " + ", ".join(f"{escape(kind)} ({n})" for kind, n in counts) + "."
+        kinds_text = " They are " + ", ".join(f"{escape(kind)} ({n})" for kind, n in counts) + "."
     verb = "lies" if close == 1 else "lie"
     counted = f"{close} of the {len(marks.results)} results {verb} close to the search."
-    return f"<p>{counted}{kinds_found}</p>"
+    return f"<p>{counted}{kinds_text}</p>"
 
 
 def _near_query(mark: MapMark, query: MapMark | None) -> str:
@@ -223,14 +223,13 @@ SERVICE_ON_LOAD = (
 _UNFINISHED = "The map is made when the gallery is indexed to the end. Search again then."
 
 PROJECTIONS = ProjectionCache()
-"""Cache of computed maps, one for the whole app: a map depends only on the gallery's vectors."""
+"""Cache of computed maps, shared by the whole app: a map depends only on the gallery's vectors."""
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
     """Return the HTML of the map with its markers, or a notice that the map is being computed.
 
-    There is no map before the gallery is indexed to the end, since it would have to be computed
-    again and again.
+    While the gallery is being indexed, there is no map, since it would be outdated soon.
     """
     if searcher.store.indexed_part is not None:
         return f'<p class="hint">{_UNFINISHED}</p>'
@@ -340,7 +339,7 @@ def _describe_accuracy(projection: Projection) -> str:
 class MapService:
     """Server functions that the script `map.js` calls from the browser.
 
-    The arguments come from a browser, so the functions check the arguments.
+    The functions check their arguments, which come from a browser.
     """
 
     def __init__(self, models: ModelPool, images: GalleryImages) -> None:
@@ -348,19 +347,19 @@ class MapService:
         self._images = images
 
     def points(self, request: object) -> dict[str, Any]:
-        """Return a model's map of the gallery; compute it if it has not been computed yet.
+        """Return a model's map of the gallery; compute it if it is not in the cache.
 
         Args:
             request: A dict with `model`, the model's name.
 
         Returns:
             A dict with two strings. `store` is the fingerprint of the gallery store (the folder
-            with the vectors of the images). `points` has the x and the y coordinate of each image
-            in turn, as unsigned 16-bit little-endian numbers from 0 to 65,535 (x increases to the
-            right, y downwards), encoded in base64.
+            with the vectors of the images). `points` contains the coordinates x and y of the first
+            image, then those of the second image, and so on. They are unsigned 16-bit little-endian
+            numbers from 0 to 65,535, encoded in base64; x increases to the right, y downwards.
         """
         with self._models.using(self._models.require(_get(request, "model"))) as searcher:
-            _require_whole(searcher)
+            _require_indexed(searcher)
             projection = PROJECTIONS.get(searcher.store)
             packed = np.ascontiguousarray(projection.positions, dtype="<u2").tobytes()
             return {
@@ -372,11 +371,11 @@ class MapService:
         """Return the HTML of one image, with a button that makes it the next reference.
 
         Args:
-            request: A dict with `model`, the model's name, and `position`, the image's index in
-                the gallery.
+            request: A dict with `model`, the model's name, and `position`, the image's index in the
+                gallery.
 
         Raises:
-            QueryError: The index is not a whole number, or the gallery has no such index.
+            QueryError: The index is not a whole number, or the gallery has no image of this index.
         """
         position = _get(request, "position")
         with self._models.using(self._models.require(_get(request, "model"))) as searcher:
@@ -388,8 +387,8 @@ class MapService:
         return render_card(ids[position], self._images)
 
 
-def _require_whole(searcher: Searcher) -> None:
-    """Raise `QueryError` if the gallery is not indexed to the end."""
+def _require_indexed(searcher: Searcher) -> None:
+    """Raise `QueryError` if only a part of the gallery is indexed."""
     if searcher.store.indexed_part is not None:
         raise QueryError(_UNFINISHED)
 
@@ -403,9 +402,9 @@ def _get(request: object, name: str) -> object:
 def add_map_service(models: ModelPool, images: GalleryImages) -> gr.HTML:
     """Create the hidden element through which `map.js` calls `MapService`, and return it.
 
-    `map.js` triggers two events of the element: `laid_out` when a gallery's map has been computed
-    and can be shown, and `follow` with the id of an image that becomes the reference. Call this
-    function inside `gr.Blocks`.
+    `map.js` triggers two events of the element. The event `laid_out` says that a gallery's map has
+    been computed and can be shown. The event `follow` has the id of an image that becomes the
+    reference. Call this function inside `gr.Blocks`.
     """
     service = MapService(models, images)
 
@@ -440,8 +439,8 @@ def map_table(searcher: Searcher, start: object, limit: object) -> dict[str, Any
 
     Args:
         searcher: The searcher of the gallery.
-        start: The index in the gallery of the first image that is returned, from 0.
-        limit: How many images are returned at most.
+        start: The index in the gallery of the first image to return, from 0.
+        limit: The maximum number of images to return.
 
     Returns:
         A dict with `gallery_size`; `laid_out` and `neighbours_kept`, as in `Projection`; `start`;
@@ -449,7 +448,7 @@ def map_table(searcher: Searcher, start: object, limit: object) -> dict[str, Any
 
     Raises:
         QueryError: `start` is not a whole number from 0 to the gallery's size, `limit` is not a
-            whole number of 0 or more, or the gallery is not indexed to the end.
+            whole number of 0 or more, or only a part of the gallery is indexed.
     """
     start, limit = parse_whole_number(start, "start"), parse_whole_number(limit, "limit")
     size = len(searcher.store)
@@ -458,7 +457,7 @@ def map_table(searcher: Searcher, start: object, limit: object) -> dict[str, Any
             f"start is {start} and limit {limit}; expected a start from 0 to {size} and a limit "
             "of 0 or more."
         )
-    _require_whole(searcher)
+    _require_indexed(searcher)
     projection = PROJECTIONS.get(searcher.store)
     points = projection.unit[start : start + limit].round(5)
     return {

@@ -15,16 +15,16 @@ from dwc.ui.gallery_images import GalleryImages, url_of
 from dwc.ui.state import SearchState
 
 POSITIONS = 41
-"""Number of evenly spaced image weights from 0 to 1 at which ranks are computed."""
+"""The number of evenly spaced image weights from 0 to 1 at which ranks are computed."""
 
 TRACED = 5
-"""An image has a line in the chart if it is among this many best images at any image weight."""
+"""Images with a rank up to this number at any image weight have a line in the chart."""
 
 LIMIT = 30
-"""Ranks from 1 to this number have different heights in the chart; larger ones share the bottom."""
+"""The largest rank that is drawn exactly; all larger ranks are drawn at the bottom edge."""
 
 LEADERS = 3
-"""How many of the best images are highlighted: by the learned weights, the text and the image."""
+"""The number of best images that are highlighted: by learned weights, by text and by image."""
 
 _WIDTH, _HEIGHT = 1000, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 990, 26, 284
@@ -44,7 +44,7 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
 
 
 def render_trace(trace: RankTrace, images: GalleryImages) -> str:
-    """Return the HTML of the chart, a sentence that summarizes the chart, and a table of the ranks.
+    """Return the HTML of the chart, a summary of the chart in a sentence, and a table of the ranks.
 
     The best images by the text part alone are shown to the left of the chart, the best images by
     the image part alone to the right.
@@ -138,8 +138,8 @@ def _x(weight: float) -> float:
 def _y(rank: int | None) -> float:
     """Return the y coordinate of a rank in the chart, which has a logarithmic scale.
 
-    Rank 1 is at the top edge. Ranks above `LIMIT`, and None for an image without a reported rank,
-    are at the bottom edge.
+    Rank 1 is at the top edge. Ranks above `LIMIT` are at the bottom edge, as is None, which means
+    that the image's rank was not computed.
     """
     share = 1.0 if rank is None or rank > LIMIT else math.log(rank) / math.log(LIMIT + 1)
     return _TOP + (_BOTTOM - _TOP) * share
@@ -161,10 +161,11 @@ def _leaders(trace: RankTrace, step: int, end: str, images: GalleryImages) -> st
 
 
 def _steadiness(trace: RankTrace, weights: Sequence[float]) -> str:
-    """Return a sentence that says over how much of the weights' range the first result stays first.
+    """Return a sentence that says for which fraction of the image weights the first result stays
+    first.
 
-    The first result is the best image at the learned weights. The range is the range of the mean
-    image weight, from 0 to 1. The sentence is empty if the trace has no first result.
+    The first result is the best image at the learned weights. The image weights from 0 to 1 are
+    considered. The sentence is empty if the trace has no first result.
 
     Args:
         trace: The rank trace.
@@ -186,8 +187,8 @@ def _steadiness(trace: RankTrace, weights: Sequence[float]) -> str:
 
 
 def _table(trace: RankTrace, weights: Sequence[float], images: GalleryImages) -> str:
-    steps_shown = [0, *(s for s in range(1, len(weights) - 1) if s % 10 == 0), len(weights) - 1]
-    steps = sorted({*steps_shown, trace.learned})
+    table_steps = [0, *(s for s in range(1, len(weights) - 1) if s % 10 == 0), len(weights) - 1]
+    steps = sorted({*table_steps, trace.learned})
     heads = "".join(
         f'<th scope="col">{"as learned" if step == trace.learned else _end(weights[step])}</th>'
         for step in steps

@@ -1,6 +1,6 @@
 """The list of panels that explain a search result, in the order in which the page shows them.
 
-To add a panel, add one line to `PANELS`; the page lays it out and fills it after every search.
+To add a panel, add an entry to `PANELS`. The page then lays it out and fills it after every search.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,26 +25,27 @@ from dwc.ui.panels import (
 from dwc.ui.state import SearchState
 
 Render = Callable[[Searcher, GalleryImages, SearchState], str]
-"""Function that returns a panel's HTML, given a searcher, a gallery, and a search with results."""
+"""Function that returns a panel's HTML for a searcher, a gallery and a search with results."""
 
 
 @dataclass(frozen=True)
 class ExplanationPanel:
-    """One explanation panel: a page section below the results, hidden while it is empty.
+    """An explanation panel: a page section below the results, hidden while it is empty.
 
     Attributes:
         id: The id of the HTML element.
         label: The section's name for screen readers. If it is empty, the content is not wrapped in
-            a section; a panel that is only a collapsed note needs no section.
+            a section, which a collapsed note does not need.
         render: Function that returns the panel's content for a search result.
         title: Whether the label is also shown as a heading.
         row: The id of the HTML element of a row of panels; consecutive panels with the same `row`
             are side by side. Empty for a panel of full width.
         of_result: Whether the panel explains the selected result. Such a panel is filled again
             whenever another result is selected.
-        slow: Whether the panel takes long to compute. Such a panel is filled after the others.
-        uses_model: Whether the panel runs the model. It may then have to wait for searches.
-        on_load: The JavaScript that the browser runs when it inserts the panel; None for none.
+        slow: Whether the panel takes long to compute. Such a panel is filled after the fast panels.
+        uses_model: Whether the panel runs the model, so that it may have to wait for searches.
+        on_load: The JavaScript that the browser runs when it inserts the panel; None for no
+            JavaScript.
     """
 
     id: str
@@ -132,8 +133,9 @@ def render_panels(
         state: The search result; None before the first search.
 
     Returns:
-        The HTML of each panel, in order. If a panel cannot be rendered, an error message takes its
-        place, and the others are not affected. If there are no results, every panel is empty.
+        The HTML of each panel, in order. A panel that cannot be rendered has an error message
+        instead, and does not affect the other panels. If there are no results, every panel is
+        empty.
     """
     if state is None or not state.result.hits or not panels:
         return ["" for _ in panels]

@@ -1,9 +1,9 @@
 """Panels that explain a result and its query: the score split, the word effects, the model's input.
 
-- The score split draws the score of the selected result as a waterfall chart, and states its ranks.
-  In the chart, the bar of each score part begins where the bar before it ends, so that the last bar
-  ends at the score.
-- The word effects say how much each word changes the image weight and the score of the selected
+- The score split draws the score of the selected result as a waterfall chart, and states the
+  result's ranks. The bar of each score part begins where the bar before it ends, so that the last
+  bar ends at the score.
+- The word effects say how much each word changes the image weight, and the score of the selected
   result. To measure this, the model encodes the query again without the word.
 - The model's input is the preprocessed reference image and the tokenized text.
 """
@@ -40,7 +40,7 @@ _RANKED = {
 
 
 def render_score_panel(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Return the HTML of the panel for the selected result."""
+    """Return the HTML of the score split of the selected result."""
     explanation = explain_score(state.sweep, state.selected_hit, state.request.shift)
     return render_score_split(explanation, images)
 
@@ -108,14 +108,14 @@ def _facts(explanation: ScoreExplanation) -> str:
 
 
 _NO_EFFECT = 0.005
-"""Smaller changes of the image weight round to 0 percentage points and are shown as no effect."""
+"""Changes of the image weight below this limit are shown as no effect, since they round to 0 %."""
 
 NO_WORDS = render_hint("The search has no words.")
 ONE_WORD = render_hint("Without its only word there would be no search to compare with.")
 
 
 def render_words_panel(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Return the HTML of the panel for the selected result."""
+    """Return the HTML of the effects of the query's words on the selected result."""
     selected, shift = state.selected_hit, state.request.shift
     rank = explain_score(state.sweep, selected, shift).rank
     return render_word_effects(ablate_words(searcher, state.query, selected, shift), rank)
@@ -124,8 +124,8 @@ def render_words_panel(searcher: Searcher, images: GalleryImages, state: SearchS
 def render_word_effects(effects: WordEffects, rank: int | None) -> str:
     """Return the HTML of a table with one row per word.
 
-    A bar to the right means that the word raises the image weight. A bar to the left means that it
-    lowers the image weight.
+    A bar to the right means that the word increases the image weight, a bar to the left that the
+    word decreases it.
 
     Args:
         effects: The effects of the words.
@@ -179,7 +179,7 @@ def _word_row(effect: WordEffect, mean: float, most: float) -> str:
 
 
 def render_input_panel(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Return the HTML of the panel for a search result."""
+    """Return the HTML of the model's input for the query."""
     model_input = describe_model_input(searcher.checkpoint, state.query)
     return render_model_input(model_input, state.query.typed)
 
@@ -220,7 +220,7 @@ def render_model_input(model_input: ModelInput, typed: TypedText | None = None) 
 
 
 def _typed_row(typed: TypedText) -> str:
-    """Return the HTML of the typed text, with the part that was cut off struck through.
+    """Return the HTML of the typed text, in which the part that was cut off is struck through.
 
     The result is empty if nothing was cut off.
     """

@@ -54,13 +54,13 @@ PART_ORDER = ("clip_image", "cnn_image", "clip_text", "cnn_text")
 
 @dataclass(frozen=True)
 class Scale:
-    """The common scale on which the scores of all results of a search are drawn as bars.
+    """The common scale of the bars that show the scores of a search's results.
 
     Attributes:
-        negative: The length of the scale to the left of zero, as a positive number. The negative
-            score parts of every result sum to at most this length.
-        positive: The length of the scale to the right of zero. The positive score parts of every
-            result sum to at most this length.
+        negative: The length of the scale to the left of zero, as a positive number. It is the
+            largest sum of the negative score parts of any result.
+        positive: The length of the scale to the right of zero. It is the largest sum of the
+            positive score parts of any result.
     """
 
     negative: float
@@ -68,7 +68,7 @@ class Scale:
 
     @classmethod
     def of(cls, all_parts: Iterable[Mapping[str, float]]) -> "Scale":
-        """Return the smallest scale that has room for the bars of all results.
+        """Return the smallest scale on which the bars of all results fit.
 
         Args:
             all_parts: The score parts of each result, by name.
@@ -79,7 +79,7 @@ class Scale:
         return cls(negative, positive)
 
     def percent(self, value: float) -> float:
-        """Convert a length in units of the score to a percentage of the length of the scale."""
+        """Convert a length in units of the score to a percentage of the scale's length."""
         span = self.negative + self.positive
         return 100 * value / span if span > 0 else 0.0
 
@@ -87,7 +87,7 @@ class Scale:
 def render_answer(state: SearchState, images: GalleryImages) -> str:
     """Return the HTML of the results of a search, and of the button for more results.
 
-    Folded near-duplicates are included in the HTML; scripts on the page hide and show them.
+    The HTML includes folded near-duplicates; scripts on the page hide and show them.
     """
     groups, is_folded = state.duplicate_groups, state.request.folded
     relevance = relevance_of(images, state.query)
@@ -102,7 +102,7 @@ def render_results(
     is_folded: bool = False,
     relevance: Relevance | None = None,
 ) -> str:
-    """Return the HTML of a list of all hits, and above it a legend and remarks on the search.
+    """Return the HTML of all hits, preceded by a legend and remarks on the search.
 
     Args:
         result: The search result.
@@ -112,7 +112,7 @@ def render_results(
         groups: The near-duplicates among the hits, which the page can hide; None if unknown.
         is_folded: Whether the near-duplicates are hidden now. Hidden hits do not count as shown.
         relevance: The relevant images. If they are known, hits that contradict the text are marked,
-            and a remark says what the gallery lacks.
+            and a remark says which part of the query no image of the gallery matches.
     """
     garments = garments_of(images)
     scale = Scale.of(hit.parts for hit in result.hits)
@@ -131,8 +131,8 @@ def render_results(
     remarks = "".join(f'<p class="remark">{escape(remark)}</p>' for remark in notes)
     described = "" if groups is None else f' data-alike="{escape(describe_duplicates(groups))}"'
     listed = len(result.hits)
-    shown = listed - groups.count if is_folded and groups is not None else listed
-    more = "" if ranked is None else render_more(shown, ranked, listed)
+    visible = listed - groups.count if is_folded and groups is not None else listed
+    more = "" if ranked is None else render_more(visible, ranked, listed)
     return (
         f'<div class="results-head">{render_legend(names)}'
         f'<p class="timing">{escape(format_timing(result.timings_ms, result.gallery_size))}</p>'
@@ -141,7 +141,7 @@ def render_results(
 
 
 def describe_duplicates(groups: DuplicateGroups) -> str:
-    """Return sentences with the number of near-duplicates and their definition for this gallery."""
+    """Return sentences with the number and the definition of near-duplicates in this gallery."""
     total = len(groups.duplicate_of)
     if groups.count == 0:
         counted = f"None of these {total} looks nearly like a better one"
@@ -156,19 +156,19 @@ def describe_duplicates(groups: DuplicateGroups) -> str:
     )
 
 
-def render_more(shown: int, ranked: int, listed: int | None = None) -> str:
-    """Return the HTML of the button for more results, and of a message on how many are shown.
+def render_more(visible: int, ranked: int, listed: int | None = None) -> str:
+    """Return the HTML of the button for more results, and of a text with the numbers of results.
 
     Args:
-        shown: The number of results that are shown.
+        visible: The number of results that are shown.
         ranked: The number of ranked images in the gallery.
-        listed: The number of results including hidden near-duplicates; None if none are hidden.
+        listed: The number of results including hidden near-duplicates; None if no result is hidden.
     """
-    listed = shown if listed is None else listed
+    listed = visible if listed is None else listed
     message = f"{format_count(listed)} of {format_count(ranked)} shown"
-    if listed > shown:
-        message = f"{shown} shown for the first {format_count(listed)} of {format_count(ranked)}"
-    left = min(MORE_RESULTS, MAX_RESULTS_SHOWN - shown, ranked - listed)
+    if listed > visible:
+        message = f"{visible} shown for the first {format_count(listed)} of {format_count(ranked)}"
+    left = min(MORE_RESULTS, MAX_RESULTS_SHOWN - visible, ranked - listed)
     if left > 0:
         button = f'<button type="button" data-more>Show {left} more</button>'
         return f'<div class="more">{button}<span class="hint">{message}</span></div>'
@@ -177,7 +177,7 @@ def render_more(shown: int, ranked: int, listed: int | None = None) -> str:
 
 
 def order_parts(parts: Mapping[str, float]) -> list[str]:
-    """Return the names of score parts in the order of `PART_ORDER`; other names come last.
+    """Return the names of score parts in the order of `PART_ORDER`, followed by any other names.
 
     Args:
         parts: The score parts by name.
@@ -258,7 +258,7 @@ def _sum_positive(parts: Mapping[str, float]) -> float:
 def _group_of(
     index: int, hits: Sequence[Hit], groups: DuplicateGroups | None
 ) -> tuple[int | None, int]:
-    """Return how one hit is grouped with its near-duplicates.
+    """Return how a hit is grouped with its near-duplicates.
 
     Args:
         index: The index of the hit, from 0.
@@ -266,8 +266,9 @@ def _group_of(
         groups: The near-duplicates among the hits; None if unknown.
 
     Returns:
-        Two values: the rank of the better hit of which this hit is a near-duplicate, None if there
-        is no such hit; and the number of worse hits that are near-duplicates of this hit.
+        Two values. The first is the rank of the better hit of which this hit is a near-duplicate,
+        or None if there is no such hit. The second is the number of worse hits that are
+        near-duplicates of this hit.
     """
     if groups is None:
         return None, 0
@@ -289,9 +290,10 @@ def _card(
         hit: The result.
         images: The gallery.
         scale: The scale of the bars of all results.
-        under: Rank of the better result of which this one is a near-duplicate; None for none.
-        duplicates: Number of near-duplicates of this result.
-        contradiction: What about the image contradicts the query's text; empty for nothing.
+        under: The rank of the better result of which this result is a near-duplicate; None if there
+            is no such result.
+        duplicates: The number of near-duplicates of this result.
+        contradiction: How the image contradicts the query's text; empty for no contradiction.
     """
     contradicts = (
         f'<p class="contradiction" title="This contradicts the words">{escape(contradiction)}</p>'
@@ -347,7 +349,7 @@ TOOLBAR_ON_LOAD = on_load("dwcPanels.toolbar", "save")
 
 NO_LINK = "A link cannot carry an uploaded picture."
 
-# A spreadsheet would interpret a cell that starts with one of these as a formula.
+# Spreadsheets interpret a cell that starts with one of these characters as a formula.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -360,14 +362,14 @@ class _FileFormat:
 
 
 def render_toolbar(state: SearchState | None, names_model: bool = False) -> str:
-    """Return the HTML of the toolbar; empty before the first search.
+    """Return the HTML of the toolbar, with which a visitor saves or shares a search result.
 
-    The toolbar does not contain the files: `export_answer` creates a file when a visitor presses
+    The toolbar does not contain the files: `export_answer` creates a file when the visitor presses
     the file's button.
 
     Args:
-        state: The search result; None before the first search.
-        names_model: Whether the link names the model, which is needed if there are several.
+        state: The search result; None before the first search, when the result is empty.
+        names_model: Whether the link names the model; needed if there are several models.
     """
     if state is None:
         return ""
@@ -416,10 +418,10 @@ def to_json(state: SearchState, origin: Origin) -> str:
 def to_csv(state: SearchState, origin: Origin) -> str:
     """Return a CSV text with one line per result, below a line with the names of the columns.
 
-    Each line repeats the query, the image weights, the model and the gallery, and how many pictures
-    of the gallery were searched if it is not indexed to the end. A text that a
-    spreadsheet would take for a formula has an apostrophe before it, so that an id such as
-    "-coat.jpg" differs from the one in the JSON file.
+    Each line repeats the query, the image weights, the model and the gallery. If only a part of the
+    gallery was searched, the line also has the number of searched pictures. A text that a
+    spreadsheet would interpret as a formula gets an apostrophe in front, so an id such as
+    "-coat.jpg" is written differently than in the JSON file.
     """
     query = _query_fields(state)
     weights = {f"{name}_weight": w.image for name, w in state.result.weights.items()}

@@ -1,6 +1,6 @@
 """Section with the results of the ablation study, which measures what each model part contributes.
 
-The study trains models with and without a part, and compares them. The models are DWC and
+The study compares models that were trained with and without a part. The models are DWC and
 Progressive Learning (PL). If the file with the study's results is missing, the section is empty.
 """
 
@@ -100,10 +100,10 @@ def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _family(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return the HTML of a table of models, in which each row shows R@1 as a bar and as a number.
+    """Return the HTML of a table of models; each row shows a model's R@1 as a bar and as a number.
 
-    R@1, recall at 1, is the share of queries whose first result is correct. The style sheet draws
-    the first bar darker than the others.
+    R@1, recall at 1, is the fraction of queries whose first result is correct. The style sheet
+    draws the first bar darker than the others.
 
     Args:
         title: The title of the table.
@@ -158,7 +158,7 @@ def percent(spread: Spread | None) -> str:
     """Format a share in percent, as in `52.9 ± 0.4`, where 0.4 is the standard deviation.
 
     Args:
-        spread: The `mean` and the standard `deviation` of the share over several trainings, in
+        spread: The `mean` and the standard `deviation` of the share over several training runs, in
             [0, 1]. If the deviation is None, it is omitted. If the mean or `spread` is None, the
             result is a dash.
     """

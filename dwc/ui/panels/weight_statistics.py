@@ -1,9 +1,9 @@
 """Panel with statistics of a checkpoint's image weights for a fixed set of comparison queries.
 
-The panel shows the distribution of the weights, and the queries with the highest and lowest
-weights. It also shows the correlation of the weights with the true image weights: the fractions of
-the target's attributes that come from the reference image and not from the text. The id of the
-panel on the page is "atlas".
+The panel shows the distribution of the weights, and the queries with the highest and the lowest
+weights. It also shows the correlation of the weights with the true image weights. The true image
+weight of a query is the fraction of the target's attributes that come from the reference image and
+not from the text. The id of the panel on the page is "atlas".
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
     """Return the HTML of the panel, in which the weights of the current search are marked.
 
     A search with only an image or only a text is not marked. If the checkpoint has no weights of
-    comparison queries, the panel says so.
+    comparison queries, the HTML is a message that says so.
     """
     if state.reference_weights is None:
         return _NO_WEIGHTS
@@ -59,8 +59,8 @@ def render_statistics(
 
     Args:
         statistics: The statistics of the model's image weights.
-        weights: The weights of the current search, by the stream's name; the charts have a mark at
-            these weights. Empty for no marks.
+        weights: The weights of the current search, by the stream's name, which are marked in the
+            charts. Empty for no marks.
         images: The gallery.
     """
     rows = "".join(
@@ -90,7 +90,7 @@ def parse_reference_query(
         side: The list that contains the query, as sent by the browser: "picture" for the list of
             the highest image weights, "words" for the list of the lowest.
         index: The query's index in that list, from 0.
-        state: The search result with which the panel is shown.
+        state: The search result on the screen, whose model has the statistics.
         images: The gallery.
 
     Returns:
@@ -212,7 +212,7 @@ def _x(share: float) -> float:
 def _y(share: float) -> float:
     """Return the y coordinate of a value in a chart, from 0 (bottom) to 1 (top).
 
-    Values outside of this range are drawn at its ends.
+    Values outside this range are drawn at its ends.
     """
     return _BOTTOM - (_BOTTOM - _TOP) * min(max(share, 0.0), 1.0)
 

@@ -1,7 +1,7 @@
 """Display of a search's image and text weights: a sentence, a dial, and the slider.
 
 The dial is a scale from 0 (text part alone) to 1 (image part alone), with a mark at each stream's
-image weight. With the slider, a visitor changes the weights and ranks the results again.
+image weight. With the slider, a visitor changes the weights, and the results are ranked again.
 """
 
 from collections.abc import Mapping
@@ -30,8 +30,8 @@ it is in the bar under each result, exactly, part by part.</p></details>
 def render_answer_weights(state: SearchState) -> str:
     """Return the HTML of the sentence, a comparison with other queries, and the dial.
 
-    All three show the weights of the current ranking: the learned weights, or the weights that the
-    visitor set with the slider.
+    All of them show the weights of the current ranking: the learned weights, or the weights that
+    the visitor set with the slider.
     """
     weights, shift = state.result.weights, state.result.shift
     composed, reference_weights = state.query.encoding.composed, state.reference_weights
@@ -49,9 +49,8 @@ def render_weights(
 
     Args:
         weights: The weights by the stream's name; empty before the first search.
-        is_shifted: Whether the visitor changed the weights; the sentence then says so.
-        summary: A sentence that compares the weights with the weights of other queries; empty to
-            omit it.
+        is_shifted: Whether the visitor changed the weights, which the sentence then mentions.
+        summary: A sentence that compares the weights with those of other queries; empty to omit it.
         reference_weights: The model's weights for a fixed set of comparison queries, drawn as a
             curve behind the dial; None to omit the curve.
     """
@@ -72,10 +71,10 @@ def render_slider(weights: Mapping[str, Weight], position: float | None = None) 
     """Return the HTML of the slider of the mean image weight.
 
     The slider goes from 0 (text part alone) to 1 (image part alone). If the query has only an image
-    or only a text, a message takes the place of the slider.
+    or only a text, the result is a message instead.
 
     Args:
-        weights: The learned weights by the stream's name; if it is empty, so is the result.
+        weights: The learned weights by the stream's name; if it is empty, the result is empty.
         position: The mean image weight to which the slider is set; None for the learned weights.
     """
     if not weights:
@@ -137,7 +136,7 @@ def _dial(weights: Mapping[str, Weight], reference_weights: ReferenceWeights | N
 
 
 def _distribution(reference_weights: ReferenceWeights | None) -> str:
-    """Return the distribution of the weights of comparison queries as an SVG curve for the dial.
+    """Return an SVG curve for the dial: the distribution of the weights of comparison queries.
 
     The result is empty if `reference_weights` is None.
     """
@@ -154,7 +153,7 @@ def _distribution(reference_weights: ReferenceWeights | None) -> str:
 
 
 def _pin(stream: str, weight: Weight, below: bool) -> str:
-    # Moving the label left by the same percentage of its own width keeps it inside the dial.
+    # The label is shifted left by the same percentage of its width, so that it stays in the dial.
     left = 100 * weight.image
     side = "below" if below else "over"
     return (
