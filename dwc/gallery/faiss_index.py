@@ -398,12 +398,12 @@ def _trial_queries(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     with the shorter noise and the recall of trial queries with the longer noise.
     """
     rng = np.random.default_rng(1)
-    one, other = vectors[rng.integers(0, len(vectors), (2, _TRIAL_QUERIES))]
-    mixed = one + other
+    first, second = vectors[rng.integers(0, len(vectors), (2, _TRIAL_QUERIES))]  # (Q, D) each
+    mixed = first + second
     noise = rng.standard_normal(mixed.shape, dtype=np.float32)
     lengths = np.resize(_NOISE, (len(mixed), 1)) * _lengths(mixed) / _lengths(noise)
     queries = mixed + lengths.astype(np.float32) * noise
-    return queries * (_lengths(one) / _lengths(queries))
+    return queries * (_lengths(first) / _lengths(queries))
 
 
 def _lengths(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

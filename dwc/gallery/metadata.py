@@ -38,7 +38,7 @@ TABLES = ("metadata.csv", "metadata.jsonl", WARDROBE_TABLE)
 
 _FILE_COLUMNS = ("file_name", "filename", "file", "path", "image")
 _WARDROBE_FOLDER = "photos"
-_NAMED = 5  # most names that one message lists
+_NAMED = 5  # the greatest number of names in a message
 
 # A number as programs write it. Exponents need a sign, since ids such as 12E4 have none.
 _NUMBER = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-][0-9]+)?")

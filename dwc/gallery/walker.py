@@ -540,7 +540,7 @@ def _find_in_folder(
         if isinstance(entry, GalleryFile):
             files[entry.id] = Path(entry.path)
         elif isinstance(entry, LeftOut):
-            # A dataset of the Hub may have pictures beside the files, which do not count.
+            # Pictures beside the tar or Parquet files of a Hub dataset are not reported.
             is_picture = os.path.splitext(entry.id)[1].lower() in SUFFIXES
             if entry.reason != NOT_A_PICTURE or not is_picture:
                 left_out[entry.id] = entry

@@ -309,7 +309,8 @@ def _add_metadata(
     try:
         text = _read_at(path, member.offset_data, member.size).decode("utf-8-sig")
         if extension != "json":
-            # A class is often a number; a text that looks like one is still a text.
+            # A class may become a number; a caption stays a text, even if all its characters are
+            # digits.
             kind = UntypedText if extension == "cls" else str
             row["cls" if extension == "cls" else "text"] = kind(text.strip())
             return

@@ -125,7 +125,7 @@ class WeightSweep:
         }
         self._image_weights = torch.cat(
             [stream.image_weight.reshape(-1) for stream in self._streams.values()]
-        )  # one per stream, if the query is a batch of one
+        )  # (number of streams,), if the query is a batch of one
         self._part_products = {name: _part_products(s) for name, s in self._streams.items()}
         widths = {name: stream.embedding.shape for name, stream in self._streams.items()}
         if any(count != 1 for count, _ in widths.values()):
@@ -657,7 +657,7 @@ def _require_positive(k: int) -> int:
     return k
 
 
-_MAX_LOGIT = 30.0  # the weights at this logit and its negative still differ from 1 and 0 in float64
+_MAX_LOGIT = 30.0  # in float64, the weights at logits 30 and -30 still differ from 1 and 0
 _BISECTIONS = 60
 
 
