@@ -156,7 +156,7 @@ def _other_category(rng: random.Random, base: Garment, split: Split) -> Garment 
 
 
 GALLERY_SIZE = 2_000
-"""Number of garments in the gallery of the benchmark, and in the app's default gallery."""
+"""Default number of garments in a gallery of the benchmark."""
 
 
 def gallery(split: Split, size: int, seed: int = 0) -> list[CatalogueItem]:
@@ -257,8 +257,9 @@ class Family(NamedTuple):
     def garments(self) -> Iterator[Garment]:
         """Yield all garments of the family.
 
-        All patterns are white, so that a garment has its counterpart in every other color and
-        pattern. White garments are plain.
+        Patterns are always white. So for each patterned garment, the family also has the same
+        garment in every other color except white, and with every other pattern. White garments are
+        plain.
         """
         own = [self.values[name] for name in CATEGORIES[self.category]]
         patterns = ("plain", "striped", self.second_pattern)

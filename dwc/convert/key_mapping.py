@@ -158,7 +158,13 @@ def require_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], sou
 def _follow(
     names: Mapping[str, object], rules: Sequence[Rule], source: str, kind: str
 ) -> list[tuple[str, tuple[str, ...], bool]]:
-    """Find the rule for each name of the other project; the arguments are those of `rename`.
+    """Find the rule for each name of the other project.
+
+    Args:
+        names: The names; the values of the mapping are ignored.
+        rules: The rules; for each name, the first rule that matches is used.
+        source: Where the names were read, for messages.
+        kind: The expected kind of model, for messages.
 
     Returns:
         For each name: the name, the corresponding names in this project, and whether the tensor is

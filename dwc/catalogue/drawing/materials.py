@@ -55,7 +55,11 @@ def cloud_tile(roughness: float, finest: int = 64, side: int = _TILE) -> Field:
 def crease_tile(roughness: float = 1.6, finest: int = 24) -> Field:
     """Return a texture (256, 256) like crumpled cloth: smooth hollows between narrow ridges.
 
-    The texture has mean 0 and standard deviation 1. The arguments are those of `cloud_tile`.
+    The texture has mean 0 and standard deviation 1.
+
+    Args:
+        roughness: Exponent by which the amplitude falls with frequency; see `cloud_tile`.
+        finest: Highest frequency, in waves per side.
     """
     ridges = -np.abs(cloud_tile(roughness, finest)) + 0.35 * np.abs(
         np.roll(cloud_tile(roughness, finest).T, (91, 37), (0, 1))

@@ -160,10 +160,17 @@ def _reduced(tile: Weight, factor: int) -> Weight:
 def _block_weight(
     layout: int, box: tuple[int, int, int, int], span: tuple[float, ...], turn: float
 ) -> Weight:
-    """Return the blending weights (h, w) of the second color in a box for "colour_block".
+    """Return the weight (h, w) of the second color at each pixel for the pattern "colour_block".
 
-    A weight of 1 at a pixel means the second color, 0 the first. The blocks are halves, a band or
-    quarters of the garment and rotate with it. The arguments are those of `Pattern.weight`.
+    The weights are 0 (main color) to 1 (second color). The blocks are halves, a band or quarters of
+    the garment.
+
+    Args:
+        layout: Number that selects the arrangement of the blocks.
+        box: Pixel box (left, top, right, bottom), h pixels high and w pixels wide.
+        span: Extent (left, top, right, bottom) of all patterned pieces, in pixel coordinates
+            rotated back by `turn`.
+        turn: Rotation of the garment and the blocks in radians, clockwise.
     """
     left, top, right, bottom = box
     middle = ((span[0] + span[2]) / 2, (span[1] + span[3]) / 2)

@@ -34,7 +34,7 @@ from dwc.catalogue.schema import Garment
 
 Floats = NDArray[np.float64]
 
-STRETCH = 4  # interpolated cross-sections for each given one
+STRETCH = 4  # number of interpolated cross-sections for each given cross-section
 BAND_POINTS = 15  # number of points along each edge of a strap
 ACROSS = np.linspace(-1, 1, 19)  # values of v at which the surface is sampled
 
@@ -214,7 +214,9 @@ class Upper:
     def band(
         self, front: tuple[float, float], back: tuple[float, float], reach: float = 1.0
     ) -> Points:
-        """Return the visible outline of a strap across the upper; its ends follow the surface.
+        """Return the outline (n, 2) of the visible part of a strap across the upper.
+
+        The short sides of the strap follow the surface.
 
         Args:
             front: The cross-sections at which the front edge starts and ends, on the two sides of
@@ -241,7 +243,12 @@ class Upper:
     ) -> Floats:
         """Return the visible part of a strap as `BAND_POINTS` fractions of its length.
 
-        The fractions, 0 to 1, are evenly spaced. The arguments are those of `band`.
+        The fractions, 0 to 1, are evenly spaced.
+
+        Args:
+            front: The cross-sections at which the front edge starts and ends.
+            back: The cross-sections at which the back edge starts and ends.
+            reach: Half the strap's length; see `band`.
         """
         share = np.linspace(0, 1, BAND_POINTS)
         if front[0] == front[1] and back[0] == back[1]:
@@ -468,7 +475,8 @@ class Base:
             toe_height: Factor for the height of the toe.
             lifted: How much the instep rises with the heel, 0 to 1. With 0, the height of a front
                 point is measured from the footbed below this point; with 1, from the footbed below
-                the back point of the same cross-section; else, from a point between these.
+                the back point of the same cross-section; with other values, from a level between
+                the two.
         """
         out: list[tuple[float, ...]] = [
             (x, 0.0, x, height * toe_height, width, 0.5, 0.0)
