@@ -12,7 +12,7 @@ Shift = float | Literal["inf", "-inf"]
 
 
 class Weight(BaseModel):
-    """One stream's weights of picture and words, which sum to 1."""
+    """The weights of picture and words in one stream; they sum to 1."""
 
     image: float = Field(ge=0, le=1)
     text: float = Field(ge=0, le=1)
@@ -51,14 +51,14 @@ class GalleryOrigin(BaseModel):
 
 
 class Indexing(BaseModel):
-    """How much of a gallery was searched that is not indexed to the end."""
+    """How much of the gallery was searched, if the gallery is not indexed to the end."""
 
     pictures: int = Field(ge=0, description="How many pictures were searched.")
     total: int | None = Field(description="How many pictures the gallery has, if that is known.")
 
 
 class GalleryPart(BaseModel):
-    """Base class of answers that may be about a part of the gallery only."""
+    """Base class of answers about a gallery, of which only a part may be indexed."""
 
     indexing: Indexing | None = Field(
         None, description="Given only if the gallery is not indexed to the end."
@@ -66,7 +66,7 @@ class GalleryPart(BaseModel):
 
 
 class SearchAnswer(GalleryPart):
-    """The ranked results of a search, and the weights that led to them."""
+    """The ranked results of a search, and the weights that were used."""
 
     weights: dict[str, Weight] = Field(description="By stream, such as clip and cnn.")
     results: list[Result] = Field(description="Best first.")
@@ -106,7 +106,7 @@ class ScoreExplanation(BaseModel):
 
 
 class WordEffect(BaseModel):
-    """The effect of one word, measured by leaving it out."""
+    """The effect of one word, measured by removing it from the text."""
 
     position: int = Field(ge=0)
     word: str
@@ -117,7 +117,7 @@ class WordEffect(BaseModel):
 
 
 class WordEffects(BaseModel):
-    """The effects of all words."""
+    """The effects of all words of the text."""
 
     words: list[WordEffect]
     weights: dict[str, float] = Field(description="The image weight of the query, by stream.")
@@ -156,7 +156,7 @@ class ExplainAnswer(GalleryPart):
 
 
 class ComparedResult(BaseModel):
-    """One picture of a reading, and its rank as learned."""
+    """One picture of a ranking, and its rank by the learned weights."""
 
     rank: int = Field(ge=1)
     id: str
@@ -166,7 +166,7 @@ class ComparedResult(BaseModel):
 
 
 class Reading(BaseModel):
-    """The best pictures of one reading of the query."""
+    """The best pictures by one way to weigh picture and words."""
 
     name: str = Field(description="picture, words, average or learned.")
     weights: dict[str, Weight]
@@ -175,7 +175,7 @@ class Reading(BaseModel):
 
 
 class CompareAnswer(GalleryPart):
-    """The results of each reading of a query."""
+    """The results of one query by several ways to weigh picture and words."""
 
     columns: list[Reading]
     fitting: list[str] | None = Field(
@@ -186,7 +186,7 @@ class CompareAnswer(GalleryPart):
 
 
 class GalleryAnswer(GalleryPart):
-    """A part of the gallery."""
+    """The pictures of the gallery that were requested."""
 
     gallery_size: int = Field(ge=0, description="How many pictures the gallery has.")
     fits: int = Field(ge=0, description="How many pictures fit the filter.")

@@ -33,8 +33,8 @@ from dwc.ui.panels.registry import (
     SLOW_PANELS,
     ExplanationPanel,
 )
-from dwc.ui.request_parsing import parse_string
-from dwc.ui.security import FAILED, check_values
+from dwc.ui.request_parsing import check_values, parse_string
+from dwc.ui.security import FAILED
 from dwc.ui.uploads import UPLOAD_CHECK_SECONDS, UPLOAD_LIFETIME_SECONDS, UPLOAD_MINUTES
 
 logger = logging.getLogger(__name__)
@@ -232,7 +232,7 @@ class _Wiring:
         self.restored += [c.history_strip, c.pin, *c.panels.values(), *c.filtering]
 
     def connect(self) -> None:
-        """Connect every event. Call inside `gr.Blocks`."""
+        """Connect all events to their handlers. Call this inside `gr.Blocks`."""
         self._connect_searches()
         self._connect_session()
         self._connect_answer()

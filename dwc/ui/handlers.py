@@ -357,7 +357,7 @@ class PageHandlers:
         screen: object,
         filter: str = "",
     ) -> Update:
-        """Search with the reference and the text in the input fields, within the filter."""
+        """Search with the reference and the text of the input fields, and the current filter."""
         request = replace(self._parse_fields(reference, words, model), filter=filter)
         return self._search(request, screen)
 
@@ -388,7 +388,7 @@ class PageHandlers:
         return self._with_current(state, screen, act)
 
     def choose_filter(self, filter: str, model: str, screen: object, event: gr.EventData) -> Update:
-        """Change the filter, and repeat the search on the screen within it."""
+        """Change the filter, and repeat the search on the screen with the changed filter."""
         metadata, choice = self._images.metadata, get_attribute(event, "choice")
         try:
             chosen = choose_filter(filter, metadata, choice if isinstance(choice, dict) else {})
@@ -714,7 +714,7 @@ class PageHandlers:
     def _search_example(
         self, example: Example | None, model: str, screen: object, filter: str = ""
     ) -> Update:
-        """Search with an example, and fill the input fields with it; do nothing for None."""
+        """Search with an example, and fill the input fields with it; do nothing if it is None."""
         if example is None:
             return gr.skip()
         request = SearchRequest(example.words, example.reference_id, model=model, filter=filter)

@@ -204,8 +204,7 @@ def _build_answer_column(
 def _build_session(content: PageContent) -> dict[str, Any]:
     """Create the hidden components of a session; return them by their names in `PageComponents`.
 
-    Some of them contain data that the browser stores, the others contain data that the server
-    caches.
+    Their values are data that the browser stores, or data that the server caches.
     """
     models, opening = content.models, content.opening
     screen = None

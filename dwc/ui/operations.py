@@ -90,7 +90,7 @@ Filter = Annotated[
 
 
 class Arguments(BaseModel):
-    """Base class of the arguments of an operation; further arguments are errors."""
+    """Base class of the arguments of an operation; unknown arguments are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -152,7 +152,7 @@ class CompareArguments(QueryArguments):
 
 
 class GalleryArguments(Arguments):
-    """Which part of the gallery is listed."""
+    """The arguments of the gallery listing: a filter, and the range of pictures."""
 
     start: Whole = Field(0, ge=0, le=2**31 - 1, description="The first picture, from 0.")
     limit: Whole = Field(
@@ -162,7 +162,7 @@ class GalleryArguments(Arguments):
 
 
 class ModelsArguments(Arguments):
-    """No arguments."""
+    """The arguments of the model listing; there are none."""
 
 
 class Operations:

@@ -9,12 +9,14 @@ stream's image weight.
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode
 
 from gradio import EventData
+from gradio_client.utils import is_file_obj_with_meta
 from PIL import Image
 
 from dwc.datasets.image_loading import decode
@@ -28,9 +30,8 @@ from dwc.search.reference_weights import ReferenceWeights
 from dwc.search.results import SearchResult, shift_to_json
 from dwc.search.weight_sweep import WeightSweep
 from dwc.ui.gallery_images import GalleryImages
-from dwc.ui.security import check_text, check_values
 from dwc.ui.state import SearchRequest
-from dwc.ui.uploads import read_upload
+from dwc.ui.uploads import is_in_upload_folder, is_inside, read_upload
 
 MAX_CHARACTERS = 1000
 """The maximum number of characters of a text; a model reads far fewer."""
@@ -41,6 +42,9 @@ MAX_RESULTS = 200
 
 DEFAULT_RESULTS = 12
 """The default of `k`, the number of results, in requests to the API."""
+
+MAX_DEPTH = 32
+"""The maximum depth of nested lists and objects in a request."""
 
 FileData = Mapping[str, Any]
 """A file in Gradio's format: a dict whose entry `path` is the file's path on the server."""
@@ -181,6 +185,81 @@ def get_attribute(event: EventData, name: str) -> Any:
         return None
     check_values([value], image_folder=None)
     return value
+
+
+def check_values(values: Iterable[Any], image_folder: Path | None) -> None:
+    """Check the values that a request sends to an event handler or an endpoint.
+
+    If any input has the form of Gradio's file objects, Gradio opens or downloads the file. So this
+    function refuses file objects with other paths than the allowed ones.
+
+    Args:
+        values: The values, as parsed from JSON.
+        image_folder: The folder with the gallery's thumbnails, which requests may name; None if
+            requests may name uploads only.
+
+    Raises:
+        QueryError: A value is nested too deeply, or a text has characters that cannot be encoded.
+        ImageError: A value names a web address, or a file that is neither an upload nor a
+            thumbnail.
+    """
+    for value in _iterate(values):
+        if isinstance(value, str):
+            check_text(value)
+        elif _has_broken_meta(value):
+            raise ImageError("The picture is not described as uploads are. Choose it again.")
+        elif is_file_obj_with_meta(value):
+            path = value["path"]
+            if path.partition(":")[0].lower() in _FETCHED:
+                raise ImageError("Addresses are not fetched. Save the picture and upload it.")
+            if not _may_be_named(path, image_folder):
+                raise ImageError("The picture was not uploaded here. Choose it again.")
+
+
+def _has_broken_meta(value: Any) -> bool:
+    """Return whether a value has a path, but a `meta` on which Gradio's file check fails."""
+    if not isinstance(value, dict) or not isinstance(value.get("path"), str):
+        return False
+    return not isinstance(value.get("meta", {}), dict)
+
+
+_FETCHED = ("http", "https", "ftp", "file", "data")
+
+
+def _iterate(values: Iterable[Any]) -> Iterator[Any]:
+    """Yield all values in nested lists and mappings, without recursion; refuse deep nesting."""
+    stack = [(value, 1) for value in values]
+    while stack:
+        value, depth = stack.pop()
+        if depth > MAX_DEPTH:
+            raise QueryError(
+                f"the request is nested more than {MAX_DEPTH} levels deep. Send plain values."
+            )
+        yield value
+        if isinstance(value, Mapping):
+            stack.extend((item, depth + 1) for pair in value.items() for item in pair)
+        elif isinstance(value, (list, tuple)):
+            stack.extend((item, depth + 1) for item in value)
+
+
+def check_text(text: str) -> None:
+    """Check that a text can be encoded.
+
+    Raises:
+        QueryError: The text has half of a surrogate pair, which JSON can contain.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise QueryError(
+            f"a text has the character {text[error.start]!r} at place {error.start + 1}, which is "
+            "half of a surrogate pair; expected Unicode text. Remove this character."
+        ) from None
+
+
+def _may_be_named(path: str, image_folder: Path | None) -> bool:
+    is_image = image_folder is not None and is_inside(path, image_folder)
+    return is_image or is_in_upload_folder(path)
 
 
 def parse_string(value: object, name: str) -> str:

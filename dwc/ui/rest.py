@@ -101,7 +101,11 @@ _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 
 class _RequestError(DWCError):
-    """The body of a request cannot be read, whatever its content means."""
+    """Error of a request whose body cannot be read.
+
+    Attributes:
+        status: The HTTP status of the response.
+    """
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)

@@ -1,110 +1,30 @@
-"""Protection of the web server: checks of what requests contain, limits, and refused routes.
+"""Protection of the web server: refused routes, limits of requests, and error responses.
 
-A request may name only files that were uploaded to this server and thumbnails of the gallery, and
-no request can make the server fetch something from another address. Requests that are too large or
+No request can make the server fetch something from another address. Requests that are too large or
 too slow are refused. Errors are answered in JSON, without paths of this computer.
+`request_parsing.py` checks the values in requests, and `uploads.py` which files they may name.
 
 `assets/docs/security.md` lists the threats, each with the tests of its defense.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from anyio import fail_after, to_thread
 from gradio.route_utils import API_PREFIX, FnIndexInferError
 from gradio.utils import get_upload_folder
-from gradio_client.utils import is_file_obj_with_meta
 from pydantic import ValidationError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dwc.errors import DWCError, ImageError, QueryError
+from dwc.errors import DWCError
 from dwc.ui.monitoring import path_in_app
-from dwc.ui.uploads import UPLOAD_MINUTES, is_full, is_in_upload_folder, is_inside
-
-MAX_DEPTH = 32
-"""The maximum depth of nested lists and objects in a request."""
-
-
-def check_values(values: Iterable[Any], image_folder: Path | None) -> None:
-    """Check the values that a request sends to an event handler or an endpoint.
-
-    If any input has the form of Gradio's file objects, Gradio opens or downloads the file. So this
-    function refuses file objects with other paths than the allowed ones.
-
-    Args:
-        values: The values, as parsed from JSON.
-        image_folder: The folder with the gallery's thumbnails, which requests may name; None if
-            requests may name uploads only.
-
-    Raises:
-        QueryError: A value is nested too deeply, or a text has characters that cannot be encoded.
-        ImageError: A value names a web address, or a file that is neither an upload nor a
-            thumbnail.
-    """
-    for value in _iterate(values):
-        if isinstance(value, str):
-            check_text(value)
-        elif _has_broken_meta(value):
-            raise ImageError("The picture is not described as uploads are. Choose it again.")
-        elif is_file_obj_with_meta(value):
-            path = value["path"]
-            if path.partition(":")[0].lower() in _FETCHED:
-                raise ImageError("Addresses are not fetched. Save the picture and upload it.")
-            if not _may_be_named(path, image_folder):
-                raise ImageError("The picture was not uploaded here. Choose it again.")
-
-
-def _has_broken_meta(value: Any) -> bool:
-    """Return whether a value has a path, but a `meta` on which Gradio's file check fails."""
-    if not isinstance(value, dict) or not isinstance(value.get("path"), str):
-        return False
-    return not isinstance(value.get("meta", {}), dict)
-
-
-_FETCHED = ("http", "https", "ftp", "file", "data")
-
-
-def _iterate(values: Iterable[Any]) -> Iterator[Any]:
-    """Yield all values in nested lists and mappings, without recursion; refuse deep nesting."""
-    stack = [(value, 1) for value in values]
-    while stack:
-        value, depth = stack.pop()
-        if depth > MAX_DEPTH:
-            raise QueryError(
-                f"the request is nested more than {MAX_DEPTH} levels deep. Send plain values."
-            )
-        yield value
-        if isinstance(value, Mapping):
-            stack.extend((item, depth + 1) for pair in value.items() for item in pair)
-        elif isinstance(value, (list, tuple)):
-            stack.extend((item, depth + 1) for item in value)
-
-
-def check_text(text: str) -> None:
-    """Check that a text can be encoded.
-
-    Raises:
-        QueryError: The text has half of a surrogate pair, which JSON can contain.
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise QueryError(
-            f"a text has the character {text[error.start]!r} at place {error.start + 1}, which is "
-            "half of a surrogate pair; expected Unicode text. Remove this character."
-        ) from None
-
-
-def _may_be_named(path: str, image_folder: Path | None) -> bool:
-    is_image = image_folder is not None and is_inside(path, image_folder)
-    return is_image or is_in_upload_folder(path)
-
+from dwc.ui.uploads import UPLOAD_MINUTES, is_full
 
 # Gradio fetches `/file=https://…` and `/proxy=…` for any client. The page needs only its own
 # files, and the server must not make requests on behalf of strangers.
@@ -149,7 +69,7 @@ class FetchNothing:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer requests for these routes with status 404; forward all other requests."""
+        """Answer requests for refused routes with status 404; forward all other requests."""
         if scope["type"] == "http":
             path = scope["path"].lower()
             refusal: Response | None = None

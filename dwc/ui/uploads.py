@@ -127,7 +127,13 @@ def is_full(folder: Path) -> bool:
 
 @asynccontextmanager
 async def expire_uploads(app: Any) -> AsyncIterator[None]:
-    """Delete expired uploads at regular intervals while the server runs. This is its `lifespan`."""
+    """Delete expired uploads at regular intervals within the context.
+
+    The server runs within this context, which is its `lifespan`.
+
+    Args:
+        app: Not used; a lifespan has this parameter.
+    """
 
     async def delete_regularly() -> None:
         while True:

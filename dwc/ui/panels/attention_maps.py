@@ -1,8 +1,8 @@
 """Panel of attention maps, drawn over the reference image.
 
-One drawing shows how a word's attention is distributed over the regions of the image. The other
-shows the gate: the factor from 0 to 1 by which the CNN stream multiplies the image features of each
-region before it combines image and text.
+The first drawing shows how a word's attention is distributed over the regions of the image. The
+second drawing shows the gate: the factor from 0 to 1 by which the CNN stream multiplies the image
+features of each region before it combines image and text.
 """
 
 import base64
@@ -62,7 +62,7 @@ class _Frame(NamedTuple):
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Return the HTML of the panel for a search result."""
+    """Return the HTML of the attention maps for a search result."""
     return render_attention(searcher, state.query)
 
 
@@ -244,7 +244,15 @@ def _frame(maps: AttentionMaps, reference: Image.Image) -> _Frame:
 
 
 def _smooth(grid: Grid, least: float = 0.0) -> Grid:
-    """Enlarge a map (rows, columns) by bicubic interpolation, and clip it to [least, 1]."""
+    """Enlarge a map by bicubic interpolation, and clip its values to [least, 1].
+
+    Args:
+        grid: The map (rows, columns).
+        least: The lower limit of the values.
+
+    Returns:
+        The enlarged map (8 * rows, 8 * columns).
+    """
     rows, columns = grid.shape
     size = (columns * _CELL_PX, rows * _CELL_PX)
     larger = Image.fromarray(grid.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)

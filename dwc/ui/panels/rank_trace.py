@@ -35,7 +35,7 @@ NO_WEIGHT = render_hint("There is nothing to lean to: give a picture and words."
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Return the HTML of the panel for a search result."""
+    """Return the HTML of the rank trace for a search result; a hint if the weight is fixed."""
     if not state.has_two_modalities:
         return NO_WEIGHT
     steps = range(1, POSITIONS - 1)
@@ -138,8 +138,8 @@ def _x(weight: float) -> float:
 def _y(rank: int | None) -> float:
     """Return the y coordinate of a rank in the chart, which has a logarithmic scale.
 
-    Rank 1 is at the top edge. Ranks above `LIMIT` are at the bottom edge, as is None, which means
-    that the image's rank was not computed.
+    Rank 1 is at the top edge. Ranks above `LIMIT` are at the bottom edge. So is None, which means
+    that the rank was not computed because it is too large.
     """
     share = 1.0 if rank is None or rank > LIMIT else math.log(rank) / math.log(LIMIT + 1)
     return _TOP + (_BOTTOM - _TOP) * share
