@@ -19,6 +19,7 @@ from dwc.negation import (
     spell_out_negations,
     swapped_colors,
     unknown_function_words,
+    unmeasured_negations,
 )
 
 FIRST_LANGUAGE = {"no", "not", "without", "instead", "of", "more", "but", "in", "red", "stripes"}
@@ -228,11 +229,9 @@ def test_the_command_line_takes_a_leading_minus(
         ("dress, not red", ["not red"]),
         ("not gray", ["not gray"]),
         ("without stripes", []),
-        ("no belt, longer", []),
         ("nothing but red", []),
         ("no other color than red", []),
         ("nothing except red, no blue", ["no blue"]),
-        ("no stripes, no other than red", []),
     ],
 )
 def test_negations_that_trained_models_overlook_are_noted(text, overlooked) -> None:
@@ -254,7 +253,6 @@ def test_negations_that_trained_models_overlook_are_noted(text, overlooked) -> N
         ("not long-sleeved", ["not long-sleeved"]),
         ("no long sleeves", ["no long sleeves"]),
         ("nothing dark", ["nothing dark"]),
-        ("not dark green, no sleeves", []),
     ],
 )
 def test_negations_of_a_kind_or_a_cut_are_noted_with_what_helps(text, overlooked, has_image):
@@ -278,7 +276,6 @@ def test_negations_of_a_kind_or_a_cut_are_noted_with_what_helps(text, overlooked
         ("red, no  Skirts", ["no skirts"]),
         ("anything but a pair of boots", ["anything but a pair of boots"]),
         ("no dress code", ["no dress"]),
-        ("without dressing", []),
         ("no reds", ["no reds"]),
         ("less blue", ["less blue"]),
         ("red is out", ["red is out"]),
@@ -296,3 +293,50 @@ def test_with_a_picture_fewer_negations_are_overlooked(text, overlooked) -> None
             else 'Use "not" before a color, "without" before anything else.'
         )
         assert note.endswith(advice)
+
+
+@pytest.mark.parametrize(
+    ("text", "phrases"),
+    [
+        ("not red", []),
+        ("without buttons", []),
+        ("no belt, no pockets or zip", []),
+        ("dress without sleeves", []),
+        ("dress without buttons", ["without buttons"]),
+        ("no belt, longer", ["no belt"]),
+        ("shirt with no collar and blue", ["no collar"]),
+        ("dress, not for children", ["not for children"]),
+        ("we can't see the buttons", ["can't see the"]),
+        ("not as dark", ["not as dark"]),
+        ("I didn't say red", ["didn't say red"]),
+        ("knot red", []),
+        ("nothing but red", []),
+        ("not only red", []),
+    ],
+)
+def test_negations_after_other_words_are_noted_without_a_picture(text, phrases) -> None:
+    """Of the first 12 for "jacket without zip", 10 had one, and no note said so."""
+    assert unmeasured_negations(text, has_image=False) == phrases
+    note = negation_note(text, lambda word: True, has_image=False)
+    for phrase in phrases:
+        assert f'may overlook "{phrase}" without a picture' in note
+
+
+@pytest.mark.parametrize(
+    ("text", "phrases"),
+    [
+        ("not red", []),
+        ("dress without buttons", []),
+        ("not as dark, isn't longer", []),
+        ("no sleeves", []),
+        ("without heels", ["without heels"]),
+        ("don't think so", ["don't think so"]),
+        ("not for children", ["not for children"]),
+    ],
+)
+def test_negations_of_anything_else_are_noted_with_a_picture(text, phrases) -> None:
+    assert unmeasured_negations(text, has_image=True) == phrases
+    note = negation_note(text, lambda word: True, has_image=True)
+    assert (note is None) == (not phrases)
+    if phrases:
+        assert note.endswith("Name what you want instead.")

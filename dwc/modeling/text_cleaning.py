@@ -18,7 +18,16 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from dwc.negation import COLORS, NEGATIONS, ONLY, has_ambiguous_list, spell_out_negations
+from dwc.negation import (
+    COLORS,
+    KINDS,
+    NEGATIONS,
+    ONLY,
+    PARTS,
+    PATTERNS,
+    has_ambiguous_list,
+    spell_out_negations,
+)
 
 _ZERO_WIDTH_SPACES = "\u200b\u180e\u2800"
 _INVISIBLE = re.compile(
@@ -82,6 +91,10 @@ _COMPOUND_WORDS = frozenset(
 )
 # Words that say that a thing is absent: "patternless", "heel-less", "belt-free".
 _ABSENCE = re.compile(r"(?<![\w'-])([^\W\d_]{3,}?)-?(?:less|free)(?![\w'-])", re.IGNORECASE)
+# Phone keyboards split "sleeveless"; "sleeves less wide" is a comparison.
+_SPLIT_ABSENCE = re.compile(
+    rf"(?<![\w'-])(sleeve|strap|collar) (less)(?=\s+(?:{KINDS})\b|\s*(?:[,.;]|$))", re.IGNORECASE
+)
 
 _log = logging.getLogger(__name__)
 
@@ -207,12 +220,15 @@ def clean_text(text: str, is_known: Callable[[str], bool] | None = None) -> Clea
     if is_known is None:
         return CleanText(text, (), read_as_list)
     respelled: dict[str, str] = {}
+    text = _SPLIT_ABSENCE.sub(r"\1\2", text)
 
     def respell_absence(match: re.Match[str]) -> str:
         word, thing = match[0], match[1]
         if is_known(word):  # keep "sleeve-less/blue" from being separated at the hyphen
             is_joined = _JOINT.match(match.string, match.end())
             return word.replace("-", "") if is_joined else word
+        if is_known(f"{thing}s") and not is_known(thing):
+            thing = f"{thing}s"  # "stripeless"
         if not _describes_clothes(thing) or not is_known(thing):
             return word
         respelled[word] = f"without {thing}"
@@ -342,29 +358,6 @@ def _describe_clothes_together(pair: tuple[str, str]) -> bool:
     )
 
 
-# Regular expression of a pattern or part as people type it -> phrase that excludes it.
-_THINGS = {
-    "stripes?|striped|stripy|stripey": "no stripes",
-    "flowers?|floral|flowery": "with no flowers",
-    "checks|checked|checkered|chequered": "no checks",
-    "dots|dotted|spots|spotted|polka[ -]dots?": "with no dots",
-    "prints?|printed": "no print",
-    "graphics?": "no graphic",
-    "logos?": "no logo",
-    "patterns?|patterned": "no pattern",
-    "hoods?|hooded": "no hood",
-    "collars?|collared": "no collar",
-    "buttons?|buttoned": "no buttons",
-    "zips?|zippers?|zipped": "no zip",
-    "belts?|belted": "no belt",
-    "pockets?": "no pockets",
-    "laces": "no laces",
-    "straps?": "no straps",
-    "buckles?": "no buckle",
-    "drawstrings?": "no drawstring",
-    "ribbons?": "no ribbon",
-    "plaid": "no plaid",
-}
 # Regular expression of a value that has one opposite -> phrase that asks for the opposite.
 _OPPOSITES = {
     "sleeveless": "with sleeves",
@@ -374,6 +367,7 @@ _OPPOSITES = {
 
 _SHADE = r"(?:(?:very\s+)?(?:dark|light|bright|pale|deep|medium)[\s-]+)?"
 _COLOR = rf"{_SHADE}(?:{COLORS})"
+_THINGS = PATTERNS | PARTS
 _THING = "|".join(_THINGS)
 _OPPOSITE = "|".join(_OPPOSITES)
 _BARE_VALUE = rf"(?:{_COLOR}(?:s|es)?|{_THING}|{_OPPOSITE})"
@@ -382,7 +376,11 @@ _VALUE = rf"(?:{_BARE_VALUE}|[\"'*]{_BARE_VALUE}[\"'*]|\({_BARE_VALUE}\)|\[{_BAR
 # Phrases that exclude all values of a list, even if "and" joins them: "avoid red and blue".
 _VERBS = (
     r"avoid(?:ing)?|exclude|eliminate|ban|reject|hates?|dislikes?|loathes?|detests?|despises?"
-    r"|can't\s+stand|sick\s+of|tired\s+of|fed\s+up\s+with|not\s+a\s+fan\s+of"
+    r"|can't\s+stand|sick\s+of|tired\s+of|fed\s+up\s+with|not\s+an?\s+(?:\w+\s+)?fan\s+of"
+    r"|(?:do(?:n't|\s+not)|does(?:n't|\s+not)|did(?:n't|\s+not)|would(?:n't|\s+not))\s+"
+    r"(?:really\s+|even\s+|particularly\s+)?(?:like|love|need|wear|fancy|enjoy|care\s+for|go\s+for)"
+    r"|not\s+(?:into|keen\s+on)|(?:can|could)\s+do\s+without|(?:would\s+)?rather\s+not(?:\s+have)?"
+    r"|ain't|unlike|zero|hardly\s+any|barely\s+any|devoid\s+of|lacking|lacks?|no\s+need\s+for"
 )
 _MODALS = (
     r"no\s+longer|(?:(?:that|which|it)\s+)?(?:should|must|may|can|could|will|would)\s+"
@@ -457,6 +455,31 @@ _SWAP = re.compile(
     re.IGNORECASE,
 )
 _ANY_COLOR = re.compile(COLORS, re.IGNORECASE)
+# "red dress to blue", and "stripes to dots" or "from striped to plain".
+_RECOLORED = re.compile(
+    rf"(?<![\w'-])(?:(?:change|turn|make|from)\s+)?(?:an?\s+|the\s+)?{_COLOR}\s+(?P<kind>{KINDS})"
+    rf"(?:\s+(?:in)?to\s+|\s*>\s*)(?:an?\s+|the\s+)?(?P<new>{_COLOR})(?:\s+(?:one|(?:{KINDS})))?{_END}",
+    re.IGNORECASE,
+)
+_PATTERN_NAMES = "|".join(names for names in PATTERNS if not names.startswith("patterns"))
+_PATTERN = re.compile(rf"\b(?:{_PATTERN_NAMES})\b", re.IGNORECASE)
+_PATTERN_SWAP = re.compile(
+    rf"(?<![\w'-])(?:(?:change|turn|make|from)\s+)?(?:an?\s+|the\s+)?(?:{_PATTERN_NAMES}|plain)"
+    rf"(?:\s+(?P<kind>{KINDS}))?(?:\s+(?:in)?to\s+|\s*>\s*)(?P<new>{_PATTERN_NAMES}|plain){_END}",
+    re.IGNORECASE,
+)
+_ABSENT_PATTERN = re.compile(
+    r"(?<![\w'-])(?:stripe|dot|flower|print|graphic|logo)s?-?less(?![\w'-])", re.IGNORECASE
+)
+# "red is not ok", "stripes not wanted", "checks are out".
+_REJECTED = re.compile(
+    rf"(?<![\w'-])(?:the\s+|any\s+)?(?P<values>{_BARE_VALUE}(?:\s+(?:or|and|nor)\s+{_BARE_VALUE})*)\s+"
+    r"(?:(?:(?:is|are)\s+)?(?:not|never)|isn't|aren't)\s+(?:ok(?:ay)?|good|wanted|allowed|fine"
+    r"|acceptable|welcome|nice|needed|an?\s+option|for\s+me|my\s+\w+)"
+    rf"{_END}"
+    rf"|(?<![\w'-])(?P<out>{_BARE_VALUE})\s+(?:is|are)\s+(?:out|an?\s+no[\s-]go|unacceptable){_END}",
+    re.IGNORECASE,
+)
 # Sets of similar colors. In "blue, not navy" the exclusion matters, so it is not dropped.
 _ALIKE = [
     set(names.split())
@@ -492,10 +515,15 @@ _FOLLOWED = re.compile(
 )
 # Text after which "but not red" would be wrong and "not red" is used: "that is", "no stripes,".
 _NO_BUT = re.compile(
-    r"(?:^|[.!?:(]|\b(?:is|are|be|that|which|and|but|or|nor|if|why|with|in|it's|looks?)"
+    r"(?:^|[.!?:(]|\b(?:is|are|be|that|which|and|but|or|nor|if|why|with|in|it's|i'm|we're|looks?)"
     r"|(?:^|[,;.]|\band)\s*(?:no|not|without)\b[^,;.]*)[\s,;]*$",
     re.IGNORECASE,
 )
+
+
+# Before "in plain": a verb, or a pronoun that needs one.
+_BEFORE_PLAIN = re.compile(r"\b(?:(is|are|be|looks?)|that|which|it)\s*$", re.IGNORECASE)
+_REPEATED_PLAIN = re.compile(r"\bin plain(?:(?:,\s*|\s+(?:and\s+)?)in plain\b)+")
 
 
 class Rephrased(NamedTuple):
@@ -518,10 +546,13 @@ def rephrase_exclusions(text: str) -> Rephrased:
     measured to follow on drawings and photographs (`tests/bench/test_exclusion_phrases.py`):
 
     - a color: "not red"; after other words: "dress but not red";
-    - a part or a pattern: "no stripes"; sleeves: "without sleeves";
+    - a pattern: "in plain", unless the text names another pattern ("no stripes, with dots");
+    - a part: "no hood"; sleeves: "without sleeves";
     - a value with a single opposite: "not sleeveless" becomes "with sleeves";
     - a color that replaces another one: "blue instead of red" and "from red to blue" become "in
-      blue", since a model confuses which of two colors is wanted.
+      blue", since a model confuses which of two colors is wanted; "red dress to blue" becomes
+      "dress in blue";
+    - a pattern that replaces another one: "stripes to dots" becomes "with dots".
 
     The setting `rephrase_exclusions` of a checkpoint's processor enables this function. A note
     tells the user what was read instead (`TypedText.respelled`).
@@ -535,6 +566,10 @@ def rephrase_exclusions(text: str) -> Rephrased:
     changes: dict[str, str] = {}
     for pattern, rephrase in (
         (_SWAP, _rephrase_swap),
+        (_RECOLORED, _rephrase_recolored),
+        (_PATTERN_SWAP, _rephrase_pattern_swap),
+        (_ABSENT_PATTERN, lambda match: "plain"),
+        (_REJECTED, _rephrase_rejected),
         *((item, _rephrase_exclusion) for item in _EXCLUSIONS),
     ):
         only = [match.span() for match in ONLY.finditer(text)]
@@ -552,10 +587,12 @@ def rephrase_exclusions(text: str) -> Rephrased:
                 )
             elif read == " ".join(typed.lower().split()):
                 continue
+            if read.startswith("in plain") and (verb := _BEFORE_PLAIN.search(before)):
+                read = read.removeprefix("in ") if verb[1] else f"is {read.removeprefix('in ')}"
             done, end = before + read, stop
             changes[typed] = read
         text = done + text[end:]
-    return Rephrased(text, tuple(changes.items()))
+    return Rephrased(_REPEATED_PLAIN.sub("in plain", text), tuple(changes.items()))
 
 
 def _rephrase_swap(match: re.Match[str]) -> str | None:
@@ -579,7 +616,7 @@ def _rephrase_swap(match: re.Match[str]) -> str | None:
 def _rephrase_exclusion(match: re.Match[str]) -> str | None:
     """Return the phrase that replaces a matched exclusion; None if it should stay as typed."""
     before = match.string[: match.start()]
-    if _NEGATED.search(before) or _FOLLOWED.fullmatch(match[0]):
+    if _NEGATED.search(before):
         return None
     if (
         match["negation"].lower() in _REPLACING
@@ -587,12 +624,60 @@ def _rephrase_exclusion(match: re.Match[str]) -> str | None:
         and not before.rstrip().endswith(",")
     ):
         return None
-    read = [_rephrase_value(value[0].lower()) for value in _ANY_VALUE.finditer(match["values"])]
+    read = _exclude(match["values"], match.string)
+    return None if "in plain" not in read and _FOLLOWED.fullmatch(match[0]) else read
+
+
+def _rephrase_rejected(match: re.Match[str]) -> str | None:
+    """Return the phrase for "red is not ok"; None if the sentence is negated."""
+    if _NEGATED.search(match.string[: match.start()]):
+        return None
+    return _exclude(match["values"] or match["out"], match.string)
+
+
+def _rephrase_recolored(match: re.Match[str]) -> str | None:
+    """Return "dress in blue" for "red dress to blue"; None if the phrase is negated."""
+    if _NEGATED.search(match.string[: match.start()]):
+        return None
+    return f"{match['kind']} in {match['new']}".lower()
+
+
+def _rephrase_pattern_swap(match: re.Match[str]) -> str | None:
+    """Return "with dots" for "stripes to dots"; None if the phrase is negated or one of a list."""
+    before = match.string[: match.start()]
+    if _NEGATED.search(before) or _IN_LIST.search(before):
+        return None
+    new = match["new"].lower()
+    is_adjective = new.endswith(("ed", "ey", "py", "ry", "al", "id"))
+    wanted = "in plain" if new == "plain" else new if is_adjective else f"with {new}"
+    return wanted if match["kind"] is None else f"{match['kind'].lower()} {wanted}"
+
+
+def _exclude(values: str, text: str) -> str:
+    """Return the phrases that exclude the values of a list, joined by commas.
+
+    Args:
+        values: The list as typed, such as "red or striped".
+        text: The whole text. If it names a pattern that is wanted, an excluded pattern does not
+            become "in plain".
+    """
+    wanted = text
+    for pattern in _EXCLUSIONS:
+        wanted = pattern.sub(" ", wanted)
+    is_plain = _PATTERN.search(_REJECTED.sub(" ", wanted)) is None
+    read = [_rephrase_value(value[0].lower(), is_plain) for value in _ANY_VALUE.finditer(values)]
     return ", ".join(dict.fromkeys(read))
 
 
-def _rephrase_value(value: str) -> str:
-    """Return the phrase that excludes a value, such as "no stripes" for "striped"."""
+def _rephrase_value(value: str, is_plain: bool) -> str:
+    """Return the phrase that excludes a value, such as "in plain" for "striped".
+
+    Args:
+        value: The value, such as "striped".
+        is_plain: Whether to ask for plain clothes if the value is a pattern.
+    """
+    if is_plain and _PATTERN.fullmatch(value):
+        return "in plain"
     for names, read in (_OPPOSITES | _THINGS).items():
         if re.fullmatch(names, value):
             return read

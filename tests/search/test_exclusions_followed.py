@@ -65,7 +65,18 @@ def test_a_pattern_is_excluded_in_the_ways_people_say_it(phrase, first_garments)
     assert max(counts.values()) <= 1, counts
 
 
+@pytest.mark.parametrize(
+    "phrase",
+    ["dress without {}", "skirt, no {}", "hat ({} not wanted)", "I do not like {}, trousers"],
+)
+def test_a_pattern_is_excluded_of_a_kind_of_garment(phrase, first_garments):
+    """Up to 12 of "dress without stripes" were striped, and no note said so."""
+    garments = first_garments([phrase.format("stripes"), phrase.format("flowers")])
+    for pattern, shown in zip(("striped", "floral"), garments, strict=True):
+        assert sum(garment["pattern"] == pattern for garment in shown) <= 1
+
+
 def test_of_two_colors_the_wanted_one_is_found(first_garments):
-    texts = ["blue instead of red", "not red but blue", "from red to blue"]
+    texts = ["blue instead of red", "not red but blue", "from red to blue", "red dress to blue"]
     for garments in first_garments(texts):
         assert sum(garment["colour"] == "blue" for garment in garments) >= 11
