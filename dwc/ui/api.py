@@ -77,7 +77,7 @@ def add_search_endpoint(models: ModelPool, images: GalleryImages, lane: Lane) ->
         fold: bool = False,
         filter: str = "",
     ) -> Answer:
-        """Find the gallery's pictures that look like a reference picture and fit words of change.
+        """Find the gallery's pictures that are similar to a picture and match a text of changes.
 
         Args:
             reference: The picture to start from (a file), or null for words alone.

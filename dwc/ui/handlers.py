@@ -820,10 +820,10 @@ class PageHandlers:
         }
 
     def _open_with_own_answer(self) -> Update:
-        """Return the updates for a page that shows the search result with which the page opens.
+        """Return the updates for a page that opens with the result of an example search.
 
-        The updates fill only hidden components and the history, since all other components already
-        show this result.
+        The updates fill only hidden components and the history, since the layout already shows this
+        result in all other components.
         """
         if self._opening is None:
             return gr.skip()

@@ -118,8 +118,8 @@ def render_indexing(status: IndexingStatus | None, noun: str) -> str:
 def indexing_answer(status: IndexingStatus | None, noun: str) -> dict[str, object]:
     """Return the progress of indexing for the page's script, as a JSON-compatible dict.
 
-    The entries are `html`, the line; `searchable`, the number of pictures that searches include;
-    and `state`: "running", "complete" or "stopped".
+    The entries are `html`, the output of `render_indexing`; `searchable`, the number of pictures
+    that searches include; and `state`: "running", "complete" or "stopped".
     """
     state = "complete"
     if status is not None and not status.is_complete:

@@ -45,7 +45,7 @@ def render_weights(
     summary: str = "",
     reference_weights: ReferenceWeights | None = None,
 ) -> str:
-    """Return the HTML of the sentence and the dial; empty before the first search.
+    """Return the HTML of the weights, as a sentence and a dial; empty before the first search.
 
     Args:
         weights: The weights by the stream's name; empty before the first search.
