@@ -103,7 +103,7 @@ def evaluate_photographs(
     Args:
         model: The model.
         processor: The model's processor.
-        photographs: The photographs.
+        photographs: The photographs with their classes.
         k: Number of best photographs for which the precision is computed.
 
     Returns:

@@ -161,8 +161,8 @@ class RankReport:
     def to_dict(self, ks: Sequence[int] = (1, 10, 50)) -> dict[str, Any]:
         """Return the results as JSON-compatible values.
 
-        Some benchmarks have queries whose only hit is the reference, which is removed from the
-        results. Such queries count as failures, as in published results. If there are any,
+        In some benchmarks, the only hit of a query is its reference image, which is removed from
+        the results. Such queries count as failures, as in published results. If there are any,
         `unanswerable` is their number, and `answerable` has the recalls of all other queries.
 
         Args:
@@ -447,6 +447,9 @@ def run_benchmark(
         processor: The model's processor.
         open_image: Function that returns the image of an id.
         batch_size: Number of images or queries that the model processes at a time.
+
+    Returns:
+        The rank of each query's best hit, and the image weights.
     """
     return rank_benchmark(encode_benchmark(benchmark, model, processor, open_image, batch_size))
 

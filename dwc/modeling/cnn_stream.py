@@ -606,7 +606,7 @@ class CnnStream(nn.Module):
         return torch.relu(self.project_regions(both))
 
     def _regions(self, features: Tensor) -> Tensor:
-        """Return the embeddings E of all h by w image regions, (N, H, h, w).
+        """Return embeddings of length H for all h by w image regions, (N, H, h, w).
 
         Args:
             features: Feature map X of N images with C channels, (N, C, h, w).
@@ -664,7 +664,9 @@ class CnnStream(nn.Module):
         return self.project_image(self.pool_image(edited.flatten(2)))
 
     def _edit_text(self, words: Tensor, region_context: Tensor, mask: Tensor) -> Tensor:
-        """Return the text parts (N, D) of N queries: word states edited by the image, then pooled.
+        """Edit the word states of N queries by their images, and pool them to vectors (N, D).
+
+        These vectors are the text parts of the query embeddings.
 
         Args:
             words: State of each of L words, (N, L, H).

@@ -209,12 +209,12 @@ def pseudo_weights(
     temperature: float = 0.07,
     gamma: float = 1.0,
 ) -> Tensor:
-    """Return pseudo weights: image weights that are large where the image finds the target better.
+    """Return the pseudo weights of N queries, which serve as training targets of image weights.
 
-    Each modality alone gets a score for a query: the total probability of the correct targets in a
-    softmax over the modality's cosines with all targets of the batch. The better the image's score
-    is compared with the text's score, the larger the weight. The formula is this project's own
-    reconstruction.
+    A query's pseudo weight is large if its image alone finds the target better than its text alone.
+    The score of a modality is the total probability of the correct targets in a softmax over the
+    modality's cosines with all targets of the batch. The higher the image's score is relative to
+    the text's score, the larger the weight. The formula is this project's own reconstruction.
 
     Args:
         image_features: Image features of N queries, of size D and any vector length, (N, D).

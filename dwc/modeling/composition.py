@@ -23,8 +23,8 @@ def shift_weight(image_weight: Tensor, shift: float) -> Tensor:
         image_weight: Weights in [0, 1] of any shape. Weights of exactly 0 or 1 stay unchanged;
             queries with only a text or only an image have such weights.
         shift: Number added to the logits of the weights. 0 changes nothing, a positive number
-            favors the image and a negative one the text; plus infinity gives weights of exactly 1,
-            minus infinity of 0.
+            favors the image, and a negative number favors the text. Plus infinity gives weights of
+            exactly 1, minus infinity weights of exactly 0.
     """
     if shift == 0:
         return image_weight

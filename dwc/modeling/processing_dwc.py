@@ -400,7 +400,7 @@ class DWCProcessor(ProcessorMixin):
             **kwargs: Arguments of the method `push_to_hub`.
 
         Returns:
-            A list of one path, that of `processor_config.json`.
+            A list with the path of `processor_config.json`.
         """
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
@@ -485,8 +485,8 @@ def _read_tokenizer(
 ) -> TokenizersBackend:
     """Load a tokenizer from `tokenizer.json` and `tokenizer_config.json`.
 
-    It replaces the `from_pretrained` of the tokenizer's class. That method parses CLIP's 50,000
-    tokens twice, and a tokenizer loaded by it is saved with a different `tokenizer_config.json`.
+    transformers' `from_pretrained` is not used, because it parses CLIP's 50,000 tokens twice and
+    changes the content of `tokenizer_config.json`.
 
     Args:
         kind: The tokenizer's class.
@@ -557,7 +557,7 @@ def build_word_tokenizer(words: Iterable[str] | Mapping[str, int]) -> Tokenizers
 
 
 def build_clip_tokenizer(merges: Sequence[tuple[str, str]], max_tokens: int = 77) -> CLIPTokenizer:
-    """Return a byte-pair tokenizer like that of CLIP.
+    """Return a byte-pair tokenizer that works like CLIP's tokenizer.
 
     Ids have CLIP's order: the 256 bytes, the 256 bytes with the mark `</w>` for the end of a word,
     the merged tokens, `<|startoftext|>`, `<|endoftext|>`.

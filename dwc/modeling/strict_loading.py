@@ -135,12 +135,12 @@ class StrictModel(PreTrainedModel):
     def _adjust_missing_and_unexpected_keys(self, loading_info: Any) -> None:
         """Keep all missing and unexpected names in `loading_info`.
 
-        The method of transformers that this one replaces removes the names of some buffers.
+        transformers' own method would remove the names of some buffers.
         """
 
 
 class Faults(NamedTuple):
-    """Names of the tensors that prevent a checkpoint's model from being loaded.
+    """Names of the tensors because of which a checkpoint cannot be loaded.
 
     Attributes:
         missing: Tensors of the model that the checkpoint lacks.

@@ -100,7 +100,7 @@ _log = logging.getLogger(__name__)
 
 
 class TypedText(NamedTuple):
-    """A text that a person typed, after cleaning, with the words that were removed from it.
+    """A text that a person typed, after cleaning, and a record of what was changed or removed.
 
     Attributes:
         text: The cleaned text, before the caption template is applied. Empty if the model cannot
@@ -557,8 +557,9 @@ def rephrase_exclusions(text: str) -> Rephrased:
     The setting `rephrase_exclusions` of a checkpoint's processor enables this function. A note
     tells the user what was read instead (`TypedText.respelled`).
 
-    Phrases that exclude something else, such as a kind of garment, that name the only thing wanted
-    ("nothing but red"), or that are negated themselves ("not without a belt") stay as they are.
+    Some phrases stay as they are: exclusions of other things, such as a kind of garment; phrases
+    that name the only thing wanted, such as "nothing but red"; and exclusions that are negated
+    themselves, such as "not without a belt".
 
     Args:
         text: A text in which `dwc.negation.spell_out_negations` was applied.

@@ -113,11 +113,13 @@ class CachedImages:
     def sample(self, indices: Tensor, generator: torch.Generator) -> Tensor:
         """Return the row of a random view (augmented copy) for each of N image indices, in float32.
 
-        The result is (N, F + C h w), with F, C, h and w as in the class's docstring.
-
         Args:
             indices: The image indices (N,).
             generator: Source of random choices.
+
+        Returns:
+            Rows (N, F + C h w): CLIP's F features, and a feature map of C channels, height h and
+            width w.
         """
         views = torch.randint(0, len(self.rows), (len(indices),), generator=generator)
         return self.rows[views, indices].float()

@@ -253,8 +253,8 @@ class OptimizerStep:
 def decay_groups(module: nn.Module) -> list[dict[str, Any]]:
     """Divide a module's trainable parameters into two groups for the optimizer.
 
-    Parameters with at least two dimensions form the first group. The others (norms, biases and
-    scales) form the second, which has no weight decay.
+    Parameters with at least two dimensions form the first group. All other parameters (norms,
+    biases and scales) form the second group, which has no weight decay.
     """
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     return [

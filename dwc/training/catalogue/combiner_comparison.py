@@ -135,8 +135,8 @@ def train_on_features(
 class CombinerComparison:
     """Data and settings of a comparison, equal for all combiners.
 
-    Each combiner is trained once with each learning rate. Of these runs, the one with the best
-    recall at 1 (R@1) on the validation queries is evaluated on the test queries.
+    Each combiner is trained once with each learning rate. The run with the best recall at 1 (R@1)
+    on the validation queries is evaluated on the test queries.
 
     Attributes:
         bank: Cached features to train on.

@@ -82,7 +82,7 @@ class DrawnPool:
 
 
 def draw_pool(settings: PoolSettings, folder: Path, workers: int) -> DrawnPool:
-    """Return the pool of drawings, which are drawn and stored in a file unless the file exists.
+    """Load the pool of drawings from a file; if the file does not exist, draw and store them first.
 
     Args:
         settings: Settings of the pool; the file's name depends on them.

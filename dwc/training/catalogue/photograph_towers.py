@@ -109,7 +109,7 @@ class _Projector(nn.Module):
         return self
 
     def forward(self, lower: Tensor, details: Tensor, with_gradient: bool = True) -> Tensor:
-        """Return the new features of N images, (N, features).
+        """Return the features that are added to CLIP's image features, (N, features) for N images.
 
         Args:
             lower: Output of the frozen lower blocks with C channels on an h x w grid, (N, C, h, w).
@@ -166,7 +166,7 @@ def train_image_tower(
     seed: int,
     mixed_precision: str = "bf16",
 ) -> nn.Linear:
-    """Train EfficientNet-Lite's upper blocks and the new part of the image projection in row_of.
+    """Train EfficientNet-Lite's upper blocks and the new part of the image projection in place.
 
     The new part of the projection computes the features that widening added. The loss is a weighted
     sum of three losses: the contrastive loss of images and texts (photographs have captions and
@@ -312,7 +312,7 @@ def tune_text_tower(
     seed: int,
     mixed_precision: str = "bf16",
 ) -> None:
-    """Train CLIP's text tower (text encoder) in row_of on texts about photographs and drawings.
+    """Train CLIP's text tower (text encoder) in place on texts about photographs and drawings.
 
     The features have an old part and a new part, the dimensions that widening added. For texts
     about photographs, the new part is trained to equal the mapped vector of the teacher. For
@@ -405,7 +405,7 @@ class _TextEncoder(nn.Module):
 
 @torch.no_grad()
 def start_new_channels(model: DWCModel, photographs: ImageRows, rows: int = 600) -> None:
-    """Initialize the parameters of the CNN stream's new channels in row_of.
+    """Initialize the parameters of the CNN stream's new channels in place.
 
     The new channels start as linear maps of EfficientNet-Lite's feature map. Their weights are the
     main right singular vectors of the projection to CLIP's new features, each with both signs. The

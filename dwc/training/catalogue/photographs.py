@@ -335,8 +335,9 @@ def attribute_triplets(
 def recoloring_triplets(pool: PhotographPool, seed: int) -> list[PhotographTriplet]:
     """Return triplets whose target is the garment of the reference image in another color.
 
-    The reference is a photograph or one of its recolored copies, and so is the target. Each
-    photograph with recolored copies, and each copy, is the reference of exactly one triplet.
+    Reference and target are two of the following images: a photograph and its recolored copies.
+    Each of these images is the reference of exactly one triplet. Photographs without recolored
+    copies are not used.
 
     Args:
         pool: The photographs with their recolored copies.

@@ -352,7 +352,7 @@ class ImageRows:
 def cache_frozen_outputs(
     model: DWCModel, pixels: Tensor, views: int, seed: int, trained_from: int, file: Path
 ) -> list[FrozenOutputs]:
-    """Return the outputs of the image networks' frozen parts for randomly augmented images.
+    """Compute the outputs of the image networks' frozen parts for randomly augmented images.
 
     Args:
         model: The widened model.
@@ -383,7 +383,7 @@ def cache_frozen_outputs(
 def cache_rows(
     model: DWCModel, frozen: Sequence[FrozenOutputs], trained_from: int, file: Path
 ) -> list[ImageRows]:
-    """Return the image networks' outputs, computed from those of their frozen parts.
+    """Compute the image networks' outputs from the cached outputs of their frozen parts.
 
     Args:
         model: The widened model, with EfficientNet-Lite's upper blocks trained.
@@ -410,7 +410,7 @@ def cache_rows(
 
 
 def unpack_lower(lower: Tensor) -> Tensor:
-    """Return cached feature maps in the number type and layout with which upper blocks run fastest.
+    """Return cached feature maps in float32 and the channels-last layout, the fastest on CPUs.
 
     Args:
         lower: Outputs of the frozen lower blocks for N images, (N, C, h, w): C channels, height h

@@ -244,10 +244,9 @@ def is_held_out(answer: str, preset: BenchmarkPreset) -> bool:
 
 
 def _held_out_benchmark(triplets: Sequence[Triplet], answers: Mapping[str, str]) -> Benchmark:
-    """Return a benchmark with triplets as queries, and with all their images as the gallery.
+    """Return a benchmark with held-out triplets as queries and all their images as the gallery.
 
-    FashionIQ's protocol P3 has such a gallery, too. The hits (correct results) of a query are the
-    gallery images with the target's identity.
+    The hits (correct results) of a query are the gallery images with the target's identity.
 
     Args:
         triplets: The triplets.

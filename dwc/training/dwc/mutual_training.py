@@ -160,7 +160,7 @@ class StreamOutput:
 
 @dataclass(frozen=True)
 class ClipFeatures:
-    """Features of a batch from the frozen CLIP model, with F values each.
+    """Features of a batch from the frozen CLIP model, as vectors of length F.
 
     Attributes:
         images: For each group of N queries, its image features (N, F), or None without images.
@@ -360,7 +360,7 @@ class StreamTrainer:
     def step(
         self, name: str, outputs: Mapping[str, StreamOutput], batch: TripletBatch
     ) -> dict[str, float]:
-        """Perform one optimizer step; the other stream's output, if any, serves as the teacher.
+        """Perform one optimizer step of this stream, with the other stream, if any, as its teacher.
 
         Args:
             name: Name of this stream, "clip" or "cnn".

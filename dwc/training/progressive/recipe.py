@@ -150,7 +150,7 @@ class ProgressiveRecipe:
 
 @dataclass(frozen=True)
 class Start:
-    """Pretrained CLIP model, with which the training starts at stage two instead of stage one.
+    """Pretrained CLIP model to start a training from; stage one is then skipped.
 
     Attributes:
         name: Source of the model, as written in the evaluation and the model card.

@@ -150,8 +150,8 @@ def _to_device(batch: Any, device: torch.device) -> Any:
 def parameter_groups(module: nn.Module, settings: TowerSettings) -> list[dict[str, Any]]:
     """Return the trainable parameters of a module in groups for the optimizer.
 
-    Parameters of `module.clip` get `settings.learning_rate`, all others
-    `settings.head_learning_rate`. Norms, biases and scales have no weight decay.
+    Parameters of `module.clip` get the learning rate `settings.learning_rate`, and all other
+    parameters get `settings.head_learning_rate`. Norms, biases and scales have no weight decay.
     """
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
@@ -205,8 +205,8 @@ def top1_accuracy(left: Tensor, right: Tensor, matches: Tensor) -> float:
     """Return the share (0 to 1) of embeddings whose most similar counterpart is a match.
 
     Args:
-        left: N unit-length embeddings of size D, (N, D), over which the share is computed.
-        right: M unit-length embeddings, (M, D), among which the most similar one is searched.
+        left: N unit-length embeddings of size D, (N, D). The result is a share of these.
+        right: M unit-length embeddings of size D, (M, D), the possible counterparts.
         matches: Boolean matrix (N, M), True for matching pairs.
     """
     nearest = (left.detach() @ right.detach().T).argmax(dim=-1)  # (N,)

@@ -118,9 +118,7 @@ def draw_tag(garment: Garment, rng: random.Random) -> Tag:
 
 @dataclass(frozen=True)
 class ProgressiveBatches(CatalogueBatches):
-    """Batches for the stages of Progressive Learning (PL) from a pool of drawings.
-
-    Images are preprocessed as the CLIP model in training requires.
+    """Batches of drawings for the three training stages of Progressive Learning (PL).
 
     Attributes:
         size_px: Side of the square input images in pixels.
@@ -252,8 +250,8 @@ def train_progressive(
     Args:
         recipe: The hyperparameters.
         work: Folder of saved training states, logs and caches.
-        start: A pretrained CLIP model, of which a copy is trained from stage two on; None to train
-            a CLIP model from scratch.
+        start: A pretrained CLIP model. A copy of it is trained, beginning with stage two. None to
+            train a CLIP model from scratch.
         until: The last stage to run.
         drawings: Folder of the pool of drawings, which are created if missing; `work` by default.
 

@@ -97,7 +97,7 @@ class StudySettings:
     wrong_texts: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4)
 
     def features_name(self, fingerprint: str) -> str:
-        """Return a hash of 12 hex digits of all that affects the cached features.
+        """Return a name for the cached features: a hash of the settings that affect them.
 
         Args:
             fingerprint: Hash of the checkpoint whose encoders compute the features.
@@ -106,9 +106,10 @@ class StudySettings:
         return description_digest([_FORMAT, fingerprint, {n: asdict(self)[n] for n in names}])
 
     def runs_name(self, fingerprint: str) -> str:
-        """Return a hash of 12 hex digits of all that affects a run except its variant and seed.
+        """Return a name for all runs with these settings: a hash of the settings that affect them.
 
-        A run is the training and evaluation of a system variant with a seed.
+        A run is the training and evaluation of a system variant with a seed. The variant and the
+        seed do not affect the name.
 
         Args:
             fingerprint: Hash of the checkpoint that provides the frozen encoders.

@@ -127,13 +127,16 @@ def _stream_paths(names: Sequence[str]) -> dict[str, str]:
 
 
 def _spreads(by_seed: BySeed, paths: Mapping[str, str]) -> dict[str, dict[str, float | None]]:
-    """Return the mean and the deviation over the seeds of several metrics, by their names.
+    """Return the mean and the standard deviation of several metrics over the seeds.
 
     A metric that some run lacks is left out.
 
     Args:
         by_seed: For each seed, the nested metrics of the run.
-        paths: For each name, the dotted path of the metric, such as "streams.clip.recall@1".
+        paths: Name of a metric -> its dotted path, such as "streams.clip.recall@1".
+
+    Returns:
+        Name of a metric -> its "mean" and "deviation".
     """
     spreads = {name: spread_of(by_seed, path) for name, path in paths.items()}
     return {name: spread._asdict() for name, spread in spreads.items() if spread}
@@ -151,7 +154,7 @@ def _labels(variant: Variant) -> str:
 
 
 def evaluate_claim(claim: Claim, numbers: Mapping[str, BySeed]) -> dict[str, Any]:
-    """Return the verdict on a claim, from a comparison of the metrics that the claim is about.
+    """Compare the metrics that a claim is about, and return the verdict on the claim.
 
     Args:
         claim: The claim.

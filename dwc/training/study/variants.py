@@ -84,7 +84,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Claim:
-    """Statement that compares two system variants, or one with a fixed number, by a metric.
+    """Statement that a metric of a system variant exceeds that of another variant, or a number.
 
     The claim holds if `metric` of the variant `better` exceeds `metric` of the variant `worse` by
     more than `least`, and the excess over `least` is larger than two standard errors.
