@@ -7,7 +7,8 @@
 N is the number of images or texts, H and W are height and width in pixels, C is the number of CLIP
 tokens and L the number of words. The image processor and both tokenizers are saved in the
 checkpoint. The processor uses texts exactly as given; callers apply the checkpoint's caption
-template first (`fill_template`).
+template first (`fill_template`). `problem_of_image_settings` checks the settings of the image
+processor when a checkpoint is loaded.
 """
 
 import json

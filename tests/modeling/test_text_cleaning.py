@@ -1,11 +1,17 @@
-"""What is typed is cleaned before both tokenizers; OpenAI's cleaning is that of `clip.tokenize`."""
+"""Typed texts are cleaned and rephrased before tokenization, or cleaned as in `clip.tokenize`."""
 
 import sys
 
 import pytest
 
 from dwc.modeling import text_cleaning
-from dwc.modeling.text_cleaning import clean_as_openai, clean_text, clean_typed_text
+from dwc.modeling.text_cleaning import (
+    clean_as_openai,
+    clean_text,
+    clean_typed_text,
+    rephrase_exclusions,
+)
+from dwc.negation import NEGATIONS
 
 KNOWN = {"red", "dress", "blue", "white", "vneck", "its", "sleeves", "light"}
 KNOWN |= {"pattern", "heel", "belt", "less", "free", "sleeveless", "sleeve", "time", "sin"}
@@ -185,3 +191,174 @@ def test_a_missing_ftfy_is_reported_once_and_only_where_it_matters(monkeypatch, 
     text_cleaning._find_ftfy.cache_clear()
     assert len(caplog.records) == 1
     assert "pip install 'dwc[convert]'" in caplog.text
+
+
+def read(text: str) -> str:
+    return rephrase_exclusions(text).text
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("never red", "not red"), ("no red", "not red"), ("no reds", "not red"),
+        ("I would never wear red", "not red"), ("we hate red", "not red"), ("non-red", "not red"),
+        ("should not be red", "not red"), ("anything but a red one", "not red"),
+        ("no longer dark blue", "not dark blue"), ("not in light blue", "not light blue"),
+        ("any color but blue please", "not blue please"), ("Except For Red", "not red"),
+        ("not striped", "in plain"), ("lose the belt", "no belt"), ("non-striped", "in plain"),
+        ('not "red"', "not red"), ("never *striped*", "in plain"), ("unstriped", "in plain"),
+        ("nonstriped", "in plain"), ("without (stripes)", "in plain"),
+        ("no flowers", "in plain"), ("has no dots", "in plain"), ("no stripes", "in plain"),
+        ("I do not like stripes", "in plain"), ("we don't really need a print", "in plain"),
+        ("not keen on red", "not red"), ("not a big fan of checks", "in plain"),
+        ("can do without the belt", "no belt"), ("zero stripes", "in plain"),
+        ("hardly any stripes", "in plain"), ("red is not ok", "not red"),
+        ("stripes not wanted", "in plain"), ("red or blue isn't an option", "not red, not blue"),
+        ("checks are out", "in plain"), ("stripeless", "plain"), ("unlike red", "not red"),
+        ("doesn't have a hood", "no hood"), ("must not have buttons", "no buttons"),
+        ("never sleeveless", "with sleeves"), ("not plain", "with a pattern"),
+        ("remove the sleeves", "without sleeves"), ("no sleeves", "without sleeves"),
+    ],
+)  # fmt: skip
+def test_an_exclusion_is_read_in_words_that_are_followed(typed: str, expected: str) -> None:
+    assert rephrase_exclusions(typed) == (
+        expected,
+        ((typed.removesuffix(" please"), expected.removesuffix(" please")),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("dress, never red", "dress but not red"),
+        ("dress, not red", "dress but not red"),
+        ("longer, no red, with stripes", "longer but not red, with stripes"),
+        ("the same but never red", "the same but not red"),
+        ("no stripes, never red", "in plain but not red"),
+        ("dress, red is not ok", "dress but not red"),
+        ("I'm not keen on red", "I'm not red"),
+        ("like this. Never red", "like this. not red"),
+        ("a dress that is never red", "a dress that is not red"),
+        ("a dress that must not be red", "a dress but not red"),
+    ],
+)
+def test_a_color_excluded_after_other_words_is_joined_with_but(typed: str, expected: str) -> None:
+    """Of "dress, not red", twice as many have the color as of "dress but not red"."""
+    assert read(typed) == expected
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("not red or blue", "not red, not blue"),
+        ("neither red nor blue", "not red, not blue"),
+        ("never red, blue or green", "not red, not blue, not green"),
+        ("avoid red and blue", "not red, not blue"),
+        ("everything but red and blue", "not red, not blue"),
+        ("a dress, never red or blue", "a dress but not red and not blue"),
+        ("lose the belt and the pockets", "no belt, no pockets"),
+        ("don't want red or stripes", "not red, in plain"),
+        ("no stripes, no dots", "in plain"),
+        ("no red, no blue", "not red, not blue"),
+        ("no belt and striped", "no belt and striped"),  # excludes the belt only
+        ("no red, longer", "not red, longer"),
+        ("shirt, no flowers, with no dots", "shirt, in plain"),
+        ("dress with no red", "dress but not red"),
+    ],
+)
+def test_each_thing_in_a_list_is_excluded(typed: str, expected: str) -> None:
+    assert read(typed) == expected
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "blue instead of red", "blue rather than red", "in blue, not red", "blue not red",
+        "not red but blue", "not red, in blue", "from red to blue", "change the red to blue",
+        "red to blue", "red > blue", "replace the red with blue", "swap red for blue",
+        "blue, never red or green",
+    ],
+)  # fmt: skip
+def test_of_two_colors_the_wanted_one_is_read(typed: str) -> None:
+    """With a picture, "from red to blue" found 1.5 blue of 12, and "in blue" 7.7."""
+    assert rephrase_exclusions(typed) == ("in blue", ((typed, "in blue"),))
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("blue, not navy", "blue but not navy"),
+        ("red instead of burgundy", "red instead of burgundy"),
+        ("light blue, not dark blue", "light blue but not dark blue"),
+        ("black, not gray", "black but not gray"),
+        ("not teal but green", "not teal but green"),
+        ("dark blue, not black", "in dark blue"),
+    ],
+)
+def test_a_color_like_the_wanted_one_stays_excluded(typed: str, expected: str) -> None:
+    assert read(typed) == expected
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "", "red", "not red", "no pattern", "without any buttons", "without a belt", "longer",
+        "nothing but red", "no other color than red", "anything but", "not without a belt",
+        "never without pockets", "not only red", "not just red", "no, in red", "no problem, red",
+        "not a dress", "no red dress", "no red stripes", "not too red", "not redder",
+        "red and blue", "striped blue and red", "replace the stripes with dots",
+        "dots instead of stripes", "red dress instead of black", "knot red", "no reddish tones",
+        "that is not red", "don't forget red", "no belt and striped",
+        "not blue-eyed", "lose-fitting",
+    ],
+)  # fmt: skip
+def test_other_texts_stay_as_typed(typed: str) -> None:
+    assert rephrase_exclusions(typed) == (typed, ())
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("dress without stripes", "dress in plain"),
+        ("dress, no stripes", "dress, in plain"),
+        ("a dress that has no stripes", "a dress that is plain"),
+        ("a dress that is not striped", "a dress that is plain"),
+        ("stripeless dress", "plain dress"),
+        ("no stripes, with dots", "no stripes, with dots"),
+        ("with flowers, not striped", "with flowers, no stripes"),
+        ("stripes on the sleeves, no dots", "stripes on the sleeves, with no dots"),
+    ],
+)
+def test_without_a_pattern_is_plain_unless_another_is_named(typed: str, expected: str) -> None:
+    """Of the first 12 for "dress without stripes", 8 to 12 were striped; for "in plain", none."""
+    assert read(typed) == expected
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("red dress to blue", "dress in blue"),
+        ("turn the red dress into a blue one", "dress in blue"),
+        ("stripes to plain", "in plain"),
+        ("from striped to dotted", "dotted"),
+        ("stripes to dots", "with dots"),
+        ("striped dress to floral", "dress floral"),
+        ("not red dress to blue", "not red dress to blue"),
+    ],
+)
+def test_of_two_values_of_a_garment_the_wanted_one_is_read(typed: str, expected: str) -> None:
+    """For "red dress to blue", all of the first 12 were red, and no note said so."""
+    assert read(typed) == expected
+
+
+@pytest.mark.parametrize("phrase", [" ".join(phrase) for phrase in NEGATIONS])
+def test_every_negation_is_rephrased_before_a_color(phrase: str) -> None:
+    expected = f"{phrase} red" if phrase in ("replace", "swap") else "not red"
+    assert read(f"{phrase} red") == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["never red", "a dress, no blue, lose the belt", "from red to blue"]
+)
+def test_a_rephrased_text_is_not_rephrased_again(text: str) -> None:
+    assert rephrase_exclusions(read(text)).changes == ()
