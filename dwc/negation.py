@@ -160,6 +160,7 @@ _CONTRACTION = re.compile(
     r"(?![\w'-])",
     re.IGNORECASE,
 )
+_WITH = re.compile(r"(?<![\w/-])w/(?=\s*[^\W\d_])(?!o(?:ut)?\b)", re.IGNORECASE)
 _WITHOUT = re.compile(r"(?<![\w/-])(?:w/o(?:ut)?|with[\s-]out)(?![\w/-])", re.IGNORECASE)
 _ARROW = re.compile(
     r"(?<=[^\W\d_])\s*(?:[-=~]+>+|[\u2192\u21d2\u2794\u279c\u27a1\u27f6])\ufe0f?\s*(?=[^\W\d_])"
@@ -261,7 +262,7 @@ def spell_out_negations(text: str) -> str:
     """Rewrite the negations in a text with the spelling that models and `NEGATIONS` use.
 
     - Contractions get their apostrophe: "isnt" becomes "isn't".
-    - "w/o" and "with out" become "without".
+    - "w/o" and "with out" become "without", and "w/" becomes "with".
     - Prohibition signs become separate words: "🚫red" becomes " 🚫 red". Separate signs can be
       reported as unknown words; a word tokenizer would delete a sign that touches a word.
     - Signs for "not equal" become the word "!=", and "belt=no" becomes "belt = no". So
@@ -273,7 +274,7 @@ def spell_out_negations(text: str) -> str:
     """
     text = _ARROW.sub(" to ", text)
     text = _CONTRACTION.sub(r"\1\2'\3", text)
-    text = _WITHOUT.sub("without", text)
+    text = _WITH.sub("with ", _WITHOUT.sub("without", text))
     text = _UNEQUAL.sub(" != ", _NOT_SIGN_AFTER_JOINT.sub(" ", text))
     text = _ANSWERED_NO.sub(_spaced_answer, text)
     return spell_out_minus(_PROHIBITION.sub(r" \1 ", text))

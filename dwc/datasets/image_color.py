@@ -55,13 +55,14 @@ def declared_color(image: Image.Image, file: IO[bytes] | None) -> DeclaredColor 
         file: The file that contains the image; None if a PIL image was given.
 
     Returns:
-        The color space. None if the file declares none or sRGB, or has an ICC profile.
+        The color space. None if the file declares none, or sRGB without an ICC profile that it
+        overrides, or has an ICC profile that takes precedence.
     """
     has_profile = bool(image.info.get("icc_profile"))
     if image.format == "PNG":
         points = None if file is None else _png_code_points(file)
         if points is not None and (color := _color_of_code_points(*points)) is not None:
-            return None if _is_srgb(color) else color
+            return None if _is_srgb(color) and not has_profile else color
         if has_profile or "srgb" in image.info:
             return None
         return _color_of_gamma(image.info.get("gamma"), image.info.get("chromaticity"))
@@ -78,6 +79,8 @@ def declared_color(image: Image.Image, file: IO[bytes] | None) -> DeclaredColor 
 
 def convert_to_srgb(image: Image.Image, color: DeclaredColor) -> Image.Image:
     """Convert an RGB image from another color space to sRGB; colors outside sRGB are clipped."""
+    if _is_srgb(color):
+        return image
     linear = (color.linear[np.asarray(image)] @ color.matrix.T).clip(0, 1)
     steps = np.linspace(0, 1, 4096, dtype=np.float32)
     encoded = np.where(steps <= 0.0031308, 12.92 * steps, 1.055 * steps ** (1 / 2.4) - 0.055)

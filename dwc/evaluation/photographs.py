@@ -151,6 +151,8 @@ def class_precision(
         `chance`: the mean precision of random results.
         `classes`: a dict from each class to its precision.
         `words`: a dict from each class to its query text.
+        `highest_possible`: the mean precision of perfect results, only if it is below 1, since
+        some class has fewer than k photographs.
 
     Raises:
         DatasetError: None of the classes occurs in the labels.
@@ -167,16 +169,19 @@ def class_precision(
     texts = [fill_template(template, [CLASS_WORDS[name]]) for name in classes]
     queries = model.compose(**processor(text=texts, return_tensors="pt")).embedding.numpy()
     of_class = np.array(labels)
-    precisions, chances = {}, []
+    precisions, chances, limits = {}, [], []
     for name, row in zip(classes, queries @ gallery.T, strict=True):
         first = np.argsort(-row, kind="stable")[:k]
         precisions[name] = float((of_class[first] == name).mean())
         chances.append(float((of_class == name).mean()))
+        limits.append(min(1.0, np.count_nonzero(of_class == name) / len(first)))
+    limit = float(np.mean(limits))
     return {
         f"precision@{k}": float(np.mean(list(precisions.values()))),
         "chance": float(np.mean(chances)),
         "classes": precisions,
         "words": {name: CLASS_WORDS[name] for name in classes},
+        **({"highest_possible": limit} if limit < 1 else {}),
     }
 
 

@@ -257,6 +257,7 @@ def read_tables(root: Path, tables: Iterable[str], ids: Collection[str]) -> List
         try:
             read = _read_jsonl if name.lower().endswith(".jsonl") else _read_csv
             rows = list(read(root / unescape_name(table), table, collected))  # all or none
+            _convert_decimal_commas(collected, table, [row for _, row in rows])
             _add_table(collected, table, rows, folder, match)
         except (DatasetError, OSError) as error:
             message = str(error).replace(f"{root}/", "")
@@ -310,6 +311,78 @@ def _add_table(
         collected.problems.append(
             f"{table} lists {len(repeated):,} pictures more than once; the first row of each is "
             f"used: {list_some(repeated)}."
+        )
+
+
+_POINT_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
+_COMMA_NUMBER = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+)(?:,\d+)?")
+_COMMAS_BETWEEN_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+")
+_GROUPED_NUMBER = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+")
+
+
+def _convert_decimal_commas(
+    collected: "MetadataCollector", table: str, rows: Sequence[dict[str, Any]]
+) -> None:
+    """Write the numbers of a table that has decimal commas with decimal points, in place.
+
+    A spreadsheet in German writes 1200.5 as "1.200,5" or "1200,5". A column with such cells and
+    numbers only is converted; so are columns whose fractions all look like groups of thousands
+    ("1.200") if the table has decimal commas elsewhere, and none with a decimal point. Without
+    decimal commas in the table, "1.200" stays 1.2. A problem is recorded in all of these cases.
+    Cells such as "1,200" prove no decimal comma, since English writes 1200 so; they stay texts.
+
+    Args:
+        collected: Where the problem is recorded.
+        table: The table's relative path.
+        rows: The table's rows; only cells of CSV files are converted.
+    """
+    cells: dict[str, list[UntypedText]] = {}
+    for row in rows:
+        for name, cell in row.items():
+            if isinstance(cell, UntypedText):
+                cells.setdefault(name, []).append(cell)
+    with_commas = [
+        name
+        for name, column in cells.items()
+        if any("," in cell for cell in column) and all(map(_COMMA_NUMBER.fullmatch, column))
+    ]
+    is_proven = any(
+        "," in cell and not _COMMAS_BETWEEN_THOUSANDS.fullmatch(cell)
+        for name in with_commas
+        for cell in cells[name]
+    )
+    with_points = [
+        [cell for cell in column if "." in cell]
+        for name, column in cells.items()
+        if name not in with_commas and all(map(_POINT_NUMBER.fullmatch, column))
+    ]
+    fractions = [cell for column in with_points for cell in column]
+    grouped = [
+        name
+        for name, column in cells.items()
+        if name not in with_commas
+        and any("." in cell for cell in column)
+        and all("." not in cell or _GROUPED_NUMBER.fullmatch(cell) for cell in column)
+        and all(map(_COMMA_NUMBER.fullmatch, column))
+    ]
+    if is_proven and all(map(_GROUPED_NUMBER.fullmatch, fractions)):
+        for row in rows:
+            for name in (*with_commas, *grouped):
+                cell = row.get(name)
+                if isinstance(cell, UntypedText):
+                    row[name] = UntypedText(cell.replace(".", "").replace(",", "."))
+        names = with_commas + grouped
+        collected.problems.append(
+            f"{table}: numbers are read with decimal commas, and points between thousands, in "
+            f"{'the column' if len(names) == 1 else 'the columns'} {list_some(names)}."
+        )
+    elif grouped:
+        name = grouped[0]
+        cell = next(cell for cell in cells[name] if "." in cell)
+        collected.problems.append(
+            f"{table}: in the column {name!r}, {cell} is read with a decimal point, as "
+            f"{format_value(float(cell))}, if all its values are numbers. If the point separates "
+            "thousands, remove it."
         )
 
 

@@ -29,6 +29,7 @@ from dwc.gallery.walker import (
     LeftOut,
     UnusedPattern,
     find_packed_suffix,
+    is_archive,
     parse_patterns,
     walk_folder,
 )
@@ -277,6 +278,11 @@ class FolderSource:
         self._visit_once = visit_once
         if self.folder.is_file():
             name = printable(folder)
+            if is_archive(name):
+                raise ImageError(
+                    f"{name}: is an archive, which is not read here. Unpack it, and name the "
+                    "folder; or pack its pictures in a tar file without compression."
+                )
             raise ImageError(f"{name}: is a file; a gallery is a folder. Name the folder it is in.")
         if not may_be_away and not self.folder.is_dir():
             raise ImageError(f"{printable(folder)}: there is no such folder. Check the path.")

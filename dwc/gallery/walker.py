@@ -79,6 +79,10 @@ INODE_BITS = (1 << 63) - 1
 # Previews of videos, icons, and files that may have pictures in them.
 _NOT_PICTURES = frozenset({".thm", ".ico", ".cur", ".tar", ".parquet"})
 
+_ARCHIVE_SUFFIXES = (
+    ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar", ".cbz", ".cbr",
+)  # fmt: skip
+
 PACKED_SUFFIXES = (".tar", ".parquet")
 """Suffixes, in lower case, of files that may have pictures in them."""
 
@@ -322,6 +326,12 @@ class _Walk:
                 return LeftOut(id, LINKED_TWICE)
             self._files.add(key)
         suffix = os.path.splitext(path)[1].lower()
+        if is_archive(path):
+            message = (
+                f"{printable(path)}: is an archive, which is not read here. Unpack it, or pack its "
+                "pictures in a tar file without compression."
+            )
+            return LeftOut(id, KIND_NOT_SUPPORTED, "archive", message)
         if self._suffix is not None:
             is_wanted = suffix == self._suffix
             return _found(id, path, info) if is_wanted else LeftOut(id, NOT_A_PICTURE)
@@ -439,6 +449,11 @@ def _is_cache_tag(path: str) -> bool:
 def _found(id: str, path: str, info: os.stat_result) -> GalleryFile:
     inode = info.st_ino & INODE_BITS
     return GalleryFile(id, path, info.st_size, info.st_mtime_ns, info.st_ctime_ns, inode)
+
+
+def is_archive(path: str) -> bool:
+    """Return whether a file has the name of an archive, such as `photos.zip`, that is not read."""
+    return path.lower().endswith(_ARCHIVE_SUFFIXES)
 
 
 def unsupported(id: str, path: str, kind: str) -> LeftOut:

@@ -343,7 +343,9 @@ class PageHandlers:
         repeated = answer_request(self._models, self._images, request)
         if _origin_key(repeated) != fields.get("origin"):
             if self._images.indexing is not None:
-                raise QueryError("more of the gallery is indexed now.")
+                raise QueryError(
+                    "it came from another gallery, or from before more of this one was indexed."
+                )
             raise QueryError("it came from another model or another gallery.")
         return repeated
 

@@ -91,6 +91,45 @@ def test_a_search_stays_within_the_filter_of_the_address(open_page, address):
     assert len(numbers(page)) == 12
 
 
+@pytest.mark.parametrize("starts", ["button", "Enter"])
+def test_a_search_applies_the_filter_that_is_typed(open_page, starts):
+    """The answer ignored it, while the field showed it."""
+    page = open_page()
+    page.click(SUMMARY)
+
+    def search(words):
+        page.fill("#words textarea", words)
+        if starts == "button":
+            page.click("#search")
+        else:
+            page.press("#words textarea", "Enter")
+
+    def await_words(words):
+        page.wait_for_function(
+            "words => history.state?.screen?.request.words === words", arg=words, timeout=60_000
+        )
+        page.wait_for_function("!document.getElementById('answer').hasAttribute('data-stale')")
+
+    page.fill("#filter-text", "price < 6")
+    search("is blue")
+    await_words("is blue")
+    assert filter_of(page) == "price < 6"
+    assert max(numbers(page)) < 6
+
+    page.fill("#filter-text", "weight < 3")
+    search("is red")
+    page.wait_for_selector("#facets [role=alert]")
+    page.wait_for_function("document.activeElement.id === 'filter-text'")
+    page.wait_for_timeout(500)
+    assert page.evaluate("history.state.screen.request.words") == "is blue"
+
+    page.fill("#filter-text", "")
+    search("is red")
+    await_words("is red")
+    assert filter_of(page) == ""
+    assert len(numbers(page)) == 12
+
+
 @pytest.mark.parametrize("delay", [0, 30, 150])
 def test_a_search_just_after_a_filter_is_filtered(open_page, delay):
     page = open_page()

@@ -81,6 +81,11 @@ def test_code_points_of_a_png_take_precedence_over_its_profile():
     assert_close(left, IN_P3[0], 10)
 
 
+def test_srgb_code_points_of_a_png_take_precedence_over_its_profile():
+    lab_like = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
+    assert colors(png(cicp(1, 13), icc_profile=lab_like)) == (RED, BLUE)
+
+
 @pytest.mark.parametrize(
     "chunks",
     [

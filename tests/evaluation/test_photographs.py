@@ -107,6 +107,7 @@ def test_precision_is_the_share_of_the_class_among_the_first(folder, world):
             share = sum(photographs.labels[n] == name for n in first) / 3
             assert report["classes"][name] == pytest.approx(share)
     assert report["precision@3"] == pytest.approx(np.mean(list(report["classes"].values())))
+    assert report["highest_possible"] == pytest.approx(2 / 3)  # two photographs a class
     assert report["chance"] == pytest.approx(2 / 16)
 
 

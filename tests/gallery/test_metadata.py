@@ -299,3 +299,40 @@ def test_a_table_in_another_encoding_is_said(photos, build):
     (photos / "Metadata.CSV").write_bytes(b"file_name,note\np0.png,caf\xe9\n")
     [remark] = [remark for remark in build(photos).manifest.remarks() if "Metadata.CSV" in remark]
     assert "line 2: has the byte 0xe9; expected UTF-8" in remark
+
+
+def test_numbers_of_a_spreadsheet_with_decimal_commas_are_numbers(photos, build):
+    """Filters read 1.200 as 1.2, and 12,50 was no number."""
+    write_csv(
+        photos,
+        "file_name;Preis;Rabatt;Code",
+        "p0.png;1.200;12,50;1,2",
+        "p1.png;950;7,00;A",
+        "p2.png;2.500;99,90;3,4",
+    )
+    store = build(photos)
+    assert columns(store) == {"Preis": "number", "Rabatt": "number", "Code": "text"}
+    assert row(store, "p0.png") == {"Preis": 1200.0, "Rabatt": 12.5, "Code": "1,2"}
+    [problem] = [text for text in store.manifest.remarks() if "decimal commas" in text]
+    assert "'Rabatt', 'Preis'" in problem
+
+
+@pytest.mark.parametrize(
+    ("cells", "type", "first", "remark"),
+    [
+        (["1.200", "950", "2.500"], "number", 1.2, "1.200 is read with a decimal point, as 1.2"),
+        (["1.20", "9", "2.5"], "number", 1.2, None),
+        (["1,200", "950", "2,500"], "text", "1,200", None),  # thousands, as English writes them
+        (["1,2", "1.5", "3"], "text", "1,2", None),
+    ],
+)
+def test_points_and_commas_that_may_separate_thousands_are_not_guessed(
+    photos, build, cells, type, first, remark
+):
+    write_csv(photos, "file_name;n", *(f"p{n}.png;{cell}" for n, cell in enumerate(cells)))
+    store = build(photos)
+    assert columns(store) == {"n": type}
+    assert row(store, "p0.png") == {"n": first}
+    said = [text for text in store.manifest.remarks() if "decimal" in text]
+    assert len(said) == (remark is not None)
+    assert all(remark in text for text in said)

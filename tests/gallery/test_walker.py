@@ -66,6 +66,18 @@ def test_stores_caches_and_uploads_are_recognized_wherever_they_lie(
     }
 
 
+@pytest.mark.parametrize("name", ["old.zip", "shard-001.tar.gz", "b/c.TGZ", "d.rar"])
+def test_archives_are_named_with_what_to_do(photos, name):
+    (photos / name).parent.mkdir(exist_ok=True)
+    (photos / name).write_bytes(b"PK\3\4" + bytes(60))
+    [entry] = [entry for entry in walk_folder(photos) if isinstance(entry, LeftOut)]
+    assert (entry.id, entry.reason) == (name, "kind not supported")
+    assert "is an archive" in entry.message
+    assert "Unpack it" in entry.message
+    with pytest.raises(ImageError, match=r"is an archive.*Unpack it"):
+        open_source(str(photos / name))
+
+
 def test_a_cache_that_is_the_gallery_itself_is_walked(photos, monkeypatch):
     monkeypatch.setenv("DWC_CACHE", str(photos))
     assert len(walk(photos)[0]) == 13

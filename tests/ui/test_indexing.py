@@ -145,7 +145,7 @@ def test_an_answer_that_the_server_forgot_is_not_taken_for_one_over_more_picture
         assert repeated.result.hits == state.result.hits
         growing.go_on(3)
         assert handlers.current_state(state, screen) is state
-        with pytest.raises(QueryError, match="more of the gallery is indexed now"):
+        with pytest.raises(QueryError, match="before more of this one was indexed"):
             handlers.current_state(None, screen)
 
 

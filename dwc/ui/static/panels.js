@@ -90,6 +90,23 @@ window.dwcPanels = (() => {
       choose({text: element.querySelector("#filter-text").value}, "#filter-text");
     });
     onButton(element, "#filter-clear", () => choose({text: ""}, "#filter-text"));
+    /* A search applies what was typed as a filter first, and waits for it (events.js). A filter that cannot be
+       read stops the search: the field would show another filter than that of the answer. */
+    const isSearch = (event) => event.type === "click" ? event.target.closest?.("#search")
+      : event.key === "Enter" && !event.shiftKey && !event.isComposing && event.target.closest?.("#words");
+    const applyTyped = (event) => {
+      const field = isSearch(event) && element.querySelector("#filter-text");
+      if (!field) return;
+      if (field.value.trim() !== field.defaultValue.trim()) choose({text: field.value}, "#filter-text");
+      else if (element.querySelector(".facets [role=alert]")) {
+        event.stopImmediatePropagation();
+        event.preventDefault();
+        for (const part of element.querySelectorAll("details.facets")) part.open = true;
+        field.focus();
+      }
+    };
+    // On the window, so that it runs before what holds a search (events.js).
+    for (const kind of ["click", "keydown"]) window.addEventListener(kind, applyTyped, true);
     watch("value", () => {
       for (const part of element.querySelectorAll("details")) part.open = open.has(part.dataset.facet);
       if (focused && document.activeElement === document.body) element.querySelector(focused)?.focus();
