@@ -437,7 +437,7 @@ class CnnStream(nn.Module):
             pixel_values: Normalized pixels (N, 3, height, width), or None for no images.
             word_ids: Word ids (N, L), padded to L words, or None for no words.
             word_mask: (N, L) bool, True on words, with padding after them; None for no padding.
-            shared_map: As in `embed`.
+            shared_map: Last feature map of CLIP's image tower (N, 1280, h, w); see `embed`.
 
         Raises:
             QueryError: A query has neither an image nor words.
@@ -494,7 +494,7 @@ class CnnStream(nn.Module):
             pixel_values: Normalized pixels (N, 3, height, width).
             word_ids: Word ids (N, L), padded to L words.
             word_mask: (N, L) bool, True on words, with padding after them; None for no padding.
-            shared_map: As in `embed`.
+            shared_map: Last feature map of CLIP's image tower (N, 1280, h, w); see `embed`.
 
         Raises:
             QueryError: No query has words.
@@ -588,7 +588,7 @@ class CnnStream(nn.Module):
 
         Args:
             pixel_values: Normalized pixels (N, 3, height, width).
-            shared_map: As in `embed`.
+            shared_map: Last feature map of CLIP's image tower (N, 1280, h, w); see `embed`.
 
         Raises:
             QueryError: The config's `shared_channels` is above 0, and `shared_map` is None.

@@ -189,8 +189,8 @@ class JointBatches:
         rows: Index in `encoded` of each text.
         mix: Number of queries of each kind.
         seed: Seed of all random choices.
-        anchors: For each stream's name, embeddings of all triplets' queries and of all drawings
-            that are to be preserved; or None.
+        anchors: For each stream's name, the embeddings to preserve: those of the queries of all
+            triplets of drawings, and those of all drawings. None to preserve nothing.
     """
 
     pool: PhotographPool

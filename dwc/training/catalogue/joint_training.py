@@ -471,7 +471,8 @@ def train_streams(
 ) -> None:
     """Train both streams of a widened model in place on cached features.
 
-    During the training, the image networks are replaced with stand-ins for the cached features.
+    A widened model is a model for drawings that was extended for photographs; see `widen`. During
+    the training, stand-ins for the cached features replace the image networks.
 
     Args:
         model: The widened model, with trained image projection and text encoder; left in eval mode.

@@ -77,7 +77,7 @@ class LabeledBatch:
 
 @dataclass(frozen=True)
 class AttributeSettings(AdamWSettings):
-    """Settings of attribute classification."""
+    """Optimizer settings of a network's training to classify attributes."""
 
     learning_rate: float = 2e-3
     max_gradient_norm: float = 5.0

@@ -199,7 +199,10 @@ def _copy_cnn(name: str, old: Tensor, new: Tensor, old_channels: Tensor) -> None
 
 
 def _copy_into_corner(old: Tensor, new: Tensor) -> None:
-    """Copy `old` into the first rows and columns of `new`; new columns are 0 in the old rows."""
+    """Copy `old` into the first rows and columns of `new`, in place.
+
+    The old rows get zeros in the new columns. The new rows do not change.
+    """
     if old.dim() > 1 and old.shape[1] < new.shape[1]:
         new[: old.shape[0], old.shape[1] :] = 0
     new[tuple(slice(size) for size in old.shape)] = old

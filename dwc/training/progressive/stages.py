@@ -55,7 +55,7 @@ _LARGEST_SCALE = 100.0  # as in CLIP's own training
 
 @dataclass(frozen=True)
 class TowerSettings(AdamWSettings):
-    """Optimizer settings of a stage.
+    """Optimizer settings of a training stage of Progressive Learning (PL).
 
     `learning_rate` applies to the towers (CLIP's two encoders), `head_learning_rate` to all other
     parameters. The default `learning_rate` suits untrained towers; a CLIP model from the Hub needs
@@ -216,7 +216,7 @@ def top1_accuracy(left: Tensor, right: Tensor, matches: Tensor) -> float:
 
 @dataclass(frozen=True)
 class OpenDomainOutput:
-    """Outputs of stage one for B image-caption pairs, with embeddings of size D.
+    """Outputs of PL's stage one for B image-caption pairs, with embeddings of size D.
 
     Attributes:
         images: Unit-length image embeddings (B, D).
@@ -245,7 +245,7 @@ class _OpenDomain(nn.Module):
 def open_domain_objective(
     output: OpenDomainOutput, batch: PairBatch
 ) -> tuple[Tensor, dict[str, float]]:
-    """Compute the loss of stage one.
+    """Compute the loss of stage one of Progressive Learning (PL).
 
     Returns:
         The symmetric InfoNCE of images and captions, a scalar; and `accuracy`, the share of images
@@ -299,7 +299,7 @@ class FashionBatch:
 
 @dataclass(frozen=True)
 class FashionSettings(TowerSettings):
-    """Settings of stage two, whose loss is a weighted sum of the losses of three tasks.
+    """Settings of PL's stage two, whose loss is a weighted sum of the losses of three tasks.
 
     Attributes:
         image_weight: Factor of the loss between two images of a product; 0 omits this task.
@@ -316,7 +316,7 @@ class FashionSettings(TowerSettings):
 
 @dataclass(frozen=True)
 class FashionOutput:
-    """Outputs of stage two for B products and T tags, with unit-length embeddings of size D.
+    """Outputs of PL's stage two for B products and T tags, with unit-length embeddings of size D.
 
     Attributes:
         images: Embeddings of the first images (B, D).
@@ -362,7 +362,7 @@ class _Fashion(nn.Module):
 def fashion_objective(
     output: FashionOutput, batch: FashionBatch, settings: FashionSettings
 ) -> tuple[Tensor, dict[str, float]]:
-    """Compute the loss of stage two.
+    """Compute the loss of stage two of Progressive Learning (PL).
 
     Returns:
         The weighted sum of the tasks' losses, a scalar; and numbers to log: each task's loss
@@ -403,7 +403,7 @@ def train_fashion(
 
 @dataclass(frozen=True)
 class HybridSettings(TowerSettings):
-    """Settings of stage three: training of the image weight and of CLIP's encoders ("towers").
+    """Settings of PL's stage three: training of the image weight and of CLIP's encoders ("towers").
 
     Attributes:
         weight_loss: Factor of the self-supervised loss, which trains the image weight towards the
@@ -423,7 +423,7 @@ class HybridSettings(TowerSettings):
 
 @dataclass(frozen=True)
 class HybridOutput:
-    """Outputs of stage three for B queries and their targets, with embeddings of size D.
+    """Outputs of PL's stage three for B queries and their targets, with embeddings of size D.
 
     Attributes:
         groups: Composed queries in groups, as in `TripletBatch.queries`: all queries of a group
@@ -469,7 +469,7 @@ class _Hybrid(nn.Module):
 def hybrid_objective(
     output: HybridOutput, batch: TripletBatch, settings: HybridSettings
 ) -> tuple[Tensor, dict[str, float]]:
-    """Compute the loss of stage three.
+    """Compute the loss of stage three of Progressive Learning (PL).
 
     This loss is a weighted sum of the retrieval loss and the self-supervised loss, which trains the
     image weights towards pseudo weights. The pseudo weight of a query is computed over all targets

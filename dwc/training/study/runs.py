@@ -93,7 +93,7 @@ def evaluate_pl(model: PLModel, features: StudyFeatures) -> Numbers:
 
 
 def evaluate(streams: Streams, eval_set: CachedEvalSet) -> Numbers:
-    """Evaluate each stream and the sum of all streams' scores.
+    """Evaluate the ranking by each stream's scores and the ranking by their sum.
 
     Args:
         streams: For each stream name, the queries and the gallery embeddings.
@@ -338,7 +338,7 @@ def _short_loop(steps: int) -> LoopSettings:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """Results of all runs.
+    """Results of all training runs of the study.
 
     Attributes:
         numbers: Name of a system variant -> seed -> metrics of the run.
