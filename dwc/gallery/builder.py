@@ -53,7 +53,9 @@ from dwc.gallery.store import (
     encode_thumbnail,
     thumbnail_file,
 )
+from dwc.gallery.store_tables import select_values
 from dwc.gallery.store_writer import StoreWriter
+from dwc.gallery.stored_arrays import Texts
 from dwc.gallery.walker import EXCLUDED, KIND_NOT_SUPPORTED, MISSING, REASONS, UNREADABLE
 
 logger = logging.getLogger(__name__)
@@ -77,6 +79,7 @@ Its arguments are the number of finished pictures, the total number, and the est
 _UNSETTLED_NS = 2_000_000_000
 _CLOCK_AHEAD_NS = 3_600_000_000_000
 _UNSETTLED = -1
+_COMPARED_AT_ONCE = 2_000  # pictures whose state is read from the database at a time
 
 
 class PrecomputedVector(NamedTuple):
@@ -288,14 +291,14 @@ class _Build:
         for entry in listing.left_out.values():
             if entry.message is not None:
                 writer.skip(entry.id, entry.message)
+        keys, stored = writer.content_keys, len(writer.rows)
         with collector_paused():
             settled, stale, new = self._sort()
-            gone, dropped = self._missing()
-        keys = writer.content_keys
-        are_all_gone = bool(keys) and len(gone) == len(keys)
-        for id in gone:
-            self._gone_by_key.setdefault(keys[id], []).append(id)
-        present = {item.id for item in listing.items}
+            present = frozenset(item.id for item in listing.items)
+            gone, dropped = self._missing(present)
+        are_all_gone = stored > 0 and len(gone) == stored
+        for id, key in keys.select(gone).items():
+            self._gone_by_key.setdefault(key, []).append(id)
         if listing.metadata is not None:
             writer.write_metadata(listing.metadata, present)
         clock = _Clock(settled, len(listing.items), progress)
@@ -303,15 +306,15 @@ class _Build:
         self._embed_items(self._append_precomputed(new, clock), clock)
         if prune:
             remaining = self._remaining(gone)
-            if are_all_gone and len(remaining) == len(keys):
+            if are_all_gone and len(remaining) == stored:
                 self.unpruned = len(remaining)
             else:
                 dropped |= remaining
         self._replace_rows(changed, dropped)
         self._embed_items([item for item, _ in changed.values()], clock)
-        rows = {row.id for row in writer.rows}
-        self.removed += sum(id not in rows for id in changed)  # not readable any more
-        writer.finish(away=sorted(rows - present), report=self._report(rows))
+        self.removed += len(changed) - len(keys.select(changed))  # not readable any more
+        away = sorted(id for id in keys if id not in present)
+        writer.finish(away=away, report=self._report(present))
 
     def _sort(self) -> tuple[int, list[Item], list[Item]]:
         """Divide the listed pictures into unchanged, possibly changed and new pictures.
@@ -324,23 +327,24 @@ class _Build:
         writer = self._writer
         state = StoredState(writer.content_keys, writer.files, writer.report)
         sorted_items = sort_items(self._listing.items, state, self._computed)
-        for item in sorted_items.unchanged:
-            if item.stamp is not None:  # the inode may be new
-                writer.note_file(item.id, writer.files[item.id]._replace(stamp=item.stamp))
+        for id, file in sorted_items.restamped.items():
+            writer.note_file(id, file)
         for item in sorted_items.undecodable:
             writer.skip(item.id, writer.files[item.id].reason or "")
         settled = len(sorted_items.unchanged) + len(sorted_items.undecodable)
         return settled, sorted_items.stale, sorted_items.new
 
-    def _missing(self) -> tuple[list[str], set[str]]:
+    def _missing(self, listed: Collection[str]) -> tuple[list[str], set[str]]:
         """Find the stored pictures that the source does not list any more.
+
+        Args:
+            listed: The ids of the pictures that the source lists.
 
         Returns:
             The ids of pictures whose files are gone; and the ids of pictures that are left out now,
             for example by an exclude pattern. Pictures whose file, format or folder cannot be read
             are in neither.
         """
-        listed = {item.id for item in self._listing.items}
         gone, dropped = [], set()
         for row in self._writer.rows:
             if row.id in listed:
@@ -359,7 +363,7 @@ class _Build:
             The pictures whose content has changed and their new content keys, by id.
         """
         writer = self._writer
-        rows = {row.id: row for row in writer.rows} if stale else {}
+        rows = writer.rows.with_ids(item.id for item in stale)
         again = not self._computed and writer.report.get("rendering") != RENDERING_VERSION
         changed: dict[str, tuple[Item, str]] = {}
         with ThreadPoolExecutor(self._workers) as pool:
@@ -398,10 +402,14 @@ class _Build:
         """Embed pictures and commit them in batches; reuse vectors of content already stored."""
         if not items:
             return
-        stored = frozenset(row.content_key for row in self._writer.rows)
-        # Drawings are all different. So they need no set of known keys, which would be copied to
-        # each process.
-        known = frozenset() if self._computed else stored | self._left_to_others
+        stored = self._writer.snapshot().content_keys
+        known: Collection[str] = stored
+        if self._computed:
+            # Drawings are all different. So they need no known keys, which would be copied to each
+            # process.
+            known = frozenset()
+        elif self._left_to_others:
+            known = self._left_to_others.union(stored)
         embedded = self._embedded_elsewhere(items, known)
         others = [item for item in items if item.id not in embedded]
         work = partial(_prepare, known=known)
@@ -431,12 +439,13 @@ class _Build:
                     embedded[item.id] = _Embedded(item, picture)
         return embedded
 
-    def _commit(self, batch: Sequence[_Result], stored: frozenset[str]) -> None:
+    def _commit(self, batch: Sequence[_Result], stored: Texts) -> None:
         """Add a batch of pictures to the store.
 
         Args:
             batch: The pictures.
-            stored: The content keys that were in the store before the first of these batches.
+            stored: The content keys of the rows that were in the store before the first of these
+                batches.
         """
         writer = self._writer
         for result in batch:
@@ -450,7 +459,7 @@ class _Build:
         known = [r for r in batch if isinstance(r, _Known) and r.content_key in stored]
         for result in known:
             self._note(result.item, result.content_key)
-        self._reuse(known)
+        self._reuse(known, stored)
         prepared = [result for result in batch if isinstance(result, (_Prepared, _Embedded))]
         if not prepared:
             return
@@ -484,12 +493,16 @@ class _Build:
             [r.picture.vector if isinstance(r, _Embedded) else next(computed) for r in prepared]
         )
 
-    def _reuse(self, known: Sequence[_Known]) -> None:
+    def _reuse(self, known: Sequence[_Known], stored: Texts) -> None:
         """Add pictures whose content is stored already, without embedding them.
 
         If the file of a stored picture with the same content is gone, it is assumed to have been
         moved, and its row gets the new id. Otherwise the new picture is assumed to be a copy, and
         the row of the stored picture is duplicated.
+
+        Args:
+            known: The pictures.
+            stored: The content keys of the first rows of the store, among which theirs are.
         """
         writer = self._writer
         moved: dict[str, str] = {}
@@ -501,8 +514,7 @@ class _Build:
                 copied.append(result)
         writer.rename(moved)
         if copied:
-            position = {row.content_key: n for n, row in enumerate(writer.rows)}
-            origins = [position[result.content_key] for result in copied]
+            origins = [stored.index(result.content_key) for result in copied]
             rows = [
                 writer.rows[n]._replace(id=result.item.id)
                 for n, result in zip(origins, copied, strict=True)
@@ -523,8 +535,9 @@ class _Build:
             return
         self.removed = len(dropped)
         writer = self._writer
-        position = {row.content_key: n for n, row in enumerate(writer.rows)}
-        reused = {id: position[key] for id, (_, key) in changed.items() if key in position}
+        content_keys = writer.snapshot().content_keys
+        positions_of_new = {id: content_keys.find(key) for id, (_, key) in changed.items()}
+        reused = {id: positions[-1] for id, positions in positions_of_new.items() if positions}
         for id in list(reused):
             item, key = changed[id]
             if writer.rows[reused[id]].id == id:  # the same file, which is now decoded differently
@@ -547,7 +560,7 @@ class _Build:
 
     def _remaining(self, gone: Iterable[str]) -> set[str]:
         """Return the ids of the gone pictures whose rows were not taken over by moved files."""
-        return set(gone) & {row.id for row in self._writer.rows}
+        return set(self._writer.content_keys.select(gone))
 
     def _note(self, item: Item, content_key: str, reason: str | None = None) -> None:
         if item.stamp is not None:
@@ -560,41 +573,42 @@ class _Build:
         if result.kind is not None:
             self._unsupported[result.kind] = self._unsupported.get(result.kind, 0) + 1
 
-    def _report(self, rows: set[str]) -> dict[str, object]:
+    def _report(self, listed: Collection[str]) -> dict[str, object]:
+        """Return the report of the build; `listed` has the ids of the listed pictures."""
         left_out = dict(self._listing.reasons)
         if self._unsupported:
             left_out[KIND_NOT_SUPPORTED] = sum(self._unsupported.values())
         return {
             "left_out": left_out,
             "unsupported": self._unsupported,
-            "ignored_profiles": sorted(self._profiles & rows),
+            "ignored_profiles": sorted(self._writer.content_keys.select(self._profiles)),
             "unused_patterns": self._listing.unused_patterns,
-            "metadata": self._describe_metadata(rows),
+            "metadata": self._describe_metadata(listed),
             "decoder": DECODER_VERSION,
             "rendering": RENDERING_VERSION,
         }
 
-    def _describe_metadata(self, rows: set[str]) -> dict[str, object]:
+    def _describe_metadata(self, listed: Collection[str]) -> dict[str, object]:
         """Return the entry `metadata` of the manifest.
 
         Args:
-            rows: The ids of the stored pictures.
+            listed: The ids of the listed pictures.
         """
         metadata = self._listing.metadata
         if metadata is None:  # the source could not be read
             return dict(self._writer.report.get("metadata", {}))
         if not metadata.rows:
             return {"problems": list(metadata.problems)} if metadata.problems else {}
-        known = rows.union(item.id for item in self._listing.items)
+        stored = self._writer.content_keys
+        unlisted = [id for id in metadata.rows if id not in listed]
+        known = stored.select(unlisted)
         missing = [
-            id
-            for id in metadata.rows
-            if id not in known and _reason_left_out(id, self._listing) is None
+            id for id in unlisted if id not in known and _reason_left_out(id, self._listing) is None
         ]
         return {
             "columns": dict(metadata.columns),
             "missing": missing,
-            "without_row": sum(id not in metadata.rows for id in rows),
+            "without_row": sum(id not in metadata.rows for id in stored),
             "problems": list(metadata.problems),
         }
 
@@ -607,12 +621,15 @@ class SortedItems(NamedTuple):
         undecodable: The pictures whose content is known to be undecodable.
         stale: The stored pictures that may have changed.
         new: The pictures that are neither stored nor known to be undecodable.
+        restamped: The present state of those unchanged files whose stamp differs from the stored
+            one, for example since the inode is new, by id.
     """
 
     unchanged: list[Item]
     undecodable: list[Item]
     stale: list[Item]
     new: list[Item]
+    restamped: dict[str, KnownFile]
 
 
 def sort_items(items: Sequence[Item], state: StoredState, computed: bool) -> SortedItems:
@@ -626,14 +643,15 @@ def sort_items(items: Sequence[Item], state: StoredState, computed: bool) -> Sor
     keys, files, report = state
     same_rendering = computed or report.get("rendering") == RENDERING_VERSION
     same_decoder = report.get("decoder") == DECODER_VERSION
-    result = SortedItems([], [], [], [])
+    result = SortedItems([], [], [], [], {})
     has_inodes = _has_inodes(items, files)
-    for item in items:
-        key, file = keys.get(item.id), files.get(item.id)
+    for item, key, file in _with_state(items, keys, files):
         unchanged = file is not None and _is_unchanged(file.stamp, item.stamp, has_inodes)
         if key is not None:
             if unchanged and same_rendering and file is not None and file.content_key == key:
                 result.unchanged.append(item)
+                if item.stamp is not None and item.stamp != file.stamp:
+                    result.restamped[item.id] = file._replace(stamp=item.stamp)
             else:
                 result.stale.append(item)
         elif unchanged and same_decoder and file is not None and file.reason is not None:
@@ -650,11 +668,24 @@ def _has_inodes(items: Sequence[Item], files: Mapping[str, KnownFile]) -> bool:
     network drives, give new inodes to all files whenever they are mounted.
     """
     return any(
-        item.stamp is not None
-        and item.id in files
-        and item.stamp.inode == files[item.id].stamp.inode
-        for item in items
+        item.stamp is not None and file is not None and item.stamp.inode == file.stamp.inode
+        for item, _, file in _with_state(items, {}, files)
     )
+
+
+def _with_state(
+    items: Sequence[Item], keys: Mapping[str, str], files: Mapping[str, KnownFile]
+) -> Iterator[tuple[Item, str | None, KnownFile | None]]:
+    """Yield each picture with its stored content key and the stored state of its file.
+
+    A value is None if nothing is stored. The values are read in blocks, which is faster.
+    """
+    for start in range(0, len(items), _COMPARED_AT_ONCE):
+        block = items[start : start + _COMPARED_AT_ONCE]
+        ids = [item.id for item in block]
+        block_keys, block_files = select_values(keys, ids), select_values(files, ids)
+        for item in block:
+            yield item, block_keys.get(item.id), block_files.get(item.id)
 
 
 def _is_unchanged(former: Stamp, present: Stamp | None, compare_inodes: bool) -> bool:
@@ -686,7 +717,7 @@ def _compare(
         return _Unreadable.from_error(item, error)
 
 
-def _prepare(item: Item, known: frozenset[str]) -> _Result:
+def _prepare(item: Item, known: Collection[str]) -> _Result:
     try:
         key, image = item.load(known)
     except ImageError as error:
@@ -724,7 +755,7 @@ def _has_rows(path: str | Path, source: Source) -> bool:
     if not (Path(path) / DATABASE).is_file():
         return False
     store = Store.open(path)
-    keys = {row.id: row.content_key for row in store.rows}
+    keys = dict(zip(store.ids, store.rows.content_keys, strict=True))
     return len(store) > 0 and is_same_gallery(store.manifest.source, source, keys)
 
 

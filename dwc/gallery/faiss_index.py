@@ -119,9 +119,8 @@ def vectors_fingerprint(store: Store) -> str:
 
     It is computed from the checksums of the vectors, which the store has read already.
     """
-    checksums = np.array([row.checksum for row in store.rows], dtype="<u4")
     digest = sha256(store.manifest.model.fingerprint.encode())
-    digest.update(checksums.tobytes())
+    digest.update(np.ascontiguousarray(store.rows.checksums, dtype="<u4").data)
     return digest.hexdigest()[:16]
 
 

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from dwc.datasets.annotation_files import read_csv_rows, wrong_cell_count
 from dwc.datasets.image_kinds import escape_name, printable, unescape_name
 from dwc.errors import DatasetError
+from dwc.gallery.stored_arrays import Texts
 
 ColumnType = Literal["text", "number", "boolean"]
 Value = str | float | bool
@@ -77,11 +78,14 @@ class Column:
         values: The values (n,). Numbers are float64, and NaN if missing. Truth values are int8:
             1, 0, and -1 if missing. Texts are int32 indices in `texts`, and -1 if missing.
         texts: The different texts, sorted; empty for a column of another type.
+        folded: The result of `fold_text` for each of the texts, in the same order; None to compute
+            it when it is first used.
     """
 
     type: ColumnType
     values: NDArray[Any]
-    texts: tuple[str, ...] = ()
+    texts: Sequence[str] = ()
+    folded: Texts | None = None
 
     @property
     def is_missing(self) -> NDArray[np.bool_]:
@@ -98,8 +102,12 @@ class Column:
         wanted = list(values)
         if self.type != "text":
             return np.isin(self.values, np.array(wanted, dtype=self.values.dtype))
-        codes = [code for text in wanted for code in self._codes.get(fold_text(str(text)), ())]
+        codes = [code for text in wanted for code in self._find(fold_text(str(text)))]
         return np.isin(self.values, codes)
+
+    def _find(self, folded: str) -> Sequence[int]:
+        """Return the indices of all texts that `fold_text` makes equal to a text."""
+        return self._codes.get(folded, ()) if self.folded is None else self.folded.find(folded)
 
     @cached_property
     def _codes(self) -> dict[str, list[int]]:

@@ -234,7 +234,7 @@ class MilvusIndex:
             for row in rows:
                 position = int(self._rows.positions([row[KEY]])[0])
                 vector = np.asarray(row.pop(VECTOR), dtype=np.float32)
-                if position >= 0 and checksum(vector) != self._store.rows[position].checksum:
+                if position >= 0 and checksum(vector) != self._store.rows.checksums[position]:
                     raise StoreError(
                         f"{self._connection.location}: the vector of "
                         f"{self._store.ids[position]!r} is not the store's. {self._drop_advice()}"
@@ -570,7 +570,7 @@ class GalleryRows:
             StoreError: The ids of two pictures have the same hash, or the metadata cannot be read.
         """
         self._store = store
-        self.keys = np.array([hash_id(row.id) for row in store.rows], dtype=np.int64)
+        self.keys = np.fromiter(map(hash_id, store.ids), dtype=np.int64, count=len(store))
         self._order = np.argsort(self.keys)
         self._sorted_keys = self.keys[self._order]
         self._refuse_collisions()
@@ -662,8 +662,7 @@ class GalleryRows:
             )
 
     def _compute_stamps(self) -> Integers:
-        checksums = [row.checksum for row in self._store.rows]
-        stamps = _mix(np.array(checksums, dtype=np.uint64))
+        stamps = _mix(self._store.rows.checksums.astype(np.uint64))
         for name, field in self.fields.items():
             values = _hash_values(self._store.metadata.columns[name], self._texts[field.name])
             stamps = _mix(stamps * np.uint64(3) + values)

@@ -76,21 +76,21 @@ def best_positions(
         The positions in order of descending score. If scores are equal, the lower position comes
         first. The result has `k` positions, or fewer if fewer images remain after the exclusion.
     """
-    available = len(scores) - len(set(exclude))
+    excluded = len(set(exclude))
+    available = len(scores) - excluded
     if selected is not None:
         if exclude:
             selected = selected.copy()
             selected[list(exclude)] = False
         available = int(np.count_nonzero(selected))
         scores = np.where(selected, scores, np.float32(-np.inf))
-    elif exclude:
-        scores = scores.copy()
-        scores[list(exclude)] = -np.inf
     k = min(k, available)
     if k <= 0:
         return np.empty(0, dtype=np.int64)
     # All scores equal to the k-th are candidates, so that the order of ties is well defined.
-    candidates = np.flatnonzero(scores >= _lower_bound(scores, k))  # ascending
+    candidates = np.flatnonzero(scores >= _lower_bound(scores, k + excluded))  # ascending
+    if excluded:
+        candidates = candidates[~np.isin(candidates, list(exclude))]
     least = np.partition(scores[candidates], len(candidates) - k)[len(candidates) - k]
     candidates = candidates[scores[candidates] >= least]
     return candidates[np.argsort(-scores[candidates], kind="stable")[:k]]

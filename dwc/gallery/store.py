@@ -5,6 +5,8 @@ A store is a folder with these files:
     gallery.sqlite       one row per picture, the manifest, the files skipped and left out, and
                          the pictures' metadata
     vectors-<g>.f32      float32 vectors in the order of the rows; g is the number of rewrites
+    rows-<hash>.bin      a copy of the rows and the metadata, which readers map into memory; only in
+                         large stores, see `dwc.gallery.row_snapshot`
     thumbnails/ab/….webp thumbnails, named by content key
     writer.lock          locked while a process writes the store
 
@@ -16,18 +18,20 @@ A picture's content key is a hash of its content. The tables `files` and `file_c
 size, times and inode of each file when it was last read, by which the next build decides whether to
 read the file again. A picture whose file is gone keeps its row, and is listed in the table `away`,
 until its removal is requested. The table `metadata` has the values of a picture as a JSON array, in
-the order of the table `metadata_columns`. Tables that do not exist in stores of older versions
-count as empty.
+the order of the table `metadata_columns`. The table `revisions` counts the changes of rows and
+metadata, by which an outdated copy is recognized. Tables that do not exist in stores of older
+versions count as empty.
 """
 
 import json
 import logging
 import posixpath
 import sqlite3
+import tempfile
 import unicodedata
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Mapping
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -45,8 +49,20 @@ from dwc.datasets.image_kinds import advice_for
 from dwc.datasets.image_loading import decode, hash_pixels
 from dwc.errors import ImageError, StoreError
 from dwc.files import collector_paused, refuse_lfs_pointer, write_bytes
-from dwc.gallery.metadata import ColumnType, Metadata, decode_row, list_some
+from dwc.gallery.metadata import Metadata, list_some
+from dwc.gallery.row_snapshot import (
+    MAPPED_ROWS,
+    RowSnapshot,
+    StoredImage,
+    StoredRows,
+    is_current,
+    read_snapshot,
+    read_table,
+    snapshot_file,
+)
 from dwc.gallery.sources import Source, Stamp, from_spec, is_same_gallery
+from dwc.gallery.store_tables import ContentKeyTable, KnownFile
+from dwc.gallery.stored_arrays import Texts
 from dwc.gallery.walker import DATABASE, REASONS
 
 FORMAT = 1
@@ -208,40 +224,6 @@ class Manifest:
         return sentences
 
 
-class StoredImage(NamedTuple):
-    """One row of a gallery store, which describes one picture.
-
-    Attributes:
-        id: Id of the picture in its source.
-        content_key: Hash of the picture file's content.
-        pixel_hash: Hash of the decoded pixels.
-        width: Width in pixels.
-        height: Height in pixels.
-        checksum: CRC-32 of the vector's bytes.
-    """
-
-    id: str
-    content_key: str
-    pixel_hash: str
-    width: int
-    height: int
-    checksum: int
-
-
-class KnownFile(NamedTuple):
-    """The state of a file when it was last read.
-
-    Attributes:
-        stamp: Size, times and inode of the file.
-        content_key: Hash of the file's content; empty if the content could not be decoded.
-        reason: Why the content could not be decoded; None if it could.
-    """
-
-    stamp: Stamp
-    content_key: str
-    reason: str | None = None
-
-
 class StoredState(NamedTuple):
     """What a build compares the pictures of a source with.
 
@@ -251,8 +233,8 @@ class StoredState(NamedTuple):
         report: Results of the last finished build, as JSON-compatible values by name.
     """
 
-    content_keys: dict[str, str]
-    files: dict[str, KnownFile]
+    content_keys: Mapping[str, str]
+    files: Mapping[str, KnownFile]
     report: dict[str, Any]
 
 
@@ -343,7 +325,7 @@ def read_manifest(connection: sqlite3.Connection, folder: Path) -> Manifest | No
         )
     model = entries["model"]
     (count,) = connection.execute("SELECT count(*) FROM pictures").fetchone()
-    away = _read_table(connection, "SELECT id FROM away", "away")
+    away = read_table(connection, "SELECT id FROM away", "away")
     report = read_report(connection)
     return Manifest(
         format=FORMAT,
@@ -363,22 +345,6 @@ def read_manifest(connection: sqlite3.Connection, folder: Path) -> Manifest | No
     )
 
 
-def read_metadata(
-    connection: sqlite3.Connection,
-) -> tuple[dict[str, ColumnType], Iterator[tuple[str, str]]]:
-    """Read the metadata of a store.
-
-    Returns:
-        The types of the columns by name, in order; and the ids of the pictures that have metadata,
-        each with its values as a JSON array. Both are empty if an older version wrote the store.
-    """
-    query = "SELECT name, type FROM metadata_columns ORDER BY position"
-    types = dict(_read_table(connection, query, "metadata_columns"))
-    if not types:
-        return {}, iter(())
-    return types, iter(connection.execute("SELECT id, fields FROM metadata"))
-
-
 def read_report(connection: sqlite3.Connection) -> dict[str, Any]:
     """Read the report of the last finished build; empty if an older version wrote the store."""
     return _read_entries(connection, "report")
@@ -391,11 +357,11 @@ def read_files(connection: sqlite3.Connection) -> dict[str, KnownFile]:
     if a version wrote it that did not record them.
     """
     query = "SELECT id, ctime_ns, inode FROM file_changes"
-    changes = {id: change for id, *change in _read_table(connection, query, "file_changes")}
+    changes = {id: change for id, *change in read_table(connection, query, "file_changes")}
     query = "SELECT id, size, mtime_ns, content_key, reason FROM files"
     return {
         id: KnownFile(Stamp(size, mtime, *changes.get(id, ())), key, reason)
-        for id, size, mtime, key, reason in _read_table(connection, query, "files")
+        for id, size, mtime, key, reason in read_table(connection, query, "files")
     }
 
 
@@ -406,29 +372,36 @@ def read_state(folder: Path) -> StoredState:
     with collector_paused(), closing(sqlite3.connect(folder / DATABASE)) as connection:
         if read_manifest(connection, folder) is None:
             return StoredState({}, {}, {})
-        keys = {row.id: row.content_key for row in read_rows(connection, folder)}
+        keys = read_content_keys(connection)
         return StoredState(keys, read_files(connection), read_report(connection))
 
 
 def _read_entries(connection: sqlite3.Connection, table: str) -> dict[str, Any]:
-    rows = _read_table(connection, f"SELECT name, value FROM {table}", table)
+    rows = read_table(connection, f"SELECT name, value FROM {table}", table)
     return {name: json.loads(value) for name, value in rows}
-
-
-def _read_table(connection: sqlite3.Connection, query: str, table: str) -> list[Any]:
-    known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,))
-    return connection.execute(query).fetchall() if known.fetchone() else []
 
 
 def read_rows(connection: sqlite3.Connection, folder: Path) -> list[StoredImage]:
     """Read all rows in the order of the vectors; raise `StoreError` if rows are missing."""
     rows = connection.execute(
-        "SELECT position, id, content_key, pixel_hash, width, height, checksum "
+        "SELECT id, content_key, pixel_hash, width, height, checksum "
         "FROM pictures ORDER BY position"
     ).fetchall()
-    if rows and rows[-1][0] != len(rows) - 1:
+    require_all_rows(connection, folder, len(rows))
+    return [StoredImage._make(row) for row in rows]
+
+
+def require_all_rows(connection: sqlite3.Connection, folder: Path, count: int) -> None:
+    """Raise `StoreError` unless the positions of `count` rows are 0, 1, 2 and so on."""
+    (last,) = connection.execute("SELECT max(position) FROM pictures").fetchone()
+    if count and last != count - 1:
         raise StoreError(f"{folder}: rows are missing from {DATABASE}. Delete it and index again.")
-    return [StoredImage._make(row[1:]) for row in rows]
+
+
+def read_content_keys(connection: sqlite3.Connection) -> dict[str, str]:
+    """Read the content key (a hash of the content) of each picture, by id, in the rows' order."""
+    query = "SELECT id, content_key FROM pictures ORDER BY position"
+    return dict(connection.execute(query))
 
 
 def rebuild_command(argument: str | None, folder: Path, model: str = "MODEL") -> str:
@@ -485,6 +458,7 @@ logger = logging.getLogger(__name__)
 # milliseconds, and detects a vector file that was cut, swapped or overwritten as a whole. Reading
 # all vectors would take seconds for 200,000 x 2,048 numbers.
 CHECKED_ROWS = 2048
+_COPIED_ROWS = 4096  # vectors copied at a time: 32 MB at 2,048 dimensions
 
 
 class GalleryImage(NamedTuple):
@@ -505,10 +479,8 @@ class Store:
     Attributes:
         path: Folder of the store.
         manifest: Description of the store.
-        rows: The rows of the n pictures. A picture's index in this list is its position.
         vectors: Float32 vectors (n, D) in the order of the rows. Each is the concatenation of the
             streams' vectors, which have unit length.
-        ids: Ids of the pictures in the order of the rows.
         expected: Number of pictures of the whole gallery if this process was indexing it when the
             store was opened; otherwise None.
     """
@@ -517,7 +489,7 @@ class Store:
         self,
         path: Path,
         manifest: Manifest,
-        rows: list[StoredImage],
+        snapshot: RowSnapshot,
         vectors: NDArray[np.float32],
         expected: int | None = None,
     ) -> None:
@@ -525,26 +497,27 @@ class Store:
         self.expected = expected
         self.path = path
         self.manifest = manifest
-        self.rows = rows
+        self._snapshot = snapshot
         self.vectors = vectors
-        self.ids = [row.id for row in rows]
-        self._position = {id: position for position, id in enumerate(self.ids)}
         self._recent = ImageCache()
         self._source: Source | None = None
         with suppress(ImageError):  # the pictures may be gone; the thumbnails remain
             self._source = from_spec(manifest.source)
 
-    @cached_property
-    def _by_pixels(self) -> dict[str, list[int]]:
-        positions: dict[str, list[int]] = {}
-        with collector_paused():
-            for position, row in enumerate(self.rows):
-                positions.setdefault(row.pixel_hash, []).append(position)
-        return positions
+    @property
+    def rows(self) -> StoredRows:
+        """The rows of the n pictures. A picture's index in this sequence is its position."""
+        return self._snapshot.rows
 
-    @cached_property
-    def _sizes(self) -> set[tuple[int, int]]:
-        return {(row.width, row.height) for row in self.rows}
+    @property
+    def ids(self) -> Texts:
+        """The ids of the pictures in the order of the rows."""
+        return self._snapshot.rows.ids
+
+    @property
+    def metadata(self) -> Metadata:
+        """The metadata of the pictures, in the order of the rows."""
+        return self._snapshot.metadata
 
     @classmethod
     def open(cls, path: str | Path, expected: int | None = None) -> "Store":
@@ -567,27 +540,49 @@ class Store:
                 f"Build one: python -m dwc index PHOTOS --model MODEL --out {folder}"
             )
         refuse_lfs_pointer(folder / DATABASE, StoreError)
+        store = cls._open(folder, expected, may_map=True)
+        sample = np.unique(np.linspace(0, len(store) - 1, CHECKED_ROWS).astype(int))
         try:
-            with closing(_connect(folder)) as connection, collector_paused():
+            store._check(sample)
+        except StoreError:
+            if store._snapshot.file is None:
+                raise
+            store = cls._open(folder, expected, may_map=False)  # the copy may be what is damaged
+            store._check(sample)
+        if not store.manifest.complete and expected is None:
+            logger.warning(
+                "%s: indexing was interrupted at %d pictures; the same command goes on.",
+                folder,
+                len(store),
+            )
+        return store
+
+    @classmethod
+    def _open(cls, folder: Path, expected: int | None, may_map: bool) -> "Store":
+        """Open a store without checking its vectors.
+
+        Args:
+            folder: The folder of the store.
+            expected: As in `open`.
+            may_map: Whether the rows may be read from the file that was made of them earlier.
+        """
+        try:
+            with closing(_connect(folder)) as connection:
                 connection.execute("BEGIN")  # read manifest and rows in one snapshot
                 manifest = read_manifest(connection, folder)
-                rows = read_rows(connection, folder) if manifest else []
-                vectors = _map_vectors(folder, manifest, len(rows)) if manifest else None
+                if manifest is None:
+                    raise StoreError(
+                        f"{folder}: nothing was indexed yet. {rebuild_command(None, folder)}"
+                    )
+                generation, count = manifest.generation, manifest.count
+                file = snapshot_file(connection, folder, generation, count) if may_map else None
+                snapshot = read_snapshot(connection, folder, count, file, manifest.complete)
+                vectors = _map_vectors(folder, manifest, len(snapshot.rows))
         except sqlite3.Error as error:
             raise StoreError(
                 f"{folder}: {DATABASE} cannot be read ({error}). Delete the folder and index again."
             ) from error
-        if manifest is None or vectors is None:
-            raise StoreError(f"{folder}: nothing was indexed yet. {rebuild_command(None, folder)}")
-        store = cls(folder, manifest, rows, vectors, expected)
-        store._check(np.unique(np.linspace(0, len(rows) - 1, CHECKED_ROWS).astype(int)))
-        if not manifest.complete and expected is None:
-            logger.warning(
-                "%s: indexing was interrupted at %d pictures; the same command goes on.",
-                folder,
-                len(rows),
-            )
-        return store
+        return cls(folder, manifest, snapshot, vectors, expected)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -599,24 +594,12 @@ class Store:
             return None
         return IndexedPart(len(self), self.expected)
 
-    def grown(self, expected: int | None) -> "Store":
-        """Open the store again, which may have more pictures now; `expected` is as in `open`.
-
-        Rows that have not changed are those of this object, so that they take memory only once.
-        """
-        store = Store.open(self.path, expected)
-        for position, row in enumerate(self.rows[: len(store.rows)]):
-            if row == store.rows[position]:
-                store.rows[position] = row
-                store.ids[position] = row.id
-        return store
-
     @cached_property
     def fingerprint(self) -> str:
         """Hash (12 hex digits) of the pictures in their order and of the embedding model."""
         digest = sha256(self.manifest.model.fingerprint.encode())
-        for row in self.rows:
-            digest.update(f"{row.id}\0{row.content_key}\n".encode())
+        for id, content_key in zip(self.ids, self.rows.content_keys, strict=True):
+            digest.update(f"{id}\0{content_key}\n".encode())
         return digest.hexdigest()[:12]
 
     def require_model(self, fingerprint: str, name: str) -> None:
@@ -642,13 +625,21 @@ class Store:
         cure = rebuild_command(self.manifest.argument, self.path, self.manifest.model.name).replace(
             "Rebuild it", "Delete the folder and rebuild it"
         )
+        is_sound = True
         try:
             with closing(_connect(self.path)) as connection:
                 ((report, *_), *_) = connection.execute("PRAGMA integrity_check").fetchall()
+                if report == "ok":
+                    is_sound = self._has_sound_copy(connection)
         except sqlite3.Error as error:
             report = str(error)
         if report != "ok":
             raise StoreError(f"{self.path}: {DATABASE} is damaged ({report}). {cure}")
+        if not is_sound:
+            raise StoreError(
+                f"{self.path}: the copy of the rows of {DATABASE} is damaged. Delete the files "
+                "rows-*.bin in the folder."
+            )
         self.verify()
         damaged = [row.id for row in self.rows if not self._has_sound_thumbnail(row)]
         if damaged:
@@ -656,6 +647,17 @@ class Store:
                 f"{self.path}: {len(damaged):,} of {len(self):,} thumbnails are missing or "
                 f"damaged, the first is that of {damaged[0]!r}. {cure}"
             )
+
+    def _has_sound_copy(self, connection: sqlite3.Connection) -> bool:
+        """Return whether the present copy of the rows is that of the database, if there is one."""
+        connection.execute("BEGIN")
+        manifest = read_manifest(connection, self.path)
+        if manifest is None:
+            return True
+        file = snapshot_file(connection, self.path, manifest.generation, manifest.count)
+        if file is None or not file.exists():
+            return True
+        return is_current(connection, file, self.path, manifest.count)
 
     def _has_sound_thumbnail(self, row: StoredImage) -> bool:
         file = thumbnail_file(self.path, row.content_key)
@@ -669,33 +671,39 @@ class Store:
 
     def position(self, id: str) -> int:
         """Return the position of the picture with an id; raise `StoreError` for an unknown id."""
-        if id not in self._position:
+        if not (positions := self.ids.find(id)):
             raise StoreError(f"{self.path}: has no picture {id!r} among its {len(self)}.")
-        return self._position[id]
+        return positions[0]
 
     def complete_id(self, id: str) -> str:
         """Return the id of the picture that is meant by an id in another spelling; see `match_id`.
 
         If no picture or several pictures may be meant, the result is the given id.
         """
-        return match_id(id, self._position) or id
+        return match_id(id, self.ids) or id
 
     def positions_showing(self, image: Image.Image) -> list[int]:
         """Return the positions of all pictures with the same pixels as an image, ascending."""
-        if image.size not in self._sizes:
+        if not self.rows.may_have_size(image.size):
             return []  # no picture has this size, so the image need not be hashed
-        return list(self._by_pixels.get(hash_pixels(image), ()))
+        return self.rows.pixel_hashes.find(hash_pixels(image))
 
     def positions_like(self, id: str) -> list[int]:
         """Return the positions of a picture and of all pictures with the same pixels, ascending."""
-        return list(self._by_pixels[self.rows[self.position(id)].pixel_hash])
+        hashes = self.rows.pixel_hashes
+        return hashes.find(hashes[self.position(id)])
+
+    def id_with_content(self, content_key: str) -> str | None:
+        """Return the id of the first picture with a content key (a hash); None if none has it."""
+        positions = self.rows.content_keys.find(content_key)
+        return self.ids[positions[0]] if positions else None
 
     def thumbnail(self, id: str) -> Path:
         """Return the path of a picture's thumbnail, a WebP file of at most 256 by 256 pixels.
 
         The file of a drawn garment may not exist yet; `draw_thumbnail` creates it.
         """
-        return thumbnail_file(self.path, self.rows[self.position(id)].content_key)
+        return thumbnail_file(self.path, self.rows.content_keys[self.position(id)])
 
     def draw_thumbnail(self, id: str) -> Path:
         """Return the path of a picture's thumbnail; draw a garment's missing thumbnail first.
@@ -735,26 +743,6 @@ class Store:
                 logger.info("%s: its thumbnail stands in (%s)", id, error)
         return GalleryImage(decode(self.draw_thumbnail(id)), original=False)
 
-    @cached_property
-    def metadata(self) -> Metadata:
-        """The metadata of the pictures, in the order of the rows; read when it is first used.
-
-        Raises:
-            StoreError: The database cannot be read.
-        """
-        try:
-            with closing(_connect(self.path)) as connection, collector_paused():
-                connection.execute("BEGIN")  # read columns and values in one snapshot
-                types, fields = read_metadata(connection)
-                positions = self._position
-                rows = ((positions[id], decode_row(row)) for id, row in fields if id in positions)
-                return Metadata.from_rows(types, rows, len(self))
-        except sqlite3.Error as error:
-            raise StoreError(
-                f"{self.path}: {DATABASE} cannot be read ({error}). Delete the folder and index "
-                "again."
-            ) from error
-
     @property
     def away(self) -> frozenset[str]:
         """The ids of the pictures whose files were missing at the last build."""
@@ -765,18 +753,22 @@ class Store:
 
         The result is this object itself if no picture is left out.
         """
+        if ids == self.ids:
+            return self
         wanted = set(ids)
-        positions = [n for n, row in enumerate(self.rows) if row.id in wanted]
+        positions = np.array([n for n, id in enumerate(self.ids) if id in wanted], dtype=np.int64)
         if len(positions) == len(self):
             return self
-        rows = [self.rows[n] for n in positions]
-        return Store(self.path, self.manifest, rows, self.vectors[positions], self.expected)
+        snapshot = self._snapshot.select(positions)
+        vectors = _select_vectors(self.vectors, positions)
+        return Store(self.path, self.manifest, snapshot, vectors, self.expected)
 
     def _check(self, positions: NDArray[np.int64]) -> None:
-        for position in positions[: len(self.rows)].tolist():
-            if checksum(self.vectors[position]) != self.rows[position].checksum:
+        checksums = self.rows.checksums
+        for position in positions[: len(self)].tolist():
+            if checksum(self.vectors[position]) != checksums[position]:
                 raise StoreError(
-                    f"{self.path}: the vector of {self.rows[position].id!r} (row {position}) is "
+                    f"{self.path}: the vector of {self.ids[position]!r} (row {position}) is "
                     "not the one that was written. "
                     + rebuild_command(self.manifest.argument, self.path, self.manifest.model.name)
                 )
@@ -826,6 +818,20 @@ def _map_vectors(folder: Path, manifest: Manifest, count: int) -> NDArray[np.flo
     return np.memmap(file, dtype="<f4", mode="r", shape=(count, dimension))
 
 
+def _select_vectors(
+    vectors: NDArray[np.float32], positions: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return the vectors (m, D) at m positions; many are in a temporary file that is mapped."""
+    if len(positions) < MAPPED_ROWS:
+        return vectors[positions]
+    with tempfile.TemporaryFile() as file:
+        for start in range(0, len(positions), _COPIED_ROWS):
+            file.write(vectors[positions[start : start + _COPIED_ROWS]].data)
+        file.flush()
+        shape = (len(positions), vectors.shape[1])
+        return np.memmap(file, dtype="<f4", mode="r", shape=shape)
+
+
 def find_store(folder: Path, fingerprint: str, source: Source) -> Path | None:
     """Find the gallery store that belongs to a source, among the stores in a folder.
 
@@ -845,10 +851,9 @@ def find_store(folder: Path, fingerprint: str, source: Source) -> Path | None:
         with suppress(StoreError, OSError, sqlite3.Error, KeyError):
             with closing(_connect(path)) as connection:
                 manifest = read_manifest(connection, path)
-                if manifest is None:
-                    continue
-                keys = {row.id: row.content_key for row in read_rows(connection, path)}
-            if is_same_gallery(manifest.source, source, keys):
+                keys = ContentKeyTable(connection)
+                is_found = manifest is not None and is_same_gallery(manifest.source, source, keys)
+            if is_found:
                 return path
     return None
 

@@ -21,29 +21,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwc.errors import StoreError
-from dwc.files import collector_paused
 from dwc.gallery.metadata import ColumnType, ListedMetadata, decode_row, encode_row
+from dwc.gallery.row_snapshot import (
+    REVISIONS,
+    StoredImage,
+    StoredRows,
+    read_metadata,
+    read_snapshot,
+    renew_snapshot,
+    snapshot_file,
+)
 from dwc.gallery.store import (
     DATABASE,
     FORMAT,
     LOCK,
     SCHEMA,
     THUMBNAILS,
-    KnownFile,
     Manifest,
     ModelIdentity,
-    StoredImage,
     checksum,
     model_entry,
-    read_files,
     read_manifest,
-    read_metadata,
     read_report,
-    read_rows,
+    require_all_rows,
     thumbnail_file,
     vector_file,
     write_manifest,
 )
+from dwc.gallery.store_tables import ContentKeyTable, FileTable, KnownFile, PictureTable
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +62,6 @@ class StoreWriter:
     Attributes:
         path: Folder of the store.
         model: Identity of the model that computes the vectors.
-        files: Size, times, inode and content of each file when it was last read, by id.
         report: Results of the last finished build, as JSON-compatible values by name.
     """
 
@@ -86,12 +90,9 @@ class StoreWriter:
         """
         self.path = Path(path)
         self.model = model
-        self.files: dict[str, KnownFile] = {}
         self.report: dict[str, Any] = {}
         self._check_source = check_source
-        self._rows: list[StoredImage] = []
         self._generation = 0
-        self._changed_files: set[str] = set()
         self._skipped: dict[str, str] = {}
         self._has_leftovers = False
         _refuse_foreign_folder(self.path)
@@ -103,6 +104,8 @@ class StoreWriter:
                 self.path / DATABASE, timeout=_READER_SECONDS, isolation_level=None
             )
             self._connection.execute("PRAGMA synchronous = FULL")
+            self._rows = PictureTable(self._connection, 0)
+            self._files = FileTable(self._connection)
             self._begin(source, argument)
         except sqlite3.DatabaseError as error:
             self.close()
@@ -134,14 +137,28 @@ class StoreWriter:
         self._lock.close()
 
     @property
-    def rows(self) -> Sequence[StoredImage]:
+    def rows(self) -> PictureTable:
         """The rows committed so far, one per picture, in the order of their vectors."""
         return self._rows
 
     @property
-    def content_keys(self) -> dict[str, str]:
+    def content_keys(self) -> ContentKeyTable:
         """The content key (a hash of the content) of each committed picture, by id."""
-        return {row.id: row.content_key for row in self._rows}
+        return ContentKeyTable(self._connection)
+
+    @property
+    def files(self) -> Mapping[str, KnownFile]:
+        """The size, times, inode and content of each file when it was last read, by id."""
+        return self._files
+
+    def snapshot(self) -> StoredRows:
+        """Return the rows committed so far, in which content keys are found quickly.
+
+        The result does not change when rows are added or changed later.
+        """
+        state = (self._connection, self.path, self._generation, len(self._rows))
+        file = snapshot_file(*state)
+        return read_snapshot(self._connection, self.path, len(self._rows), file, False).rows
 
     def vectors(self, positions: Sequence[int]) -> NDArray[np.float32]:
         """Read the vectors (n, D) of n rows, given the rows' indices; D numbers per vector."""
@@ -173,7 +190,7 @@ class StoreWriter:
         with self._transaction():
             self._insert(start, rows)
             self._write_notes()
-        self._rows += rows
+        self._rows.total += len(rows)
 
     def rename(self, ids: Mapping[str, str]) -> None:
         """Give new ids to rows whose pictures were moved; `ids` maps the old ids to the new ids."""
@@ -183,7 +200,6 @@ class StoreWriter:
             self._connection.executemany(
                 "UPDATE pictures SET id = ? WHERE id = ?", [(new, old) for old, new in ids.items()]
             )
-        self._rows = [row._replace(id=ids.get(row.id, row.id)) for row in self._rows]
 
     def skip(self, id: str, reason: str) -> None:
         """Record that a picture could not be read, with the reason."""
@@ -191,14 +207,12 @@ class StoreWriter:
 
     def note_file(self, id: str, file: KnownFile) -> None:
         """Record the size, times, inode and content that a file had when it was read."""
-        if self.files.get(id) != file:
-            self.files[id] = file
-            self._changed_files.add(id)
+        if self._files.get(id) != file:
+            self._files[id] = file
 
     def forget_file(self, id: str) -> None:
         """Remove what `note_file` recorded of a file, so that the next build reads the file."""
-        if self.files.pop(id, None) is not None:
-            self._changed_files.add(id)
+        del self._files[id]
 
     def write_metadata(self, metadata: ListedMetadata, listed: Collection[str]) -> None:
         """Replace the saved metadata in one transaction, which writes only what has changed.
@@ -210,6 +224,8 @@ class StoreWriter:
                 among them nor in the metadata keeps its former values.
         """
         former_types, former_rows = read_metadata(self._connection)
+        if not former_types and not metadata.columns:
+            return
         former = dict(former_rows)
         stored = {row.id for row in self._rows}
         ids = stored.union(listed)
@@ -249,7 +265,7 @@ class StoreWriter:
             pictures: The new row of each kept vector; by default the row that it has now.
         """
         rows = list(pictures) if pictures is not None else [self._rows[n] for n in positions]
-        if rows == self._rows:
+        if self._rows == rows:
             return
         former, generation = self._vectors, self._generation + 1
         self._copy(positions, former, vector_file(self.path, generation))
@@ -257,7 +273,7 @@ class StoreWriter:
             self._connection.execute("DELETE FROM pictures")
             self._insert(0, rows)
             write_manifest(self._connection, generation=generation)
-        self._generation, self._rows = generation, rows
+        self._generation, self._rows.total = generation, len(rows)
         self._has_leftovers = True
         _remove(former)
 
@@ -269,11 +285,9 @@ class StoreWriter:
             report: Further results of the build, as JSON-compatible values by name.
         """
         entries = [(name, json.dumps(value)) for name, value in (report or {}).items()]
-        known = {row.id for row in self._rows} | set(self._skipped)
-        gone = [id for id in self.files if id not in known]
         with self._transaction():
             self._write_notes()
-            self._delete_files(gone)
+            self._files.remove_unused()
             self._connection.execute(
                 "DELETE FROM metadata WHERE id NOT IN (SELECT id FROM pictures)"
             )
@@ -282,10 +296,12 @@ class StoreWriter:
             self._connection.execute("DELETE FROM report")
             self._connection.executemany("INSERT INTO report VALUES (?, ?)", entries)
             write_manifest(self._connection, complete=True)
+        with self._transaction():
+            renew_snapshot(self._connection, self.path, self._generation, len(self._rows))
         if self._has_leftovers:
-            used = {thumbnail_file(self.path, row.content_key) for row in self._rows}
+            content_keys = self.snapshot().content_keys
             for file in (self.path / THUMBNAILS).glob("*/*"):
-                if file not in used:
+                if file != thumbnail_file(self.path, file.stem) or file.stem not in content_keys:
                     _remove(file)
 
     def _write_notes(self) -> None:
@@ -296,24 +312,7 @@ class StoreWriter:
         self._connection.executemany(
             "INSERT OR REPLACE INTO skipped VALUES (?, ?)", list(self._skipped.items())
         )
-        changed = [(id, self.files[id]) for id in self._changed_files if id in self.files]
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)",
-            [
-                (id, file.stamp.size, file.stamp.mtime_ns, file.content_key, file.reason)
-                for id, file in changed
-            ],
-        )
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO file_changes VALUES (?, ?, ?)",
-            [(id, file.stamp.ctime_ns, file.stamp.inode) for id, file in changed],
-        )
-        self._delete_files([id for id in self._changed_files if id not in self.files])
-        self._changed_files.clear()
-
-    def _delete_files(self, ids: Sequence[str]) -> None:
-        for table in ("files", "file_changes"):
-            self._connection.executemany(f"DELETE FROM {table} WHERE id = ?", [(id,) for id in ids])
+        self._files.write()
 
     @property
     def _vectors(self) -> Path:
@@ -333,16 +332,15 @@ class StoreWriter:
             )
         if manifest is not None:
             self._generation = manifest.generation
-            with collector_paused():
-                self._rows = read_rows(self._connection, self.path)
-                self.files = read_files(self._connection)
+            self._rows.total = manifest.count
+            require_all_rows(self._connection, self.path, manifest.count)
             self.report = read_report(self._connection)
             self._has_leftovers = not manifest.complete
             if self._check_source is not None:
                 self._check_source(manifest, self.content_keys)
         with self._transaction():
             # Statements run one by one, since `executescript` would commit the transaction.
-            for statement in SCHEMA.split(";"):
+            for statement in (*SCHEMA.split(";"), *REVISIONS):
                 self._connection.execute(statement)
             self._connection.execute("DELETE FROM skipped")
             write_manifest(
@@ -364,24 +362,22 @@ class StoreWriter:
     def _drop_damaged_rows(self) -> None:
         """Remove rows whose vectors are missing or altered, so that a build adds them again."""
         complete_rows = min(len(self._rows), self._vectors.stat().st_size // self._stride)
-        sound = []
+        damaged = set(range(complete_rows, len(self._rows)))
         if complete_rows:
             shape = (complete_rows, self.model.dimension)
             mapped = np.memmap(self._vectors, dtype="<f4", mode="r", shape=shape)
             vectors = mapped.view(np.ndarray)  # indexing a memory map is slow
-            sound = [
-                row.id
-                for row, vector in zip(self._rows, vectors, strict=False)
-                if checksum(vector) == row.checksum
-            ]
+            for position, (row, vector) in enumerate(zip(self._rows, vectors, strict=False)):
+                if checksum(vector) != row.checksum:
+                    damaged.add(position)
             del vectors, mapped  # some systems cannot truncate a mapped file
-        if len(sound) < len(self._rows):
+        if damaged:
             logger.warning(
                 "%s: %d vectors are missing or damaged; their pictures are embedded again.",
                 self.path,
-                len(self._rows) - len(sound),
+                len(damaged),
             )
-            self.keep(frozenset(sound))
+            self.rewrite([n for n in range(len(self._rows)) if n not in damaged])
 
     def _copy(self, positions: Sequence[int], origin: Path, target: Path) -> None:
         with target.open("wb") as file:

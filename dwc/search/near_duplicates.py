@@ -112,11 +112,13 @@ class NearDuplicates:
         Raises:
             QueryError: if an id is not in the gallery.
         """
+        rows: list[int] = []
         try:
-            rows = [self._positions[id] for id in ids]
-        except KeyError as error:
+            for id in ids:
+                rows.append(self._ids.index(id))
+        except ValueError:
             raise QueryError(
-                f"the gallery has no picture {error} among its {len(self._ids):,}. Give found ones."
+                f"the gallery has no picture {id!r} among its {len(self._ids):,}. Give found ones."
             ) from None
         grouping = _Grouping(self._vectors, self.threshold)
         duplicate_of = []
@@ -171,10 +173,6 @@ class NearDuplicates:
         units = _units(self._vectors[[position, *candidates]])
         cosines = units[1:] @ units[0]
         return [other for other, c in zip(candidates, cosines, strict=True) if c >= self.threshold]
-
-    @cached_property
-    def _positions(self) -> dict[str, int]:
-        return {id: position for position, id in enumerate(self._ids)}
 
 
 _BLOCK = 256  # number of images compared at a time

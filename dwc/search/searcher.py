@@ -359,8 +359,7 @@ class Searcher:
         while True:
             ranked = sweep.top(math.inf, count + _COPIES_CHECKED).tolist()
             batch, count = ranked[count:], count + _COPIES_CHECKED
-            rows = self.store.rows
-            near = [n for n in batch if same_ratio(image.size, (rows[n].width, rows[n].height))]
+            near = [n for n in batch if same_ratio(image.size, self.store.rows.size(n))]
             if known is not None:
                 near = self.near_duplicates.near(known, near)
             same = []

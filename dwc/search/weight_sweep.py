@@ -16,6 +16,7 @@ images are then computed only when something needs the scores of all images, suc
 
 import copy
 import math
+import mmap
 import threading
 import time
 import warnings
@@ -64,6 +65,9 @@ _FEW_SELECTED = 10_000
 _LARGE_SHARE = 1 / 10
 
 _BLOCK_VALUES = 2**18  # values of gallery vectors (1 MB) that are multiplied at a time
+
+_MIXED_AT_ONCE = 65_536  # scores that are computed at a time; 256 kB stay in the cache
+_MAPPED_BYTES = 1 << 20  # arrays from this size on have memory of their own, see `_allocate`
 
 # PyTorch warns about memory-mapped vectors that are read-only. Nothing here writes to them.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
@@ -320,7 +324,11 @@ class WeightSweep:
                 return _Best(ranked[order], scores[order], scores)
         scores = self.scores(shift)
         positions = self.best(scores, k)
-        return _Best(positions, scores[positions], self.rivals(scores))
+        ahead = np.flatnonzero(scores >= scores[positions[-1]])
+        ahead = ahead[~np.isin(ahead, self.excluded)]
+        if self.selected is not None:
+            ahead = ahead[self.selected[ahead]]
+        return _Best(positions, scores[positions], scores[ahead])
 
     def _candidates(self, shift: float, k: int) -> NDArray[np.int64] | None:
         """Return the positions (m,), ascending, of images that probably include the `k` best.
@@ -464,9 +472,14 @@ class WeightSweep:
         )
         # The rows are added one by one, so that images with equal products have equal scores. A
         # matrix product may round equal columns differently.
-        total = coefficients[0] * products[0]
-        for coefficient, row in zip(coefficients[1:], products[1:], strict=True):
-            total += coefficient * row
+        total = np.empty(products.shape[1], dtype=np.float32)
+        weighted = np.empty(min(len(total), _MIXED_AT_ONCE), dtype=np.float32)
+        for start in range(0, len(total), _MIXED_AT_ONCE):
+            block = slice(start, start + _MIXED_AT_ONCE)
+            mixed = total[block]
+            np.multiply(products[0, block], coefficients[0], out=mixed)
+            for coefficient, row in zip(coefficients[1:], products[1:], strict=True):
+                mixed += np.multiply(row[block], coefficient, out=weighted[: len(mixed)])
         return total
 
 
@@ -574,7 +587,7 @@ def _gallery_products(streams: Mapping[str, Composition], vectors: Vectors) -> V
         start += width
     parts = torch.cat(padded)  # (P, D)
     gallery = torch.from_numpy(np.asarray(vectors, dtype=np.float32))
-    products = torch.empty((len(parts), len(gallery)))
+    products = torch.from_numpy(_allocate((len(parts), len(gallery))))
     block = max(1, _BLOCK_VALUES // gallery.shape[1])
 
     @torch.inference_mode()
@@ -591,6 +604,19 @@ def _gallery_products(streams: Mapping[str, Composition], vectors: Vectors) -> V
         starts = range(0, len(gallery), share)
         list(threads.pool.map(multiply, starts, [min(s + share, len(gallery)) for s in starts]))
     return products.numpy()
+
+
+def _allocate(shape: tuple[int, int]) -> Vectors:
+    """Return a new array, whose memory the system gets back as soon as the array is freed.
+
+    The C library keeps the memory of freed arrays of this size for later ones; so a process that
+    searches a million images would take up to 32 MB more.
+    """
+    size = 4 * shape[0] * shape[1]
+    if size < _MAPPED_BYTES or not hasattr(mmap, "MAP_ANONYMOUS"):
+        return np.empty(shape, dtype=np.float32)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    return np.frombuffer(mmap.mmap(-1, size, flags), dtype=np.float32).reshape(shape)
 
 
 class _Threads(NamedTuple):

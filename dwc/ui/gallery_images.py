@@ -112,7 +112,6 @@ class StoreImages:
             indexing: The process that adds images to the store; None if the store is complete.
         """
         self._store = store
-        self._by_content = _ImagesByContent(store)
         self._indexing = indexing
         if indexing is not None:
             indexing.subscribe(self.show)
@@ -122,11 +121,10 @@ class StoreImages:
 
     def show(self, store: Store) -> None:
         """Show the images of another store, which has more images of the same gallery."""
-        self._by_content = _ImagesByContent(store)
         self._store = store
 
     @property
-    def ids(self) -> list[str]:
+    def ids(self) -> Sequence[str]:
         """The images' ids in the order of the gallery browser."""
         return self._store.ids
 
@@ -212,7 +210,7 @@ class StoreImages:
         returned.
         """
         path = Path(thumbnail)
-        image_id = self._by_content.ids.get(path.stem)
+        image_id = self._store.id_with_content(path.stem)
         if image_id is None or self.thumbnail(image_id) != path:
             return None
         return image_id
@@ -231,21 +229,6 @@ class StoreImages:
             return {}
         source = self._store.manifest.source
         return {item.id: item for item in catalogue_items(source["split"], source["size"])}
-
-
-class _ImagesByContent:
-    """The first image of each content key (a hash of the image's content) in a gallery store."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    @cached_property
-    def ids(self) -> dict[str, str]:
-        """The images' ids by content key, computed on first use."""
-        by_content: dict[str, str] = {}
-        for row in self._store.rows:
-            by_content.setdefault(row.content_key, row.id)
-        return by_content
 
 
 def describe_garment(garment: Garment) -> str:

@@ -223,7 +223,7 @@ class GalleryIndexing:
         former = self._store
         assert former is not None
         try:
-            store = former.grown(self._expected())
+            store = Store.open(former.path, self._expected())
             if len(store) == 0 or store.indexed_part is None:
                 return  # no picture is left, or indexing is complete: `follow` publishes the store
             if store.fingerprint != former.fingerprint:

@@ -353,6 +353,8 @@ def _match_images(store: Store, page_store: Store) -> Store:
         StoreError: The images whose files exist differ between the stores, because the gallery
             changed after the first store was made.
     """
+    if store.ids == page_store.ids and store.away == page_store.away:
+        return store
     if set(store.ids) - store.away != set(page_store.ids) - page_store.away:
         raise StoreError(
             f"the gallery changed while it was embedded: {len(page_store):,} pictures for the "

@@ -237,3 +237,19 @@ def test_a_step_costs_a_fraction_of_a_search():
     )
     assert step < search / 4
     assert making < 12 * search
+
+
+@pytest.mark.parametrize("selection", [False, True])
+def test_scores_that_are_computed_in_blocks_are_the_same(monkeypatch, selection):
+    vectors, ids = made_gallery(50, seed=4)
+    query = made_query(seed=5)
+    selected = np.arange(50) % 3 > 0 if selection else None
+
+    def answer():
+        sweep = WeightSweep(query, vectors, ids, (3, 17, 18), selected)
+        return [(sweep.scores(shift).tolist(), sweep.hits(shift, 12)) for shift in SOME_SHIFTS]
+
+    expected = answer()
+    monkeypatch.setattr(weight_sweep, "_MIXED_AT_ONCE", 7)
+    monkeypatch.setattr(weight_sweep, "_MAPPED_BYTES", 0)
+    assert answer() == expected

@@ -44,22 +44,21 @@ HEADING = """
 """
 
 
-def fitting_ids(images: GalleryImages, filter: str = "") -> Sequence[str]:
-    """Return the ids of the images that fit a filter, which is a text; all ids if it is empty.
+def _fitting_positions(images: GalleryImages, filter: str) -> Sequence[int] | NDArray[np.int64]:
+    """Return the positions of the images that fit a filter, which is a text; all if it is empty.
 
     Raises:
         QueryError: The filter is invalid.
     """
     condition = parse_filter(filter, images.metadata)
     if condition is None:
-        return images.ids
-    positions = np.flatnonzero(find_matching(condition, images.metadata)).tolist()
-    return [images.ids[position] for position in positions]
+        return range(len(images.ids))
+    return np.flatnonzero(find_matching(condition, images.metadata))
 
 
 def count_pages(images: GalleryImages, filter: str = "") -> int:
     """Return the number of pages needed for the images that fit a filter, at least 1."""
-    return max(1, -(-len(fitting_ids(images, filter)) // PAGE_SIZE))
+    return max(1, -(-len(_fitting_positions(images, filter)) // PAGE_SIZE))
 
 
 def parse_page(page: object, images: GalleryImages, filter: str = "") -> int:
@@ -84,9 +83,9 @@ def render_gallery(images: GalleryImages, page: int, filter: str = "") -> str:
     Raises:
         QueryError: The filter is invalid.
     """
-    fitting = fitting_ids(images, filter)
+    fitting = _fitting_positions(images, filter)
     first = page * PAGE_SIZE
-    ids = fitting[first : first + PAGE_SIZE]
+    ids = [images.ids[int(position)] for position in fitting[first : first + PAGE_SIZE]]
     tiles = "".join(_tile(image_id, images) for image_id in ids)
     last = count_pages(images, filter) - 1
     suffix = f" that fit {escape(filter)}" if filter else ""

@@ -1,0 +1,418 @@
+"""The rows and the metadata of a gallery store at one moment, in a file that is read on demand.
+
+A reader of a store must not see changes that another process makes later, and cannot keep the
+database locked. So the rows and the metadata are copied from the database to a file, in one
+transaction. The copy of a large store is in the store's folder, and its name has a hash of the
+database's state (`snapshot_file`), so that an outdated copy is not used. Any other copy is in a
+temporary file without a name, or in memory if it is small.
+"""
+
+import json
+import logging
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dwc.errors import StoreError
+from dwc.files import atomic_path
+from dwc.gallery.metadata import Column, ColumnType, Metadata, decode_row, fold_text
+from dwc.gallery.stored_arrays import (
+    ArrayWriter,
+    Content,
+    FileContent,
+    MemoryContent,
+    Positions,
+    StoredArrays,
+    Texts,
+    equal_sequences,
+)
+from dwc.gallery.walker import DATABASE
+
+logger = logging.getLogger(__name__)
+
+MAPPED_ROWS = 10_000
+"""The number of rows from which a snapshot is a file; a smaller one is at most some MB in memory.
+"""
+
+_FORMAT = 1
+_PREFIX = "rows-"
+_READ_AT_ONCE = 4096
+_TEXTS = ("id", "content_key", "pixel_hash")
+
+
+class StoredImage(NamedTuple):
+    """One row of a gallery store, which describes one picture.
+
+    Attributes:
+        id: Id of the picture in its source.
+        content_key: Hash of the picture file's content.
+        pixel_hash: Hash of the decoded pixels.
+        width: Width in pixels.
+        height: Height in pixels.
+        checksum: CRC-32 of the vector's bytes.
+    """
+
+    id: str
+    content_key: str
+    pixel_hash: str
+    width: int
+    height: int
+    checksum: int
+
+
+class StoredRows(Sequence[StoredImage]):
+    """The rows of n pictures, which are created when they are read.
+
+    Attributes:
+        ids: The ids of the n pictures.
+        content_keys: The hashes of the files' contents.
+        pixel_hashes: The hashes of the decoded pixels.
+        checksums: The CRC-32 of each vector (n,).
+    """
+
+    def __init__(
+        self,
+        texts: Sequence[Texts],
+        sizes: NDArray[np.uint32],
+        checksums: NDArray[np.uint32],
+        known_sizes: NDArray[np.int64],
+    ) -> None:
+        """Create the rows from their columns.
+
+        Args:
+            texts: The ids, content keys and pixel hashes of the n pictures.
+            sizes: The width and height of each picture (n, 2).
+            checksums: The CRC-32 of each vector (n,).
+            known_sizes: The different sizes of these and possibly of other pictures, ascending, as
+                `_pack_sizes` returns them.
+        """
+        self.ids, self.content_keys, self.pixel_hashes = texts
+        self.checksums = checksums
+        self._sizes, self._known_sizes = sizes, known_sizes
+
+    def __len__(self) -> int:
+        return len(self.checksums)
+
+    @overload
+    def __getitem__(self, position: int) -> StoredImage: ...
+
+    @overload
+    def __getitem__(self, position: slice) -> list[StoredImage]: ...
+
+    def __getitem__(self, position: int | slice) -> StoredImage | list[StoredImage]:
+        if isinstance(position, slice):
+            columns = (
+                *(texts[position] for texts in (self.ids, self.content_keys, self.pixel_hashes)),
+                *self._sizes[position].T.tolist(),
+                self.checksums[position].tolist(),
+            )
+            return [StoredImage._make(row) for row in zip(*columns, strict=True)]
+        width, height = self.size(position)
+        return StoredImage(
+            self.ids[position],
+            self.content_keys[position],
+            self.pixel_hashes[position],
+            width,
+            height,
+            int(self.checksums[position]),
+        )
+
+    def __iter__(self) -> Iterator[StoredImage]:
+        for start in range(0, len(self), _READ_AT_ONCE):
+            yield from self[start : start + _READ_AT_ONCE]
+
+    def __eq__(self, other: object) -> bool:
+        return equal_sequences(self, other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def size(self, position: int) -> tuple[int, int]:
+        """Return the width and the height in pixels of the picture at a position."""
+        width, height = self._sizes[position].tolist()
+        return width, height
+
+    def may_have_size(self, size: tuple[int, int]) -> bool:
+        """Return whether any picture may have a width and height; it is quick."""
+        (wanted,) = _pack_sizes(np.array([size]))
+        place = int(np.searchsorted(self._known_sizes, wanted))
+        return place < len(self._known_sizes) and bool(self._known_sizes[place] == wanted)
+
+    def select(self, positions: Positions) -> "StoredRows":
+        """Return the rows at some positions, which ascend."""
+        columns = (self.ids, self.content_keys, self.pixel_hashes)
+        texts = [texts.select(positions) for texts in columns]
+        sizes, checksums = self._sizes[positions], self.checksums[positions]
+        return StoredRows(texts, sizes, checksums, self._known_sizes)
+
+
+def _pack_sizes(sizes: NDArray[Any]) -> NDArray[np.int64]:
+    """Return n sizes, each a width and a height (n, 2), as one integer each (n,)."""
+    return sizes[:, 0].astype(np.int64) << 32 | sizes[:, 1].astype(np.int64)
+
+
+class RowSnapshot(NamedTuple):
+    """The rows and the metadata of a gallery store at one moment.
+
+    Attributes:
+        rows: The rows of the n pictures.
+        metadata: Their metadata.
+        file: The file in the store's folder that has the snapshot; None if there is no such file.
+    """
+
+    rows: StoredRows
+    metadata: Metadata
+    file: Path | None = None
+
+    def select(self, positions: Positions) -> "RowSnapshot":
+        """Return the snapshot of some of the pictures, given their positions, which ascend."""
+        columns = {
+            name: _select(column, positions) for name, column in self.metadata.columns.items()
+        }
+        metadata = Metadata(columns, len(positions))
+        return RowSnapshot(self.rows.select(positions), metadata)
+
+
+def _select(column: Column, positions: Positions) -> Column:
+    """Return the values of some pictures; texts that none of them has are left out."""
+    values = column.values[positions]
+    if column.type != "text":
+        return replace(column, values=values)
+    used, codes = np.unique(values, return_inverse=True)
+    is_missing = len(used) > 0 and used[0] < 0
+    texts = tuple(column.texts[code] for code in used[int(is_missing) :].tolist())
+    return Column("text", (codes - int(is_missing)).astype(np.int32), texts)
+
+
+REVISIONS = (
+    "CREATE TABLE IF NOT EXISTS revisions (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",
+    "INSERT OR IGNORE INTO revisions VALUES ('store', random()), ('changes', 0)",
+    *(
+        f"CREATE TRIGGER IF NOT EXISTS {table}_{event.lower()}d AFTER {event} ON {table} "
+        "BEGIN UPDATE revisions SET value = value + 1 WHERE name = 'changes'; END"
+        for table, events in (
+            ("pictures", ("UPDATE",)),
+            ("metadata", ("INSERT", "UPDATE", "DELETE")),
+            ("metadata_columns", ("INSERT", "UPDATE", "DELETE")),
+        )
+        for event in events
+    ),
+)
+"""Statements that make a database count the changes after which a snapshot is outdated.
+
+The triggers count changes by any program, also by older versions of this one. Rows that are added
+or removed need no trigger: they change the number of rows, or the generation of the vector file.
+"""
+
+
+def snapshot_file(
+    connection: sqlite3.Connection, folder: Path, generation: int, count: int
+) -> Path | None:
+    """Return the file in a store's folder for the snapshot of the database's present state.
+
+    Args:
+        connection: The database, in a transaction.
+        folder: The folder of the store.
+        generation: How many times the vector file was rewritten.
+        count: The number of rows.
+
+    Returns:
+        The path; None if the database does not count its changes, since an older version wrote it.
+    """
+    known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'revisions'")
+    if known.fetchone() is None:
+        return None
+    revisions = connection.execute("SELECT name, value FROM revisions ORDER BY name").fetchall()
+    state = json.dumps([_FORMAT, generation, count, revisions])
+    return folder / f"{_PREFIX}{sha256(state.encode()).hexdigest()[:16]}.bin"
+
+
+def read_snapshot(
+    connection: sqlite3.Connection, folder: Path, count: int, file: Path | None, may_write: bool
+) -> RowSnapshot:
+    """Return the snapshot of a database's present state; copy the rows if there is no file of it.
+
+    Args:
+        connection: The database, in a transaction.
+        folder: The folder of the store, to name it in messages.
+        count: The number of rows.
+        file: The file that has the snapshot if it was made before; None for a new copy.
+        may_write: Whether the file is written if it is missing.
+
+    Raises:
+        StoreError: Rows are missing from the database.
+    """
+    if count < MAPPED_ROWS:
+        memory = BytesIO()
+        write_snapshot(connection, memory, folder, count)
+        return _parse(MemoryContent(memory.getvalue()))
+    if file is not None:
+        snapshot = _open_file(file, count)
+        if snapshot is None and may_write and _write_file(connection, file, folder, count):
+            snapshot = _open_file(file, count)
+        if snapshot is not None:
+            return snapshot
+    with tempfile.TemporaryFile() as temporary:
+        write_snapshot(connection, temporary, folder, count)
+        return _parse(FileContent(temporary))
+
+
+def renew_snapshot(
+    connection: sqlite3.Connection, folder: Path, generation: int, count: int
+) -> None:
+    """Write the snapshot of a database into the store's folder, and remove outdated ones.
+
+    The parameters are those of `snapshot_file`. A failure is reported in the log.
+    """
+    file = snapshot_file(connection, folder, generation, count) if count >= MAPPED_ROWS else None
+    if file is not None and _open_file(file, count) is None:
+        _write_file(connection, file, folder, count)
+    for pattern in (f"{_PREFIX}*.bin", f".{_PREFIX}*.bin"):
+        for other in folder.glob(pattern):
+            if other != file:
+                with suppress(PermissionError):  # Windows cannot delete mapped files
+                    other.unlink(missing_ok=True)
+
+
+def is_current(connection: sqlite3.Connection, file: Path, folder: Path, count: int) -> bool:
+    """Return whether a file has the snapshot of a database, byte by byte.
+
+    Args:
+        connection: The database, in a transaction.
+        file: The file, which exists.
+        folder: The folder of the store, to name it in messages.
+        count: The number of rows.
+    """
+    with tempfile.TemporaryFile() as temporary:
+        write_snapshot(connection, temporary, folder, count)
+        expected = np.memmap(temporary, dtype=np.uint8, mode="r")
+    if file.stat().st_size != len(expected):
+        return False
+    return np.array_equal(np.memmap(file, dtype=np.uint8, mode="r"), expected)
+
+
+def _open_file(file: Path, count: int) -> RowSnapshot | None:
+    try:
+        with file.open("rb") as stream:
+            snapshot = _parse(FileContent(stream))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError) as error:
+        logger.info("%s: cannot be used (%s)", file, error)
+        return None
+    return snapshot._replace(file=file) if len(snapshot.rows) == count else None
+
+
+def _write_file(connection: sqlite3.Connection, file: Path, folder: Path, count: int) -> bool:
+    try:
+        with atomic_path(file, fsync=True) as partial, partial.open("wb") as stream:
+            write_snapshot(connection, stream, folder, count)
+    except OSError as error:
+        logger.info("%s: cannot be written (%s)", file, error)
+        return False
+    return True
+
+
+def write_snapshot(
+    connection: sqlite3.Connection, file: BinaryIO, folder: Path, count: int
+) -> None:
+    """Copy the rows and the metadata of a database to a file.
+
+    Args:
+        connection: The database, in a transaction.
+        file: The file, which is empty and open for writing.
+        folder: The folder of the store, to name it in messages.
+        count: The number of rows.
+
+    Raises:
+        StoreError: Rows are missing from the database.
+    """
+    numbers = np.empty((count, 3), dtype=np.uint32)  # width, height and checksum
+
+    def read() -> Iterator[tuple[str, str, str]]:
+        rows = connection.execute(
+            "SELECT id, content_key, pixel_hash, width, height, checksum, position "
+            "FROM pictures ORDER BY position"
+        )
+        for first in range(0, count, _READ_AT_ONCE):
+            block = rows.fetchmany(_READ_AT_ONCE)
+            last = first + len(block)
+            if block[-1][-1] != last - 1:
+                raise StoreError(
+                    f"{folder}: rows are missing from {DATABASE}. Delete it and index again."
+                )
+            numbers[first:last] = [row[3:6] for row in block]
+            for row in block:
+                yield row[:3]
+
+    writer = ArrayWriter(file)
+    writer.add_texts(_TEXTS, read(), count)
+    sizes = numbers[:, :2]
+    writer.add("sizes", sizes)
+    writer.add("known sizes", np.unique(_pack_sizes(sizes)))
+    writer.add("checksums", numbers[:, 2])
+    metadata = _read_metadata(connection, count)
+    for number, column in enumerate(metadata.columns.values()):
+        writer.add(f"values {number}", column.values)
+        if column.type == "text":
+            names = (f"texts {number}", f"folded {number}")
+            texts = ((text, fold_text(text)) for text in column.texts)
+            writer.add_texts(names, texts, len(column.texts))
+    columns = [[name, column.type] for name, column in metadata.columns.items()]
+    writer.finish({"columns": columns})
+
+
+def _parse(content: Content) -> RowSnapshot:
+    arrays = StoredArrays(content)
+    numbers = (arrays.array(name) for name in ("sizes", "checksums", "known sizes"))
+    rows = StoredRows(arrays.texts(_TEXTS), *numbers)
+    columns = {}
+    for number, (name, type) in enumerate(arrays.description["columns"]):
+        values = arrays.array(f"values {number}")
+        if type == "text":
+            texts, folded = arrays.texts((f"texts {number}", f"folded {number}"))
+            columns[name] = Column(type, values, texts, folded)
+        else:
+            columns[name] = Column(type, values)
+    return RowSnapshot(rows, Metadata(columns, len(rows)))
+
+
+def _read_metadata(connection: sqlite3.Connection, count: int) -> Metadata:
+    types, _ = read_metadata(connection)
+    if not types:
+        return Metadata({}, count)
+    rows = connection.execute(
+        "SELECT pictures.position, metadata.fields FROM metadata JOIN pictures USING (id)"
+    )
+    cells = ((position, decode_row(fields)) for position, fields in rows)
+    return Metadata.from_rows(types, cells, count)
+
+
+def read_metadata(
+    connection: sqlite3.Connection,
+) -> tuple[dict[str, ColumnType], Iterator[tuple[str, str]]]:
+    """Read the metadata of a store.
+
+    Returns:
+        The types of the columns by name, in order; and the ids of the pictures that have metadata,
+        each with its values as a JSON array. Both are empty if an older version wrote the store.
+    """
+    query = "SELECT name, type FROM metadata_columns ORDER BY position"
+    types = dict(read_table(connection, query, "metadata_columns"))
+    if not types:
+        return {}, iter(())
+    return types, iter(connection.execute("SELECT id, fields FROM metadata"))
+
+
+def read_table(connection: sqlite3.Connection, query: str, table: str) -> list[Any]:
+    """Return the rows of a query about a table; empty if a store has no such table."""
+    known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,))
+    return connection.execute(query).fetchall() if known.fetchone() else []

@@ -1,0 +1,332 @@
+"""A file of named arrays and texts, whose content is read when it is used.
+
+The arrays follow one another in the file; a directory in JSON is at its end. Numbers are mapped
+into memory. Texts are read from the file one by one, since mapped pages count as memory of the
+process. A million texts in such a file take no memory; as Python strings in a list, they take
+100 MB.
+"""
+
+import json
+import os
+import threading
+import weakref
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, zip_longest
+from typing import Any, BinaryIO, Literal, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MAGIC = b"DWCARRAY"
+_ALIGNMENT = 8  # arrays begin at multiples of this number of bytes
+_BLOCK = 4096  # number of texts that are encoded or decoded together
+
+Positions = NDArray[np.int64]
+
+
+class ArrayWriter:
+    """Writes named arrays and texts to a file that `StoredArrays` can read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        """Write to a file that is empty and open for writing."""
+        self._file = file
+        self._size = 0
+        self._entries: dict[str, tuple[str, int, list[int]]] = {}
+
+    def add(self, name: str, values: NDArray[Any]) -> None:
+        """Write an array."""
+        self._align()
+        self._entries[name] = values.dtype.str, self._size, list(values.shape)
+        self._write(np.ascontiguousarray(values).data.cast("B") if values.size else b"")
+
+    def add_texts(self, names: Sequence[str], rows: Iterable[Sequence[str]], count: int) -> None:
+        """Write several columns of texts, together with hashes by which texts can be found.
+
+        The texts of a row are beside each other in the file.
+
+        Args:
+            names: The names of the columns.
+            rows: The rows, each with one text per column.
+            count: The number of rows.
+        """
+        self._align()
+        start, width = self._size, len(names)
+        bounds = np.zeros(width * count + 1, dtype=np.int64)
+        hashes = np.empty((width, count), dtype=np.uint32)
+        iterator = iter(rows)
+        for first in range(0, count, _BLOCK):
+            block = [text.encode() for row in islice(iterator, _BLOCK) for text in row]
+            last = first + len(block) // width
+            lengths = np.fromiter(map(len, block), dtype=np.int64, count=len(block))
+            ends = bounds[width * first + 1 : width * last + 1]
+            np.add(np.cumsum(lengths), bounds[width * first], out=ends)
+            block_hashes = np.fromiter(map(zlib.crc32, block), dtype=np.uint32, count=len(block))
+            hashes[:, first:last] = block_hashes.reshape(-1, width).T
+            self._write(b"".join(block))
+        self._entries[_content_of(names)] = "|u1", start, [self._size - start]
+        self.add(_bounds_of(names), bounds)
+        for name, column in zip(names, hashes, strict=True):
+            order = np.argsort(column, kind="stable")
+            self.add(f"{name}.hashes", column[order])
+            self.add(f"{name}.firsts", column[order[::_BLOCK]])
+            self.add(f"{name}.order", order.astype(np.uint32))
+
+    def finish(self, description: dict[str, Any]) -> None:
+        """Write the directory, which has a description: JSON-compatible values by name."""
+        self._align()
+        directory = json.dumps({"arrays": self._entries, **description}).encode()
+        self._write(directory + len(directory).to_bytes(8, "little") + _MAGIC)
+        self._file.flush()
+
+    def _align(self) -> None:
+        self._write(bytes(-self._size % _ALIGNMENT))
+
+    def _write(self, content: bytes | memoryview) -> None:
+        self._file.write(content)
+        self._size += len(content)
+
+
+def _content_of(names: Sequence[str]) -> str:
+    return f"{','.join(names)}.content"
+
+
+def _bounds_of(names: Sequence[str]) -> str:
+    return f"{','.join(names)}.bounds"
+
+
+class MemoryContent:
+    """The content of a file that is in memory."""
+
+    def __init__(self, content: bytes) -> None:
+        """Keep the content."""
+        self._content = content
+        self.size = len(content)
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Return the bytes from `start` to `stop`."""
+        return self._content[start:stop]
+
+    def map(self, start: int, stop: int) -> NDArray[np.uint8]:
+        """Return the bytes from `start` to `stop` as an array."""
+        return np.frombuffer(self._content, dtype=np.uint8, count=stop - start, offset=start)
+
+
+class FileContent:
+    """The content of a file on the disk, which may be removed while it is open."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        """Read from an open file, which may be closed then."""
+        self._descriptor = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._descriptor)
+        self._lock = threading.Lock()
+        self.size = os.fstat(self._descriptor).st_size
+        self._mapped = np.memmap(file, dtype=np.uint8, mode="r").view(np.ndarray)
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Return the bytes from `start` to `stop`; they are not mapped into memory."""
+        if hasattr(os, "pread"):
+            return os.pread(self._descriptor, stop - start, start)
+        with self._lock:  # on Windows
+            os.lseek(self._descriptor, start, os.SEEK_SET)
+            return os.read(self._descriptor, stop - start)
+
+    def map(self, start: int, stop: int) -> NDArray[np.uint8]:
+        """Return the bytes from `start` to `stop` as an array that is mapped into memory."""
+        return self._mapped[start:stop]
+
+
+Content = MemoryContent | FileContent
+
+
+class StoredArrays:
+    """The arrays in a file that `ArrayWriter` wrote.
+
+    Attributes:
+        description: What was passed to `ArrayWriter.finish`, as JSON-compatible values by name.
+    """
+
+    def __init__(self, content: Content) -> None:
+        """Read the directory of a file.
+
+        Raises:
+            ValueError: The file was not written by `ArrayWriter`, or is cut off.
+        """
+        self._content = content
+        end = content.size - 8 - len(_MAGIC)
+        if end < 0 or content.read(end + 8, content.size) != _MAGIC:
+            raise ValueError("the file has no directory of arrays at its end")
+        length = int.from_bytes(content.read(end, end + 8), "little")
+        self.description: dict[str, Any] = json.loads(content.read(end - length, end))
+        self._entries = self.description.pop("arrays")
+
+    def array(self, name: str) -> NDArray[Any]:
+        """Return an array, which shares the memory of the file."""
+        dtype, start, shape = self._entries[name]
+        size = np.dtype(dtype).itemsize * int(np.prod(shape))
+        return self._content.map(start, start + size).view(dtype).reshape(shape)
+
+    def texts(self, names: Sequence[str]) -> list["Texts"]:
+        """Return columns of texts that were written together by `ArrayWriter.add_texts`."""
+        return [Texts(self._text_column(names, number)) for number in range(len(names))]
+
+    def _text_column(self, names: Sequence[str], number: int) -> "_TextColumn":
+        name = names[number]
+        _, hashes, (count,) = self._entries[f"{name}.hashes"]
+        return _TextColumn(
+            self._content,
+            count,
+            len(names),
+            number,
+            self._entries[_content_of(names)][1],
+            self._entries[_bounds_of(names)][1],
+            hashes,
+            self._entries[f"{name}.order"][1],
+            np.array(self.array(f"{name}.firsts")),
+        )
+
+
+@dataclass(frozen=True)
+class _TextColumn:
+    """Where the n texts of a column are in a file.
+
+    Attributes:
+        content: The file.
+        count: The number n of texts.
+        width: The number of columns that were written together.
+        number: The index of this column among them.
+        texts: The offset of the texts in the file.
+        bounds: The offset of the texts' bounds.
+        hashes: The offset of the texts' hashes, ascending.
+        order: The offset of the positions of the texts with these hashes.
+        firsts: The hashes at 0, `_BLOCK`, 2 `_BLOCK`, ….
+    """
+
+    content: Content
+    count: int
+    width: int
+    number: int
+    texts: int
+    bounds: int
+    hashes: int
+    order: int
+    firsts: NDArray[np.uint32]
+
+    def encoded(self, position: int) -> bytes:
+        """Return the text at a position, in UTF-8."""
+        bounds = self.bounds + 8 * (position * self.width + self.number)
+        start, stop = np.frombuffer(self.content.read(bounds, bounds + 16), np.int64).tolist()
+        return self.content.read(self.texts + start, self.texts + stop)
+
+    def decode(self, start: int, stop: int) -> list[str]:
+        """Return the texts from the position `start` to the position before `stop`."""
+        if stop <= start:
+            return []
+        first, last = self.bounds + 8 * start * self.width, self.bounds + 8 * stop * self.width
+        bounds = np.frombuffer(self.content.read(first, last + 8), np.int64)
+        block = self.content.read(self.texts + int(bounds[0]), self.texts + int(bounds[-1]))
+        bounds = bounds - bounds[0]
+        starts, ends = bounds[self.number : -1 : self.width], bounds[self.number + 1 :: self.width]
+        return [
+            block[begin:end].decode()
+            for begin, end in zip(starts.tolist(), ends.tolist(), strict=True)
+        ]
+
+    def candidates(self, encoded: bytes) -> list[int]:
+        """Return the positions of the texts with the hash of a text, ascending if equal."""
+        value = np.uint32(zlib.crc32(encoded))
+        first, last = self._search(value, "left"), self._search(value, "right")
+        stored = self.content.read(self.order + 4 * first, self.order + 4 * last)
+        return np.frombuffer(stored, np.uint32).tolist()
+
+    def _search(self, value: np.uint32, side: Literal["left", "right"]) -> int:
+        """Return where a hash is among all hashes, as `np.searchsorted` does."""
+        block = max(0, int(np.searchsorted(self.firsts, value, side)) - 1) * _BLOCK
+        stop = min(block + _BLOCK, self.count)
+        hashes = self.content.read(self.hashes + 4 * block, self.hashes + 4 * stop)
+        return block + int(np.searchsorted(np.frombuffer(hashes, np.uint32), value, side))
+
+
+class Texts(Sequence[str]):
+    """n texts that are read from a file when they are used."""
+
+    def __init__(self, column: _TextColumn, selected: Positions | None = None) -> None:
+        """Create the sequence.
+
+        Args:
+            column: Where the texts are.
+            selected: The positions of the texts that the sequence has, ascending; None for all.
+        """
+        self._column, self._selected = column, selected
+
+    def select(self, positions: Positions) -> "Texts":
+        """Return the texts at some positions, which ascend."""
+        return Texts(
+            self._column, positions if self._selected is None else self._selected[positions]
+        )
+
+    def __len__(self) -> int:
+        return self._column.count if self._selected is None else len(self._selected)
+
+    @overload
+    def __getitem__(self, position: int) -> str: ...
+
+    @overload
+    def __getitem__(self, position: slice) -> list[str]: ...
+
+    def __getitem__(self, position: int | slice) -> str | list[str]:
+        if isinstance(position, slice):
+            start, stop, step = position.indices(len(self))
+            if self._selected is None and step == 1:
+                return self._column.decode(start, stop)
+            return [self[number] for number in range(start, stop, step)]
+        if position < 0:
+            position += len(self)
+        if not 0 <= position < len(self):
+            raise IndexError(f"there are {len(self)} texts, and none at {position}")
+        if self._selected is not None:
+            position = int(self._selected[position])
+        return self._column.encoded(int(position)).decode()
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), _BLOCK):
+            yield from self[start : start + _BLOCK]
+
+    def __contains__(self, text: object) -> bool:
+        return isinstance(text, str) and bool(self.find(text))
+
+    def __eq__(self, other: object) -> bool:
+        return equal_sequences(self, other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def find(self, text: str) -> list[int]:
+        """Return the positions of all texts that equal a text, ascending."""
+        encoded = text.encode("utf-8", "surrogatepass")
+        column = self._column
+        found = [n for n in column.candidates(encoded) if column.encoded(n) == encoded]
+        if self._selected is None:
+            return found
+        if len(self._selected) == 0:
+            return []
+        places = np.searchsorted(self._selected, found).clip(max=len(self._selected) - 1)
+        return [
+            int(place)
+            for place, number in zip(places, found, strict=True)
+            if self._selected[place] == number
+        ]
+
+    def index(self, text: str, start: int = 0, stop: int | None = None) -> int:
+        """Return the first position of a text; raise `ValueError` if no text equals it."""
+        for position in self.find(text):
+            if start <= position and (stop is None or position < stop):
+                return position
+        raise ValueError(f"{text!r} is not among the {len(self)} texts")
+
+
+def equal_sequences(one: Sequence[Any], other: object) -> bool:
+    """Return whether two sequences, of any types, have equal items in the same order."""
+    if not isinstance(other, Sequence) or isinstance(other, str) or len(one) != len(other):
+        return False
+    return all(mine == theirs for mine, theirs in zip_longest(one, other))
