@@ -260,6 +260,7 @@ class DWCProcessor(ProcessorMixin):
             return TypedText("", typed, unreadable=tuple(items))
         text = self._shorten(clean, template)
         cut = clean[len(text) :].strip()
+        respelled = tuple((word, read) for word, read in respelled if read in text)
         return TypedText(text, typed, cut, (), self.max_clip_tokens, respelled, read_as_list)
 
     def _is_known(self, word: str) -> bool:

@@ -242,13 +242,14 @@ class _Wiring:
     def _connect_searches(self) -> None:
         c, handlers = self.components, self.handlers
         searching = {**SEARCH, "show_progress_on": c.results}
-        filled = [c.reference, c.words, *c.answer]
+        answer = [*c.answer, c.header, c.left_out, *c.filtering]
+        filled = [c.reference, c.words, *answer]
         for start in (c.search.click, c.words.submit):
             # A search requested during another one runs next. By default it would be dropped.
             event = start(
                 handlers.search_fields,
                 [*c.query, c.filter],
-                c.answer,
+                answer,
                 trigger_mode="always_last",
                 **searching,
             )
@@ -276,7 +277,7 @@ class _Wiring:
             "choose",
             handlers.choose_model,
             [*c.query, c.filter],
-            [c.header, c.model, *c.answer],
+            [c.model, *answer],
             **searching,
         )
         chosen.then(None, js="() => window.dwc.showModel()", api_visibility="private")
@@ -286,7 +287,7 @@ class _Wiring:
             "back",
             handlers.go_back,
             [c.history, c.model, c.screen],
-            [*filled, c.history, c.history_strip, *c.filtering, c.header, c.model],
+            [*filled, c.history, c.history_strip, c.model],
             **{**LIGHT, "preprocess": False, "show_progress": "minimal"},
             show_progress_on=c.results,
         )
@@ -296,7 +297,7 @@ class _Wiring:
             "filter",
             handlers.choose_filter,
             [c.filter, c.model, c.screen],
-            [*c.answer, *c.filtering],
+            answer,
             **searching,
         )
         self._explain_after(filtered, "facets-filter")

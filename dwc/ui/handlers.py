@@ -137,7 +137,7 @@ class PageComponents:
     panels: Mapping[str, gr.HTML]
     facets: gr.HTML
     gallery: gr.HTML
-    left_out: gr.HTML | None
+    left_out: gr.HTML
     indexing: gr.HTML | None
     map_service: gr.HTML
     session: gr.HTML
@@ -406,7 +406,8 @@ class PageHandlers:
             state = self._answer(request)
         except DWCError as error:
             return {self._components.message: render_error(str(error))}
-        return {**self._show(state), **self._show_filter(state.request.filter)}
+        gallery = self._show_new_gallery(screen, state)
+        return {**self._show(state), **gallery, **self._show_filter(state.request.filter)}
 
     def choose_model(
         self,
@@ -705,7 +706,8 @@ class PageHandlers:
         try:
             folded = self._carried(screen).folded
             with self._activity.count():
-                return self._show(self._answer(replace(request, folded=folded)))
+                state = self._answer(replace(request, folded=folded))
+            return {**self._show(state), **self._show_new_gallery(screen, state)}
         except DWCError as error:
             c = self._components
             message = str(error)
@@ -871,6 +873,25 @@ class PageHandlers:
             c.filter: filter,
             c.facets: render_facets(images.metadata, filter),
             c.gallery: gallery,
+        }
+
+    def _show_new_gallery(self, screen: object, state: SearchState) -> Update:
+        """Return updates that show what is known of the gallery, if the page shows another one.
+
+        The page may have been opened before the server was restarted with other pictures.
+
+        Args:
+            screen: The data about the search result that was on the screen before.
+            state: The new search result.
+        """
+        before = screen.get("origin") if isinstance(screen, Mapping) else None
+        if not isinstance(before, str) or before == _origin_key(state):
+            return {}
+        c, request = self._components, state.request
+        return {
+            c.header: self.render_header(request.model),
+            c.left_out: render_left_out(self._images),
+            **self._show_filter(request.filter),
         }
 
     def _show_model(self, name: str) -> Update:

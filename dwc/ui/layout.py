@@ -184,11 +184,8 @@ def _build_answer_column(
         elem_id="gallery",
         js_on_load=gallery_browser.ON_LOAD,
     )
-    left_out = gallery_browser.render_left_out(images)
-    if left_out or images.indexing is not None:  # the note may get content later
-        left_out_note = html(left_out, elem_id="left-out")
-    else:
-        left_out_note = None
+    # Always there, even if it is empty: after a restart, the gallery may leave out other files.
+    left_out_note = html(gallery_browser.render_left_out(images), elem_id="left-out")
     return {
         "weights": dial,
         "slider": slider,

@@ -86,6 +86,12 @@ def test_a_long_text_is_cut_at_a_word_and_says_where(bundled):
         bundled.processor(text=fill_template(template, [longer]))
 
 
+def test_words_that_are_cut_off_are_not_said_to_be_read(bundled):
+    typed = read(bundled, f"{LONG}, {LONG}, in red, not blue")
+    assert typed.cut.endswith("in red")  # "in red, not blue" is read as "in red"
+    assert typed.respelled == ()
+
+
 @pytest.mark.parametrize(
     "typed", ["rotes Kleid ohne Ärmel", "Kleid in Rot", "红色连衣裙", "красное платье", "❤️"]
 )

@@ -424,6 +424,20 @@ def test_only_gallery_pictures_become_the_reference(visit):
         assert visit.call("use_reference", id=sent) == {}
 
 
+def test_a_page_of_another_gallery_shows_the_one_that_answers(visit):
+    """After a restart with more pictures, header and filter counted the former gallery's."""
+    visit.search("is blue")
+    for name in ("facets", "masthead", "gallery"):
+        visit.values[name] = "as before the restart"
+    visit.search("is red")
+    assert visit.values["masthead"] == "as before the restart"
+    visit.values["screen"]["origin"] = visit.values["screen"]["origin"][:-1] + "x"
+    visit.search("is blue")
+    assert "20" in visit.values["masthead"]
+    assert "all pictures" in visit.values["facets"]
+    assert read(visit.values["gallery"]).all(cls="tile")
+
+
 def test_a_filter_that_nothing_fits_any_more_is_counted_again(visit):
     visit.values["facets"] = "as before the gallery changed"
     visit.values["chosen-filter"] = "kind = plain"
