@@ -1,4 +1,7 @@
-"""Trial of a staged Space: starts its app as the Hub does, and runs one search with it."""
+"""Trial of a staged Space: starts its app as the Hub does, and runs one search with it.
+
+A staged Space is a folder with all files of a Hugging Face Space, ready for upload.
+"""
 
 import os
 import re
@@ -50,8 +53,8 @@ def try_out(folder: Path, python: str = sys.executable, timeout: float = START_S
     """Start the app of a staged Space, search with a picture, stop the app, and return the result.
 
     The app runs in its own process, whose working directory is the folder. The process inherits
-    only environment variables that any program needs, and its caches are empty. So it can use no
-    files outside the folder, except the packages of the Python interpreter.
+    only general environment variables, such as `PATH` and the proxies, and its caches are empty. So
+    it can use no files outside the folder, except the packages of the Python interpreter.
 
     Args:
         folder: The folder with the staged files, which is not changed.
@@ -112,7 +115,7 @@ def _environment(scratch: Path, port: int) -> dict[str, str]:
 def _running(
     folder: Path, python: str, environment: Mapping[str, str], log: Path
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run the app within the `with` block, and write its output to the file `log`."""
+    """Run the app within the `with` block, yield its process, and write its output to `log`."""
     with log.open("wb") as output:
         try:
             app = subprocess.Popen(

@@ -66,7 +66,7 @@ class WeightAverage:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Give the model the averaged parameters of both streams inside the `with` block."""
+        """Give the model the averaged parameters, and its own again after the `with` block."""
         averaged = dict(cast(nn.ModuleDict, self._average.module).items())
         try:
             for name, stream in averaged.items():

@@ -1,4 +1,4 @@
-"""Training loop of all stages with logging and resumption, its accelerator, and an optimizer.
+"""Training loop of all stages, with logging and resuming; also its accelerator and optimizer.
 
 The batches of a stage depend only on the step number. A run that resumes from its last saved state
 therefore gets the same batches and ends with the same parameters as an uninterrupted run.

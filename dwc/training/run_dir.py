@@ -57,7 +57,9 @@ _FULL_DISK_TEXTS = ("No space left", "unexpected pos", "failed writing file")
 
 
 def recipe_record(recipe: Any) -> Any:
-    """Return a recipe as JSON-serializable data, with the published names of its fields.
+    """Return a recipe as JSON-serializable data.
+
+    Some fields get an older name, the one that published files contain; see `PUBLISHED_NAMES`.
 
     Args:
         recipe: A dataclass, or a field's value: a dataclass, a list or tuple, or a plain value.

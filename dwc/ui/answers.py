@@ -1,4 +1,4 @@
-"""Types of the answers to programs, from which JSON schemas are made.
+"""Types of the JSON answers that programs get by HTTP or MCP; their JSON schemas are published.
 
 The answers themselves are dicts from `to_dict` methods and from `api.py`; they are not instances of
 these types. An answer may have more fields than its type.
@@ -19,7 +19,7 @@ class Weight(BaseModel):
 
 
 class Result(BaseModel):
-    """One picture of a ranking."""
+    """One picture among the results of a search."""
 
     rank: int = Field(ge=1, description="Position in the ranking, from 1.")
     id: str = Field(description="The picture's id.")
@@ -51,14 +51,14 @@ class GalleryOrigin(BaseModel):
 
 
 class Indexing(BaseModel):
-    """How much of the gallery was searched, if the gallery is not indexed to the end."""
+    """How much of the gallery was searched, if only a part of the gallery is indexed so far."""
 
     pictures: int = Field(ge=0, description="How many pictures were searched.")
     total: int | None = Field(description="How many pictures the gallery has, if that is known.")
 
 
 class GalleryPart(BaseModel):
-    """Base class of answers about a gallery, of which only a part may be indexed."""
+    """Base class of answers about a gallery; they tell whether only a part of it is indexed."""
 
     indexing: Indexing | None = Field(
         None, description="Given only if the gallery is not indexed to the end."
@@ -127,7 +127,7 @@ class WordEffects(BaseModel):
 
 
 class TracedItem(BaseModel):
-    """The ranks of one picture at several shifts."""
+    """The ranks of one picture at several shifts, that is, at several image weights."""
 
     id: str
     ranks: list[int | None] = Field(description="One per shift; null is beyond the limit.")
@@ -201,7 +201,7 @@ class GalleryAnswer(GalleryPart):
 
 
 class ModelsAnswer(BaseModel):
-    """The models that can answer."""
+    """The names of the models that can answer, and of the one that answers by default."""
 
     models: list[str]
     default: str

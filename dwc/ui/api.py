@@ -145,9 +145,10 @@ def add_overview_endpoints(models: ModelPool) -> None:
             model: The name of the model; empty for the first.
 
         Returns:
-            The gallery's size; the number of pictures that were laid out, among which all other
-            pictures are placed; the mean share of a picture's 10 nearest neighbors that are also
-            among its 10 nearest on the map; and the ids with x and y in [0, 1].
+            The gallery's size; the number of pictures that were placed by t-SNE (each other picture
+            is placed between the three of these that are most similar to it); the mean share of a
+            picture's 10 nearest neighbors that are also among its 10 nearest on the map; and the
+            ids with x and y in [0, 1].
         """
         with api_errors(), models.using(models.require(model)) as searcher:
             return map_table(searcher, start, limit)
@@ -159,9 +160,10 @@ def add_overview_endpoints(models: ModelPool) -> None:
             model: The name of the model; empty for the first.
 
         Returns:
-            For each stream, a histogram of the picture weights. If the true share of the picture is
-            known, also the mean weight by this share, and Spearman's correlation of both. Further,
-            the queries with the highest and the lowest picture weights.
+            For each stream, a histogram of the picture weights. If it is known which
+            share of the target's attributes only the picture tells, also the mean weight by this
+            share, and Spearman's correlation of weight and share. Further, the queries with the
+            highest and the lowest picture weights.
         """
         with api_errors(), models.using(models.require(model)) as searcher:
             return statistics_table(searcher)
@@ -342,10 +344,10 @@ class _ExplainingEndpoints:
             filter: Ranks only pictures whose metadata fit, as in `/search`; empty for all.
 
         Returns:
-            The parts of the picture's score, with its ranks by picture, words, average and learned
-            weights; the effect of each word on the weights and on the score; the ranks of the best
-            pictures at several weights; and the attention maps of the words over the reference
-            picture, on the network's coarse grid.
+            The parts of the picture's score; its ranks by the picture alone, by the words alone, by
+            their average and by the learned weights; the effect of each word on the weights and on
+            the score; the ranks of the best pictures at several weights; and the attention maps of
+            the words over the reference picture, on the network's coarse grid.
         """
         with self._encode(model, reference, text, filter) as (searcher, query):
             return explain_query(searcher, query, parse_string(id, "id"), parse_shift(shift))
@@ -406,7 +408,7 @@ class _ExplainingEndpoints:
 
 @contextmanager
 def api_errors() -> Iterator[None]:
-    """Convert errors of this package in the block to `gr.Error`, without logging a traceback."""
+    """Convert this package's errors in the `with` block to `gr.Error`; log no traceback."""
     try:
         yield
     except DWCError as error:
@@ -446,7 +448,7 @@ def _add_endpoint(
 
 
 def _without_model(function: Callable[..., Answer]) -> Callable[..., Answer]:
-    """Return the function without its parameter `model`, which only several models need."""
+    """Return the function without its parameter `model`, for an app with only one model."""
     signature = inspect.signature(function)
     parameters = [p for name, p in signature.parameters.items() if name != "model"]
     names = [parameter.name for parameter in parameters]

@@ -3,10 +3,11 @@
 The images, their augmented copies ("views") and the texts of a batch depend only on the seed and
 the step number. A resumed run therefore gets the same batches as an uninterrupted one.
 
-About half of a batch for a contrastive loss are hard negatives: groups of four garments that are
-next to each other in the pool, belong to one family, and often differ in only one or two
-attributes. Most garments that are sampled at random differ in category or color, so a model trained
-on random garments alone would not learn finer differences.
+Up to half of a batch for a contrastive loss are hard negatives: groups of four similar garments,
+which often differ in only one or two attributes. The list of garments has the variations of a
+garment one after another, so four consecutive garments form a group. Most garments that are sampled
+at random differ in category or color, so a model trained on random garments alone would not learn
+finer differences.
 """
 
 import random
@@ -122,8 +123,8 @@ class CatalogueBatches:
         """Return a function that makes batches of queries and their target images.
 
         Most queries have a reference image and a modification text. Some have only one of the two,
-        since users may leave out the image or the text. Up to half of the targets belong to groups
-        of hard negatives.
+        since users may leave out the image or the text. Up to half of the targets come in groups of
+        similar garments (hard negatives).
 
         Args:
             triplets: Triplets to sample at random for the queries with image and text.
@@ -180,9 +181,10 @@ class CatalogueBatches:
 
 
 def draw_hard_negatives(items: int, count: int, generator: torch.Generator) -> Tensor:
-    """Sample groups of four neighboring garments of a pool at random, without repetition.
+    """Sample groups of four consecutive garments of a pool at random, without repetition.
 
-    Neighbors in the pool are similar garments, which are hard to distinguish ("hard negatives").
+    Most consecutive garments are variations of one garment, which are hard to distinguish ("hard
+    negatives").
 
     Args:
         items: Number of garments in the pool.

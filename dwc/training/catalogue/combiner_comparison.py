@@ -66,7 +66,7 @@ class FeatureBank:
 
 
 def feature_bank(cached: CachedPool) -> FeatureBank:
-    """Extract CLIP's features, in float32, from the cached features of a training pool."""
+    """Return the CLIP features that are part of a pool's cached features, in float32."""
     images = cached.images.rows[..., : cached.images.feature_dim].float()
     return FeatureBank(images, cached.references, cached.targets, cached.modifications.features)
 

@@ -60,7 +60,7 @@ class DrawnPool:
     """A pool of garments for training, and drawings of them.
 
     Attributes:
-        items: The garments; those of one family are next to each other.
+        items: The garments; the variations of a garment come one after another.
         pictures: Images of the garments (styles, garments, 3, H, W) of height H and width W, uint8.
     """
 

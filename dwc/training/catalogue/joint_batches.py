@@ -1,4 +1,7 @@
-"""Training texts for drawings and photographs, and batches of both, made from cached features."""
+"""Texts and batches of the joint training on drawings and photographs.
+
+The batches contain cached features instead of pixels and token ids.
+"""
 
 import random
 from collections.abc import Callable, Sequence
@@ -40,7 +43,8 @@ class JointTexts:
         modifications: Triplets of drawings: index of the reference, index of the target,
             modification text, and true image weight (the share of the target's attributes that only
             the reference image determines, in [0, 1]).
-        words: Words of the teacher's vocabulary that are learned without images.
+        words: Single words that are learned without images, from the vocabulary of the sentence
+            encoder that is the teacher of CLIP's text encoder.
     """
 
     captions: list[str]
@@ -65,11 +69,11 @@ def collect_texts(
     Args:
         pool: The photographs.
         items: The drawings.
-        template: The caption template.
+        template: Format strings that join the captions of a query to one text.
         triplets: Number of triplets of drawings.
         negation_share: Share of the texts about drawings that exclude an attribute value, such as
             "without stripes", in [0, 1].
-        words: Words of the teacher's vocabulary.
+        words: Single words that are learned without images; see `JointTexts`.
         seed: Seed of all random choices.
     """
     rng = random.Random(f"{seed}/two worlds")
@@ -121,7 +125,7 @@ class PhotographTriplets:
 
     @classmethod
     def of(cls, pool: PhotographPool, seed: int) -> "PhotographTriplets":
-        """Generate random triplets of two photographs and a text.
+        """Generate all triplets and text-only queries from the photographs at random.
 
         Args:
             pool: The photographs with their recolored copies.
@@ -150,11 +154,12 @@ class BatchMix:
         drawings: Composed queries of drawings; the targets of about half are hard negatives.
         photographs: Composed queries whose target is another photograph.
         recolorings: Composed queries whose target is the same garment in another color.
-        exclusions: Composed queries that ask for or exclude a color or pattern, in pairs; even.
+        exclusions: Composed queries that ask for or exclude a color or pattern; an even number,
+            since they come in pairs.
         captions: Text-only queries with the caption of a photograph.
         short_texts: Text-only queries with a short text of a photograph or recolored photograph.
-        text_exclusions: Text-only queries that ask for or exclude a color or pattern, in pairs;
-            even.
+        text_exclusions: Text-only queries that ask for or exclude a color or pattern; an even
+            number, since they come in pairs.
         descriptions: Text-only queries with the description of a drawing.
         images: Image-only queries with a photograph.
     """
@@ -186,11 +191,12 @@ class JointBatches:
         features: CLIP features (images, F) of the photographs, one tensor per view, and of the
             drawings.
         encoded: Cached features of all texts.
-        rows: Index in `encoded` of each text.
+        rows: Text -> its index in `encoded`.
         mix: Number of queries of each kind.
         seed: Seed of all random choices.
-        anchors: For each stream's name, the embeddings to preserve: those of the queries of all
-            triplets of drawings, and those of all drawings. None to preserve nothing.
+        anchors: For each stream's name, the embeddings that the training should preserve: those of
+            the queries of all triplets of drawings, and those of all drawings. None if it should
+            preserve nothing.
     """
 
     pool: PhotographPool
@@ -294,7 +300,7 @@ class JointBatches:
         of the pool, which are similar to one another.
 
         Args:
-            by_target: Row numbers of triplets by target index.
+            by_target: Index of a target -> row numbers of its triplets in `texts.modifications`.
             count: Number of triplets to draw.
             rng: Source of random choices.
 
@@ -311,15 +317,18 @@ class JointBatches:
         )
 
     def _anchors(self, rows: list[int], count: int) -> dict[str, tuple[Tensor, Tensor]] | None:
-        """Return the embeddings to preserve for a batch whose first queries are about drawings.
+        """Return the embeddings that the training should preserve for the queries of a batch.
+
+        The first queries of the batch are those of triplets of drawings. Only they have such
+        embeddings.
 
         Args:
-            rows: Row numbers of the triplets of drawings.
+            rows: Row numbers of these triplets in `texts.modifications`.
             count: Number of all queries in the batch.
 
         Returns:
-            For each stream's name, embeddings (count, D) of the queries and of the targets; NaN for
-            queries that are not about drawings. None if nothing is to be preserved.
+            For each stream's name, embeddings of size D of the queries and of their targets,
+            (count, D) each, with rows of NaN for the other queries. None if `anchors` is None.
         """
         if self.anchors is None:
             return None
@@ -373,12 +382,13 @@ def draw_photographs(
 
 
 def _stable(number: Any, name: tuple[object, ...]) -> int:
-    """Return the integer for a label that identifies targets.
+    """Return the integer label of a target, given the name that identifies the target.
 
     Args:
-        number: Function that assigns integers to labels.
-        name: The label: a kind and a value. For the kinds "image" and "drawing" the value is an
-            index, from which the integer is computed; `number` is used for all other kinds.
+        number: Function that returns the integer of a name. It is called unless the name is that
+            of an image or a drawing.
+        name: The name, such as ("text", "red dress"). Images and drawings have the names
+            ("image", index) and ("drawing", index), from which the integer is computed.
     """
     offsets = {"image": 10_000_000, "drawing": 20_000_000}
     kind, value = name[0], name[1]

@@ -472,7 +472,7 @@ def train_streams(
     """Train both streams of a widened model in place on cached features.
 
     A widened model is a model for drawings that was extended for photographs; see `widen`. During
-    the training, stand-ins for the cached features replace the image networks.
+    the training, stand-ins that need only the cached features replace the image networks.
 
     Args:
         model: The widened model, with trained image projection and text encoder; left in eval mode.
@@ -529,10 +529,11 @@ def train_streams(
 
 @torch.no_grad()
 def fit_joint_ood(model: DWCModel, photographs: Sequence[ImageRows], drawings: ImageRows) -> None:
-    """Fit the model's out-of-distribution statistics in place to photographs and to drawings.
+    """Fit the model's out-of-distribution (OOD) statistics to photographs and drawings, in place.
 
-    The thresholds are computed from held-out images: the last augmented view of the photographs (a
-    fifth of the photographs if there is only one view), and a fifth of the drawings.
+    The statistics tell how unusual a reference image is. Those of photographs and those of drawings
+    are separate. Their thresholds are computed from held-out images: the last augmented view of the
+    photographs (a fifth of the photographs if there is only one view), and a fifth of the drawings.
 
     Args:
         model: The model.

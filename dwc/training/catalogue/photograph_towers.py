@@ -52,8 +52,8 @@ class ImageStageSettings(StageSettings):
     """Optimizer settings of the image tower's training.
 
     Attributes:
-        backbone_rate: Learning rate of EfficientNet-Lite's upper blocks, divided by the learning
-            rate of the other parameters.
+        backbone_rate: Ratio of the learning rate of EfficientNet-Lite's upper blocks to the
+            learning rate of the other parameters.
         frozen_steps: Number of initial steps in which these blocks are not trained. The linear maps
             after the blocks are untrained at first, so gradients through them would be useless.
         photographs: Number of photographs in a batch.
@@ -109,11 +109,11 @@ class _Projector(nn.Module):
         return self
 
     def forward(self, lower: Tensor, details: Tensor, with_gradient: bool = True) -> Tensor:
-        """Return the features that are added to CLIP's image features, (N, features) for N images.
+        """Return the E features that are added to CLIP's features of each of N images, (N, E).
 
         Args:
             lower: Output of the frozen lower blocks with C channels on an h x w grid, (N, C, h, w).
-            details: D features from the small image tower, (N, D).
+            details: D features from CLIP's small image encoder, (N, D).
             with_gradient: Whether the upper blocks are trained by this call.
         """
         with torch.set_grad_enabled(with_gradient and torch.is_grad_enabled()):
@@ -125,7 +125,7 @@ class _Projector(nn.Module):
         """Return the mean attribute classification loss over all applicable labels.
 
         Args:
-            features: New features of N images (N, features), from `forward`.
+            features: The E features of each of N images, (N, E), from `forward`.
             labels: Labels of the images (N, attributes), from `encode_photographs`.
         """
         losses = [
@@ -277,7 +277,7 @@ def _pooled_sample(
     """Return the image projection's inputs for the first `_SAMPLE` images of each set in `parts`.
 
     The inputs (N, 1280 + D) of all N images are 1280 pooled features from EfficientNet-Lite, and D
-    features from the small image tower.
+    features from CLIP's small image encoder.
     """
     rows = []
     for outputs in parts:

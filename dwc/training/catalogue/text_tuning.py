@@ -49,8 +49,9 @@ def encode_modification(reference: Garment, modification: Modification) -> list[
         modification: The requested modification.
 
     Returns:
-        One class label per entry of `label_vocabulary`: UNSPECIFIED, MORE, LESS or SEVERAL, or, if
-        a single value is requested, 4 plus the value's index in the entry.
+        One class label per entry of `label_vocabulary`: UNSPECIFIED (no constraint), MORE or LESS
+        (such as "longer" or "shorter"), SEVERAL (one of several values), or, if a single value is
+        requested, 4 plus the value's index in the entry.
     """
     row = []
     for name, values in label_vocabulary().items():

@@ -304,7 +304,7 @@ class FrozenOutputs:
 
     Attributes:
         lower: Output of EfficientNet-Lite's frozen lower blocks, (N, C, h, w).
-        details: D features from the small image tower, (N, D).
+        details: D features from CLIP's small image encoder, (N, D).
         regions: Feature map of the small ResNet, (N, C', h', w').
     """
 
@@ -319,7 +319,7 @@ class ImageRows:
 
     Attributes:
         pooled: Spatial mean of EfficientNet-Lite's feature map, (N, 1280).
-        details: D features from the small image tower, (N, D).
+        details: D features from CLIP's small image encoder, (N, D).
         regions: Feature map of the small ResNet with C channels on an h x w grid, (N, C, h, w).
         shared: EfficientNet-Lite's feature map on the same grid, (N, 1280, h, w).
     """
@@ -429,7 +429,7 @@ def _write_views(parts: Sequence[Sequence[Tensor]], views: int, file: Path) -> N
 
 
 def _read_views(file: Path) -> list[list[Tensor]]:
-    """Return the tensors of each view, memory-mapped from the file."""
+    """Return the tensors of each view from a file of `_write_views`, memory-mapped."""
     stored = torch.load(file, weights_only=True, mmap=True)
     return [[tensor[view] for tensor in stored] for view in range(len(stored[0]))]
 
@@ -499,7 +499,7 @@ class CachedRegions(nn.Module):
 
     @torch.no_grad()
     def write_back(self, projection: nn.Conv2d) -> None:
-        """Copy the trained parameters of the new channels into the model's projection."""
+        """Copy the trained parameters of the new channels into the model's layer `projection`."""
         assert projection.bias is not None
         assert self.project.bias is not None
         projection.weight[self.fresh] = self.project.weight

@@ -190,7 +190,7 @@ class _Parts:
     counts: dict[str, int] = field(default_factory=dict)
 
     def find(self, files: ImageFiles, names: Iterable[str]) -> None:
-        """Look up image files by name and add them to `paths`, or the name to `missing`."""
+        """Add the file of each image to `paths`, or its name to `missing` if there is no file."""
         for name in dict.fromkeys(names):
             path = files.find(name)
             if path is None:
@@ -370,7 +370,7 @@ def cache_benchmark_features(
     accelerator: Accelerator,
     threads: int,
 ) -> ClipFeatureTable:
-    """Return CLIP's features of all training images, and of the texts if these are fixed.
+    """Return CLIP's features of all training images, and of the texts unless they are random.
 
     Features that `folder` lacks are computed; see `cache_clip_features`.
 

@@ -99,7 +99,7 @@ class ProgressiveRecipe:
         return scale_recipe(cls(seed=seed), share, STAGES)
 
     def fine_tuning(self, size_px: int) -> "ProgressiveRecipe":
-        """Return the recipe changed for a pretrained CLIP model with larger input images.
+        """Return the recipe adapted to a pretrained CLIP model with another input image size.
 
         The learning rate of CLIP's two encoders is divided by 100. Drawings are enlarged in
         proportion to the input images, and their number is limited so that they take at most 4 GB.

@@ -3,7 +3,7 @@
     draw_pool -> (make_processor -> stage one) or pretrained CLIP -> stage two -> stage three
               -> a complete checkpoint -> its evaluation
 
-`ProgressiveBatches` makes the batches. Stage one has one short caption per garment, with its kind
+`ProgressiveBatches` makes the batches. Stage one has one short caption per garment, with a noun
 and one or two attributes. Stage two has two images of each garment, and texts as in an online shop:
 descriptions, most of them complete, and tags about single attributes. Stage three has composed
 queries.
@@ -81,7 +81,7 @@ _FULL_SHARE = 0.6  # share of stage-two descriptions that mention every attribut
 
 @dataclass(frozen=True)
 class Tag:
-    """Short text about a garment's kind or about one of its attributes, such as "long sleeves".
+    """Short text: a noun for a garment, such as "dress", or an attribute, such as "long sleeves".
 
     Attributes:
         text: The text.
@@ -101,7 +101,7 @@ class Tag:
 
 
 def draw_tag(garment: Garment, rng: random.Random) -> Tag:
-    """Return a random tag that matches a garment: its kind, its color, or another attribute."""
+    """Return a random tag that matches a garment: a noun for it, its color or another attribute."""
     name = rng.choice(["kind", *(name for name in garment.attributes if name != "second_colour")])
     if name == "kind":
         noun = rng.choice(nouns_for(garment))
@@ -406,7 +406,7 @@ def _claimed(recipe: ProgressiveRecipe, start: Start | None) -> dict[str, Any]:
 
 
 def _start_name(start: Start) -> str:
-    """Return the name of the CLIP model to start from, and a hash of its parameters."""
+    """Return a text with the name of the CLIP model to start from and a hash of its parameters."""
     return f"{start.name} {weights_digest([start.clip])}"
 
 

@@ -1,8 +1,8 @@
 """Models of the study, which take cached features, and the cached features themselves.
 
 `StudySettings` has the settings that all variants share. `cache_features` computes the features of
-the training data and of two evaluation sets. `build_dwc` and `build_pl` build the models of DWC and
-Progressive Learning (PL), with the parts that a variant removes or replaces.
+the training data and of two evaluation sets. `build_dwc` and `build_pl` build the model of a
+variant of DWC or of Progressive Learning (PL), in which parts may be removed or replaced.
 """
 
 import copy
@@ -259,7 +259,7 @@ def _require_catalogue_model(checkpoint: Checkpoint) -> None:
 
 
 class _Constant(nn.Module):
-    """Stand-in for an MLP that outputs one fixed number for every query and output dimension."""
+    """Stand-in for an MLP; outputs the same fixed number for every query and output dimension."""
 
     def __init__(self, value: float, out_dim: int) -> None:
         super().__init__()

@@ -162,8 +162,9 @@ def evaluate_claim(claim: Claim, numbers: Mapping[str, BySeed]) -> dict[str, Any
 
     Returns:
         `claim`, its text; `whose`, its source; `verdict`, one of "holds", "reversed" and
-        "undecided"; `difference`, the mean excess over the smallest difference that supports the
-        claim; `standard_error` of that excess; and `sentence`, which states the verdict.
+        "undecided"; `difference`, the mean over seeds of the measured difference minus
+        `claim.least`; `standard_error`, its standard error; and `sentence`, which
+        states the verdict.
     """
     better = numbers[claim.better]
     metric, worse_metric = claim.metric, claim.worse_metric or claim.metric

@@ -274,8 +274,8 @@ def _train_dwc(run: Run, features: StudyFeatures, settings: StudySettings) -> DW
 def _mutual_settings(run: Run, settings: StudySettings) -> MutualSettings:
     """Return the settings of a run's mutual training.
 
-    With the authors' settings, batches are smaller and steps more numerous, so that the total
-    number of triplets is the same.
+    Most variants use the study's settings. A variant with the authors' settings has another batch
+    size, and as many steps as give the same total number of triplets.
     """
     variant = run.variant
     if variant.authors:
