@@ -267,8 +267,8 @@ def spell_out_negations(text: str) -> str:
       reported as unknown words; a word tokenizer would delete a sign that touches a word.
     - Signs for "not equal" become the word "!=", and "belt=no" becomes "belt = no". So
       `unknown_function_words` can still find these signs in the text.
-    - An answer such as "no" is followed by a comma, so that "belt: no" and "red: yes" in two lines
-      do not become "no red".
+    - A comma is added after an answer such as "no". Otherwise the two lines "belt: no" and "red:
+      yes" would be read as "no red".
     - An arrow between words becomes "to": "red -> blue" becomes "red to blue".
     - A leading minus becomes "without", see `spell_out_minus`.
     """
@@ -283,8 +283,8 @@ def spell_out_negations(text: str) -> str:
 def _spaced_answer(match: re.Match[str]) -> str:
     """Return an answer such as "=no" with spaces (" = no").
 
-    A comma is added at the end of a line, and before another word with a colon, because the answer
-    does not apply to what follows.
+    A comma is added if the line ends after the answer, or if a word with a sign follows, such as
+    "red:", because the answer does not apply to what follows.
     """
     sign, answer = match[1], match[2]
     before = "" if sign[0] in ":?" else " "
@@ -381,11 +381,11 @@ def overlooked_negations(text: str, has_image: bool) -> list[str]:
 
 
 def unmeasured_negations(text: str, has_image: bool) -> list[str]:
-    """Return the negations, each with some words after it, that are neither good nor known as bad.
+    """Return the negations of which it is unknown whether the bundled checkpoint follows them.
 
-    A negation is listed unless `overlooked_negations`, `unknown_function_words` or
-    `false_negations` has it, or the bundled checkpoint was measured to follow it. So an unforeseen
-    phrase gets a message too many rather than none.
+    Each is returned with some words after it. These are all negations in the text, except those
+    that the checkpoint was measured to follow, and those that `overlooked_negations`,
+    `unknown_function_words`, `false_negations` or `swapped_colors` returns.
 
     Args:
         text: The text of a query.
@@ -487,7 +487,10 @@ def negation_note(text: str, is_known: Callable[[str], bool], has_image: bool) -
 
 
 def _matches(pattern: re.Pattern[str], text: str) -> list[str]:
-    """Return what a pattern's only group matches, each once, in lower case with single spaces."""
+    """Return all strings that the only group of a pattern matches in a text, each once.
+
+    They are in lower case, and each run of white space is one space.
+    """
     matches = (" ".join(match.lower().split()) for match in pattern.findall(text))
     return list(dict.fromkeys(matches))
 

@@ -49,7 +49,7 @@ class TarItem(BytesItem):
 
     Attributes:
         id: The name of the tar file and the path of the member in it.
-        stamp: The size of the member, and the times and inode of the tar file.
+        stamp: The size of the member, and the times and inode of the tar file, to detect changes.
         path: The path of the tar file.
         offset: The position of the picture's first byte in the tar file.
         size: The size of the picture in bytes.
@@ -77,7 +77,7 @@ class WebDatasetSource:
         Args:
             location: A tar file, a folder of tar files, or a pattern such as `shop-*.tar`.
             exclude: Patterns of files and pictures to leave out, in the syntax of `.gitignore`.
-            visit_once: Whether a file in the folder that has several names (links) counts once.
+            visit_once: Whether a tar file that has several names (links) is listed only once.
 
         Raises:
             ImageError: There is no such file, or a pattern is malformed.
@@ -90,7 +90,7 @@ class WebDatasetSource:
 
     @property
     def argument(self) -> str:
-        """The absolute path or pattern."""
+        """The location of the tar files, as an absolute path or pattern."""
         return self.location
 
     @property
@@ -127,7 +127,7 @@ class WebDatasetSource:
         return self.list().items  # type: ignore[return-value]
 
     def item(self, id: str) -> TarItem:
-        """Return the picture with an id; raise `ImageError` if there is none."""
+        """Return the picture with the given id; raise `ImageError` if there is none."""
         for name, path in self._find_files().files.items():
             if id.startswith(f"{name}/"):
                 item = _list_archive(str(path), name, file_stamp(path)).items.get(id)
@@ -202,7 +202,9 @@ def _list_archive(path: str, name: str, stamp: Stamp) -> _Archive:
 
 @lru_cache(maxsize=1024)
 def _reason_for_folder(folder: str) -> tuple[str, str] | None:
-    """Return the outermost folder in a path that is left out, and the reason; None if none is.
+    """Return the outermost hidden or service folder in a path, and why it is left out, else None.
+
+    For `a/.cache/b`, the folder is `a/.cache`. Service folders have previews or deleted files.
 
     Args:
         folder: The path of a folder in a tar file.
@@ -217,7 +219,7 @@ def _reason_for_folder(folder: str) -> tuple[str, str] | None:
 
 
 def _unread_kind(path: str, member: tarfile.TarInfo, suffix: str) -> str | None:
-    """Return the format of a member that is a picture in an unsupported format, else None."""
+    """Return a member's picture format if it cannot be read, such as "RAW"; otherwise None."""
     if suffix in SUFFIXES or suffix not in UNREAD_SUFFIXES:
         return None
     try:
@@ -249,12 +251,12 @@ def _describe_link(archive: _Archive, name: str, id: str, link: tarfile.TarInfo)
 
 
 def _members(path: str, name: str, left_out: dict[str, LeftOut]) -> Iterator[tarfile.TarInfo]:
-    """Yield the members of a tar file except folders; add a damaged file to `left_out`.
+    """Yield the members of a tar file except folders; if it is damaged, add it to `left_out`.
 
     Args:
         path: The path of the tar file.
         name: The tar file's name, with which ids begin.
-        left_out: The files that are left out, by id.
+        left_out: The files that are left out, by id; changed in place.
     """
     try:
         with tarfile.open(path, "r:") as archive:

@@ -10,9 +10,9 @@ tower is a ModifiedResNet or an EfficientNet-Lite, the names under `vision_model
 documented in `modified_resnet.py` or `efficientnet_lite.py`, and there is no `visual_projection`,
 because these towers output vectors of the shared feature space themselves.
 
-Parameter names of `ClipStream`: `project_image` and `project_text` (the paper's W_i and W_t), each
-with `.weight` and `.bias`; and `combiner.*`, documented in the combiner's class. The projections do
-not exist if the combiner takes CLIP's own features.
+Parameter names of `ClipStream`: `project_image` and `project_text` (W_i and W_t in the DWC paper),
+each with `.weight` and `.bias`; and `combiner.*`, documented in the combiner's class. The
+projections do not exist if the combiner takes CLIP's own features.
 """
 
 import torch
@@ -156,7 +156,7 @@ class ClipBackbone(StrictModel):
 
         Linear layers get random weights that preserve the length of vectors on average.
         Convolutions are initialized as PyTorch does by default, and all other modules as
-        transformers does, which follows OpenAI for its towers.
+        transformers does, which follows OpenAI for transformers' own text and image towers.
         """
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=module.in_features**-0.5)

@@ -2,8 +2,8 @@
 
 Two modules called editors adapt image and text to each other: the features of the image are
 multiplied by a gate, and a term computed from the text is added; and vice versa. The editors follow
-Wen et al. 2021,
-"Comprehensive Linguistic-Visual Composition Network for Image Retrieval" (CLVC-Net).
+Wen et al. 2021, "Comprehensive Linguistic-Visual Composition Network for Image Retrieval"
+(CLVC-Net).
 
 Symbols in comments are those of Huang et al. 2024, "Dynamic Weighted Combiner for Mixed-Modal Image
 Retrieval": X is the image's feature map, E are the region embeddings, T the word states, C the
@@ -558,7 +558,7 @@ class CnnStream(nn.Module):
             text: Word ids and mask of the texts, each (N, L) for L words; None without words.
 
         Raises:
-            QueryError: A query has no words either.
+            QueryError: A query has neither an image nor words.
         """
         if text is None or not bool(text[1].any(dim=1).all()):
             raise QueryError(

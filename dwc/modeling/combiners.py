@@ -162,8 +162,8 @@ class UnitDynamicCombiner(DynamicWeightedCombiner):
     In the paper's combiner, the gates also change the lengths of the image part and the text part.
     These lengths influence the balance of image and text like the image weight does, so the weight
     alone does not tell how much a query depends on its image. If both parts have unit length, the
-    weight alone determines the balance. In this project's comparison of combiners, free lengths did
-    not improve the recall.
+    weight alone determines the balance. In this project's comparison of combiners, parts of varying
+    length did not improve the recall.
     """
 
     def edit(self, image_features: Tensor, text_features: Tensor) -> tuple[Tensor, Tensor]:
@@ -217,8 +217,8 @@ def pseudo_weights(
     the text's score, the larger the weight. The formula is this project's own reconstruction.
 
     Args:
-        image_features: Image features of N queries, of size D and any vector length, (N, D).
-        text_features: Text features of any vector length, (N, D).
+        image_features: Image features (N, D) of N queries; they need not have unit length.
+        text_features: Text features (N, D); they need not have unit length.
         gallery: Unit-length embeddings of the batch's M target images, (M, D).
         matches: Boolean matrix (N, M), True on the correct targets of each query, at least one per
             row.
@@ -251,7 +251,7 @@ def _log_probability(query: Tensor, gallery: Tensor, matches: Tensor, temperatur
     """Return the log-probability of each query's correct targets in a softmax, (N,).
 
     Args:
-        query: Image features or text features of N queries, of size D, (N, D).
+        query: Image features or text features (N, D) of N queries.
         gallery: Unit-length embeddings of M target images, (M, D).
         matches: Boolean matrix (N, M), True on the correct targets of each query.
         temperature: Temperature of the softmax.

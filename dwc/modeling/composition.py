@@ -89,9 +89,9 @@ class Composition:
         """Return the same queries with other image weights.
 
         Args:
-            shift: Number added to the logits of the image weights; see `shift_weight`. Plus and
-                minus infinity mean the image alone and the text alone. The joint part, which
-                depends on both modalities, is then left out.
+            shift: Number added to the logits of the image weights; see `shift_weight`. Infinity
+                uses the image part alone, minus infinity the text part alone. The joint part is
+                then left out, because it depends on both image and text.
         """
         if shift == 0:
             return self
@@ -163,10 +163,10 @@ class ComposedQuery:
     Attributes:
         clip: The CLIP stream's composition; None if the model has no CLIP stream.
         cnn: The CNN stream's composition; None if the model has no CNN stream.
-        ood_score: Out-of-distribution scores (N,) of the reference images, at least 0. An image
-            with a score above 1 is further from the mean of the training images than 99% of
-            held-out images of the same kind. None if the queries have no images or the model has
-            no statistics for this score.
+        ood_score: Out-of-distribution scores (N,) of the reference images, at least 0: how far they
+            are from the training images. Above 1, an image is further away than 99% of similar
+            images that were set aside to determine this limit. None if the queries have no images,
+            or the model has no statistics of its training images.
     """
 
     clip: Composition | None = None
@@ -175,7 +175,7 @@ class ComposedQuery:
 
     @property
     def streams(self) -> dict[str, Composition]:
-        """Name of a stream ("clip" or "cnn") -> its composition, for the streams of the model.
+        """The compositions of the model's streams, by the stream's name ("clip" or "cnn").
 
         The order is that in which `embedding` concatenates the streams' vectors.
         """
@@ -184,9 +184,10 @@ class ComposedQuery:
 
     @property
     def embedding(self) -> Tensor:
-        """Concatenated unit vectors of the streams, (N, sum of the streams' embedding lengths D).
+        """The N query vectors, one per row: the CLIP stream's unit vector, then the CNN stream's.
 
-        The dot product with a gallery vector is the sum of the streams' scores.
+        The dot product of a query vector with a gallery vector, which is built alike, is the sum of
+        the streams' scores.
         """
         return torch.cat([stream.embedding for stream in self.streams.values()], dim=-1)
 
@@ -211,7 +212,10 @@ class ComposedQuery:
         )
 
     def to_tuple(self) -> tuple[Any, ...]:
-        """Return a tuple of each stream's composition as a tuple, and the OOD scores if present."""
+        """Return the queries as nested tuples: (clip, cnn, ood_score), without those that are None.
+
+        `clip` and `cnn` are themselves tuples, as `Composition.to_tuple` returns them.
+        """
         values: list[Any] = [stream.to_tuple() for stream in self.streams.values()]
         if self.ood_score is not None:
             values.append(self.ood_score)

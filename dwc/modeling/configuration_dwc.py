@@ -248,7 +248,7 @@ class ClipBackboneConfig(PretrainedConfig):
 
     @classmethod
     def rn50(cls) -> "ClipBackboneConfig":
-        """Return the config of OpenAI's CLIP RN50, which the paper uses by default."""
+        """Return the config of OpenAI's CLIP RN50, which the DWC paper uses by default."""
         return cls(
             projection_dim=1024,
             text_config=CLIPTextConfig(projection_dim=1024),
@@ -382,9 +382,9 @@ class DWCConfig(PretrainedConfig):
     Attributes:
         clip_config: Config of the CLIP stream's backbone; None for a model without a CLIP stream.
         cnn_config: Config of the CNN stream; None for a model without a CNN stream. At least one
-            stream is needed. If neither argument is given, both streams have the paper's sizes,
-            and the word vocabulary consists of the four reserved words. If one argument is given,
-            the other is None.
+            stream is needed. If neither argument is given, both streams have the sizes of the DWC
+            paper, and the word vocabulary consists of the four reserved words. If one argument is
+            given, the other is None.
         clip_embedding_dim: Length of the CLIP stream's embeddings.
         cnn_embedding_dim: Length of the CNN stream's embeddings.
         combiner: Registered name of the CLIP stream's combiner.
@@ -473,7 +473,7 @@ class DWCConfig(PretrainedConfig):
 
     @classmethod
     def paper(cls, vocab_size: int, clip_config: ClipBackboneConfig | None = None) -> "DWCConfig":
-        """Return the config of the paper's model.
+        """Return the config of the model in the DWC paper.
 
         Args:
             vocab_size: Number of ids of the word vocabulary.

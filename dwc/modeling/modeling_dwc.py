@@ -1,8 +1,7 @@
 """The model `DWCModel`, which composes queries of an image and a text in one or two streams.
 
 Parameter names: `clip.*` and `clip_stream.*` as in `clip_stream.py`, `cnn_stream.*` as in
-`cnn_stream.py`, `familiarity.*` as in `ood.py`. Modules that the config omits
-have no parameters.
+`cnn_stream.py`, `familiarity.*` as in `ood.py`. Modules that the config omits have no parameters.
 """
 
 from collections.abc import Sequence
@@ -360,7 +359,8 @@ class DWCModel(StrictModel):
             The CNN stream's table of word vectors.
 
         Raises:
-            ValueError: The model has no CNN stream; or rows without words are requested.
+            ValueError: The model has no CNN stream; or `pad_to_multiple_of` is given, which could
+                add rows that belong to no word.
         """
         if self.cnn_stream is None:
             raise ValueError(
@@ -443,7 +443,8 @@ class DWCModel(StrictModel):
     def _init_weights(self, module: nn.Module) -> None:
         """Initialize linear, convolution, LSTM and embedding layers as PyTorch does by default.
 
-        The authors' training did the same. Other modules are initialized as in transformers.
+        The training of DWC's authors did the same. Other modules are initialized as in
+        transformers.
         """
         if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.LSTM, nn.Embedding)):
             module.reset_parameters()

@@ -59,7 +59,7 @@ class MahalanobisOOD(nn.Module):
 
         Args:
             features: CLIP's features of M training images, of length F, (M, F); at least 2 images.
-            held_out: CLIP's features (K, F) of K other images of the same kind; at least 1 image.
+            held_out: CLIP's features (K, F) of K other, similar images; at least 1 image.
             quantile: The threshold is this quantile (0 to 1) of the held-out images' distances.
             shrinkage: Share (0 to 1) of a scaled identity matrix that is mixed into the covariance
                 matrix, so that the matrix is invertible for any M.
@@ -146,9 +146,9 @@ class SubspaceOOD(nn.Module):
         """Estimate the mean, the covariance and the threshold of each group from images.
 
         Args:
-            groups: For each group, features of M training images and of K other images of the same
-                kind, both of length F, (M, F) and (K, F); M is at least 2 and K at least 1.
-            quantile: The threshold of a group is this quantile (0 to 1) of the distances of its
+            groups: For each group, features (M, F) of M training images, at least 2, and features
+                (K, F) of K other, similar images, at least 1.
+            quantile: The threshold of a group is this quantile (0 to 1) of the distances of the K
                 other images.
 
         Raises:

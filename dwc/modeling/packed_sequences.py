@@ -63,7 +63,10 @@ class PackedSequences:
 
     @cached_property
     def window(self) -> Tensor:
-        """For each of the M words, 1 plus the number of adjacent words in its sequence, (M, 1)."""
+        """Number of words in a window of three around each of the M words, (M, 1).
+
+        It is 3, or fewer for the first and the last word of a sequence.
+        """
         return 1 + self._has_before.float() + self._has_after.float()
 
     def pack(self, padded: Tensor) -> Tensor:

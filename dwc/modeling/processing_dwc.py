@@ -87,7 +87,7 @@ class DWCImageProcessor(CLIPImageProcessorPil):
     """CLIP's PIL image processor with an option for how the center crop rounds its position.
 
     If an image has 115 rows more than the crop, the crop would start at row 57.5. transformers'
-    processor starts the crop at row 57 (`crop_rounding` "floor"). torchvision, with which the
+    processor starts the crop at row 57 (`crop_rounding` "floor"). torchvision, with which DWC's
     authors trained, starts the crop at row 58, because torchvision rounds halves to the nearest
     even number ("nearest").
     """
@@ -148,7 +148,7 @@ class DWCProcessor(ProcessorMixin):
             clip_tokenizer: CLIP's tokenizer, or None.
             word_tokenizer: The CNN stream's word tokenizer, or None.
             clip_text_cleaning: "openai" to clean texts for CLIP like OpenAI's `clip.tokenize`, as
-                in the authors' training; "none" to leave texts as they are.
+                in the training of DWC's authors; "none" to leave texts as they are.
             rephrase_exclusions: Whether `read_typed` rephrases exclusions in typed texts; see the
                 function of that name in `dwc.modeling.text_cleaning`.
         """
@@ -678,7 +678,7 @@ _LEAST_SPAN, _LARGEST_SPAN = 0.1, 256.0
 
 
 class _Kind(NamedTuple):
-    """Values that an image setting may have.
+    """The type of an image setting: which values are allowed.
 
     Attributes:
         accepts: Function that returns whether a value is allowed.
@@ -776,10 +776,10 @@ def is_known_setting(name: str) -> bool:
 
 
 def problem_of_setting(name: str, value: Any) -> str | None:
-    """Return a message if an image setting has a value of a wrong kind, otherwise None.
+    """Return a message if the value of an image setting is not allowed, otherwise None.
 
-    The message starts with the setting's name. Null, and settings without a known kind, are not
-    checked.
+    The message starts with the setting's name. The result is also None for the value null, and for
+    a setting of which this module does not know the allowed values.
     """
     kind = _KINDS.get(name)
     if kind is None or value is None or kind.accepts(value):
@@ -788,7 +788,7 @@ def problem_of_setting(name: str, value: Any) -> str | None:
 
 
 def problem_of_range(settings: Mapping[str, Any]) -> str | None:
-    """Return a message if black and white pixels would be almost equal, or unusually far apart.
+    """Return a message if normalized black and white pixels are almost equal or too far apart.
 
     Args:
         settings: Image settings by name: `rescale_factor`, `image_std`, and optionally the switches

@@ -188,8 +188,8 @@ def clean_text(text: str, is_known: Callable[[str], bool] | None = None) -> Clea
       becomes `cafe`), and typographic quotes and dashes become ASCII.
     - Words joined with punctuation (`red/dress`) or without (`RedDress`, `reddress`) are separated
       if the vocabulary contains the single words but not the joined word. With punctuation, one
-      of the single words in the vocabulary is enough. `reddress` is separated only between words
-      that describe clothes, one of which may be a function word.
+      of the single words in the vocabulary is enough. `reddress` is separated only if both words
+      describe clothes, or if one does and the other is a function word such as `with`.
     - `patternless` and `belt-free` become `without pattern` and `without belt` if the vocabulary
       has the thing but not the joined word.
     - A leading minus becomes a word (`-stripes` becomes `without stripes`), because the word
@@ -597,10 +597,10 @@ def rephrase_exclusions(text: str) -> Rephrased:
 
 
 def _rephrase_swap(match: re.Match[str]) -> str | None:
-    """Return "in" and the wanted color for a phrase such as "blue instead of red".
+    """Return "in blue" for a phrase such as "blue instead of red"; None to keep it as typed.
 
-    The result is None if the phrase is negated or part of a list, or if the replaced color is
-    similar to the wanted one. In the last case the exclusion adds information.
+    A phrase is kept if it is negated or part of a list, or if the two colors are similar, since
+    "blue instead of navy" tells which blue is wanted.
     """
     before = match.string[: match.start()]
     if _NEGATED.search(before) or _IN_LIST.search(before):
@@ -615,7 +615,7 @@ def _rephrase_swap(match: re.Match[str]) -> str | None:
 
 
 def _rephrase_exclusion(match: re.Match[str]) -> str | None:
-    """Return the phrase that replaces a matched exclusion; None if it should stay as typed."""
+    """Return "not red" for an exclusion such as "avoid red"; None to keep it as typed."""
     before = match.string[: match.start()]
     if _NEGATED.search(before):
         return None
@@ -630,7 +630,7 @@ def _rephrase_exclusion(match: re.Match[str]) -> str | None:
 
 
 def _rephrase_rejected(match: re.Match[str]) -> str | None:
-    """Return the phrase for "red is not ok"; None if the sentence is negated."""
+    """Return "not red" for a phrase such as "red is not ok"; None if the phrase is negated."""
     if _NEGATED.search(match.string[: match.start()]):
         return None
     return _exclude(match["values"] or match["out"], match.string)
@@ -644,7 +644,7 @@ def _rephrase_recolored(match: re.Match[str]) -> str | None:
 
 
 def _rephrase_pattern_swap(match: re.Match[str]) -> str | None:
-    """Return "with dots" for "stripes to dots"; None if the phrase is negated or one of a list."""
+    """Return "with dots" for "stripes to dots"; None if it is negated or part of a list."""
     before = match.string[: match.start()]
     if _NEGATED.search(before) or _IN_LIST.search(before):
         return None
@@ -655,12 +655,14 @@ def _rephrase_pattern_swap(match: re.Match[str]) -> str | None:
 
 
 def _exclude(values: str, text: str) -> str:
-    """Return the phrases that exclude the values of a list, joined by commas.
+    """Return phrases that exclude the values of a list: "not red, in plain" for "red or striped".
+
+    An excluded pattern becomes "in plain". If the text asks for another pattern ("with dots"), it
+    becomes a phrase such as "no stripes" instead.
 
     Args:
         values: The list as typed, such as "red or striped".
-        text: The whole text. If it names a pattern that is wanted, an excluded pattern does not
-            become "in plain".
+        text: The whole text.
     """
     wanted = text
     for pattern in _EXCLUSIONS:
@@ -671,11 +673,12 @@ def _exclude(values: str, text: str) -> str:
 
 
 def _rephrase_value(value: str, is_plain: bool) -> str:
-    """Return the phrase that excludes a value, such as "in plain" for "striped".
+    """Return the phrase that excludes a value, such as "not red" for "red".
 
     Args:
-        value: The value, such as "striped".
-        is_plain: Whether to ask for plain clothes if the value is a pattern.
+        value: The value, in lower case.
+        is_plain: Whether a pattern is excluded by "in plain"; otherwise "striped" is excluded by
+            "no stripes".
     """
     if is_plain and _PATTERN.fullmatch(value):
         return "in plain"

@@ -207,7 +207,7 @@ class ModelPool:
     def remove(self, name: str) -> None:
         """Remove the name of a checkpoint that cannot be loaded, so that it is no longer offered.
 
-        This method is not thread-safe: call it only before the page is served.
+        This method is not thread-safe: call it only before the web page is served.
         """
         self._names.remove(name)
 

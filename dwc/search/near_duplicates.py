@@ -46,7 +46,7 @@ class DuplicateGroups:
 
     Attributes:
         duplicate_of: for each of the K images, the index (from 0) of the higher-ranked image that
-            it duplicates; None if there is no such image. The higher-ranked image has None itself.
+            it duplicates; None if there is no such image, as for the duplicated image itself.
         threshold: the minimum cosine of two images that count as near-duplicates.
         median_cosine: the median cosine between two images of the gallery.
     """

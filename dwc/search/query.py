@@ -44,9 +44,9 @@ class QueryEncoding(NamedTuple):
         model_text: the text that the model receives: the checkpoint's caption template with the
             query's text inserted.
         ood_score: out-of-distribution score, 0 or more: how far the reference image is from the
-            training images. Above 1, the image is further away than 99 % of the images of the same
-            kind that were held out of training. None without an image, or if the checkpoint has no
-            statistics of its training images.
+            training images. Above 1, the image is further away than 99 % of similar images that
+            were set aside to determine this limit. None without an image, or if the checkpoint has
+            no statistics of its training images.
     """
 
     composed: ComposedQuery
@@ -129,8 +129,8 @@ class ModelInputs(NamedTuple):
     Attributes:
         texts: the processor's output for the N texts, as tensors (N, L) by name; empty for queries
             without texts.
-        image_rows: for each query, the index (N,) of its reference image among the images of
-            `known`, followed by those of `pixel_values`; None for queries without images.
+        image_rows: indices (N,) of the queries' reference images in the list of all images: first
+            those of `known`, then those of `pixel_values`; None for queries without images.
         known: features of images that the model encoded before; None for none.
         pixel_values: the processor's output (M, 3, height, width) for M images that the model is to
             encode; None for none.

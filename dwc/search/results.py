@@ -102,7 +102,8 @@ class Hit:
             streams.
         parts: the parts whose sum is `score`, by name: `<stream>_image`, `<stream>_text` and, for
             some combiners, `<stream>_joint`.
-        percentile: the percentage of the ranked images of the gallery with a lower score, 0 to 100.
+        percentile: the percentage (0 to 100) of the gallery's images with a lower score. Images
+            that cannot be hits, such as those that do not fit the filter, do not count.
         near_duplicates: the ids of near-duplicates hidden under this image, best first; None if the
             search did not hide near-duplicates.
     """
@@ -144,9 +145,9 @@ class SearchResult:
         shift: the number that was added to the logit of every stream's image weight; 0 for the
             learned weights.
         ood_score: out-of-distribution score, 0 or more: how far the reference image is from the
-            training images. Above 1, the image is further away than 99 % of the images of the same
-            kind that were held out of training. None without an image, or if the checkpoint has no
-            statistics of its training images.
+            training images. Above 1, the image is further away than 99 % of similar images that
+            were set aside to determine this limit. None without an image, or if the checkpoint has
+            no statistics of its training images.
         model_text: the text that the model received: the checkpoint's caption template with the
             query's text inserted.
         notes: messages for the user.
@@ -212,7 +213,9 @@ def build_hits(
     ranked: int,
     near_duplicates: Sequence[list[str]] | None = None,
 ) -> list[Hit]:
-    """Return K hits, best first, for K ranked images of a gallery of n images.
+    """Return K hits, best first, for K images of a gallery of n images.
+
+    The ranked images are those that can be hits: they fit the filter and are not excluded.
 
     Args:
         ids: the ids of the gallery's images, n strings.

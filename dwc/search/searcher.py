@@ -72,7 +72,7 @@ class Searcher:
         store: the gallery store, which has the ids, vectors and images of the gallery.
         compose: runs the model on queries; queries that wait at the same moment share a forward
             pass.
-        index: computes the scores of all gallery images for any vector, not only for queries.
+        index: computes the dot products of any vector with the vectors of all gallery images.
         candidate_index: the approximate index of the gallery; None for exact search.
         reference_weights: the checkpoint's image weights for a fixed set of comparison queries;
             None if the checkpoint has no such file.
@@ -405,7 +405,10 @@ class Searcher:
         return parse_filter(text, self.store.metadata) if text.strip() else None
 
     def _filter_notes(self, query: EncodedQuery, sweep: WeightSweep) -> list[str]:
-        """Return a message for each value of the filter that no image has, and if no image fits."""
+        """Return a message for each text value in the query's filter that no image has.
+
+        Another message follows if no image fits the whole filter, apart from excluded images.
+        """
         if query.filter is None:
             return []
         notes = unmatched_notes(query.filter, self.store.metadata)

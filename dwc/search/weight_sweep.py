@@ -150,7 +150,7 @@ class WeightSweep:
         self.build_ms = (time.perf_counter() - start) * 1e3
 
     def __len__(self) -> int:
-        """Return the number of ranked images: the selected images without the excluded images."""
+        """Return the number of images that fit the filter, if any, and are not excluded."""
         if self.selected is None:
             return len(self.ids) - len(self.excluded)
         excluded = np.count_nonzero(self.selected[list(self.excluded)])
@@ -178,7 +178,7 @@ class WeightSweep:
         return best_positions(scores, _require_positive(k), self.excluded, self.selected)
 
     def rivals(self, scores: Vectors) -> Vectors:
-        """Return the scores of the ranked images, without those of images that are not ranked.
+        """Return the scores of the images that fit the filter, if any, and are not excluded.
 
         Args:
             scores: the scores (n,) of all n images.
@@ -305,7 +305,9 @@ class WeightSweep:
         )
 
     def _rank_best(self, shift: float, k: int) -> "_Best":
-        """Return the `k` best images at a weight shift, with the index if there is one.
+        """Return the `k` best images at a weight shift, and their scores.
+
+        With an approximate index, usually only the images that it proposes are compared.
 
         Args:
             shift: number added to the logit of every stream's image weight.
@@ -462,7 +464,7 @@ class WeightSweep:
 
         Args:
             balances: the weights of the parts in each stream, by the stream's name.
-            products: the dot products (P, m); P counts the parts of all streams.
+            products: the dot products (P, m); P is the number of the query's parts in all streams.
         """
         coefficients = np.concatenate(
             [
@@ -502,8 +504,9 @@ class _Best(NamedTuple):
     Attributes:
         positions: the gallery positions (K,) of the K best images, best first.
         scores: the scores (K,) of these images.
-        rivals: the scores (m,) of m ranked images, in any order. They include the scores of all
-            ranked images that score at least as high as the last of the K images.
+        rivals: the scores (m,) of m images, in any order: at least of all images that can be hits
+            and score as high as the last of the K images or higher. With an approximate index,
+            these are usually only images that it proposes.
     """
 
     positions: NDArray[np.int64]
@@ -563,7 +566,7 @@ def _gallery_products(streams: Mapping[str, Composition], vectors: Vectors) -> V
     """Return the dot products (P, n) of n gallery vectors with the P parts of a query.
 
     In each stream, the query has an image part, a text part and, for some combiners, a joint part;
-    P counts the parts of all streams.
+    P is the number of parts in all streams together.
 
     All P dot products of a vector are computed while it is in the processor's cache, so that the
     vectors are read from memory only once. For this, the vectors are multiplied in blocks of about
@@ -607,10 +610,10 @@ def _gallery_products(streams: Mapping[str, Composition], vectors: Vectors) -> V
 
 
 def _allocate(shape: tuple[int, int]) -> Vectors:
-    """Return a new array, whose memory the system gets back as soon as the array is freed.
+    """Return a new float32 array whose memory goes back to the system when the array is freed.
 
-    The C library keeps the memory of freed arrays of this size for later ones; so a process that
-    searches a million images would take up to 32 MB more.
+    Ordinary memory of freed arrays is kept by the C library for later ones; so a process that
+    searches a million images would take up to 32 MB more. Arrays below 1 MB use ordinary memory.
     """
     size = 4 * shape[0] * shape[1]
     if size < _MAPPED_BYTES or not hasattr(mmap, "MAP_ANONYMOUS"):

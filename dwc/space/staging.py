@@ -262,7 +262,7 @@ def _render_app(settings: SpaceSettings, bundled: Sequence[str], commits: Sequen
 
 
 def _order(models: Sequence[str], bundled: Sequence[str], commits: Sequence[Commit]) -> list[str]:
-    """Return the models in their given order; models on the Hub with the hash of the commit."""
+    """Return the models in their given order; a model on the Hub as `owner/name@hash`."""
     by_repo = {commit.repo: f"{commit.repo}@{commit.hash}" for commit in commits}
     return [m if m in bundled else by_repo[m.partition("@")[0]] for m in models]
 
