@@ -34,9 +34,10 @@ _CONFIG_CLASS = "DWCConfig"
 
 
 def register() -> None:
-    """Add the entries to all tables, at once or when transformers loads them.
+    """Add this project's entry to each of transformers' tables.
 
-    Repeated calls have no further effect.
+    A table that is not loaded yet gets its entry when transformers loads it. Repeated calls have no
+    further effect.
     """
     if not any(isinstance(finder, _TableFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _TableFinder())
@@ -48,7 +49,7 @@ def register() -> None:
 
 
 def _add_entries(module: ModuleType) -> None:
-    """Add the entry to the table in one of transformers' modules, which must be loaded."""
+    """Add this project's entry to the table in `module`, a loaded module of transformers."""
     table_name, entry, mapping_name = _TABLES[module.__name__]
     table = getattr(module, table_name, None)
     if not isinstance(table, dict):
@@ -65,12 +66,12 @@ def _add_entries(module: ModuleType) -> None:
 class _TableFinder:
     """Import hook for the modules of transformers that contain the tables.
 
-    It finds these modules as Python's own finder does, and adds the entries when the modules are
-    imported. It ignores all other modules.
+    It finds these modules as Python's own finder does, but has them loaded by `_TableLoader`, which
+    adds this project's entries to the tables. It ignores all other modules.
     """
 
     def find_spec(self, name: str, path: Any, target: ModuleType | None = None) -> Any:
-        """Return the spec of a module with a table; None for every other module."""
+        """Return the spec of a module that contains a table; None for every other module."""
         if name not in _TABLES:
             return None
         spec = PathFinder.find_spec(name, path, target)
@@ -80,9 +81,9 @@ class _TableFinder:
 
 
 class _TableLoader:
-    """Loads a module with Python's own loader, then adds the entries to the module's table.
+    """Loads a module with Python's own loader, then adds this project's entry to its table.
 
-    It replaces Python's loader only until the module is executed.
+    Before the module is executed, Python's own loader is entered as the module's loader again.
     """
 
     def __init__(self, loader: Any):
@@ -96,7 +97,7 @@ class _TableLoader:
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Execute the module and add the entries to its table."""
+        """Execute the module and add this project's entry to its table."""
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader

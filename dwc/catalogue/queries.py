@@ -170,7 +170,7 @@ def benchmark(
 ) -> Benchmark:
     """Return a gallery and its queries as a `Benchmark`.
 
-    The reference of a query is not among the images that are ranked for that query.
+    When the images are ranked for a query, the query's reference is left out.
     """
     return Benchmark(
         protocol=protocol,
@@ -191,8 +191,8 @@ class Wish:
         reference: Id of the reference image.
         attribute: The attribute that the text changes, or "category".
         text: The text.
-        hits: Ids of all gallery images that fit the text and otherwise equal the reference; empty
-            if the gallery cannot grant the wish. The reference is never among them.
+        hits: Ids of all gallery images that fit the text as a modification of the reference, except
+            the reference; empty if no image fits.
         picture_share: The true image weight, as in `CatalogueQuery`.
     """
 
@@ -204,12 +204,12 @@ class Wish:
 
 
 def wishes(items: Sequence[CatalogueItem], count: int, seed: int, are_offered: bool) -> list[Wish]:
-    """Draw random single wishes: "in blue", "longer", "without stripes", "as a skirt".
+    """Return random wishes, each for one change: "in blue", "longer", "without stripes".
 
-    The reference of each wish is a random garment of the gallery. An attribute is drawn with the
-    frequency with which annotators name it in captions, then a value that the reference does not
-    have. The text is in the catalogue's language; many texts allow several values ("longer", "no
-    stripes").
+    The reference of each wish is a random garment of the gallery. The attribute to change is drawn
+    at random, the more often the more frequently annotators name it in captions; then a value that
+    the reference does not have is drawn. The text is in the catalogue's language; many texts allow
+    several values ("longer", "no stripes").
 
     Args:
         items: The gallery.
@@ -270,12 +270,13 @@ def _values_of(garments: Sequence[Garment]) -> Values:
 
 
 def _draw_change(rng: random.Random, reference: Garment, values: Values) -> tuple[str, Garment]:
-    """Return a random change of a garment to which only known values lead.
+    """Return a random change of one attribute, or of the category, of a garment.
 
     Args:
         rng: The random generator.
         reference: The garment to change.
-        values: The known values of every attribute of every category.
+        values: The known values of every attribute of every category. Apart from values of the
+            reference, the changed garment has only known values; see `_has_values`.
 
     Returns:
         The changed attribute, or "category"; and the changed garment.
@@ -317,8 +318,8 @@ def _can_change(reference: Garment, attribute: str, known: frozenset[str]) -> bo
 def _has_values(target: Garment, reference: Garment, values: Values) -> bool:
     """Return whether each value of the target is known or is the reference's value.
 
-    The shade of a black or white target is not checked. The second color is not checked if no known
-    second color of the category differs from the target's color.
+    Two values are not checked: the shade of a black or white target, and the second color if the
+    category's known second colors are only "none" and the target's main color.
 
     Args:
         target: The garment to check.
@@ -340,8 +341,8 @@ def _draw_target(rng: random.Random, reference: Garment, attribute: str, values:
     """Return a variation of the reference with a random value of one attribute.
 
     The random value may equal the reference's value. If `attribute` is "category", the target has a
-    random other category. The target keeps color, shade, pattern and second color of the reference
-    where the new category can have them; its other attributes are random.
+    random other category; it keeps color, shade, pattern and second color of the reference where
+    the new category can have them, and its other attributes are random.
     """
     if attribute != "category":
         category = reference.category

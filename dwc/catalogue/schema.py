@@ -242,8 +242,9 @@ def sample_value(rng: random.Random, category: str, attribute: str) -> str:
 def sample_garment(rng: random.Random, category: str | None = None) -> Garment:
     """Return a random garment; if `category` is None, the category is random, too.
 
-    Each value is chosen by `sample_value`. Then the second color is chosen again if there is a
-    pattern, and values that contradict each other are adapted, as in `Garment.with_values`.
+    Each value is chosen by `sample_value`, except where values could contradict each other: a black
+    or white garment has the shade "mid", a plain garment the second color "none", and any other
+    garment a random second color that differs from the main color.
     """
     category = category or rng.choice(tuple(CATEGORIES))
     values = {name: sample_value(rng, category, name) for name in attributes_of(category)}
@@ -278,7 +279,7 @@ _TRIES = 200  # references tried in total before the pool is reported as too sma
 
 
 class EncodedGarments:
-    """A pool of n encoded garments, for finding matching garments and sampling random pairs.
+    """A collection ("pool") of n garments, encoded to find matches and draw random pairs fast.
 
     The m garments of a category are encoded as an array (m, number of the category's attributes);
     an entry is the index of the garment's value in the list of the attribute's values. A further
@@ -313,7 +314,7 @@ class EncodedGarments:
     def matching(
         self, category: str, constraints: Mapping[str, Collection[str]]
     ) -> NDArray[np.intp]:
-        """Return the indices of the garments of a category whose attributes have allowed values.
+        """Return the indices of the garments of a category that satisfy constraints.
 
         Args:
             category: The category.
@@ -371,7 +372,8 @@ class EncodedGarments:
             rng: The random generator.
             reference: Index of the garment to compare with; the result has the same category.
             share: The share of attributes that should differ, 0 to 1.
-            exactly: Whether to refuse a garment that differs in another number of attributes.
+            exactly: Whether exactly this share must differ; otherwise, garments with the closest
+                share are accepted.
 
         Returns:
             The index, or None if no neighboring garment of the category is suitable.

@@ -183,7 +183,10 @@ def gallery(split: Split, size: int, seed: int = 0) -> list[CatalogueItem]:
 
 
 def picture_seed(split: str, seed: int, index: int) -> int:
-    """Return the seed of the pose, light and background of the image at `index`, below 2**31."""
+    """Return the seed, below 2**31, of everything random in the drawing at `index` of a gallery.
+
+    `split` and `seed` identify the gallery.
+    """
     digest = sha256(f"picture|{split}|{seed}|{index}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
@@ -195,14 +198,14 @@ def training_triplets(
     wrong_text_share: float = 0.0,
     negation_share: float = 0.0,
 ) -> Iterator[tuple[int, int, Modification]]:
-    """Yield random training triplets whose numbers of changed attributes are about uniform.
+    """Yield random training triplets; few and many changed attributes are about equally frequent.
 
     Args:
         items: The images from which reference and target are chosen.
         seed: The seed of the random choice of pairs and words.
         count: The number of triplets; None for an endless iterator.
-        wrong_text_share: The label noise: the share (0 to 1) of triplets whose modification is
-            replaced by that of the previous pair and is therefore usually wrong.
+        wrong_text_share: Share (0 to 1) of triplets that have the modification of the previous pair
+            instead of their own. It is usually wrong, like a mistake of an annotator.
         negation_share: Share (0 to 1) of modifications that exclude something ("no stripes"); see
             `draw_modification`.
 
@@ -242,12 +245,13 @@ _PATTERN_COLOR = "white"
 
 
 class Family(NamedTuple):
-    """A category in every color, and the values of its attributes that are combined.
+    """A set of similar garments in the default gallery: combinations of a category's values.
 
     Attributes:
-        category: The category.
-        second_pattern: The pattern besides plain and striped.
-        values: The values of each of the category's own attributes.
+        category: The category of all garments.
+        second_pattern: A pattern; the garments are plain, striped, or have this pattern.
+        values: Maps each attribute except color, shade, pattern and second color to the values that
+            are combined.
     """
 
     category: str
@@ -257,9 +261,9 @@ class Family(NamedTuple):
     def garments(self) -> Iterator[Garment]:
         """Yield all garments of the family.
 
-        Patterns are always white. So for each patterned garment, the family also has the same
-        garment in every other color except white, and with every other pattern. White garments are
-        plain.
+        The garments have every color and each of the family's patterns, but patterns are always
+        white, and white garments are always plain. So for each patterned garment, the family also
+        has the same garment in every other color except white.
         """
         own = [self.values[name] for name in CATEGORIES[self.category]]
         patterns = ("plain", "striped", self.second_pattern)

@@ -384,9 +384,9 @@ def was_checked(file: Path, content_hash: str) -> bool:
 
 
 def remember_checked(file: Path, content_hash: str) -> None:
-    """Record that a file was verified against a hash, unless it was written just now.
+    """Record that a file was verified against a hash.
 
-    A file that was written in the last two seconds is not recorded.
+    Nothing is recorded if the file was written in the last two seconds.
     """
     state = file.stat()
     if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) < _SETTLED_NS:
@@ -484,8 +484,8 @@ def publish(
     Args:
         files: Local files by path in the repository.
         repo: The repository's name, with or without its owner.
-        outdated: Function that selects the files to delete from the repository. Its argument has
-            the paths of all files in the repository; those in `files` are never deleted.
+        outdated: Function that gets the paths of all files in the repository and returns the paths
+            of those to delete. Files that are uploaded are never deleted.
         revision: The branch; None for the default branch.
         private: Whether to make a new repository private.
         token: Access token for the Hub; None for the client's default.

@@ -184,7 +184,7 @@ def color_of(color: str, shade: str = "mid") -> Color:
 
 @lru_cache(maxsize=1024)
 def second_color_of(color: str, main: str, main_shade: str) -> Color:
-    """Return the sRGB value of a garment's second color, in a shade that contrasts with the main.
+    """Return the sRGB value of a garment's second color, which contrasts with the main color.
 
     The middle shade is used unless it is too similar to the main color; then the shade that differs
     most from the main color is used.
@@ -261,7 +261,7 @@ class Material:
 
     @cached_property
     def is_dark(self) -> bool:
-        """Whether the cloth is so dark that its seams are drawn lighter, not darker."""
+        """Whether the cloth is so dark that seams are drawn lighter than the cloth, not darker."""
         return lightness(self.colors["main"]) < 0.47
 
 

@@ -133,7 +133,7 @@ def turned_tile(
     Args:
         tile: The name of a pattern, or the tile itself.
         size: Pixels per side of the section.
-        step: Number of the tile's pixels per pixel of the section.
+        step: Side of a pixel of the section in pixels of the tile.
         angle: Rotation of the tile in radians, clockwise.
         rng: Random generator that chooses the position in the tile.
     """

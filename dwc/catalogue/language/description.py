@@ -54,10 +54,10 @@ def describe(
         rng: Random generator by which the words are chosen.
         detail: Share of the attributes that are mentioned, 0 to 1. If None, the share is random: a
             third of the descriptions mention all attributes, the others some or none.
-        negation_share: Probability (0 to 1) that the description comes from `describe_excluding`
-            and says what the garment is not. With 0, no random number is drawn for this choice, so
-            that the texts of a seed do not depend on the existence of exclusions.
+        negation_share: Probability (0 to 1) that the description says what the garment is not
+            ("anything but red"); see `describe_excluding`.
     """
+    # With a share of 0, draw no random number: the texts are then those of code without exclusions.
     if negation_share > 0 and rng.random() < negation_share:
         return describe_excluding(garment, rng).text
     if detail is None:
@@ -80,8 +80,8 @@ def describe(
 def describe_excluding(garment: Garment, rng: random.Random) -> Exclusion:
     """Return a random true description of a garment that says what the garment is not.
 
-    Examples: "anything but red", "a dress without any stripes". About a quarter of the texts
-    consist of the exclusion alone, or of "something" or "anything" with the exclusion.
+    Examples: "anything but red", "a dress without any stripes". About a quarter of the texts only
+    say what is excluded: "not striped", "something without stripes".
 
     Returns:
         An `Exclusion`: its `text` is the whole description, its `excluded` the excluded values.
@@ -120,7 +120,8 @@ def describe_fully(garment: Garment, rng: random.Random) -> str:
 def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool, bool]:
     """Return a random noun for the garment, whether it is plural, and whether it is countable.
 
-    With `bare`, the noun is the whole description and is therefore never "something".
+    Sometimes the noun is more general: "footwear" or "something". `bare` tells that the noun will
+    be the whole description; it is then never "something".
     """
     wide = [name for name, members in HYPERNYMS.items() if garment.category in members]
     if bare:
@@ -138,7 +139,7 @@ def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool,
 def _statements(
     garment: Garment, chosen: set[str], rng: random.Random, loose: bool
 ) -> list[Statement]:
-    """Return one or more statements about the chosen attributes.
+    """Return statements about the garment's values of the chosen attributes.
 
     With `loose`, some values are stated in vaguer words: "with sleeves" for long sleeves.
     """

@@ -1,11 +1,12 @@
 """Exclusions: phrases for attribute values and categories that a garment must not have.
 
-Every value of every attribute and every category can be excluded. `excluded_names` and
-`category_names` have the names of the values and categories; `FORMS` has templates of the phrases
-that exclude them: "without any stripes", "remove the belt", "anything but red", "non-striped", "not
-a dress". The text generators use these phrases only if their `negation_share` is above 0; otherwise
-they only deny a few values by "no stripes" or "not red" (see `statements`), as the first version of
-the catalogue's language did. The parser accepts all phrases.
+Examples: "without any stripes", "remove the belt", "anything but red", "not a dress". Every value
+of every attribute and every category can be excluded. A phrase is a template (`FORMS`) filled with
+a name of the value or category (`excluded_names`, `category_names`).
+
+The text generators use these phrases only if their `negation_share` is above 0. Otherwise they only
+deny a few values in simple words, such as "no stripes" or "not red" (see `statements`). The parser
+accepts all phrases.
 
 An exclusion does not say what replaces the excluded value: "no stripes" allows every other pattern
 (`excluded_meaning`). If the reference image has no stripes, its pattern stays as it is.
@@ -127,7 +128,7 @@ class Exclusion:
         text: The clause, for example "without any stripes".
         excluded: Maps each attribute that the clause restricts to its excluded values. If the
             clause excludes categories, they are under the key "category".
-        allowed: Maps the same keys to the values or categories that remain allowed.
+        allowed: Maps each key of `excluded` to the values or categories that remain allowed.
     """
 
     text: str
@@ -139,8 +140,8 @@ class Exclusion:
 def excluded_names(category: str, attribute: str, value: str) -> tuple[tuple[Kind, str], ...]:
     """Return all names by which an attribute value can be excluded, as pairs (kind, name).
 
-    Names have no article: ("thing", "belt"), ("adjective", "belted"). Each value has at least one
-    name.
+    For example, two of the names of "belted" are ("thing", "belt") and ("adjective", "belted"); see
+    `Kind`. Names have no article. Each value has at least one name.
     """
     if attribute == "colour":
         return tuple(("colour", name) for name in dict.fromkeys(vocabulary.BARE[value]))
@@ -165,8 +166,8 @@ def excluded_names(category: str, attribute: str, value: str) -> tuple[tuple[Kin
 def excluded_meaning(category: str, attribute: str, value: str) -> Values:
     """Return the values that remain allowed if a value is excluded.
 
-    A color is excluded both as the main and as the second color. "No stripes" also excludes
-    pinstripes.
+    If a color is excluded, it can be neither the main nor the second color. "No stripes" also
+    excludes pinstripes.
 
     Returns:
         A dict from each restricted attribute to its remaining values.
@@ -326,8 +327,8 @@ def say_exchange(
         category: The category whose words are used.
         attribute: The attribute.
         new: The words for the new value.
-        old: The value to exclude. If all its names are negative ("no pockets"), the clause excludes
-            it and does not mention `new`.
+        old: The value to exclude. A value that has only negative names ("no pockets") is excluded
+            without a mention of `new`: "not without pockets".
         is_thing: Whether `new` names a part of the garment ("a belt"). If so, the clause prefers
             names of `old` that are parts, too.
     """
@@ -397,9 +398,9 @@ def exclude_something(
     Args:
         rng: The random generator that chooses value and words.
         garment: The garment.
-        chosen: The attributes whose values must not be excluded.
+        chosen: The attributes that the clause must not be about.
         with_category: Whether one clause in six excludes another category instead of a value. If no
-            value can be excluded, the clause excludes a category in any case.
+            value can be excluded, a category is excluded even if this is False.
     """
     possible: dict[str, list[str]] = {}
     for name, value in true_exclusions(garment):

@@ -4,7 +4,8 @@ The package interprets such a text by these rules:
 
 - An attribute that the text mentions takes one of the values that the text *allows*.
 - An attribute that the text does not mention keeps its value in the reference image.
-- Exceptions are *free* attributes, which may have any value:
+- Some attributes that the text does not mention are *free* instead: they may have any value. They
+  are:
   - the shade, if the text names a color without a shade;
   - the second color, if the text asks for a pattern and the garment in the image is plain;
   - the second color, if the text allows several patterns and "plain" is one of them;
@@ -14,8 +15,8 @@ The package interprets such a text by these rules:
 - Some words specify two attributes: "navy", "black" and "white" specify color and shade (black and
   white have only one shade), and "plain" specifies pattern and second color. Both attributes count
   as *stated*, that is, determined by the text alone.
-- An exclusion ("no stripes") allows all other values if the image has an excluded value; otherwise
-  the attribute keeps its value in the image.
+- An exclusion ("no stripes") changes an attribute only if the image has an excluded value, here
+  stripes. It then allows all other values.
 """
 
 import random
@@ -100,7 +101,7 @@ def phrase_change_of_category(
         reference: The garment to modify.
         target: The garment that the captions ask for, of another category.
         noun: The noun for the target.
-        statements: The statements to express in addition.
+        statements: Further statements that the captions express, besides the noun.
         rng: The random generator that chooses the words.
     """
     order = list(statements)
@@ -210,9 +211,7 @@ def draw_modification(
         target: The garment that the modification should allow, different from the reference.
         rng: Random generator by which the words are chosen.
         negation_share: Probability (0 to 1) that the modification excludes something by a phrase of
-            `exclusions`: "without any stripes", "anything but red", "not a dress". With 0, no
-            random number is drawn for this choice, so that the texts of a seed do not depend on
-            the existence of exclusions.
+            `exclusions`: "without any stripes", "anything but red", "not a dress".
 
     Raises:
         ValueError: The two garments are equal.
@@ -221,6 +220,7 @@ def draw_modification(
         raise ValueError(
             f"nothing to change: reference and target are the same garment, {reference}"
         )
+    # With a share of 0, draw no random number: the texts are then those of code without exclusions.
     excludes = negation_share > 0 and rng.random() < negation_share
     if reference.category != target.category:
         if excludes:
@@ -240,16 +240,17 @@ def draw_modification(
 def draw_wish(
     reference: Garment, target: Garment, attribute: str, rng: random.Random
 ) -> Modification:
-    """Return a random modification of one caption that asks for one change.
+    """Return a random modification with a single caption that asks for one change.
 
-    In contrast to a text of `draw_modification`, this text names no attribute that stays the same,
-    and has no second caption. For a new category, the text is only a noun: "as a skirt".
+    Unlike `draw_modification`, this function never adds a request that an attribute stays the same.
+    For a new category, the caption only has a noun: "as a skirt".
 
     Args:
         reference: The garment to modify.
         target: The garment that the modification should allow, different from the reference.
-        attribute: The attribute that the text changes, or "category". If the target differs in
-            other attributes, too, the text mentions only those that it does not leave free.
+        attribute: The attribute that the text changes, or "category". Unless it is "category", the
+            text also asks for every further difference in color, shade, pattern and second color,
+            except in free attributes (those that may have any value).
         rng: Random generator by which the words are chosen.
     """
     if attribute == "category":
@@ -369,7 +370,10 @@ def _exclude_category(reference: Garment, target: Garment, rng: random.Random) -
 
 
 def _as_statements(reference: Garment, exclusions: Iterable[Exclusion]) -> list[Statement]:
-    """Return a statement without a text for each exclusion of a value that the reference has."""
+    """Return what the exclusions change in the reference, as statements without a text.
+
+    There is one statement for each attribute of which the reference has an excluded value.
+    """
     return [
         Statement("no", "", {name: values})
         for exclusion in exclusions
@@ -485,8 +489,8 @@ def _read(
 def _names(reference: Garment, modification: Modification) -> tuple[str, ...]:
     """Return the names of the attributes that the target is known to have.
 
-    These are the attributes of the target's category. If the modification only excludes the
-    reference's category, the target's category is unknown, and the result is `COMMON`.
+    These are the attributes of the target's category. If the modification excludes the reference's
+    category and names no other, only the attributes that all categories share (`COMMON`) are known.
     """
     if modification.category is None and modification.changes_category(reference):
         return COMMON
@@ -541,9 +545,12 @@ def picture_share(reference: Garment, modification: Modification) -> float:
         (picture_only + relative / 2) / (picture_only + relative + stated)
 
     The terms are numbers of attributes: `picture_only` are determined by the image alone,
-    `relative` by both ("longer"), `stated` by the text alone. The category counts as an attribute,
-    which is stated if the text changes the category. Free attributes are not counted. An exclusion
-    ("no stripes") makes the attribute stated only if the image has the excluded value.
+    `relative` by both ("longer"), `stated` by the text alone. Attributes that may have any value
+    (`Modification.free`) are not counted. The category counts as an attribute: it is one of
+    `stated` if the text changes it, else one of `picture_only`.
+
+    "No stripes" determines the pattern, so that the pattern is one of `stated`, if the image shows
+    stripes. Otherwise, this exclusion does not affect the weight.
     """
     picture = len(picture_only(reference, modification))
     stated = len(modification.stated) + modification.changes_category(reference)

@@ -47,8 +47,8 @@ class Meaning(NamedTuple):
     Attributes:
         allowed: Pairs of an attribute and its allowed values. A noun that names a new category and
             a phrase that excludes categories have a pair ("category", allowed categories).
-        excludes: Whether the phrase only excludes values. If the reference has none of the excluded
-            values, the attribute then keeps its value in the reference.
+        excludes: Whether the phrase only excludes values, such as "no stripes". Such a phrase alone
+            does not change an attribute of which the reference has none of the excluded values.
     """
 
     allowed: frozenset[tuple[str, frozenset[str]]] = frozenset()
@@ -56,7 +56,7 @@ class Meaning(NamedTuple):
 
     @property
     def says_something(self) -> bool:
-        """Whether the phrase restricts anything."""
+        """Whether the phrase states or excludes anything; "to match" does neither."""
         return bool(self.allowed) or self.excludes
 
 
@@ -79,9 +79,9 @@ class Lexicon:
     Attributes:
         being: Phrases that follow "is" or stand before a noun: "long sleeved".
         having: Phrases that follow "with": "long sleeves".
-        lacking: Those phrases of `excluded` that continue a list of exclusions after "no". For
-            example, "no stripes and belt" also excludes a belt. Any other phrase ends the list:
-            "no stripes and long sleeves" asks for long sleeves.
+        lacking: The phrases of `excluded` that are also excluded as a later item of a list after
+            "no": "no stripes and belt" excludes a belt. Any other phrase ends the list: "no stripes
+            and long sleeves" asks for long sleeves.
         excluded: Phrases that can follow "no", "not", "without" and similar words.
         names: Nouns: "dress".
         settings: Phrases that restrict nothing: "to match".
@@ -154,10 +154,10 @@ def words_of_category(category: str, is_named: bool) -> Lexicon:
 
     Args:
         category: The category.
-        is_named: Whether a noun of the category means that the target has this category. If False,
+        is_named: If True, a noun of the category means that the target has this category. If False,
             the category is known already, and a noun only restricts the attributes that the noun
-            specifies ("cardigan": with buttons). A noun that is also a phrase for a value ("polo
-            neck") then has only the meaning of that phrase.
+            specifies ("cardigan": with buttons). In this case, a noun that is also a phrase for a
+            value ("polo neck") has only the meaning of that phrase.
     """
     lexicon = Lexicon()
     for color in COLORS:
@@ -189,9 +189,9 @@ def words_of_category(category: str, is_named: bool) -> Lexicon:
 def _add_exclusions(lexicon: Lexicon, category: str) -> None:
     """Add the phrases that can be excluded: names of the category's values and of all categories.
 
-    Phrases are added in the singular and the plural. In the category "heels", the phrase "heels"
-    would exclude all values of an attribute, because all shoes of the category have a heel; such a
-    phrase is treated as the category's noun.
+    Phrases are added in the singular and the plural. A name of a category is never added as a
+    phrase that would exclude all values of an attribute: since all shoes of the category "heels"
+    have a heel, "no heels" there excludes the category.
     """
     names = {text for name in CATEGORIES for text in category_names(name)}
     things: list[str] = []
@@ -457,7 +457,8 @@ class _Reading(NamedTuple):
     Attributes:
         pieces: The number of phrases into which the tokens are split.
         named: The number of these phrases that name a category.
-        said: The meanings of these phrases; meanings that restrict nothing are left out.
+        said: The meanings of those phrases that state or exclude something; see
+            `Meaning.says_something`.
     """
 
     pieces: int
@@ -513,7 +514,7 @@ class _Reader:
     def read(self, named: bool) -> list[frozenset[Meaning]]:
         """Return the possible parses of the text, each as the set of its phrases' meanings.
 
-        Parses that restrict nothing are left out.
+        Parses that neither state nor exclude anything are left out.
 
         Args:
             named: If True, only parses that name a category exactly once are returned. If False,
@@ -810,9 +811,10 @@ def _categories(reading: frozenset[Meaning]) -> frozenset[str]:
 
 
 def _only(demands: Sequence[Demand]) -> Demand | None:
-    """Return the first of several constraints if all are equal and a garment can satisfy them.
+    """Return the constraints on which all parses of a text agree.
 
-    Otherwise, return None.
+    `demands` has the constraints of each parse. The result is None if they differ, or if no garment
+    can satisfy them.
     """
     first = demands[0]
     return first if all(demand == first for demand in demands) and first.is_possible else None

@@ -429,10 +429,11 @@ def _vague_pattern_change(
 def say_unchanged(
     target: Garment, mentioned: Collection[str], rng: random.Random
 ) -> list[Statement]:
-    """Return a list with a statement of one random attribute value of the target.
+    """Return a list with one statement of a value of the target, or an empty list.
 
-    The attribute is not in `mentioned` and is never shade, pattern or second color. The list is
-    empty if no attribute can be stated.
+    The attribute is chosen at random from those that are not in `mentioned`, without shade, pattern
+    and second color. A color is stated with its shade. The list is empty if no attribute can be
+    stated.
     """
     names = [
         name

@@ -335,12 +335,12 @@ def _crown(camera: Camera, profile: list[tuple[float, float]]) -> Points:
 
 
 def _meridian(camera: Camera, profile: list[tuple[float, float]], angle: float) -> Points | None:
-    """Return the line in the image that runs up a crown at an angle around its axis.
+    """Return a line from the bottom to the top of a hat's crown, as the camera sees it.
 
     Args:
         camera: The camera.
         profile: The (radius, height) of the crown's rings from the bottom to the top.
-        angle: The angle in radians; 0 is the front.
+        angle: Position of the line around the crown, as an angle in radians; 0 is the front.
 
     Returns:
         The line (n, 2), or None if the side of the crown at this angle faces away from the camera.
@@ -442,7 +442,10 @@ def _narrow(banded: bool, rng: np.random.Generator) -> list[Item]:
 
 
 def _bucket(banded: bool, rng: np.random.Generator) -> list[Item]:
-    """Return the drawing elements of a soft hat with a brim that slopes down."""
+    """Return the drawing elements of a soft hat with a brim that slopes down.
+
+    With `banded`, the hat has a band around its crown.
+    """
     camera = Camera(0.0, math.radians(float(rng.uniform(8, 24))))
     profile = [(0.5, 0.0), (0.47, 0.3), (0.43, 0.5), (0.4, 0.54), (0.2, 0.56), (0.0, 0.56)]
     rim, drop = float(rng.uniform(0.68, 0.76)), float(rng.uniform(-0.24, -0.18))

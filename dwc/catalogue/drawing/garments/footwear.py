@@ -16,8 +16,9 @@ An upper is a bent tube of cross-sections. A point on an upper is given as (k, v
 
 The tables below (`FOOT`, `PUMP` and others) are inputs of `Base.rows`. The tables describe the
 cross-sections behind the toe, one per row: (back x, back z, front x, front z, half width, angle,
-sag). The angle is 0.5 for an arch that stands on the sole and 1 for a closed ring; sag is how far
-the sides hang down. The toe has five cross-sections, so the first row of a table is k = 5.
+sag). The angle is the fraction of a full circle that the cross-section covers: 0.5 for an arch that
+stands on the sole, 1 for a closed ring. Sag is how far the sides hang down. The toe has five
+cross-sections, so the first row of a table is k = 5.
 """
 
 import math

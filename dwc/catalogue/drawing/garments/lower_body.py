@@ -201,9 +201,9 @@ class Leg:
         """The center line of the leg as a piecewise linear function.
 
         Returns:
-            The positions (m,) of its m points along the leg (0 is the crotch, 1 the hem); x, y,
+            The positions (m,) of m points along the leg (0 is the crotch, 1 the hem); x, y,
             rotation and half width of the leg at these points, (4, m); and the slopes (4, m - 1) of
-            these values.
+            these values between neighboring points.
         """
         cut = self.cut
         first, second = self.spread, self.spread + self.bend

@@ -1,8 +1,8 @@
 """Placing of garments in the image: how clothes lie or hang, and the camera for shoes and hats.
 
 Clothes are built in meters around their own origin, x to the right and y down. `place` distorts
-them as `Stance` describes and moves them into the image, the square [-1, 1]². The stance is random
-and never part of a text.
+them as `Stance` describes and moves them into the image, the square [-1, 1]². The stance is random,
+and no text mentions it.
 
 Shoes and hats are modeled in space: x from the heel of a shoe to its toe, y across the shoe, z up.
 A `Camera` projects them onto the image; a `View` arranges one shoe or a pair.

@@ -252,7 +252,8 @@ def shirt(garment: Garment, rng: np.random.Generator) -> Shape:
 def shirt_tail(torso: Torso, tail: float) -> Points:
     """Return a shirt's hem from right to left, higher at the sides and lower in the middle.
 
-    `tail` is the difference from a straight hem in meters, at the sides and in the middle.
+    `tail` is by how many meters the sides are higher, and the middle lower, than a straight hem.
+    Below 0.02, only the middle is lower.
     """
     x, y = torso.hem
     if tail < 0.02:
