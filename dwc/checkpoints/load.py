@@ -169,7 +169,7 @@ def fingerprint(folder: str | Path, hashes: Mapping[str, str] | None = None) -> 
 
 
 def is_part(path: str) -> bool:
-    """Return whether a path, relative to a checkpoint's folder, is that of a checkpoint file."""
+    """Return whether a file is part of a checkpoint, by its path in the checkpoint's folder."""
     return _PARTS.fullmatch(path) is not None
 
 
@@ -182,7 +182,7 @@ def content(folder: Path) -> list[Path]:
 
 
 def is_companion(path: str) -> bool:
-    """Return whether a path, relative to a checkpoint's folder, is that of a companion file.
+    """Return whether a file is a companion of a checkpoint, by its path in the checkpoint's folder.
 
     Companions are computed from the weights and stored in the same folder, but are not part of the
     checkpoint.

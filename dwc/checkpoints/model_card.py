@@ -1,4 +1,4 @@
-"""Model cards (the README.md of a checkpoint) and the page of results.
+"""Model cards (the README.md of a checkpoint), and a page with the results of checkpoints.
 
 There are four kinds of model cards:
 
@@ -72,7 +72,7 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 class CardFacts(NamedTuple):
-    """Facts that a general model card states in addition to the config; all are optional.
+    """Optional facts for a general model card, in addition to the model's config.
 
     Attributes:
         license: The license, by the Hub's identifier.
@@ -648,7 +648,9 @@ def _at(numbers: Mapping[str, Any], path: tuple[str, ...]) -> float:
 
 
 def joint_summary(numbers: Mapping[str, Any]) -> str:
-    """Return the first section of the card of a checkpoint trained on drawings and photographs.
+    """Return the introduction of the card of a checkpoint trained on drawings and photographs.
+
+    The introduction consists of the card's title and first paragraphs, as Markdown.
 
     `numbers` is the content of the checkpoint's `evaluation.json`.
     """

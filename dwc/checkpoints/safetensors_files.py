@@ -173,9 +173,10 @@ class _FiniteScan:
 
 
 def _find_files(folder: Path) -> list[Path]:
-    """Return a folder's weight files: the single file, or all files that the index names.
+    """Return a folder's weight files: `model.safetensors`, or else all files that the index names.
 
-    If a folder has both, the single file is used, as in transformers, and a warning says so.
+    If a folder has both that file and an index, only the file is used, as in transformers, and a
+    warning says so.
     """
     index = folder / WEIGHTS_INDEX
     if (folder / WEIGHTS).is_file():
@@ -235,10 +236,10 @@ class _Span(NamedTuple):
 
 
 def _runs(tensors: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Yield one flat tensor for each group of tensors that are adjacent in memory.
+    """Yield flat tensors with the numbers of all given tensors, joining those adjacent in memory.
 
-    A model has about a thousand tensors, most of them small. One function call per tensor would
-    take longer than the sums.
+    Nothing is copied. A model has about a thousand tensors, most of them small. To sum each tensor
+    on its own, the function calls would take longer than the additions.
     """
     spans = sorted(map(_Span.of, tensors), key=lambda span: span[:3])
     start = 0

@@ -1,7 +1,7 @@
 """Saving of checkpoints to a folder, and publishing of them on the Hugging Face Hub ("the Hub").
 
-`save_checkpoint` writes all files to a temporary folder and then moves them. `push` uploads a
-checkpoint with its model card as one commit.
+`save_checkpoint` writes all files to a temporary folder and then moves them to the checkpoint's
+folder. `push` uploads a checkpoint with its model card as one commit.
 """
 
 import json

@@ -127,7 +127,10 @@ def complete_from_environment(args: argparse.Namespace) -> argparse.Namespace:
 
 
 def split_models(names: str) -> list[str]:
-    """Split the value of DWC_MODEL at commas and spaces, unless it is the path of a folder."""
+    """Return the names of models in the value of DWC_MODEL, separated by commas or spaces.
+
+    A value that is the path of a folder is one name, even if the path contains spaces.
+    """
     if names and Path(names).expanduser().is_dir():
         return [names]
     return names.replace(",", " ").split()
@@ -197,7 +200,7 @@ def _prepare(
     Args:
         args: The return value of `complete_from_environment`.
         indexing: The object that indexes the gallery.
-        stack: Gets the functions that are called when the app ends.
+        stack: The stack to which the functions are added that are called when the app ends.
 
     Returns:
         The page (a `gr.Blocks`), and the keyword arguments for its method `launch`.
@@ -241,7 +244,10 @@ def _prepare(
 
 
 def configure_gradio() -> None:
-    """Set environment variables that Gradio reads on import or when it starts a queue."""
+    """Turn off Gradio's analytics, except if environment variables already configure them.
+
+    Gradio reads these variables on import or when it starts a queue.
+    """
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     # Gradio keeps statistics of up to 10,000 events and recomputes them with pandas after every
     # event. This app does not use them.

@@ -26,11 +26,11 @@ def expand_home(text: str) -> str:
 
 
 def add_index_argument(parser: argparse.ArgumentParser, variable: str = "") -> None:
-    """Add the option `--index`, which names the index with which a gallery is searched.
+    """Add the option `--index`, which selects how a gallery is searched, for example `exact`.
 
     Args:
         parser: The command's parser.
-        variable: The environment variable that can name the index as well; empty for none.
+        variable: The environment variable that can be set instead of the option; empty for none.
     """
     parser.add_argument(
         "--index",
@@ -48,9 +48,9 @@ def _expand_path(text: str) -> Path:
 
 
 class _StoreOnce(argparse.Action):
-    """Action that stores the value of an option, and refuses another value of the same option.
+    """Action that stores the value of an option, and refuses a second, different value.
 
-    The same value may be repeated.
+    An option may be repeated with the same value.
     """
 
     _namespace: argparse.Namespace | None = None
@@ -73,7 +73,9 @@ class _StoreOnce(argparse.Action):
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Parser in which an option has one value, unless it is declared with `action="append"`.
+    """Parser that refuses an option given with two different values, such as `--seed 1 --seed 2`.
+
+    Only an option that is declared with `action="append"` may be given so.
 
     A leading `~` is expanded in the values of options that are declared with `type=Path` or
     `type=expand_home`.

@@ -241,7 +241,8 @@ def print_skipped(skipped: dict[str, str], remarks: list[str]) -> None:
     """Print to stderr why files were skipped, and then remarks.
 
     Args:
-        skipped: The reason by skipped file; only the first reasons are printed.
+        skipped: Maps each skipped file to the reason. If there are many, only the first reasons and
+            the number of the others are printed.
         remarks: Further lines to print.
     """
     for reason in list(skipped.values())[:_SKIPPED_PRINTED]:

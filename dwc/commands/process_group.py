@@ -62,10 +62,10 @@ class _Status(NamedTuple):
 
     Attributes:
         notes: The arguments of the process's calls of `wait` so far.
-        finished: The number of its finished pictures.
-        total: The number of all its pictures.
-        error: The message of its error; None if there is none.
-        has_left: Whether it has called `leave`, and needs no more messages.
+        finished: How many of the process's pictures are finished.
+        total: How many pictures the process has to finish in total.
+        error: The message of the process's error; None if there is none.
+        has_left: Whether the process has called `leave`, and needs no more messages.
     """
 
     notes: tuple[str, ...] = ()
@@ -93,7 +93,7 @@ class ProcessGroup:
                 processes, the number of all pictures, and the estimated seconds left.
 
         Raises:
-            StoreError: accelerate is missing, or the other processes cannot be reached.
+            StoreError: The package accelerate is missing, or the other processes cannot be reached.
         """
         try:
             from accelerate import PartialState

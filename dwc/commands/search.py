@@ -89,7 +89,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def format_table(result: "SearchResult") -> str:
-    """Return a search result as text: each stream's weights, notes, and one line per hit."""
+    """Return a search result as text.
+
+    The text has the weights of image and text in each stream, notes, and a table with one line per
+    hit.
+    """
     lines = [
         f"{name}: picture {weight.image:.0%}, words {weight.text:.0%}"
         for name, weight in result.weights.items()

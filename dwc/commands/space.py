@@ -52,7 +52,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Stage the files, print them, start the app, and upload the files unless it is a dry run.
+    """Collect the Space's files in a folder, list them, try out the app, and upload the files.
+
+    With `--no-start`, the app is not tried out; with `--dry-run`, nothing is uploaded.
 
     Returns:
         The exit status.

@@ -1,7 +1,8 @@
 """Command `dwc weights`: saves two files that the web page needs in a checkpoint's folder.
 
-The first file has the model's image weights for a fixed set of comparison queries. The second file
-has the vectors of the default gallery.
+The first file has the model's image weights for a fixed set of queries, the comparison queries; the
+page compares the image weight of a visitor's query with them. The second file has the vectors of
+the default gallery.
 """
 
 import argparse
@@ -34,7 +35,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Save the image weights and the gallery's vectors, and print the paths of both files.
+    """Save the image weights of the comparison queries and the default gallery's vectors.
+
+    The path of each written file is printed. With `--gallery-only`, only the vectors are saved.
 
     Returns:
         The exit status.

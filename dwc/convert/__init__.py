@@ -2,8 +2,8 @@
 
 Only this package knows the tensor names of other projects. The modules are:
 
-key_mapping.py       rules that rename the tensors of a state dict, in both directions, and those
-                     for the tensor names of the two streams in the authors' code
+key_mapping.py       renaming of the tensors of a state dict by rules, in both directions; the rules
+                     for the two streams of the authors' code
 openai_clip.py       the tensor names of CLIP in OpenAI's code; the sizes of a CLIP model, from its
                      tensors; its other settings (activation, heads, preprocessing), from config
                      files

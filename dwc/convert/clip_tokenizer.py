@@ -100,7 +100,9 @@ def _require(given: Path) -> Path:
 
 
 def _find(clip: str | Path, tokens: int) -> Path | None:
-    """Return the first existing source in the module's list after the one that the user gives.
+    """Return the first of the sources 2 to 4 in the module's list that exists.
+
+    Source 4 is used only if the vocabulary has as many tokens as OpenAI's.
 
     Args:
         clip: Source of CLIP's weights: a file, a folder, or a Hub name.
@@ -121,7 +123,7 @@ def _find(clip: str | Path, tokens: int) -> Path | None:
 
 
 def _in_folder(folder: Path) -> Path | None:
-    """Return the source of the tokenizer in the folder of a model or tokenizer.
+    """Return the path from which to load CLIP's tokenizer in the folder of a model or tokenizer.
 
     Returns:
         A file of merges or the folder itself; None if the folder has no tokenizer.
@@ -168,7 +170,7 @@ def _fetch_repository(name: str) -> Path | None:
 
 
 def _fetch_openai() -> Path | None:
-    """Return the source of OpenAI's tokenizer, from the Hub or its cache.
+    """Return the path from which to load OpenAI's tokenizer, downloaded if it is not in the cache.
 
     Returns:
         The file of merges, or the folder of a tokenizer in the cache; None if neither is in the

@@ -241,7 +241,8 @@ def _resnet_rules() -> list[Rule]:
 def _inception_rules() -> list[Rule]:
     """Return rules that rename the tensors of the CNN stream's five Inception blocks.
 
-    In the authors' names, the numbers of layers also count activations.
+    The authors' numbers of layers also count activations: their `branch1.2` is the second layer of
+    a branch, after a layer 0 and an activation 1.
     """
     blocks = {
         "imgconv": "embed_regions",

@@ -63,7 +63,8 @@ class ImagePreprocessing(NamedTuple):
         rescale_factor: Factor by which pixel values, 0 to 255, are multiplied before the mean is
             subtracted.
         origin: Name of the file with these settings; empty if there is none.
-        remark: Remark about a setting of the file that has no effect here, which `describe` adds.
+        remark: Remark that ends the text of `describe`, about a setting of the file that has no
+            effect here; empty if there is none.
     """
 
     mean: tuple[float, ...]
@@ -194,13 +195,13 @@ def read_json(file: str | Path, convert: Callable[[Any], Any] | None = None) -> 
 def read_preprocessor_config(file: Path, image_size_px: int) -> ImagePreprocessing:
     """Return a CLIP model's image preprocessing from one of transformers' files.
 
-    The settings are all of `preprocessor_config.json`, or the object "image_processor" of
-    `processor_config.json`. A missing setting has the default of transformers' CLIP image
-    processor, except that images get the size of the image tower's input. As in transformers, a
-    step that is null is off.
+    A missing setting has the default of transformers' CLIP image processor, except that images get
+    the size of the image tower's input. As in transformers, a step that is null, such as
+    `"do_center_crop": null`, is omitted.
 
     Args:
-        file: The file.
+        file: A `preprocessor_config.json`, or a `processor_config.json` with the same settings in
+            its object "image_processor".
         image_size_px: Height and width of the image tower's input in pixels.
 
     Raises:
@@ -311,10 +312,14 @@ def _require_supported(file: Path, content: Mapping[str, Any]) -> None:
 
 
 def _resizing(file: Path, content: Mapping[str, Any], image_size_px: int) -> tuple[bool, int]:
-    """Return whether images are resized to a square, and the length of the resized side in pixels.
+    """Return how a file's settings resize images.
+
+    Returns:
+        True if images are resized to a square regardless of the aspect ratio, False if only their
+        short side is resized; and the length in pixels of the square's side or of the short side.
 
     Raises:
-        CheckpointError: The file has a size of another kind.
+        CheckpointError: The setting `size` has a form that is not supported.
     """
     size = content.get("size", image_size_px)
     if isinstance(size, int):
@@ -414,7 +419,7 @@ class Sizes(NamedTuple):
         tower: For a ResNet, the number of blocks of each stage and the width; for a ViT, the number
             of layers, the width, and the patch size in pixels.
         image_size_px: Height and width of the images in pixels.
-        projection_dim: Length of the features.
+        projection_dim: Dimension of the features, which is the same for images and texts.
     """
 
     tower: tuple[int, ...]
@@ -581,8 +586,8 @@ def backbone_config(
         state: The tensors by OpenAI's names.
         source: Where the tensors were read, for messages.
         settings: The settings that cannot be derived from tensors. If the activation is None,
-            OpenAI's is used. If a number of heads or channels is None, heads have 64 channels, or,
-            in wide ViTs, as many as in open_clip.
+            OpenAI's is used. If a number of heads or of channels per head is None, heads have 64
+            channels, except in ViTs of width 1280, 1408 or 1664, which follow open_clip.
 
     Raises:
         CheckpointError: A tensor is missing, or the shapes do not fit a CLIP model.

@@ -112,7 +112,7 @@ def convert_to_authors(
 def _clip_obstacles(model: DWCModel) -> list[str]:
     """Return the reasons why the authors' code cannot load the CLIP stream; empty if it can.
 
-    The authors' code loads CLIP itself with OpenAI's code.
+    For this stream, OpenAI's code must be able to load the checkpoint's CLIP model, too.
     """
     if model.clip is None:
         return ["the checkpoint has none"]

@@ -61,7 +61,8 @@ class _Stream(NamedTuple):
     Attributes:
         weights: Tensors by their names in `DWCModel`.
         config: The fields of the model's config that belong to the stream, by name.
-        tokenizers: The stream's tokenizer, under the name of the processor's argument.
+        tokenizers: A dict with the stream's tokenizer. The key is the tokenizer's argument of
+            `DWCProcessor`, such as `clip_tokenizer`.
         originals: State dicts with their original names. The key is the prefix that their tensors
             have in the model, such as `clip_stream.`.
         messages: Lines for the log.

@@ -120,7 +120,7 @@ def _describe_siblings(path: Path) -> str:
 
 
 def spelling_key(text: str) -> str:
-    """Return a form of a name or value that does not depend on how people spell it.
+    """Return a key that is the same for different spellings of a name or value.
 
     Upper case, hyphens, underscores and spaces are ignored, and American spelling becomes British:
     "T-Shirt" and "t_shirt" have the same key, and so do "gray" and "grey".
@@ -142,9 +142,9 @@ def read_csv_rows(table: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows of a CSV file; the first row usually has the names of the columns.
 
     The file is UTF-8, or UTF-16 with a byte-order mark. Cells are separated with commas, or with
-    semicolons or tabs if the first row has more of these. A byte-order mark, spaces around cells
-    and empty cells at the end of all rows are removed, and rows without any text are omitted. Rows
-    may have different numbers of cells.
+    semicolons or tabs if the first row has more of these. A byte-order mark and spaces around cells
+    are removed, and so are empty cells at the end of the first row, and at the end of rows that are
+    longer than it. Rows without any text are omitted. Rows may have different numbers of cells.
 
     Yields:
         The number of the row's last line, from 1, and the cells.
@@ -312,7 +312,7 @@ class ImageFiles(ABC):
         """Return the path of an image, or None if it is missing.
 
         Raises:
-            DatasetError: All images are missing.
+            DatasetError: The folders have no images at all.
         """
         return self._paths.get(name)
 
@@ -323,8 +323,8 @@ class ImageFiles(ABC):
         from missing names in case only, a warning says so.
 
         Raises:
-            DatasetError: All images are missing; or all of `names` are, and the names of some files
-                differ from them in case only.
+            DatasetError: The folders have no images at all; or all of `names` are missing, and some
+                of them differ from the names of files in case only.
         """
         wanted = list(dict.fromkeys(names))
         missing = [name for name in wanted if name not in self._paths]
@@ -333,7 +333,10 @@ class ImageFiles(ABC):
         return missing
 
     def _report_other_case(self, missing: list[str], all_missing: bool) -> None:
-        """Log or raise a message if files have missing names, but in lower or upper case."""
+        """Warn if names of missing images differ from the names of files in case only.
+
+        If all requested images are missing, a `DatasetError` is raised instead.
+        """
         by_folded = {name.casefold(): path for name, path in self._paths.items()}
         others = [name for name in missing if name.casefold() in by_folded]
         if not others:

@@ -7,8 +7,9 @@ middle-left small object yellow". It was made by the authors of TIRG and has the
     images/css_<split>_<number>.png         six digits, in the order of objects_img
 
 A modification (an element of `mods`) has a text (`to_str`), the numbers of the scenes before the
-modification (`from`) and the numbers of the scenes after it (`to`). Scenes with the same label have
-the same content, so all scenes with the target's label are correct results (hits) of a query.
+modification (`from`) and the numbers of the scenes after it (`to`). A scene's number is its index
+in `objects_img`, from 0. Scenes with the same label have the same content, so all scenes with the
+target's label are correct results (hits) of a query.
 
 A pickle is a program that may call any importable function. The unpickler in this module allows
 only the functions and classes with which numpy pickles arrays, types and numbers. These are
@@ -211,13 +212,13 @@ _ADVICE = f"expected {FILE} in the data folder. Name the folder that has it"
 
 
 class _Split:
-    """Validated content of a split.
+    """The annotations of a split, which are checked when they are read.
 
     Attributes:
         size: Number of scenes.
         labels: Label of each scene; scenes with the same label have the same content.
-        changes: Modifications, each with its text, the number of the scene before it, and the
-            number of the scene after it.
+        changes: Modifications as tuples (text, index of the reference scene, index of the target
+            scene); the indices are positions in `labels`.
     """
 
     def __init__(self, root: Path, split: str) -> None:

@@ -5,10 +5,10 @@
     women/…/<product>_<n>.jpeg                  the pictures, or under images/
 
 There are no modification texts by annotators. Two images whose captions differ in one word form a
-pair, whose text states the two words: "replace red with blue". Any
-image with the target's caption is a hit (correct result). DWC's released code appends "and get <the
-target's caption>" to the text, so that a query contains the description of its hits; the argument
-`states_answer` controls this. Metrics with and without this addition are not comparable.
+pair, whose text states the two words: "replace red with blue". Any image with the target's caption
+is a hit (correct result). DWC's released code appends "and get <the target's caption>" to the text,
+so that a query contains the description of its hits; the argument `states_answer` controls this.
+Metrics with and without this addition are not comparable.
 """
 
 import random
@@ -40,7 +40,10 @@ class LabeledImage:
 
 
 def clean_caption(caption: str) -> str:
-    """Return the caption without surrounding white space and with `. ? & *` spelled out."""
+    """Return the caption without surrounding white space and with words for `. ? & *`.
+
+    For example, `&` becomes `andmark`.
+    """
     return caption.strip().translate(_SPELLED_OUT)
 
 

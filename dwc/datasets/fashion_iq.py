@@ -187,7 +187,10 @@ def _published_size(category: str, split: str, rules: Protocol) -> PublishedSize
 
 
 def _caption_deviations(triplets: Sequence[Triplet], protocol: str) -> tuple[str, ...]:
-    """Return a message if some triplets do not have two captions, as all of FashionIQ's have."""
+    """Return a message if some triplets do not have two captions, as all of FashionIQ's have.
+
+    The result is empty if all have two.
+    """
     counts = Counter(len(triplet.captions) for triplet in triplets)
     others = ", ".join(
         f"{triplets_with:,} of {len(triplets):,} triplets have {count}"

@@ -55,8 +55,8 @@ def declared_color(image: Image.Image, file: IO[bytes] | None) -> DeclaredColor 
         file: The file that contains the image; None if a PIL image was given.
 
     Returns:
-        The color space. None if the file declares none, or sRGB without an ICC profile that it
-        overrides, or has an ICC profile that takes precedence.
+        The color space. None if the file declares none, or if its ICC profile takes precedence. The
+        result is also None for sRGB, except if a PNG's code points override an ICC profile.
     """
     has_profile = bool(image.info.get("icc_profile"))
     if image.format == "PNG":
@@ -241,10 +241,15 @@ _METADATA_BYTES = 1 << 20  # more than the metadata of any AVIF or HEIC file
 
 
 def _nclx_code_points(file: IO[bytes]) -> tuple[int, int, bool] | None:
-    """Return the code points of the first color box "nclx" of an AVIF or HEIC file, or None.
+    """Return the code points of the first color box "nclx" of an AVIF or HEIC file.
 
     The box is in the metadata of the image (the box "meta") or of a sequence ("moov"), which may
-    precede or follow the pixels. The decoder has already expanded levels of a limited range.
+    precede or follow the pixels.
+
+    Returns:
+        The code points of the primaries and of the transfer function, and True for the full range,
+        since the decoder has already expanded levels of a limited range. None if there is no such
+        box.
     """
     with suppress(struct.error, OSError):
         end = file.seek(0, 2)
@@ -269,7 +274,8 @@ _ADOBE_RGB = "R03"  # EXIF interoperability index of images that cameras store i
 def jpeg2000_profile(file: IO[bytes]) -> bytes | None:
     """Return the ICC profile in the header of a JPEG 2000 file, which Pillow does not read.
 
-    The profile is the first color box of method 2 or 3 (ISO/IEC 15444-1, I.5.3.3 and 15444-2).
+    The profile is in the first color box of method 2 or 3, the two methods that use a profile
+    (ISO/IEC 15444-1, I.5.3.3 and 15444-2).
     """
     with suppress(struct.error, OSError, ValueError):
         header = _find_box(file, b"jp2h", 0, file.seek(0, 2))

@@ -221,7 +221,8 @@ def hash_pixels(image: Image.Image) -> str:
     """Return a hash of 32 hex digits of a decoded image's width, height and RGB pixels.
 
     Files that differ only in metadata or in their lossless format have the same hash. If the image
-    shows only a part of its source, the hash also depends on the rest of the source; see `PART_OF`.
+    is only a part of its source, such as one frame of an animation, the hash also depends on the
+    rest of the source; see `PART_OF`.
     """
     digest = hashlib.blake2b(digest_size=16)
     digest.update(struct.pack("<II", *image.size))
@@ -281,7 +282,8 @@ def _convert(
         name: Name of the image in error messages.
         limit: Maximum number of pixels to decode.
         file: The file that contains the image; None if a PIL image was given.
-        reopen: Function that opens the image again, to read other bytes of it; None if impossible.
+        reopen: Function that opens the image again, to read the low bytes of 16-bit levels; None if
+            that is impossible.
     """
     is_animated = image.format in _ANIMATED and bool(getattr(image, "is_animated", False))
     try:
@@ -818,9 +820,10 @@ def _decode_float_tiff(file: IO[bytes], header: bytes, name: str, limit: int) ->
 
 
 def _has_deep_planes(image: Image.Image) -> bool:
-    """Return whether an image is an uncompressed TIFF with a plane of 16 bits for each channel.
+    """Return whether an image is an uncompressed TIFF with 16 bits and a plane for each channel.
 
-    Pillow misreads such a plane as 8-bit levels, without raising an error.
+    A plane has the levels of one channel for all pixels. Pillow misreads planes of 16 bits as 8-bit
+    levels, without raising an error.
     """
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return False
@@ -872,7 +875,7 @@ def _read_tiles(
     """Return the planes (channels, height, width) of an uncompressed, tiled TIFF of 16 bits.
 
     The tiles of a plane are stored row by row. Tiles at the right and lower edges of the image may
-    extend beyond it.
+    extend beyond it. `order` is the byte order, "<" or ">".
     """
     width, height = int(tags[256]), int(tags[257])
     tile_width, tile_height = int(tags[322]), int(tags[323])

@@ -30,11 +30,12 @@ _IMAGES_AHEAD_PER_THREAD = 4
 
 
 def worker_pool(count: int, tasks: int, computed: bool) -> Executor:
-    """Return a pool of worker processes or of threads, whichever is faster for the tasks.
+    """Return a pool of worker threads or of worker processes, whichever is faster.
 
-    Many tasks of Python code get processes, because Python code holds the interpreter's lock: two
-    threads draw garments more slowly than one. Other tasks get threads; the decoding of image
-    files, for example, releases the lock.
+    The result is a pool of processes if there are several workers and many tasks that mainly run
+    Python code, such as drawing garments: only one thread of a process can run Python code at a
+    time. Otherwise it is a pool of threads, which start faster. They can, for example, decode image
+    files at the same time, since that is not done by Python code.
 
     Args:
         count: Number of workers.

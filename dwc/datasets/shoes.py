@@ -7,7 +7,7 @@
 A pair of a reference and a target image belongs to the split that lists both images. DWC's released
 code iterates over the images of a split and adds all pairs of each image. A pair is thus added
 twice, at its target and at its reference, unless both are the same image: 1,761 pairs become 3,521
-queries. The listing "twice" reproduces this; with the listing "once", each pair occurs once.
+queries. The argument `listing` is "twice" to reproduce this, or "once" for each pair once.
 
 If reference and target of a pair are the same image, the target is never in the results, since the
 reference is excluded from them. `self_pairs` returns such images.
@@ -114,7 +114,7 @@ def shoes_benchmark(root: Path, split: str = "test", listing: str = "twice") -> 
 
 
 def self_pairs(pairs: Iterable[Triplet]) -> list[str]:
-    """Return the names of images that are reference and target of the same pair, unrepeated."""
+    """Return the names of images that are both reference and target of a pair, each name once."""
     return list(dict.fromkeys(t.target for t in pairs if t.target == t.reference))
 
 

@@ -53,10 +53,11 @@ class Benchmark:
         queries: The queries.
         reference_removed: Whether the reference image of a query is excluded from its results.
         missing: Names of gallery images that were removed because their files are missing.
-        notes: Further facts about the benchmark by title, for reports.
-        is_compared: Whether the size of the published split is known and was compared.
-        deviations: How the files differ from the published split, such as "30 of 2,017 queries";
-            empty if they do not, or if its size is not known.
+        notes: Further facts for reports: a dict from the title of each fact to its text.
+        is_compared: Whether the benchmark was compared with the size of the published split, which
+            is possible if that size is known.
+        deviations: Sentences on how the files differ from the published split, for example in the
+            number of queries; empty if no difference is known.
     """
 
     protocol: str
@@ -82,13 +83,15 @@ class PublishedSize(NamedTuple):
 
 
 def compare_size(benchmark: Benchmark, published: PublishedSize | None) -> Benchmark:
-    """Return a complete benchmark with the deviations of its size from the published split.
-
-    The deviations are added to those that the benchmark already has.
+    """Compare a benchmark's size with that of the published split.
 
     Args:
-        benchmark: The benchmark with all images that its files list.
+        benchmark: The benchmark, from which no missing images have been removed yet.
         published: The size of the published split; None if it is not known.
+
+    Returns:
+        The benchmark with `is_compared` set and with differences of size added to `deviations`; the
+        unchanged benchmark if the published size is not known.
     """
     if published is None:
         return benchmark

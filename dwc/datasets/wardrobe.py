@@ -158,7 +158,12 @@ def read_wardrobe(folder: Path, split: str | None = None) -> list[Photograph]:
 
 
 def _read_rows(table: Path) -> list[dict[str, str]]:
-    """Return the cells of each row of a table by column, with unknown values as `?` or `other`."""
+    """Return the rows of a wardrobe's table after checking them.
+
+    Returns:
+        For each row, a dict from column to cell. Other spellings of an unknown value, such as
+        `n/a`, are replaced with `?`.
+    """
     rows = []
     lines: dict[str, int] = {}
     spellings = _Spellings()
@@ -179,7 +184,10 @@ def _read_rows(table: Path) -> list[dict[str, str]]:
 
 
 def _unify_unknown(name: str, value: str) -> str:
-    """Return `?` or `other` for the spellings of an unknown value, and other values unchanged."""
+    """Return `?` for other spellings of an unknown value, such as `n/a`, in the column `name`.
+
+    Spellings of `other`, such as `Other`, are returned as `other`, and all other values unchanged.
+    """
     if name != "category" and name not in WARDROBE_ATTRIBUTES:
         return value
     key = spelling_key(value)
@@ -204,7 +212,10 @@ class _Spellings:
         }
 
     def check(self, name: str, value: str, line: int, position: str) -> None:
-        """Raise `DatasetError` if a value differs only in its spelling from the expected one.
+        """Raise `DatasetError` if a value is not spelled as expected, such as "Red" after "red".
+
+        Most names of colors and shades have a fixed spelling; any other value has to be spelled as
+        in the first row that has it.
 
         Args:
             name: The name of the column.

@@ -111,7 +111,7 @@ class Evaluation:
         queries: int | None,
         seed: int,
     ) -> None:
-        """Evaluate a model on a part and record the result, or the error if it cannot be evaluated.
+        """Evaluate a model on a part of the benchmark; record the result or the error.
 
         Args:
             part: The part.
@@ -326,13 +326,14 @@ CIRR_HEADLINE = "mean_of_recall@5_and_recall_subset@1"
 
 
 def cirr_report(result: BenchmarkResult) -> dict[str, Any]:
-    """Return CIRR's report: recalls over the split, and within each reference's subset.
+    """Return CIRR's report: recalls among all images of the split, and recalls within subsets.
 
-    A subset is CIRR's group of six similar images to which a reference belongs.
+    For the latter, the target is searched in the query's subset, CIRR's set of six similar images
+    to which the reference belongs.
 
-    The reference itself is never ranked. Only the image `target_hard` of the annotations is a hit,
-    as on the server and in papers. `target_soft` is not used: for 37 queries of the validation
-    split, it names the reference instead of the target.
+    The reference itself is never among the results. Only the image `target_hard` of the annotations
+    is a hit, as on the server and in papers. `target_soft` is not used: for 37 queries of the
+    validation split, it names the reference instead of the target.
 
     Returns:
         The report as JSON-compatible values. The key `CIRR_HEADLINE` has the metric that papers

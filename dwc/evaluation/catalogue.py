@@ -32,7 +32,10 @@ WISHES = 1_000
 
 
 class CatalogueImages:
-    """Callable that takes the id of a drawn garment and returns its image in the gallery style."""
+    """Callable that takes the id of a drawn garment and returns its image.
+
+    The garments are drawn in the style "gallery": well lit, on a calm background.
+    """
 
     def __init__(self, items: Sequence[CatalogueItem], workers: int | None = None) -> None:
         """Draw all garments in `workers` processes; None for one process per core."""
@@ -120,8 +123,8 @@ def evaluate_wishes(
     A query consists of a reference garment and a text that changes one attribute, such as "in blue"
     or "as a skirt". A query is granted if the gallery contains a garment that has the requested
     value and otherwise equals the reference. Two sets of `count` queries are drawn at random: one
-    with values that occur in the gallery ("offered"), one with all values of the catalogue's
-    language ("language").
+    that asks only for values that occur in the gallery ("offered"), one that asks for any value
+    that garments can have ("language").
 
     Args:
         model: The model.
@@ -157,7 +160,7 @@ def evaluate_wishes(
 
 
 def _summarize_wishes(drawn: Sequence[Wish], fits: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return the share of wishes that a gallery can fulfill, and that the first results fulfill.
+    """Return the shares of wishes that the gallery can fulfill and that the first result fulfills.
 
     Args:
         drawn: N randomly chosen wishes, each a text that changes one attribute of a garment.

@@ -208,7 +208,7 @@ def evaluate_wardrobe(
         seed: Random seed for the attribute change of each reference and for the sample of queries.
 
     Returns:
-        A dict with counts, in which unreadable photographs are counted as `missing`, and the keys:
+        A dict with counts (`missing` is the number of unreadable photographs) and the keys:
         `classes`: the values of `class_precision`.
         `captions`: recalls of queries by caption; the hit is the described photograph.
         `composed`: recalls of composed queries; hits are all photographs that match image and text.

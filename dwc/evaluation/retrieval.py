@@ -612,7 +612,7 @@ class BenchmarkResult:
 
         Returns:
             A dict with the values of `RankReport.to_dict` and `Coverage.to_dict`, the number of
-            identical images and the benchmark's notes.
+            gallery images that are identical to an earlier one, and the benchmark's notes.
         """
         return {
             **self.report.to_dict(ks),
