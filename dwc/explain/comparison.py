@@ -19,7 +19,9 @@ from dwc.search.weight_sweep import VARIANTS, WeightSweep
 
 @dataclass(frozen=True)
 class ComparedHit:
-    """One image of a ranking (a column of the comparison), and its rank with the learned weights.
+    """One image in a column of the comparison, and its rank with the learned weights.
+
+    The column has the best images of one ranking.
 
     Attributes:
         rank: the image's rank in the column, from 1.
@@ -45,11 +47,12 @@ class ComparisonColumn:
     Scores are comparable only within a column.
 
     Attributes:
-        name: the name of the variant ("picture", "words", "average" or "learned"), the model, or
-            the earlier query.
+        name: the name of the variant ("picture", "words", "average" or "learned"), of the model,
+            or of the earlier query.
         weights: the image and text weights of each stream, by the stream's name.
         hits: the images, best first.
-        shared: how many of the hits are also among the best images with the learned weights.
+        shared: how many of the hits are also among the `k` best images with the learned weights,
+            where `k` is the parameter of `compare`.
     """
 
     name: str
@@ -128,9 +131,9 @@ class _LearnedRanking(NamedTuple):
     """The ranking with the learned weights, with which every column is compared.
 
     Attributes:
-        sweep: the query's scores at any image weight.
+        sweep: the object that computes the query's scores at any image weight.
         scores: the score of each gallery image with the learned weights.
-        best: the ids of the best images.
+        best: the ids of the `k` best images, where `k` is the parameter of `compare`.
     """
 
     sweep: WeightSweep

@@ -20,14 +20,15 @@ class ScoreExplanation:
         score: the image's score, which is the sum of the cosines between query and image in all
             streams.
         parts: the parts whose sum is `score`, by names such as `clip_image`; see `Hit`.
-        percentile: the percentage of the gallery with a lower score, 0 to 100.
+        percentile: the percentage of the ranked images that have a lower score, 0 to 100.
         margin: the score minus the score of the image ranked next, 0 or more; None for the image
             ranked last. Margins are comparable only within one query and do not measure certainty.
         ranks: the image's rank in each variant of the query, by name: "picture" (image part alone),
             "words" (text part alone), "average" (every weight 0.5) and "learned" (learned weights).
             A rank is None if the query lacks the image or the text that the variant needs. Each
             part is computed from both image and text, so "picture" is not a search without text.
-        ranked: the number of ranked images.
+        ranked: the number of images in the ranking: those that fit the query's filter and are not
+            excluded.
         shift: the number that was added to the logit of every image weight; 0 for the learned
             weights.
     """
@@ -51,13 +52,14 @@ def explain_score(sweep: WeightSweep, id: str, shift: float = 0.0) -> ScoreExpla
     """Explain one image's rank and score for a query.
 
     Args:
-        sweep: the query's scores.
+        sweep: the query's scores at any image weight.
         id: the image's id.
         shift: number added to the logit of every image weight. It does not affect `ranks`, since
             the variants of the query have weights of their own.
 
     Raises:
-        QueryError: if the id is not in the gallery or is excluded, or the shift is NaN.
+        QueryError: if the id is not in the gallery, is excluded or does not fit the query's filter,
+            or the shift is NaN.
     """
     position = sweep.position(id)
     scores = sweep.scores(shift)

@@ -84,7 +84,7 @@ def remove_word(text: str, position: int) -> str:
 
 
 def _unpaired(opening: str, closing: str) -> tuple[str, str, str]:
-    """Return the punctuation around a removed word that stays in the text.
+    """Return those parts of the punctuation around a removed word that stay in the text.
 
     Args:
         opening: the punctuation before the word.
@@ -259,7 +259,7 @@ def _effect(
 
 
 def _vector(searcher: Searcher, id: str) -> NDArray[np.float32]:
-    """Return a copy of a gallery image's vector (D,), which has D numbers, given the image's id."""
+    """Return a copy of the vector (D,) of the gallery image with an id."""
     if id not in searcher.store.ids:
         raise QueryError(f"the gallery has no picture {quote(id)}. Take one that it found.")
     return np.array(searcher.store.vectors[searcher.store.position(id)], dtype=np.float32)
@@ -273,8 +273,8 @@ class ParaphraseAnswer:
         text: the text.
         image_weights: the image weights in [0, 1], by the stream's name.
         ids: the ids of the results, best first.
-        unknown_words: the words of the text, after cleaning, that the word vocabulary lacks; all
-            words if the model can use none.
+        unknown_words: the words of the cleaned text that the word vocabulary lacks; all words of
+            the text if none of its content words is in the vocabulary.
         notes: messages for the user, such as which part of a long text was cut off.
     """
 

@@ -49,7 +49,7 @@ class ShareBin:
 
 @dataclass(frozen=True)
 class StreamStatistics:
-    """Statistics of one stream's image weights for the comparison queries.
+    """Statistics of one stream's image weights for the reference queries.
 
     The true image weight of a query is the fraction of the target's attributes that come from the
     reference image and not from the text.
@@ -76,7 +76,7 @@ class StreamStatistics:
 
 @dataclass(frozen=True)
 class ExtremeQuery:
-    """A comparison query for which the mean image weight of the streams is very high or very low.
+    """A reference query with one of the highest or lowest image weights (means over the streams).
 
     Attributes:
         reference: the id of the query's reference image.
@@ -94,10 +94,10 @@ class ExtremeQuery:
 
 @dataclass(frozen=True)
 class WeightStatistics:
-    """Statistics of a checkpoint's image weights for a fixed set of comparison queries.
+    """Statistics of a checkpoint's image weights for a fixed set of queries, the reference queries.
 
     Attributes:
-        queries: the number of queries.
+        queries: the number of reference queries.
         protocol: a sentence that describes the set of queries.
         streams: the statistics of each stream's weights, by the stream's name.
         picture_led: the queries with the highest mean image weight, highest first; None if only the
@@ -118,7 +118,7 @@ class WeightStatistics:
 
 
 def compute_weight_statistics(reference: ReferenceWeights) -> WeightStatistics:
-    """Compute the statistics of a checkpoint's image weights for its comparison queries."""
+    """Compute the statistics of a checkpoint's image weights for its reference queries."""
     queries = reference.reference_queries
     picture_led = word_led = None
     if queries is not None:

@@ -93,7 +93,7 @@ class EmbeddedPicture(NamedTuple):
     """A picture that another process embedded.
 
     Attributes:
-        row: The row of the picture.
+        row: The picture's row for the gallery store.
         vector: The vector (D,) of the picture.
         thumbnail: The file of the thumbnail. The build moves it into the store.
         has_ignored_profile: Whether its color profile is broken and was ignored.
@@ -131,7 +131,7 @@ class _Prepared(NamedTuple):
 
 
 class _Embedded(NamedTuple):
-    """A picture that another process embedded."""
+    """A picture of the source, and what another process computed when it embedded the picture."""
 
     item: Item
     picture: EmbeddedPicture
@@ -226,10 +226,12 @@ def update_store(
         left_to_others: Content keys of pictures that this build neither embeds nor adds.
 
     Raises:
-        ImageError: The source has no pictures, and either the store has none or some were excluded.
-        StoreError: The folder contains other files, another model's vectors or another gallery, or
-            another process is writing it; or `prune` is true and none of the stored pictures is in
-            the source any more. In the latter case, no picture is removed, and new ones are added.
+        ImageError: The source lists no pictures, and either an exclude pattern left something out,
+            or the store has no pictures of this source.
+        StoreError: The folder has files but is not a store, is the store of another model or
+            gallery, or is being written by another process; or `prune` is true and none of the
+            stored pictures is in the source any more. In the latter case, no picture is removed,
+            and new ones are added.
     """
     with collector_paused():
         listing = source.list()
@@ -444,8 +446,8 @@ class _Build:
 
         Args:
             batch: The pictures.
-            stored: The content keys of the rows that were in the store before the first of these
-                batches.
+            stored: The content keys of the store's rows, in order, as they were when `_embed_items`
+                began; rows that it has added since are missing.
         """
         writer = self._writer
         for result in batch:
@@ -502,7 +504,7 @@ class _Build:
 
         Args:
             known: The pictures.
-            stored: The content keys of the first rows of the store, among which theirs are.
+            stored: As in `_commit`. The content keys of `known` are among them.
         """
         writer = self._writer
         moved: dict[str, str] = {}
@@ -559,7 +561,10 @@ class _Build:
             del changed[id]
 
     def _remaining(self, gone: Iterable[str]) -> set[str]:
-        """Return the ids of the gone pictures whose rows were not taken over by moved files."""
+        """Return the ids of those gone pictures that still have a row in the store.
+
+        If the file of a gone picture was moved, `_reuse` gave its row the id of the moved file.
+        """
         return set(self._writer.content_keys.select(gone))
 
     def _note(self, item: Item, content_key: str, reason: str | None = None) -> None:
@@ -574,7 +579,11 @@ class _Build:
             self._unsupported[result.kind] = self._unsupported.get(result.kind, 0) + 1
 
     def _report(self, listed: Collection[str]) -> dict[str, object]:
-        """Return the report of the build; `listed` has the ids of the listed pictures."""
+        """Return the results of the build by name, such as `left_out`, for `StoreWriter.finish`.
+
+        Args:
+            listed: The ids of the listed pictures.
+        """
         left_out = dict(self._listing.reasons)
         if self._unsupported:
             left_out[KIND_NOT_SUPPORTED] = sum(self._unsupported.values())
@@ -589,7 +598,7 @@ class _Build:
         }
 
     def _describe_metadata(self, listed: Collection[str]) -> dict[str, object]:
-        """Return the entry `metadata` of the manifest.
+        """Return the value of `Manifest.metadata`: what is known about the pictures' metadata.
 
         Args:
             listed: The ids of the listed pictures.
@@ -621,8 +630,8 @@ class SortedItems(NamedTuple):
         undecodable: The pictures whose content is known to be undecodable.
         stale: The stored pictures that may have changed.
         new: The pictures that are neither stored nor known to be undecodable.
-        restamped: The present state of those unchanged files whose stamp differs from the stored
-            one, for example since the inode is new, by id.
+        restamped: The new state of each unchanged file that has another inode than the stored one,
+            by id; see `_has_inodes`.
     """
 
     unchanged: list[Item]

@@ -88,7 +88,7 @@ class DatasetSource:
         Args:
             location: A folder that `save_to_disk` wrote, a Parquet file, a folder of Parquet files,
                 or a pattern such as `shop-*.parquet`.
-            column: The column with the pictures; None to find it.
+            column: The column with the pictures; None if only one column has pictures.
             exclude: Patterns of pictures to leave out, in the syntax of `.gitignore`.
             within: A folder. Picture files outside of it are left out, even if the dataset refers
                 to them, which protects against downloaded datasets. None to allow files anywhere.
@@ -107,7 +107,7 @@ class DatasetSource:
 
     @property
     def argument(self) -> str:
-        """The absolute path or pattern."""
+        """The absolute path or pattern, and `#` with the column if a column is given."""
         return self.location if self.column is None else f"{self.location}#{self.column}"
 
     @property
@@ -144,7 +144,7 @@ class DatasetSource:
         return Listing(items, left_out, unused, collected.finish())
 
     def has_pictures(self) -> bool:
-        """Return whether the dataset can be read and its column of pictures is clear."""
+        """Return whether the dataset can be read and it is clear which column has the pictures."""
         try:
             return bool(self._tables(self._find_files()))
         except ImageError:

@@ -3,21 +3,23 @@
 The index divides the gallery into clusters and stores each vector in 64 bytes: 128 principal
 components of the vector, rotated at random and encoded in 4 bits each. A search reads only the
 codes of the clusters nearest to the query. Since the codes are imprecise, it returns many more
-candidates than the caller needs results; the caller computes the candidates' exact scores.
+candidates than the number of results that are needed, and the caller computes the exact scores of
+the candidates.
 
 Two numbers are chosen when the index is built: how many clusters a search reads, and how many
 candidates it returns. They are the cheapest pair with which trial queries find `TARGET_RECALL` of
 their 50 best images. The trial queries are about as hard for the index as a model's queries.
 
-FAISS's own `IndexRefine` and `IndexHNSW` are not used, because search parameters do not work as
-needed. `IndexRefine` ignores a selector (the set of allowed positions) in its search parameters,
-and search parameters reset its `k_factor`. Search parameters of `IndexHNSW` reset its `efSearch`.
-`tests/gallery/test_faiss_index.py` checks this with the installed version.
+FAISS's own `IndexRefine` and `IndexHNSW` are not used, because the argument `params` of their
+method `search` has unwanted effects: `IndexRefine` ignores the set of allowed positions in it, and
+uses the default of `k_factor` instead of the index's own value; `IndexHNSW` does the same with
+`efSearch`. `tests/gallery/test_faiss_index.py` checks this with the installed version.
 
 The index is one file in the folder of the store:
 
-    candidates.faiss     the output of `faiss.write_index`, a description as JSON, the length of
-                         the description, a CRC-32 of all bytes before the CRC, and `_MAGIC`
+    candidates.faiss     one after the other: the output of `faiss.write_index`, a description as
+                         JSON, the length of the description, a CRC-32 of all bytes before the CRC,
+                         and `_MAGIC`
 
 The description contains a fingerprint of the vectors, so that an index of other vectors is not
 used. The file can be deleted at any time; a new file replaces it in one step.
@@ -248,7 +250,7 @@ class FaissIndex:
         """Do nothing: the index has no open files."""
 
     def _check_canaries(self, store: Store) -> None:
-        """Search with the vectors of 16 pictures of the store.
+        """Check the index by searches with the vectors of 16 pictures of the store.
 
         Raises:
             StoreError: Fewer than half of the pictures are among their own candidates.
@@ -406,7 +408,10 @@ def _trial_queries(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _lengths(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the lengths (n, 1) of n vectors (n, D), at least 1e-12 to allow division by them."""
+    """Return the Euclidean norms (n, 1) of n vectors (n, D).
+
+    A norm below 1e-12 is replaced by 1e-12, so that the caller can divide by it.
+    """
     return np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 

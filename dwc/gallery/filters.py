@@ -409,7 +409,10 @@ class _Parser:
         return Comparison(name, operator, limit)  # type: ignore[arg-type]
 
     def _parse_column(self) -> tuple[str, Column]:
-        """Parse the name of a column, which ends before an operator, `in`, `not in` or `is`."""
+        """Parse the name of a column; return the name and the column.
+
+        The name ends before an operator, `in`, `not in` or `is`.
+        """
         words: list[str] = []
         while self._next.kind in ("word", "quoted"):
             follows = self._tokens[self._index + 1]

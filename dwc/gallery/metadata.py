@@ -106,7 +106,7 @@ class Column:
         return np.isin(self.values, codes)
 
     def _find(self, folded: str) -> Sequence[int]:
-        """Return the indices of all texts that `fold_text` makes equal to a text."""
+        """Return the indices of those of `texts` for which `fold_text` returns `folded`."""
         return self._codes.get(folded, ()) if self.folded is None else self.folded.find(folded)
 
     @cached_property
@@ -331,16 +331,20 @@ _GROUPED_NUMBER = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+")
 def _convert_decimal_commas(
     collected: "MetadataCollector", table: str, rows: Sequence[dict[str, Any]]
 ) -> None:
-    """Write the numbers of a table that has decimal commas with decimal points, in place.
+    """Replace decimal commas by decimal points in the cells of a table, in place.
 
-    A spreadsheet in German writes 1200.5 as "1.200,5" or "1200,5". A column with such cells and
-    numbers only is converted; so are columns whose fractions all look like groups of thousands
-    ("1.200") if the table has decimal commas elsewhere, and none with a decimal point. Without
-    decimal commas in the table, "1.200" stays 1.2. A problem is recorded in all of these cases.
-    Cells such as "1,200" prove no decimal comma, since English writes 1200 so; they stay texts.
+    A spreadsheet in German writes 1200.5 as "1.200,5" or "1200,5". If a table has such cells, its
+    columns of numbers are converted: "1.200,5" becomes "1200.5", and "1.200" becomes "1200".
+
+    Other tables stay as they are: "1.200" is then the number 1.2, and "1,200" a text. A table also
+    stays as it is if a column of numbers without commas has a decimal point, as in "1.5", or if all
+    cells with a comma look like "1,200", which may be an English 1200.
+
+    A message is added to the problems if cells are converted, or if the table stays as it is
+    although a column has numbers such as "1.200".
 
     Args:
-        collected: Where the problem is recorded.
+        collected: The object whose `problems` get the message.
         table: The table's relative path.
         rows: The table's rows; only cells of CSV files are converted.
     """
@@ -646,7 +650,10 @@ def _convert(value: Value | None, type: ColumnType) -> Value | None:
 
 
 def list_some(names: Sequence[str]) -> str:
-    """Format the first names of a list, separated by commas, and the number of omitted names."""
+    """Return the first five names as text, and how many others there are.
+
+    Example: "'a', 'b', 'c', 'd', 'e' and 2 more".
+    """
     more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
     return ", ".join(repr(name) for name in names[:_NAMED]) + more
 

@@ -218,7 +218,7 @@ class MilvusIndex:
         return positions
 
     def summary(self) -> str:
-        """Return a description for the user: the name, and the number of rows the update wrote."""
+        """Return a text for the user: the name, and how many rows were written and removed."""
         return f"{self.name}, {self.written:,} rows written, {self.removed:,} removed"
 
     def verify(self) -> None:
@@ -300,7 +300,7 @@ class MilvusIndex:
             logger.warning("%s All pictures are compared until then.", error)
 
     def _load(self, client: Any) -> None:
-        """Load those of the two collections that exist, so that they can be searched."""
+        """Load `dwc_galleries` and the gallery's collection for searches, as far as they exist."""
         for name in (GALLERIES, self.collection):
             if client.has_collection(name, timeout=TIMEOUT_S):
                 client.load_collection(name, timeout=_LOAD_S)
@@ -313,10 +313,10 @@ class MilvusIndex:
             raise self._outdated("has lost the rows of this gallery")
 
     def _require_state(self, state: _State | None) -> None:
-        """Raise `OutdatedIndexError` unless a state in `dwc_galleries` is that of the store's rows.
+        """Raise `OutdatedIndexError` unless `state` says that Milvus has all rows of the store.
 
         Args:
-            state: The state of the collection; None if there is none.
+            state: The row of the gallery's collection in `dwc_galleries`; None if there is none.
         """
         if state is None:
             reason = "has no rows of this gallery and model"
@@ -393,7 +393,7 @@ class MilvusIndex:
             self._connection.call(self._upsert, rows)
 
     def _require_writer(self, client: Any, mark: _State) -> None:
-        """Raise `StoreError` if another update has begun."""
+        """Raise `StoreError` if another update has begun since this update wrote `mark`."""
         state = _read_state(client, self.collection)
         if state is None or state.writer != mark.writer:
             raise StoreError(
@@ -500,7 +500,10 @@ def collection_name(store: Store) -> str:
 
 
 def _read_state(client: Any, collection: str) -> _State | None:
-    """Return the row of a collection in `dwc_galleries`, which must exist; None if it has none."""
+    """Return the row of a collection in `dwc_galleries`; None if there is no such row.
+
+    The collection `dwc_galleries` itself must exist.
+    """
     rows = client.get(
         GALLERIES,
         ids=[collection],
@@ -534,7 +537,7 @@ def _create_collection(client: Any, name: str, schema: Any) -> None:
 
 
 class Field(NamedTuple):
-    """The field in Milvus of a metadata column.
+    """The field in which Milvus has the values of a metadata column.
 
     Attributes:
         name: The name of the field in Milvus, such as `c0`.
@@ -546,7 +549,10 @@ class Field(NamedTuple):
 
     @property
     def known(self) -> str:
-        """The name of the second field of a number, which is false if the number is missing."""
+        """The name of a second field, which is false for a picture without a value.
+
+        Only a column of numbers has this field.
+        """
         return f"{self.name}_known"
 
 
@@ -554,8 +560,9 @@ class GalleryRows:
     """The rows that a gallery should have in Milvus, one for each of its n pictures.
 
     Attributes:
-        keys: The key of each picture (n,), int64.
-        stamps: The stamp of each picture (n,), int64.
+        keys: The key of each picture (n,), int64: a hash of its id.
+        stamps: The stamp of each picture (n,), int64: a hash of the vector's checksum and of the
+            metadata in the row.
         fields: The fields of the metadata columns, by the name of the column. If there are more
             columns than Milvus allows fields, the last columns have no field.
         layout: A hash of the fields, the length of a vector, and the model. In collections with
@@ -704,7 +711,7 @@ def _hash_values(column: Column, texts: Sequence[str]) -> _Hashes:
 
     Args:
         column: The column.
-        texts: For a column of texts, the contents of Milvus's field for `column.texts`.
+        texts: For a column of texts, each of `column.texts` as `_encode_text` returns it.
     """
     if column.type == "number":
         bits = _normalize(np.where(column.is_missing, 0.0, column.values)).view(np.uint64)

@@ -53,9 +53,10 @@ class Share(NamedTuple):
 
     Attributes:
         items: The pictures, including the pictures that are already in the part of the process.
-        left_to_others: Content keys (hashes of the content) of pictures in the gallery store.
-        plan: Hash of the pictures of all shares. It is equal in all processes if they list the same
-            pictures.
+        left_to_others: Content keys (hashes of the content) of the pictures in the gallery store,
+            which are not embedded again.
+        plan: Number and hash of the pictures that are in no part yet. It is equal in all processes
+            if they list the same pictures.
     """
 
     items: list[Item]
@@ -309,7 +310,7 @@ class EmbeddedParts:
 
 
 class _Part:
-    """A part of a gallery store, possibly of a process that was killed."""
+    """A part of a gallery store, made by one process, which may have been killed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -70,7 +70,7 @@ class StoredImage(NamedTuple):
 
 
 class StoredRows(Sequence[StoredImage]):
-    """The rows of n pictures, which are created when they are read.
+    """The rows of n pictures; a row's `StoredImage` is created when the row is accessed.
 
     Attributes:
         ids: The ids of the n pictures.
@@ -92,8 +92,8 @@ class StoredRows(Sequence[StoredImage]):
             texts: The ids, content keys and pixel hashes of the n pictures.
             sizes: The width and height of each picture (n, 2).
             checksums: The CRC-32 of each vector (n,).
-            known_sizes: The different sizes of these and possibly of other pictures, ascending, as
-                `_pack_sizes` returns them.
+            known_sizes: The different sizes in ascending order, each as one integer; see
+                `_pack_sizes`. They may include sizes that only other pictures have.
         """
         self.ids, self.content_keys, self.pixel_hashes = texts
         self.checksums = checksums
@@ -141,13 +141,16 @@ class StoredRows(Sequence[StoredImage]):
         return width, height
 
     def may_have_size(self, size: tuple[int, int]) -> bool:
-        """Return whether any picture may have a width and height; it is quick."""
+        """Return False if no picture has the given width and height; True if some may have them.
+
+        The sizes of the single pictures are not read.
+        """
         (wanted,) = _pack_sizes(np.array([size]))
         place = int(np.searchsorted(self._known_sizes, wanted))
         return place < len(self._known_sizes) and bool(self._known_sizes[place] == wanted)
 
     def select(self, positions: Positions) -> "StoredRows":
-        """Return the rows at some positions, which ascend."""
+        """Return the rows at some positions, given in ascending order."""
         columns = (self.ids, self.content_keys, self.pixel_hashes)
         texts = [texts.select(positions) for texts in columns]
         sizes, checksums = self._sizes[positions], self.checksums[positions]
@@ -155,7 +158,7 @@ class StoredRows(Sequence[StoredImage]):
 
 
 def _pack_sizes(sizes: NDArray[Any]) -> NDArray[np.int64]:
-    """Return n sizes, each a width and a height (n, 2), as one integer each (n,)."""
+    """Pack n sizes, each a width and a height (n, 2), into one integer per size (n,)."""
     return sizes[:, 0].astype(np.int64) << 32 | sizes[:, 1].astype(np.int64)
 
 
@@ -173,7 +176,7 @@ class RowSnapshot(NamedTuple):
     file: Path | None = None
 
     def select(self, positions: Positions) -> "RowSnapshot":
-        """Return the snapshot of some of the pictures, given their positions, which ascend."""
+        """Return the snapshot of the pictures at some positions, given in ascending order."""
         columns = {
             name: _select(column, positions) for name, column in self.metadata.columns.items()
         }
@@ -182,7 +185,10 @@ class RowSnapshot(NamedTuple):
 
 
 def _select(column: Column, positions: Positions) -> Column:
-    """Return the values of some pictures; texts that none of them has are left out."""
+    """Return a column that has only the values of the pictures at some positions.
+
+    Its `texts` are only those that one of these pictures has.
+    """
     values = column.values[positions]
     if column.type != "text":
         return replace(column, values=values)
@@ -216,7 +222,7 @@ or removed need no trigger: they change the number of rows, or the generation of
 def snapshot_file(
     connection: sqlite3.Connection, folder: Path, generation: int, count: int
 ) -> Path | None:
-    """Return the file in a store's folder for the snapshot of the database's present state.
+    """Return the path of the file for a snapshot of a store's present rows; it may not exist.
 
     Args:
         connection: The database, in a transaction.
@@ -225,7 +231,8 @@ def snapshot_file(
         count: The number of rows.
 
     Returns:
-        The path; None if the database does not count its changes, since an older version wrote it.
+        The path, in the store's folder; None if the database does not count its changes, since an
+        older version wrote it.
     """
     known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'revisions'")
     if known.fetchone() is None:
@@ -238,14 +245,17 @@ def snapshot_file(
 def read_snapshot(
     connection: sqlite3.Connection, folder: Path, count: int, file: Path | None, may_write: bool
 ) -> RowSnapshot:
-    """Return the snapshot of a database's present state; copy the rows if there is no file of it.
+    """Return the snapshot of a database's present state, from its file or as a new copy.
+
+    A snapshot of fewer than `MAPPED_ROWS` rows is always a new copy, in memory.
 
     Args:
         connection: The database, in a transaction.
         folder: The folder of the store, to name it in messages.
         count: The number of rows.
-        file: The file that has the snapshot if it was made before; None for a new copy.
-        may_write: Whether the file is written if it is missing.
+        file: The path that `snapshot_file` returned. The file is read if it exists; None for a new
+            copy.
+        may_write: Whether to write the file if it is missing.
 
     Raises:
         StoreError: Rows are missing from the database.
@@ -268,7 +278,7 @@ def read_snapshot(
 def renew_snapshot(
     connection: sqlite3.Connection, folder: Path, generation: int, count: int
 ) -> None:
-    """Write the snapshot of a database into the store's folder, and remove outdated ones.
+    """Write the snapshot of a large store into its folder, and remove outdated snapshots.
 
     The parameters are those of `snapshot_file`. A failure is reported in the log.
     """
@@ -283,7 +293,7 @@ def renew_snapshot(
 
 
 def is_current(connection: sqlite3.Connection, file: Path, folder: Path, count: int) -> bool:
-    """Return whether a file has the snapshot of a database, byte by byte.
+    """Return whether a file equals a new snapshot of the database, byte by byte.
 
     Args:
         connection: The database, in a transaction.
@@ -413,6 +423,6 @@ def read_metadata(
 
 
 def read_table(connection: sqlite3.Connection, query: str, table: str) -> list[Any]:
-    """Return the rows of a query about a table; empty if a store has no such table."""
+    """Return the rows that a query on a table selects; none if the database lacks the table."""
     known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,))
     return connection.execute(query).fetchall() if known.fetchone() else []

@@ -368,7 +368,8 @@ class HubDatasetSource:
             repo_id: The repository's id on the Hub, `owner/name`.
             revision: A commit, branch or tag; None for the newest commit.
             exclude: Patterns of files to leave out, in the syntax of `.gitignore`.
-            column: The column of Parquet files that has the pictures; None to find it.
+            column: The column of Parquet files that has the pictures; None if only one column has
+                pictures.
         """
         self.column = column
         self.repo_id = repo_id
@@ -482,7 +483,13 @@ class CatalogueSource:
     def __init__(
         self, split: str = FAMILIES, size: int = DEFAULT_SIZE, picture_px: int = 256
     ) -> None:
-        """Create the source of the first `size` garments of a split or of the default gallery."""
+        """Create the source of the first `size` garments of a split or of the default gallery.
+
+        Args:
+            split: The name of the split; "families" for the default gallery.
+            size: The number of garments.
+            picture_px: The width and height of each picture in pixels.
+        """
         self.split = split
         self.size = size
         self.picture_px = picture_px
@@ -578,15 +585,15 @@ def _packed_source(
 
     Args:
         location: A path, or a pattern for several files.
-        column: The column of a dataset that has the pictures; None to find it.
+        column: The column of a dataset that has the pictures; None if only one column has pictures.
         exclude: Patterns of files to leave out.
         files: The source of the picture files in a downloaded folder; None for a local location. In
             a downloaded folder, tar or Parquet files are used even if there are pictures beside
             them, and a dataset may not refer to files outside the folder.
 
     Returns:
-        The source; None if the location is of another kind. A local folder is of this kind if
-        `save_to_disk` wrote it, or if it has tar or Parquet files and no pictures.
+        The source; None if the location has none of these. The tar or Parquet files in a local
+        folder are used only if the folder has no pictures.
     """
     from dwc.gallery.dataset_source import DatasetSource, is_saved_dataset
     from dwc.gallery.webdataset_source import WebDatasetSource

@@ -149,8 +149,9 @@ class Manifest:
         ignored_profiles: Ids of the pictures whose color profile is broken and was ignored.
         unused_patterns: The exclude patterns that matched nothing, with the likely reasons.
         metadata: What is known about the metadata of the pictures: `columns`, a dict from names to
-            types; `missing`, ids of listed pictures that do not exist; `without_row`, the number of
-            pictures without metadata; and `problems`, sentences. Empty if there is no metadata.
+            types; `missing`, the ids with metadata for which there is no picture; `without_row`,
+            the number of pictures without metadata; and `problems`, sentences. Empty if there is no
+            metadata.
     """
 
     format: int
@@ -225,7 +226,7 @@ class Manifest:
 
 
 class StoredState(NamedTuple):
-    """What a build compares the pictures of a source with.
+    """The content of a gallery store with which a build compares the pictures of a source.
 
     Attributes:
         content_keys: The content key (a hash of the content) of each stored picture, by id.
@@ -239,7 +240,7 @@ class StoredState(NamedTuple):
 
 
 class IndexedPart(NamedTuple):
-    """How much of a gallery is in a store that is not indexed to the end.
+    """How far the indexing of a gallery has come, if it is not finished.
 
     Attributes:
         pictures: Number of pictures in the store.
@@ -251,7 +252,7 @@ class IndexedPart(NamedTuple):
 
     @property
     def message(self) -> str:
-        """A sentence for the user of a search in this part of the gallery."""
+        """A sentence that tells the user that only this part of the gallery was searched."""
         if self.total is not None and self.pictures < self.total:
             return (
                 f"Searched {self.pictures:,} of {self.total:,} pictures: the gallery is not "
@@ -353,8 +354,8 @@ def read_report(connection: sqlite3.Connection) -> dict[str, Any]:
 def read_files(connection: sqlite3.Connection) -> dict[str, KnownFile]:
     """Read the state of each file when it was last read, by id.
 
-    The result is empty if an older version wrote the store, and `ctime_ns` and `inode` are unknown
-    if a version wrote it that did not record them.
+    Stores of older versions may lack this record; then the result is empty. If they only lack
+    `ctime_ns` and `inode`, these are None.
     """
     query = "SELECT id, ctime_ns, inode FROM file_changes"
     changes = {id: change for id, *change in read_table(connection, query, "file_changes")}
@@ -366,7 +367,10 @@ def read_files(connection: sqlite3.Connection) -> dict[str, KnownFile]:
 
 
 def read_state(folder: Path) -> StoredState:
-    """Read what a build compares pictures with; empty if there is no store in the folder."""
+    """Read the content keys, the states of the files and the report of the store in a folder.
+
+    All three are empty if there is no store in the folder.
+    """
     if not (folder / DATABASE).is_file():
         return StoredState({}, {}, {})
     with collector_paused(), closing(sqlite3.connect(folder / DATABASE)) as connection:
@@ -564,7 +568,7 @@ class Store:
         Args:
             folder: The folder of the store.
             expected: As in `open`.
-            may_map: Whether the rows may be read from the file that was made of them earlier.
+            may_map: Whether the rows may be read from their copy in the folder, `rows-<hash>.bin`.
         """
         try:
             with closing(_connect(folder)) as connection:
@@ -589,7 +593,7 @@ class Store:
 
     @property
     def indexed_part(self) -> IndexedPart | None:
-        """How much of the gallery the store has; None if the gallery was indexed to the end."""
+        """How far the indexing of the gallery has come; None if it is finished."""
         if self.manifest.complete:
             return None
         return IndexedPart(len(self), self.expected)
@@ -649,7 +653,10 @@ class Store:
             )
 
     def _has_sound_copy(self, connection: sqlite3.Connection) -> bool:
-        """Return whether the present copy of the rows is that of the database, if there is one."""
+        """Return whether the copy of the rows in the store's folder equals the database.
+
+        The result is True if there is no copy of the present rows.
+        """
         connection.execute("BEGIN")
         manifest = read_manifest(connection, self.path)
         if manifest is None:
@@ -821,7 +828,10 @@ def _map_vectors(folder: Path, manifest: Manifest, count: int) -> NDArray[np.flo
 def _select_vectors(
     vectors: NDArray[np.float32], positions: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Return the vectors (m, D) at m positions; many are in a temporary file that is mapped."""
+    """Return the vectors (m, D) at m positions.
+
+    From `MAPPED_ROWS` vectors on, they are in a temporary file, which is mapped into memory.
+    """
     if len(positions) < MAPPED_ROWS:
         return vectors[positions]
     with tempfile.TemporaryFile() as file:

@@ -1,4 +1,4 @@
-"""Tables of a store's database as sequences and mappings, which read their content when it is used.
+"""Sequences and mappings that read the tables of a store's database when an element is accessed.
 
 They are used by the process that writes the store: no other process changes the tables meanwhile.
 """
@@ -41,7 +41,7 @@ class PictureTable(Sequence[StoredImage]):
     """
 
     def __init__(self, connection: sqlite3.Connection, total: int) -> None:
-        """Read from a database whose table has `total` rows."""
+        """Create the sequence for a database whose table `pictures` has `total` rows."""
         self._connection = connection
         self.total = total
 
@@ -75,7 +75,7 @@ class PictureTable(Sequence[StoredImage]):
     __hash__ = None  # type: ignore[assignment]
 
     def with_ids(self, ids: Iterable[str]) -> dict[str, StoredImage]:
-        """Return the rows of those of some ids that are in the table, by id."""
+        """Return the rows with the given ids, by id; unknown ids are omitted."""
         query = f"SELECT {_COLUMNS} FROM pictures WHERE id IN ({{}})"
         rows = (StoredImage._make(row) for row in _select(self._connection, query, ids))
         return {row.id: row for row in rows}
@@ -93,17 +93,17 @@ _COLUMNS = "id, content_key, pixel_hash, width, height, checksum"
 
 
 class TableMapping(Mapping[str, _V]):
-    """The values of a table by id; subclasses read the values."""
+    """Base class of mappings from the ids in a table of a database to the table's values."""
 
     _table: str
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        """Read from a database."""
+        """Create the mapping for a database."""
         self._connection = connection
 
     @abstractmethod
     def select(self, ids: Iterable[str]) -> dict[str, _V]:
-        """Return the values of those of some ids that are in the table, by id."""
+        """Return the values of the given ids, by id; unknown ids are omitted."""
 
     def __getitem__(self, id: str) -> _V:
         return self.select((id,))[id]
@@ -131,7 +131,7 @@ class ContentKeyTable(TableMapping[str]):
     _table = "pictures"
 
     def select(self, ids: Iterable[str]) -> dict[str, str]:
-        """Return the content keys of those of some ids that are in the table, by id."""
+        """Return the content keys of the given ids, by id; unknown ids are omitted."""
         query = "SELECT id, content_key FROM pictures WHERE id IN ({})"
         return dict(_select(self._connection, query, ids))
 
@@ -145,12 +145,12 @@ class FileTable(TableMapping[KnownFile]):
     _table = "files"
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        """Read from a database, and write to it."""
+        """Create the mapping for a database, to which `write` writes the changes."""
         super().__init__(connection)
         self._changed: dict[str, KnownFile | None] = {}  # None for a file to be removed
 
     def select(self, ids: Iterable[str]) -> dict[str, KnownFile]:
-        """Return the states of those of some files that are known, by id."""
+        """Return the states of the files with the given ids, by id; unknown ids are omitted."""
         wanted = list(ids)
         query = (
             "SELECT files.id, size, mtime_ns, ctime_ns, inode, content_key, reason FROM files "
@@ -189,7 +189,7 @@ class FileTable(TableMapping[KnownFile]):
         self._changed.clear()
 
     def remove_unused(self) -> None:
-        """Remove the files of pictures that are neither stored nor skipped.
+        """Remove from the tables the states of files whose pictures are neither stored nor skipped.
 
         The removal is part of the caller's transaction.
         """
@@ -204,14 +204,23 @@ _FILE_TABLES = ("files", "file_changes")
 
 
 def select_values(mapping: Mapping[str, _V], ids: Iterable[str]) -> dict[str, _V]:
-    """Return the values of those of some ids that are in a mapping, which may be a table."""
+    """Return the values of the given ids in a mapping, by id; unknown ids are omitted.
+
+    The values in a table are read many at a time.
+    """
     if isinstance(mapping, TableMapping):
         return mapping.select(ids) if mapping else {}
     return {id: mapping[id] for id in ids if id in mapping}
 
 
 def _select(connection: sqlite3.Connection, query: str, ids: Iterable[str]) -> Iterator[Any]:
-    """Yield the rows with some ids; `{}` in the query stands for their number of parameters."""
+    """Yield the rows with the given ids that a query selects.
+
+    Args:
+        connection: The database.
+        query: The query, with `{}` where the ids are inserted as parameters: "… id IN ({})".
+        ids: The ids.
+    """
     iterator = iter(ids)
     while block := list(islice(iterator, _IDS_AT_ONCE)):
         yield from connection.execute(query.format(",".join("?" * len(block))), block).fetchall()

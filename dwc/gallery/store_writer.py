@@ -148,13 +148,13 @@ class StoreWriter:
 
     @property
     def files(self) -> Mapping[str, KnownFile]:
-        """The size, times, inode and content of each file when it was last read, by id."""
+        """The state of each file when it was last read, by id."""
         return self._files
 
     def snapshot(self) -> StoredRows:
-        """Return the rows committed so far, in which content keys are found quickly.
+        """Return a copy of the rows committed so far, which does not change later.
 
-        The result does not change when rows are added or changed later.
+        Its `content_keys` can be searched quickly.
         """
         state = (self._connection, self.path, self._generation, len(self._rows))
         file = snapshot_file(*state)
@@ -206,7 +206,7 @@ class StoreWriter:
         self._skipped[id] = reason
 
     def note_file(self, id: str, file: KnownFile) -> None:
-        """Record the size, times, inode and content that a file had when it was read."""
+        """Record the state that a file had when it was read."""
         if self._files.get(id) != file:
             self._files[id] = file
 
@@ -218,8 +218,8 @@ class StoreWriter:
         """Replace the saved metadata in one transaction, which writes only what has changed.
 
         Args:
-            metadata: The metadata that the source lists. What it lists for pictures that neither
-                exist nor are stored is not saved.
+            metadata: The metadata that the source lists. Values of pictures that are neither in
+                `listed` nor in the store are not saved.
             listed: The ids of the pictures that the source lists. A stored picture that is neither
                 among them nor in the metadata keeps its former values.
         """
@@ -408,13 +408,19 @@ def _select_columns(
     new: Mapping[str, ColumnType],
     ids: Collection[str],
 ) -> dict[str, str]:
-    """Return the saved metadata of some pictures in other columns, as JSON arrays by id.
+    """Convert the saved metadata of some pictures to new columns.
+
+    A new column has the values of the former column of the same name and type, or no values if
+    there is no such column.
 
     Args:
         rows: The saved metadata, as JSON arrays by id.
-        former: The columns of the saved metadata.
-        new: The other columns; values are kept in those with the same name and type.
-        ids: The ids of the pictures.
+        former: The types of the former columns by name, in order.
+        new: The types of the new columns by name, in order.
+        ids: The ids of the pictures to convert; those without saved metadata are omitted.
+
+    Returns:
+        The values in the new columns, as JSON arrays by id.
     """
     columns = list(former.items())
     origins = [columns.index(column) if column in columns else None for column in new.items()]
@@ -439,7 +445,7 @@ def _refuse_foreign_folder(folder: Path) -> None:
 
 
 def lock_folder(folder: Path) -> sqlite3.Connection:
-    """Lock a folder until the result is closed; raise `StoreError` if it is locked already."""
+    """Lock a folder until the returned connection is closed; raise `StoreError` if it is locked."""
     # SQLite's exclusive lock works on every system and is released when its process dies.
     connection = None
     try:

@@ -30,13 +30,13 @@ class ArrayWriter:
     """Writes named arrays and texts to a file that `StoredArrays` can read."""
 
     def __init__(self, file: BinaryIO) -> None:
-        """Write to a file that is empty and open for writing."""
+        """Create the writer for a file, which is empty and open for writing."""
         self._file = file
         self._size = 0
         self._entries: dict[str, tuple[str, int, list[int]]] = {}
 
     def add(self, name: str, values: NDArray[Any]) -> None:
-        """Write an array."""
+        """Write an array, which `StoredArrays.array` returns by its name."""
         self._align()
         self._entries[name] = values.dtype.str, self._size, list(values.shape)
         self._write(np.ascontiguousarray(values).data.cast("B") if values.size else b"")
@@ -74,7 +74,11 @@ class ArrayWriter:
             self.add(f"{name}.order", order.astype(np.uint32))
 
     def finish(self, description: dict[str, Any]) -> None:
-        """Write the directory, which has a description: JSON-compatible values by name."""
+        """Write the directory of the arrays and a description; nothing can be added afterwards.
+
+        Args:
+            description: JSON-compatible values by name; see `StoredArrays.description`.
+        """
         self._align()
         directory = json.dumps({"arrays": self._entries, **description}).encode()
         self._write(directory + len(directory).to_bytes(8, "little") + _MAGIC)
@@ -97,10 +101,10 @@ def _bounds_of(names: Sequence[str]) -> str:
 
 
 class MemoryContent:
-    """The content of a file that is in memory."""
+    """The content of a file, held in memory."""
 
     def __init__(self, content: bytes) -> None:
-        """Keep the content."""
+        """Keep a reference to the bytes of the file."""
         self._content = content
         self.size = len(content)
 
@@ -117,7 +121,7 @@ class FileContent:
     """The content of a file on the disk, which may be removed while it is open."""
 
     def __init__(self, file: BinaryIO) -> None:
-        """Read from an open file, which may be closed then."""
+        """Open the content of an open file; the caller may close `file` afterwards."""
         self._descriptor = os.dup(file.fileno())
         weakref.finalize(self, os.close, self._descriptor)
         self._lock = threading.Lock()
@@ -148,7 +152,7 @@ class StoredArrays:
     """
 
     def __init__(self, content: Content) -> None:
-        """Read the directory of a file.
+        """Read the directory of the arrays in a file.
 
         Raises:
             ValueError: The file was not written by `ArrayWriter`, or is cut off.
@@ -162,13 +166,13 @@ class StoredArrays:
         self._entries = self.description.pop("arrays")
 
     def array(self, name: str) -> NDArray[Any]:
-        """Return an array, which shares the memory of the file."""
+        """Return the array with a name, as a view of the file's content."""
         dtype, start, shape = self._entries[name]
         size = np.dtype(dtype).itemsize * int(np.prod(shape))
         return self._content.map(start, start + size).view(dtype).reshape(shape)
 
     def texts(self, names: Sequence[str]) -> list["Texts"]:
-        """Return columns of texts that were written together by `ArrayWriter.add_texts`."""
+        """Return the columns of texts that `ArrayWriter.add_texts` wrote with these names."""
         return [Texts(self._text_column(names, number)) for number in range(len(names))]
 
     def _text_column(self, names: Sequence[str], number: int) -> "_TextColumn":
@@ -189,18 +193,26 @@ class StoredArrays:
 
 @dataclass(frozen=True)
 class _TextColumn:
-    """Where the n texts of a column are in a file.
+    """Where the n texts of a column are in a file; offsets are in bytes from the file's beginning.
+
+    The file has the texts of all columns that were written together, row by row without separators;
+    then an array with the place of each text; and for each column an array with the sorted hashes
+    of its texts, and an array with the text's position for each of these hashes.
 
     Attributes:
-        content: The file.
-        count: The number n of texts.
+        content: The content of the file.
+        count: The number n of texts in the column.
         width: The number of columns that were written together.
-        number: The index of this column among them.
-        texts: The offset of the texts in the file.
-        bounds: The offset of the texts' bounds.
-        hashes: The offset of the texts' hashes, ascending.
-        order: The offset of the positions of the texts with these hashes.
-        firsts: The hashes at 0, `_BLOCK`, 2 `_BLOCK`, ….
+        number: The index of this column among them, from 0.
+        texts: The offset of the first text.
+        bounds: The offset of the int64 array that has the place of each text: the number of bytes
+            from the first text to the beginning of this text. The last item is the end of the last
+            text.
+        hashes: The offset of the uint32 array of the CRC-32 hashes of the n texts, ascending.
+        order: The offset of the uint32 array that has, for each item of the array of hashes, the
+            position in the column of the text with this hash.
+        firsts: A copy of every `_BLOCK`-th item of the array of hashes, beginning with the first
+            item. It shows in which block of the array a hash is.
     """
 
     content: Content
@@ -234,14 +246,14 @@ class _TextColumn:
         ]
 
     def candidates(self, encoded: bytes) -> list[int]:
-        """Return the positions of the texts with the hash of a text, ascending if equal."""
+        """Return the positions, ascending, of all texts that have the same hash as a text."""
         value = np.uint32(zlib.crc32(encoded))
         first, last = self._search(value, "left"), self._search(value, "right")
         stored = self.content.read(self.order + 4 * first, self.order + 4 * last)
         return np.frombuffer(stored, np.uint32).tolist()
 
     def _search(self, value: np.uint32, side: Literal["left", "right"]) -> int:
-        """Return where a hash is among all hashes, as `np.searchsorted` does."""
+        """Return what `np.searchsorted` returns for the array of all hashes and a hash."""
         block = max(0, int(np.searchsorted(self.firsts, value, side)) - 1) * _BLOCK
         stop = min(block + _BLOCK, self.count)
         hashes = self.content.read(self.hashes + 4 * block, self.hashes + 4 * stop)
@@ -255,13 +267,14 @@ class Texts(Sequence[str]):
         """Create the sequence.
 
         Args:
-            column: Where the texts are.
-            selected: The positions of the texts that the sequence has, ascending; None for all.
+            column: The column with the texts.
+            selected: The positions in the column of the texts that are in this sequence, ascending;
+                None for all texts of the column.
         """
         self._column, self._selected = column, selected
 
     def select(self, positions: Positions) -> "Texts":
-        """Return the texts at some positions, which ascend."""
+        """Return the texts at some positions, given in ascending order."""
         return Texts(
             self._column, positions if self._selected is None else self._selected[positions]
         )

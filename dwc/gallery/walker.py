@@ -117,7 +117,8 @@ class LeftOut(NamedTuple):
     Attributes:
         id: Path relative to the gallery's folder, with `/` as separator, as UTF-8 text.
         reason: One of `REASONS`.
-        kind: The format of a picture that cannot be read, such as "HEIC"; else None.
+        kind: The format of a picture that cannot be read, such as "HEIC"; "archive" for an
+            archive; else None.
         message: The problem and its remedy, for a file or folder that users would expect in the
             gallery; else None.
     """
@@ -170,7 +171,9 @@ def cache_folder() -> Path:
 
 
 def is_service_folder(name: str, parent: str = "") -> bool:
-    """Return whether a folder has previews or deleted files, judging by its name.
+    """Return whether a folder, by its name, is one in which programs keep files of their own.
+
+    Examples are folders of previews ("@eaDir") and of deleted files ("$RECYCLE.BIN").
 
     Args:
         name: The name of the folder.
@@ -493,7 +496,7 @@ class PackedFiles(NamedTuple):
 
     @property
     def expected_count(self) -> int:
-        """Number of files, including the files that are missing."""
+        """Number of files, including those that a range of numbers names and that do not exist."""
         missing = sum(entry.reason == MISSING for entry in self.left_out.values())
         return len(self.files) + missing
 
@@ -563,7 +566,10 @@ def _find_in_folder(
 
 
 def _find_matches(pattern: str, exclude: Sequence[str]) -> PackedFiles:
-    """Return the files that match a pattern, and those that are missing for numbers in it."""
+    """Return the files that match a pattern.
+
+    Among `left_out` are the files that a range such as `{000..015}` names and that do not exist.
+    """
     parts = _expand_numbers(pattern)
     matches: set[Path] = set()
     missing = []
