@@ -76,7 +76,7 @@ LIGHT: dict[str, Any] = {
 
 
 class PageBlocks(gr.Blocks):
-    """Gradio blocks that check the inputs of every event, and report errors without details.
+    """Gradio blocks that check the inputs of every event, and hide details of the server's errors.
 
     The public endpoints may be called without their last inputs. Gradio's own clients send default
     values for omitted inputs, but scripts that send plain HTTP requests do not. This class fills in
@@ -86,7 +86,8 @@ class PageBlocks(gr.Blocks):
     Attributes:
         image_folder: The folder with the gallery's thumbnails, which requests may name; None if
             requests may name uploads only.
-        failures: The messages of visitors' last searches that failed before a handler was called.
+        failures: The error message of each visitor's last failed search, unless a handler showed
+            the message itself.
     """
 
     image_folder: Path | None = None
@@ -127,10 +128,11 @@ class PageBlocks(gr.Blocks):
         return await super().postprocess_data(block_fn, predictions, state)
 
     async def process_api(self, *arguments: Any, **options: Any) -> dict[str, Any]:
-        """Run an event handler or an endpoint as Gradio does; report errors without details.
+        """Run an event handler or an endpoint as Gradio does; hide details of the server's errors.
 
         Raises:
-            gr.Error: The request is invalid, or the server failed. The message says which.
+            gr.Error: The request is invalid, which the message explains, or the server failed. The
+                message is then the same for all such failures.
         """
         try:
             return await self._process(*arguments, **options)
@@ -435,8 +437,8 @@ class _Wiring:
     def _on(self, component: Any, name: str, *handling: Any, **options: Any) -> Any:
         """Connect a handler to an event that an element's script sends, and return the listener.
 
-        When the handler has ended, the browser is informed: `static/events.js` then sends the next
-        waiting event of the same name.
+        While the handler runs, the browser holds back further events of this element and name. When
+        the handler has ended, `static/events.js` sends the latest of these events.
 
         Args:
             component: The element, which must have an `elem_id`.
@@ -452,24 +454,28 @@ class _Wiring:
         return event
 
     def _explain_after(self, event: Any, key: str) -> None:
-        """Connect what happens after a search.
+        """Connect what follows a search: it is added to the history, and its result is explained.
 
-        The search is recorded in the history, and then its explanations are added. If the server is
-        too busy to run the search, the browser sends it again later.
+        If the server is too busy to run the search, the browser sends it again later.
 
         Args:
             event: The listener of the search.
-            key: The name of the event in the scripts: "search" for the search button, and the name
-                in `static/events.js` for other events.
+            key: The key by which the scripts send the search again: "search" for the search button.
+                For other events, it is the element's id and the event's name: "examples-ask".
         """
         self._retry_after(event, f"(wait) => window.dwcSession.refuse(wait, '{key}')")
         self._fill_panels_after(self._record_after(event))
 
     def _retry_after(self, event: Any, js: str) -> None:
-        """Connect a script that gets the server's estimate of how long it is busy.
+        """Connect a script that runs in the browser if an event fails, to send it again later.
 
-        The script runs if an event fails. The handlers show errors of a search themselves. So an
-        event fails only if the server is too busy, refuses the inputs, or cannot be reached.
+        Handlers show the errors of a search themselves. So an event fails only if the server is too
+        busy, refuses the inputs, has an internal error, or cannot be reached.
+
+        Args:
+            event: The listener of the event.
+            js: The script, a JavaScript function. Its argument is the value of the component
+                `wait`: the seconds to wait, or the error message if waiting does not help.
         """
         c = self.components
         waited = event.failure(self.handlers.estimate_wait, None, [c.wait, c.message], **LIGHT)
@@ -478,8 +484,9 @@ class _Wiring:
     def _fill_panels_after(self, event: Any) -> None:
         """Connect the explanations that are added after an event that shows a search result.
 
-        First the fast explanation panels are filled, then the slow panels. At the end, the columns
-        of a pinned search and of other models are added to the comparison.
+        First the fast explanation panels are filled, then the slow panels. At the end, the panel
+        that compares rankings gets further columns: one for the search that the visitor has pinned,
+        and one for each other model in memory.
         """
         for panels in (FAST_PANELS, SLOW_PANELS):
             event = self._fill_after(event, panels)

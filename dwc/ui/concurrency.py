@@ -1,7 +1,7 @@
-"""Limits of concurrent work: searches in progress, worker threads, and a busy server.
+"""Concurrent requests: searches in progress, worker threads, and the retry of refused requests.
 
 - `SearchActivity` counts the searches in progress, so that explanations can wait for them.
-- `Workers` runs the operations for programs in a limited number of threads.
+- `Workers` runs the operations of the HTTP API and of MCP in a limited number of threads.
 - `busy_seconds`, `SearchFailures` and `TellWhenToRetry` tell the client of a refused request when
   to send it again, or why the request failed.
 """
@@ -113,10 +113,11 @@ _UNAVAILABLE = 503  # the status with which Gradio refuses an event when its que
 
 
 def busy_seconds() -> int:
-    """Return the estimated seconds until a full queue has room again, from 1 to 60.
+    """Return how many seconds a client should wait if the full queue refused its event, 1 to 60.
 
-    The estimate is the time that the last searches would have taken for a quarter of the queue.
-    After a shorter time, there would be room for only a few of the refused clients.
+    This is the estimated time in which the server answers a quarter of a full queue: the average
+    time of one of the last searches, times a quarter of `QUEUE_LENGTH`. After a shorter time, there
+    would be room for only a few of the refused clients.
     """
     seconds = math.ceil(QUEUE_LENGTH / 4 * MODEL_QUEUE.item_seconds)
     return min(max(seconds, 1), _MAX_BUSY_SECONDS)
@@ -139,7 +140,8 @@ class SearchFailures:
     def add(self, session: str | None, message: str) -> None:
         """Store the message of a session's failed search; do nothing if `session` is None.
 
-        The messages of the 1,000 newest sessions are stored.
+        Each session has one message, that of its last failed search. Only the 1,000 newest messages
+        are kept.
         """
         if session is None:
             return
@@ -150,7 +152,7 @@ class SearchFailures:
                 del self._messages[next(iter(self._messages))]
 
     def take(self, session: str | None) -> str | None:
-        """Return and remove the message of a session's last failed search; None without one."""
+        """Return and remove the message of a session's last failed search; None if it has none."""
         with self._lock:
             return self._messages.pop(session or "", None)
 

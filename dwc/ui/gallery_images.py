@@ -41,7 +41,7 @@ class GalleryImages(Protocol):
 
     @property
     def folder(self) -> Path:
-        """The folder of the thumbnails. All its files are served, so it must have no others."""
+        """The folder of the thumbnails. All its files are served, so it must contain no others."""
 
     @property
     def metadata(self) -> Metadata:
@@ -49,7 +49,7 @@ class GalleryImages(Protocol):
 
     @property
     def skipped(self) -> Mapping[str, str]:
-        """The reason for each file that could not be read, by the file's path in the gallery."""
+        """The files that could not be read: the reason for each, by its path in the gallery."""
 
     @property
     def remarks(self) -> Sequence[str]:
@@ -145,7 +145,7 @@ class StoreImages:
 
     @property
     def skipped(self) -> dict[str, str]:
-        """The reason for each file that could not be read, by the file's path in the gallery.
+        """The files that could not be read: the reason for each, by its path in the gallery.
 
         The paths of the server's folders are removed from the reasons.
         """
@@ -169,9 +169,7 @@ class StoreImages:
                 self.draw_thumbnail(image_id)
 
     def open_large(self, image_id: str, drawn_px: int) -> Image.Image:
-        """Return the original picture of an image, or its thumbnail if the original is gone.
-
-        The thumbnail is also returned if the original has changed.
+        """Return an image's original picture, or its thumbnail if the original is gone or changed.
 
         Args:
             image_id: The image's id.
@@ -199,7 +197,7 @@ class StoreImages:
         return PurePosixPath(image_id).stem.replace("_", " ")
 
     def kind(self, image_id: str) -> str | None:
-        """Return a drawn garment's category; None for any other image."""
+        """Return a drawn garment's category, such as "dress"; None for any other image."""
         garment = self.garments.get(image_id)
         return None if garment is None else _name_category(garment)
 
@@ -251,13 +249,15 @@ def _name_category(garment: Garment) -> str:
 
 
 def describe_test_garment(image_id: str) -> str | None:
-    """Describe a garment of the catalogue's benchmark, whose gallery is not the one on the page.
+    """Describe a garment of the catalogue's test gallery, given the id of its image.
+
+    The panel of weight statistics shows queries to this gallery; the page may show another one.
 
     Args:
-        image_id: The id of the garment in the benchmark's gallery, such as "test-00012".
+        image_id: The id, such as "test-00012".
 
     Returns:
-        The description; None for any other id.
+        The description; None if the test gallery has no image with this id.
     """
     if re.fullmatch(r"test-\d{5}", image_id) is None:
         return None

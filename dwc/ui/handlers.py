@@ -94,7 +94,7 @@ class PageComponents:
         results: The result cards.
         toolbar: The buttons that save the results or copy a link to the search.
         panels: The explanation panels by their ids.
-        facets: The section that filters the gallery by its metadata; empty if it has no metadata.
+        facets: The section that filters the gallery by metadata; empty if the gallery has none.
         gallery: The gallery browser.
         left_out: The note on files that the gallery does not show; None if there are no such files.
         indexing: The line that shows the progress of indexing; None if the page opened with the
@@ -113,7 +113,7 @@ class PageComponents:
             (the number of the current step of the history) and `draft` (the values of the input
             fields).
         state: The visitor's search result, cached on the server.
-        parcel: A file for the browser to download.
+        parcel: A file for the browser to download, as returned by `export_answer`.
         pin: The data that repeats the pinned search, with which later searches are compared, in the
             form of `screen`. None if no search is pinned.
         pin_cache: The result of the pinned search, cached on the server.
@@ -281,7 +281,7 @@ def reference_file(request: SearchRequest, images: GalleryImages) -> FileData | 
 
 
 class PageHandlers:
-    """The handlers of all events of the page.
+    """The handlers of the page's events, except those in `ComparisonHandlers`.
 
     Every handler returns a dict with the new values of components; components that are not in the
     dict keep their values. Handlers that act on a search result have two parameters for it.
@@ -308,7 +308,8 @@ class PageHandlers:
             components: The page's components.
             opening: The search result with which the page opens; None if it opens without a result.
             upload_minutes: The number of minutes after which uploads are deleted.
-            failures: The messages of searches that failed before a handler was called.
+            failures: The error message of each visitor's last failed search, unless a handler
+                showed the message itself.
         """
         self._failures = failures
         self._models, self._images, self._examples = models, images, examples
@@ -438,16 +439,14 @@ class PageHandlers:
     # Opening and restoring
 
     def open_page(self, visit: object) -> Update:
-        """Fill the page when it is opened or reloaded, unless it must show a visitor's search.
+        """Show the example search with which the page opens.
+
+        In two cases, nothing is changed: if the page is reloaded and showed another search before,
+        and if its address names a search. The browser then triggers `restore`, which may have to
+        wait for the searches of other visitors.
 
         Args:
             visit: The data that the browser sends; see the attribute `visit` of `PageComponents`.
-
-        Returns:
-            The updates that show the search with which the page opens. There are no updates if the
-            page showed another search before a reload, or if its address names a search. In these
-            cases, the browser triggers `restore`, which may have to wait for the searches of other
-            visitors.
         """
         request, _, _ = self._read_visit(visit)
         return self._open_with_own_answer() if request is None else gr.skip()
@@ -876,9 +875,11 @@ class PageHandlers:
         }
 
     def _show_new_gallery(self, screen: object, state: SearchState) -> Update:
-        """Return updates that show what is known of the gallery, if the page shows another one.
+        """Return updates that show the server's gallery on a page that was opened with another one.
 
-        The page may have been opened before the server was restarted with other pictures.
+        A page may be older than the server, which was then restarted with other pictures. The
+        updates fill the header, the note on omitted files, the filter section and the gallery
+        browser. They are empty if both search results are from the same model and gallery.
 
         Args:
             screen: The data about the search result that was on the screen before.
@@ -919,9 +920,10 @@ def _request_on_screen(screen: object) -> SearchRequest | None:
 
 
 def _query_key(request: SearchRequest) -> tuple[str, str | None, str | None, str, str]:
-    """Return the fields of a request that determine the model, the query and its filter.
+    """Return the words, reference id, upload path, model and filter of a request.
 
-    The other fields determine the image weight and how the results are shown.
+    Requests that agree in these fields have the same query; they may differ in the image weight and
+    in how the results are shown.
     """
     return request.words, request.reference_id, request.upload, request.model, request.filter
 

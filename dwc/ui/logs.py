@@ -1,8 +1,8 @@
 """Structured logs: one JSON object per line on stderr.
 
-The logs contain neither the words nor the gallery pictures of searches, unless `--log-queries` is
-given. This module imports only the standard library, so that the log is structured from the first
-message on.
+The logs contain neither the words of searches nor the ids of their reference images, unless
+`--log-queries` is given. This module imports only the standard library, so that the log is
+structured from the first message on.
 """
 
 import json
@@ -64,7 +64,7 @@ class LogReports:
         """Create the observer.
 
         Args:
-            with_queries: Whether to log the words and the gallery pictures of searches.
+            with_queries: Whether to log the words of searches and the ids of their references.
         """
         self._with_queries = with_queries
 

@@ -96,7 +96,7 @@ class McpMount:
 
     @property
     def lifespan(self) -> Callable[[Any], AbstractAsyncContextManager[None]]:
-        """The context manager in which the server must run. Its argument is the app."""
+        """Function that takes the app and returns the context in which the server must run."""
 
         @asynccontextmanager
         async def run(app: Any) -> AsyncIterator[None]:
@@ -107,7 +107,10 @@ class McpMount:
 
 
 class _Endpoint:
-    """The ASGI app of the endpoint. It is a class, since Starlette's routes wrap functions."""
+    """The ASGI app that answers the requests of MCP clients.
+
+    It is a class, because a route of Starlette does not treat a function as an ASGI app.
+    """
 
     def __init__(self, manager: StreamableHTTPSessionManager) -> None:
         self._manager = manager

@@ -1,8 +1,8 @@
 """Monitoring of the page: reports of requests and events, metrics, and the health check.
 
 A request is an HTTP request. An event is a call of one of the page's handlers, of one of Gradio's
-endpoints, or of one of the operations for programs. Gradio runs most events after it has answered
-the request that triggered them. An event has the id of that request.
+endpoints, or of one of the operations of `operations.py`. Gradio runs most events after it has
+answered the request that triggered them. An event has the id of that request.
 
 `add_monitoring` sets up the monitoring. Finished requests and events are reported to observers:
 `LogReports` of `logs.py` logs them, and `Metrics` counts them for Prometheus, a monitoring system.
@@ -105,7 +105,7 @@ class EventReport:
         error: The class of the error; empty if there was none.
         wait_seconds: The time from the request's arrival to the start of the call, in seconds.
         seconds: The time that the call took, in seconds.
-        searches: The searches that the call made.
+        searches: A record of the searches that the call made.
     """
 
     request_id: str
@@ -378,7 +378,7 @@ class MonitoringOptions(NamedTuple):
 
     Attributes:
         logs: Whether to log requests and events.
-        queries: Whether the logs contain the words and the gallery pictures of searches.
+        queries: Whether to log the words of searches and the ids of their reference images.
         metrics: Whether to serve metrics.
     """
 
@@ -430,7 +430,7 @@ def add_monitoring(
         options: What is monitored. `/health` is served in any case.
 
     Returns:
-        The observers, to which the operations for programs must report as well.
+        The observers. The operations of `operations.py` must report to them, too.
     """
     observers: list[Observer] = []
     routes: dict[str, Callable[[], Response]] = {

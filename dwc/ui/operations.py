@@ -58,14 +58,20 @@ class NotFoundError(QueryError):
 
 
 def _refuse_other_types(value: object) -> object:
-    """Raise `ValueError` for strings and booleans, which pydantic would convert to numbers."""
+    """Return a number unchanged; raise `ValueError` for any other value, such as "5" or True."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError("expected a number")
     return value
 
 
 def _to_whole(value: object) -> object:
-    """Convert a number such as 5.0, which JSON does not distinguish from 5, to an int."""
+    """Convert a whole number such as 5.0 to an int, and return any other number unchanged.
+
+    JSON does not distinguish 5.0 from 5.
+
+    Raises:
+        ValueError: The value is not a number.
+    """
     number = _refuse_other_types(value)
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
@@ -230,7 +236,7 @@ class Operations:
             return explain_query(searcher, query, args.id, parse_shift(args.shift))
 
     def compare(self, args: CompareArguments, picture: bytes | None = None) -> Answer:
-        """Rank by the picture, by the words, by their average, and by the learned weights.
+        """Rank the gallery by the image part, the text part, both equally, and the learned weights.
 
         Args:
             args: The query, and the number of results of each ranking.

@@ -67,7 +67,11 @@ _MOST_NAMED = 3  # a longer list of allowed values comes from an exclusion ("not
 
 
 def _describe_value(value: str, allowed: frozenset[str]) -> str:
-    """Return a wrong value and the right ones: "purple, not blue", or "blue is excluded"."""
+    """Return why an attribute's value is wrong, such as "purple, not blue" if blue is allowed.
+
+    If many values are allowed, the text has excluded the wrong one, and the result says this:
+    "blue is excluded".
+    """
     if len(allowed) > _MOST_NAMED:
         return f"{_word(value)} is excluded"
     return f"{_word(value)}, not {_any_of(allowed)}"
@@ -134,11 +138,18 @@ def _find(
 def _constraints_of_text(
     demand: Demand, reference: Garment | None, garment: Garment
 ) -> dict[str, frozenset[str]]:
-    """Return the constraints that the text puts on a garment: the allowed values by attribute.
+    """Return the values that the text itself allows: a set of values for each attribute.
 
-    Without a reference, these are all constraints. With a reference, they are the constraints that
-    the reference violates, since the text asks for these changes. All other attributes should keep
-    the values of the reference.
+    Without a reference, all constraints of `demand` come from the text. With a reference, `demand`
+    also contains the attributes that the target should share with the reference. So only the
+    constraints that the reference violates are returned. For the text "make it blue" and a red
+    striped shirt as the reference, the result is {"colour": {"blue"}}, without the pattern.
+
+    Args:
+        demand: All constraints of the query.
+        reference: The garment that the text modifies; None if there is none.
+        garment: The garment to check. If the text does not determine the category of the target,
+            the constraints for this garment's category are returned.
     """
     values = demand.values if demand.category else demand.values_for(garment.category)
     return {

@@ -217,7 +217,10 @@ def check_values(values: Iterable[Any], image_folder: Path | None) -> None:
 
 
 def _has_broken_meta(value: Any) -> bool:
-    """Return whether a value has a path, but a `meta` on which Gradio's file check fails."""
+    """Return whether a value has a `path` like a file, but a `meta` that is not a dict.
+
+    Gradio's function that recognizes files fails on such a value.
+    """
     if not isinstance(value, dict) or not isinstance(value.get("path"), str):
         return False
     return not isinstance(value.get("meta", {}), dict)

@@ -1,6 +1,6 @@
 """The HTTP API for programs: one request, one JSON answer, one HTTP status per kind of error.
 
-`add_program_access` adds the API to the page's server, and MCP (`mcp_server.py`) on request.
+`add_program_access` adds the API to the page's server and, if wanted, MCP (`mcp_server.py`).
 `RestApi` serves the operations of `operations.py` under `/api`. `describe_api` returns the OpenAPI
 3.1 document, which is served at `/api/openapi.json`.
 """
@@ -52,7 +52,7 @@ def add_program_access(
     serves_mcp: bool = False,
     observers: Sequence[Observer] = (),
 ) -> None:
-    """Add the HTTP API, and MCP on request, to the options for `gr.Blocks.launch`.
+    """Add the HTTP API and, if wanted, MCP to the options for `gr.Blocks.launch`.
 
     Args:
         options: The return value of `startup.launch_options`; this function changes it.
@@ -238,8 +238,8 @@ def parse_query_string(items: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """Return the arguments in the query string of an address.
 
     Args:
-        items: Names and values. Names that begin with two underscores are ignored, because they are
-            for the page's host.
+        items: Names and values. Names that begin with two underscores are ignored, because a
+            website that hosts the page may add them.
 
     Raises:
         QueryError: A name is given twice.

@@ -180,9 +180,7 @@ class MarkBadInputs:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Forward the request; change the status of the response if its error message explains a
-        mistake.
-        """
+        """Forward a request; change the status of an error response if the inputs were at fault."""
         if scope["type"] != "http" or f"{API_PREFIX}/run/" not in scope["path"]:
             await self.app(scope, receive, send)
             return
@@ -288,7 +286,11 @@ def _too_large(size: str, limit: int) -> str:
 
 
 def refuse(status: int, message: str) -> JSONResponse:
-    """Return an error message as a JSON response, in the form of Gradio and that of our API."""
+    """Return an error message as a JSON response.
+
+    The response contains the message twice: as `error`, the name that our API uses, and as
+    `detail`, a name that Gradio uses.
+    """
     return JSONResponse({"detail": message, "error": message}, status_code=status)
 
 

@@ -144,10 +144,11 @@ def open_meanwhile(
 ) -> threading.Thread:
     """Start a thread that opens further models and draws missing thumbnails; return the thread.
 
-    The first query needs neither. If only a part of the gallery is indexed, the thread first
-    updates the searches until indexing ends. Then it opens the models one by one, and draws the
-    thumbnails. Models that are already open can be used in the meantime. If a model cannot be
-    opened, a warning is logged; a query that requests this model raises the same error.
+    The thread opens the models one by one, and then draws the thumbnails. Models that are already
+    open can be used in the meantime. If only a part of the gallery is indexed, the thread first
+    waits until indexing ends, and makes searches include the pictures that are indexed meanwhile.
+    If a model cannot be opened, a warning is logged; a query that requests this model raises the
+    same error.
 
     Args:
         models: The models.
@@ -219,7 +220,9 @@ def name_models(arguments: Sequence[str | None]) -> dict[str, str]:
 
 
 class _OpenedBefore(NamedTuple):
-    """Identity of a model that was opened before. Only the same model may be opened again.
+    """Identifies a model that was opened before, so that the same model is opened again.
+
+    If its files have changed since, it is not opened, because the gallery's vectors would not fit.
 
     Attributes:
         fingerprint: A hash of the checkpoint's content.
@@ -239,8 +242,8 @@ class _ModelOpener:
     embedded in an earlier run of the app. When it is reopened, its vectors are read from the store.
 
     Attributes:
-        stores: The gallery store of the first model, by the model's name. The page shows its
-            images.
+        stores: A dict with one entry, the first model's name and its gallery store. The page shows
+            the images of this store. Empty until this model is opened.
     """
 
     def __init__(
@@ -589,7 +592,10 @@ async def _send_indexing(images: GalleryImages, request: Request) -> JSONRespons
 
 
 def _send_component_script(request: Request) -> FileResponse:
-    """Send the script that defines `<gradio-app>`, for which Gradio has no address."""
+    """Send the script that defines `<gradio-app>`, the element for embedding the page elsewhere.
+
+    Gradio's package contains this script, but Gradio's server does not send it.
+    """
     script = Path(gr.__file__).parent / "templates" / "frontend" / "gradio.js"
     return FileResponse(script, media_type="text/javascript")
 

@@ -196,9 +196,9 @@ class SearchState:
 def rank(sweep: WeightSweep, near_duplicates: NearDuplicates, request: SearchRequest) -> list[Hit]:
     """Return the hits to show for a request, best first, including hidden near-duplicates.
 
-    If the request folds near-duplicates (hides them under the better-ranked image), the result has
-    enough hits that `request.count` hits are not hidden. It may have fewer, since no hit has a rank
-    beyond `MAX_HITS_FOLDED`.
+    These are the best `request.count` hits. If the request folds near-duplicates (hides them under
+    the better-ranked image), further hits are added, so that `request.count` hits are not hidden.
+    But no hit with a rank beyond `MAX_HITS_FOLDED` is added.
 
     Args:
         sweep: The gallery's scores for the query at any image weight.

@@ -81,9 +81,9 @@ def render_attention(searcher: Searcher, query: EncodedQuery) -> str:
 
 
 def render_attention_maps(maps: AttentionMaps, reference: Image.Image) -> str:
-    """Return the HTML of the drawings of attention and gate, with legends and a choice of the word.
+    """Return the HTML of the drawings of attention and gate, with legends.
 
-    The maps are also described in sentences.
+    A visitor chooses the word whose attention is drawn. The maps are also described in sentences.
 
     Args:
         maps: The attention maps.

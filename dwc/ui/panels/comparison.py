@@ -65,7 +65,7 @@ class Pin:
 
     Attributes:
         description: The search in one line.
-        column: The results with the learned weights, as a column of the comparison.
+        column: The ranking by the learned weights, as a column of the comparison.
         screen: The data that repeats the search, as `dwc.ui.handlers.describe_screen` returns it.
     """
 
@@ -293,7 +293,7 @@ class ComparisonHandlers:
     def pin_or_drop(
         self, state: SearchState | None, screen: Mapping[str, Any] | None, event: gr.EventData
     ) -> dict[Any, Any]:
-        """Pin the search result on the screen, or remove the pin."""
+        """Pin the search result on the screen or remove the pin, as the visitor chose."""
         try:
             current = self._current_state(state, screen)
             if current is None or screen is None:

@@ -3,10 +3,10 @@
 The browser shows all images that fit the filter, page by page; a click makes an image the
 reference.
 
-The filter section is collapsed at first. It has one part per column: texts and truth values as
-checkboxes with counts, numbers as a range. It also has a field for a filter as text. The count
-beside a value is the number of pictures that have the value and fit the conditions on the other
-columns.
+The filter section is collapsed at first. It has one part for each column of the metadata:
+checkboxes with counts for texts and truth values, a range for numbers. The count beside a value is
+the number of pictures that have the value and fit the conditions on the other columns. The section
+also has a field in which a visitor can type a filter.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ HEADING = """
 
 
 def _fitting_positions(images: GalleryImages, filter: str) -> Sequence[int] | NDArray[np.int64]:
-    """Return the positions of the images that fit a filter, which is a text; all if it is empty.
+    """Return the indices in the gallery of the images that fit a filter; all if it is empty.
 
     Raises:
         QueryError: The filter is invalid.
@@ -259,10 +259,17 @@ def _render_column(
     by_column: Mapping[str, list[Filter]],
     others: list[Filter],
 ) -> str:
-    """Return the HTML of one column's part of the filter section.
+    """Return the HTML of the part of the filter section for one column of the metadata.
 
-    The result is empty for a column with too many or too few different texts. `number` makes the
-    ids of the elements unique.
+    The result is empty for a column of texts with fewer than two or more than `MAX_FACET_VALUES`
+    different texts.
+
+    Args:
+        number: The index of the column, which makes the ids of the elements unique.
+        name: The column's name.
+        metadata: The gallery's metadata.
+        by_column: The parts of the current filter that refer to a single column, by its name.
+        others: The parts of the current filter that refer to several columns.
     """
     column, own = metadata.columns[name], by_column.get(name, [])
     rest = [part for other, parts in by_column.items() if other != name for part in parts]

@@ -3,8 +3,8 @@
 The map is two-dimensional; images that the model finds similar are close together. This module
 renders the markers and a description of the map in words. The script `map.js` draws the images of
 the gallery as dots. When the map scrolls into view, the script requests the positions of the images
-from `MapService`; the map of a new gallery is not computed before. `map_table` returns the
-positions for the API.
+from `MapService`. Only then is the map of a new gallery computed. `map_table` returns the positions
+for the API.
 """
 
 import base64
@@ -262,7 +262,10 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
 
 
 def _encode_mask(mask: NDArray[np.bool_] | None) -> str | None:
-    """Return a mask (n,) as base64 of one bit per image, the lowest bit first; None for None."""
+    """Return a mask of the n images (n,) as base64 with one bit per image, the lowest bit first.
+
+    The result is None if `mask` is None.
+    """
     if mask is None:
         return None
     return base64.b64encode(np.packbits(mask, bitorder="little").tobytes()).decode()
@@ -443,8 +446,13 @@ def map_table(searcher: Searcher, start: object, limit: object) -> dict[str, Any
         limit: The maximum number of images to return.
 
     Returns:
-        A dict with `gallery_size`; `laid_out` and `neighbours_kept`, as in `Projection`; `start`;
-        and three lists with an entry per image: `ids`, and the coordinates `x` and `y` in [0, 1].
+        A dict with these entries:
+
+        - `gallery_size`: the number of images in the gallery.
+        - `laid_out` and `neighbours_kept`: how many images were placed directly, and how well the
+          map keeps neighbors together; see `Projection`.
+        - `start`: the argument.
+        - `ids`, `x` and `y`: lists with the id and the coordinates, in [0, 1], of each image.
 
     Raises:
         QueryError: `start` is not a whole number from 0 to the gallery's size, `limit` is not a

@@ -138,8 +138,8 @@ def _x(weight: float) -> float:
 def _y(rank: int | None) -> float:
     """Return the y coordinate of a rank in the chart, which has a logarithmic scale.
 
-    Rank 1 is at the top edge. Ranks above `LIMIT` are at the bottom edge. So is None, which means
-    that the rank was not computed because it is too large.
+    Rank 1 is at the top edge. Ranks above `LIMIT` are at the bottom edge, and so is None, a rank
+    that was not computed because it is too large.
     """
     share = 1.0 if rank is None or rank > LIMIT else math.log(rank) / math.log(LIMIT + 1)
     return _TOP + (_BOTTOM - _TOP) * share
@@ -161,11 +161,10 @@ def _leaders(trace: RankTrace, step: int, end: str, images: GalleryImages) -> st
 
 
 def _steadiness(trace: RankTrace, weights: Sequence[float]) -> str:
-    """Return a sentence that says for which fraction of the image weights the first result stays
-    first.
+    """Return a sentence that says for what share of image weights the first result stays first.
 
-    The first result is the best image at the learned weights. The image weights from 0 to 1 are
-    considered. The sentence is empty if the trace has no first result.
+    The first result is the best image at the learned weights. The share is relative to all image
+    weights from 0 to 1. The sentence is empty if the trace has no first result.
 
     Args:
         trace: The rank trace.

@@ -34,8 +34,8 @@ class ExplanationPanel:
 
     Attributes:
         id: The id of the HTML element.
-        label: The section's name for screen readers. If it is empty, the content is not wrapped in
-            a section, which a collapsed note does not need.
+        label: The section's name for screen readers. It is empty for a collapsed note, whose HTML
+            is not wrapped in a section.
         render: Function that returns the panel's content for a search result.
         title: Whether the label is also shown as a heading.
         row: The id of the HTML element of a row of panels; consecutive panels with the same `row`

@@ -107,8 +107,8 @@ def render_results(
     Args:
         result: The search result.
         images: The gallery.
-        ranked: The number of ranked images in the gallery; None to omit the button for more
-            results.
+        ranked: The number of images that can be results: those that fit the filter, without the
+            reference and its copies. None to omit the button for more results.
         groups: The near-duplicates among the hits, which the page can hide; None if unknown.
         is_folded: Whether the near-duplicates are hidden now. Hidden hits do not count as shown.
         relevance: The relevant images. If they are known, hits that contradict the text are marked,
@@ -161,7 +161,8 @@ def render_more(visible: int, ranked: int, listed: int | None = None) -> str:
 
     Args:
         visible: The number of results that are shown.
-        ranked: The number of ranked images in the gallery.
+        ranked: The number of images that can be results: those that fit the filter, without the
+            reference and its copies.
         listed: The number of results including hidden near-duplicates; None if no result is hidden.
     """
     listed = visible if listed is None else listed
@@ -368,7 +369,7 @@ def render_toolbar(state: SearchState | None, names_model: bool = False) -> str:
     the file's button.
 
     Args:
-        state: The search result; None before the first search, when the result is empty.
+        state: The search result; None before the first search, when the HTML is empty.
         names_model: Whether the link names the model; needed if there are several models.
     """
     if state is None:

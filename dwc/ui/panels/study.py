@@ -107,7 +107,7 @@ def _family(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
 
     Args:
         title: The title of the table.
-        rows: The models, each with a `label` and `numbers`.
+        rows: The models, each with a `label` and with `numbers`, its results by metric.
     """
     if not rows:
         return ""

@@ -2,8 +2,9 @@
 
 The panel shows the distribution of the weights, and the queries with the highest and the lowest
 weights. It also shows the correlation of the weights with the true image weights. The true image
-weight of a query is the fraction of the target's attributes that come from the reference image and
-not from the text. The id of the panel on the page is "atlas".
+weight of a query says how much of its target (the image to find) comes from the reference image and
+not from the text, as a fraction of the target's attributes. The id of the panel on the page is
+"atlas".
 """
 
 from collections.abc import Mapping, Sequence

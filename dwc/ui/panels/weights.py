@@ -28,7 +28,7 @@ it is in the bar under each result, exactly, part by part.</p></details>
 
 
 def render_answer_weights(state: SearchState) -> str:
-    """Return the HTML of the sentence, a comparison with other queries, and the dial.
+    """Return the HTML of a search's weights: a sentence, a comparison with other queries, a dial.
 
     All of them show the weights of the current ranking: the learned weights, or the weights that
     the visitor set with the slider.
