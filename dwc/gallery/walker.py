@@ -220,7 +220,7 @@ class _Walk:
         self._unused = [_PatternUse(pattern) for pattern in exclude if pattern[:1] != "!"]
         self._visit_once = visit_once
         self._folders: set[tuple[int, int]] = set()
-        self._files: set[tuple[int, int]] = set()
+        self._files: dict[int, set[int]] = {}  # inodes of the files by device
         self._links: list[tuple[str, str]] = []
         self._own = _own_folders()
 
@@ -324,10 +324,10 @@ class _Walk:
         if not stat.S_ISREG(info.st_mode):
             return LeftOut(id, NOT_A_PICTURE)
         if self._visit_once and info.st_ino:
-            key = (info.st_dev, info.st_ino)
-            if key in self._files:
+            inodes = self._files.setdefault(info.st_dev, set())
+            if info.st_ino in inodes:
                 return LeftOut(id, LINKED_TWICE)
-            self._files.add(key)
+            inodes.add(info.st_ino)
         suffix = os.path.splitext(path)[1].lower()
         if is_archive(path):
             message = (

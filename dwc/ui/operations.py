@@ -188,7 +188,6 @@ class Operations:
             observers: The observers to which `run` reports its calls.
         """
         self.models, self.images = models, images
-        self._cached_ids: tuple[Sequence[str], frozenset[str]] = ((), frozenset())
         self._observers = observers
 
     def run(self, operation: "Operation", args: Arguments, picture: bytes | None = None) -> Answer:
@@ -309,16 +308,8 @@ class Operations:
         return {"image": image, "text": text, "reference_id": args.reference_id or None}
 
     def _require_image(self, image_id: str, name: str) -> None:
-        if image_id and image_id not in self._known_ids():
+        if image_id and image_id not in self.images.ids:
             raise NotFoundError(f"{name} is {quote(image_id)}; the gallery has no such picture.")
-
-    def _known_ids(self) -> frozenset[str]:
-        ids = self.images.ids
-        listed, known = self._cached_ids
-        if listed is not ids:  # the gallery has grown
-            known = frozenset(ids)
-            self._cached_ids = ids, known
-        return known
 
 
 def parse_arguments(kind: type[ArgumentsType], values: Mapping[str, Any]) -> ArgumentsType:
