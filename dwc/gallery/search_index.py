@@ -36,6 +36,7 @@ FAISS = "faiss"
 LARGE_GALLERY = 200_000
 """The number of pictures from which the program chooses an approximate index by itself."""
 
+_FEW = 8  # number of excluded positions up to which they are compared one by one
 _GROUP = 64  # number of scores in each group of `_lower_bound`
 
 
@@ -89,11 +90,19 @@ def best_positions(
         return np.empty(0, dtype=np.int64)
     # All scores equal to the k-th are candidates, so that the order of ties is well defined.
     candidates = np.flatnonzero(scores >= _lower_bound(scores, k + excluded))  # ascending
-    if excluded:
-        candidates = candidates[~np.isin(candidates, list(exclude))]
+    candidates = without_positions(candidates, exclude)
     least = np.partition(scores[candidates], len(candidates) - k)[len(candidates) - k]
     candidates = candidates[scores[candidates] >= least]
     return candidates[np.argsort(-scores[candidates], kind="stable")[:k]]
+
+
+def without_positions(positions: NDArray[np.int64], excluded: Collection[int]) -> NDArray[np.int64]:
+    """Return the positions (m,) that are not among the excluded positions, in the same order."""
+    if len(excluded) > _FEW:
+        return positions[~np.isin(positions, list(excluded))]
+    for position in excluded:  # this is faster
+        positions = positions[positions != position]
+    return positions
 
 
 def _lower_bound(scores: Vectors, k: int) -> np.float32 | float:

@@ -8,11 +8,13 @@ process. A million texts in such a file take no memory; as Python strings in a l
 
 import json
 import os
+import struct
 import threading
 import weakref
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice, zip_longest
 from typing import Any, BinaryIO, Literal, overload
 
@@ -21,6 +23,8 @@ from numpy.typing import NDArray
 
 _MAGIC = b"DWCARRAY"
 _ALIGNMENT = 8  # arrays begin at multiples of this number of bytes
+_BOUNDS = struct.Struct("=qq")  # where a text begins and ends, among the texts
+_CACHED = 1024  # number of texts of a sequence that are kept when they were read one by one
 _BLOCK = 4096  # number of texts that are encoded or decoded together
 
 Positions = NDArray[np.int64]
@@ -227,9 +231,13 @@ class _TextColumn:
 
     def encoded(self, position: int) -> bytes:
         """Return the text at a position, in UTF-8."""
-        bounds = self.bounds + 8 * (position * self.width + self.number)
-        start, stop = np.frombuffer(self.content.read(bounds, bounds + 16), np.int64).tolist()
+        offset = self.bounds + 8 * (position * self.width + self.number)
+        start, stop = _BOUNDS.unpack(self.content.read(offset, offset + 16))
         return self.content.read(self.texts + start, self.texts + stop)
+
+    def text(self, position: int) -> str:
+        """Return the text at a position."""
+        return self.encoded(position).decode()
 
     def decode(self, start: int, stop: int) -> list[str]:
         """Return the texts from the position `start` to the position before `stop`."""
@@ -272,6 +280,7 @@ class Texts(Sequence[str]):
                 None for all texts of the column.
         """
         self._column, self._selected = column, selected
+        self._text = lru_cache(_CACHED)(column.text)
 
     def select(self, positions: Positions) -> "Texts":
         """Return the texts at some positions, given in ascending order."""
@@ -300,7 +309,7 @@ class Texts(Sequence[str]):
             raise IndexError(f"there are {len(self)} texts, and none at {position}")
         if self._selected is not None:
             position = int(self._selected[position])
-        return self._column.encoded(int(position)).decode()
+        return self._text(int(position))
 
     def __iter__(self) -> Iterator[str]:
         for start in range(0, len(self), _BLOCK):

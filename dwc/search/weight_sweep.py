@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from dwc.errors import QueryError, quote
 from dwc.gallery.filters import Filter
-from dwc.gallery.search_index import CandidateIndex, Vectors, best_positions
+from dwc.gallery.search_index import CandidateIndex, Vectors, best_positions, without_positions
 from dwc.gallery.store import match_id
 from dwc.modeling.composition import ComposedQuery, Composition, shift_weight
 from dwc.search.near_duplicates import NearDuplicates
@@ -319,7 +319,7 @@ class WeightSweep:
             return _Best(np.empty(0, dtype=np.int64), none, none)
         candidates = self._candidates(shift, k)
         if candidates is not None:
-            ranked = candidates[~np.isin(candidates, self.excluded)]  # ascending
+            ranked = without_positions(candidates, self.excluded)  # ascending
             if len(ranked) >= k:
                 scores = self._mix(self._balances(shift), self._dots.of(ranked))
                 order = best_positions(scores, k)
@@ -327,7 +327,7 @@ class WeightSweep:
         scores = self.scores(shift)
         positions = self.best(scores, k)
         ahead = np.flatnonzero(scores >= scores[positions[-1]])
-        ahead = ahead[~np.isin(ahead, self.excluded)]
+        ahead = without_positions(ahead, self.excluded)
         if self.selected is not None:
             ahead = ahead[self.selected[ahead]]
         return _Best(positions, scores[positions], scores[ahead])
@@ -472,17 +472,26 @@ class WeightSweep:
                 for name, balance in balances.items()
             ]
         )
-        # The rows are added one by one, so that images with equal products have equal scores. A
-        # matrix product may round equal columns differently.
-        total = np.empty(products.shape[1], dtype=np.float32)
-        weighted = np.empty(min(len(total), _MIXED_AT_ONCE), dtype=np.float32)
-        for start in range(0, len(total), _MIXED_AT_ONCE):
+        count = products.shape[1]
+        if count <= _MIXED_AT_ONCE:
+            return _weighted_sum(coefficients, products)
+        scores = np.empty(count, dtype=np.float32)
+        for start in range(0, count, _MIXED_AT_ONCE):
             block = slice(start, start + _MIXED_AT_ONCE)
-            mixed = total[block]
-            np.multiply(products[0, block], coefficients[0], out=mixed)
-            for coefficient, row in zip(coefficients[1:], products[1:], strict=True):
-                mixed += np.multiply(row[block], coefficient, out=weighted[: len(mixed)])
-        return total
+            scores[block] = _weighted_sum(coefficients, products[:, block])
+        return scores
+
+
+def _weighted_sum(coefficients: Vectors, rows: Vectors) -> Vectors:
+    """Return the sum (m,) of P rows (P, m), each multiplied by a coefficient (P,).
+
+    The rows are added one by one, so that images with equal products have equal scores. A matrix
+    product may round equal columns differently.
+    """
+    total = coefficients[0] * rows[0]
+    for coefficient, row in zip(coefficients[1:], rows[1:], strict=True):
+        total += coefficient * row
+    return total
 
 
 class _Balance(NamedTuple):
