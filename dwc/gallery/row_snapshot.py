@@ -202,7 +202,7 @@ REVISIONS = (
     "CREATE TABLE IF NOT EXISTS revisions (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",
     "INSERT OR IGNORE INTO revisions VALUES ('store', random()), ('changes', 0)",
     *(
-        f"CREATE TRIGGER IF NOT EXISTS {table}_{event.lower()}d AFTER {event} ON {table} "
+        f"CREATE TRIGGER IF NOT EXISTS count_{event.lower()}_of_{table} AFTER {event} ON {table} "
         "BEGIN UPDATE revisions SET value = value + 1 WHERE name = 'changes'; END"
         for table, events in (
             ("pictures", ("UPDATE",)),

@@ -169,7 +169,7 @@ def test_a_store_of_the_former_format_gets_a_copy_when_it_is_indexed_again(
 ):
     first = build(photos)
     with closing(sqlite3.connect(first.path / DATABASE)) as connection, connection:
-        connection.execute("DROP TRIGGER pictures_updated")
+        connection.execute("DROP TRIGGER count_update_of_pictures")
         connection.execute("DROP TABLE revisions")
     monkeypatch.setattr(row_snapshot, "MAPPED_ROWS", 1)
     again = build(photos)
