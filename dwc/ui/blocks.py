@@ -1,11 +1,14 @@
 """Assembly of the page: creates Gradio blocks and connects the events of components to handlers."""
 
+import copy
+import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 from gradio.exceptions import ComponentProcessingError
 from pydantic import ValidationError
 
@@ -60,6 +63,9 @@ SEARCH: dict[str, Any] = {
     **SEARCH_LANE,
 }
 EXPLAIN: dict[str, Any] = {
+    # The inputs are texts and JSON values, which Gradio's preprocessing would pass through a thread
+    # each without a change.
+    "preprocess": False,
     # By default, Gradio drops an event that is triggered while the same event is pending. The
     # handlers skip explanations of results that are no longer on the screen.
     "trigger_mode": "multiple",
@@ -68,6 +74,7 @@ EXPLAIN: dict[str, Any] = {
     **EXPLAIN_LANE,
 }
 LIGHT: dict[str, Any] = {
+    "preprocess": False,
     # These events do not use Gradio's queue, so they never wait for searches.
     "queue": False,
     "show_progress": "hidden",
@@ -97,6 +104,19 @@ class PageBlocks(gr.Blocks):
         self.failures = SearchFailures()
         super().__init__(**options)
 
+    def __exit__(self, *error: Any) -> None:
+        """Finish the page, and cache the signatures of its components' constructors.
+
+        Gradio inspects a constructor each time it describes a component, which it does for every
+        component of every session.
+        """
+        super().__exit__(*error)
+        for kind in {type(block) for block in self.blocks.values()}:
+            for base in kind.__mro__:
+                if "__init__" in vars(base) and issubclass(base, Block):
+                    constructor: Any = vars(base)["__init__"]
+                    constructor.__signature__ = inspect.signature(constructor)
+
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
         """Fill in omitted trailing inputs of endpoints with defaults, and check all inputs.
 
@@ -123,9 +143,33 @@ class PageBlocks(gr.Blocks):
     async def postprocess_data(self, block_fn: Any, predictions: Any, state: Any) -> list[Any]:
         """Check that no output names a file outside the allowed folders, and prepare it as Gradio
         does.
+
+        If a handler returns values for some of its components only, Gradio prepares only these.
+        Without this method, it would construct each of the other components anew, although they do
+        not change, which takes longer than most handlers.
         """
         check_values([predictions], self.image_folder)
-        return await super().postprocess_data(block_fn, predictions, state)
+        if not isinstance(predictions, dict) or block_fn.batch:
+            return await super().postprocess_data(block_fn, predictions, state)
+        if predictions == gr.skip():
+            changed = {}
+        elif predictions and all(isinstance(key, Block) for key in predictions):
+            changed = {block: value for block, value in predictions.items() if value != gr.skip()}
+        else:
+            return await super().postprocess_data(block_fn, predictions, state)
+        prepared = {}
+        if changed:
+            partial = copy.copy(block_fn)
+            partial.outputs = [block for block in block_fn.outputs if block in changed]
+            values = [changed[block] for block in partial.outputs]
+            data = await super().postprocess_data(
+                partial, values if len(values) > 1 else values[0], state
+            )
+            prepared = dict(zip(partial.outputs, data, strict=True))
+        return [
+            prepared[block] if block in prepared else None if block.stateful else gr.skip()
+            for block in block_fn.outputs
+        ]
 
     async def process_api(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         """Run an event handler or an endpoint as Gradio does; hide details of the server's errors.
@@ -290,7 +334,7 @@ class _Wiring:
             handlers.go_back,
             [c.history, c.model, c.screen],
             [*filled, c.history, c.history_strip, c.model],
-            **{**LIGHT, "preprocess": False, "show_progress": "minimal"},
+            **{**LIGHT, "show_progress": "minimal"},
             show_progress_on=c.results,
         )
         self._explain_after(back, "trail-back")
