@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.blocks import Block
+from gradio.data_classes import GradioModel, GradioRootModel
 from gradio.exceptions import ComponentProcessingError
 from pydantic import ValidationError
 
@@ -144,9 +145,9 @@ class PageBlocks(gr.Blocks):
         """Check that no output names a file outside the allowed folders, and prepare it as Gradio
         does.
 
-        If a handler returns values for some of its components only, Gradio prepares only these.
-        Without this method, it would construct each of the other components anew, although they do
-        not change, which takes longer than most handlers.
+        If a handler returns values for some of its components only, only these are prepared. Gradio
+        would construct each of the other components anew, although they do not change, which takes
+        longer than most handlers. Texts and JSON values are prepared without threads.
         """
         check_values([predictions], self.image_folder)
         if not isinstance(predictions, dict) or block_fn.batch:
@@ -162,6 +163,12 @@ class PageBlocks(gr.Blocks):
             partial = copy.copy(block_fn)
             partial.outputs = [block for block in block_fn.outputs if block in changed]
             values = [changed[block] for block in partial.outputs]
+            if all(isinstance(block, _QUICK) for block in partial.outputs):
+                partial.postprocess = False  # Gradio would start a thread for each
+                values = [
+                    value if block.stateful else _serialize(block.postprocess(value))
+                    for block, value in zip(partial.outputs, values, strict=True)
+                ]
             data = await super().postprocess_data(
                 partial, values if len(values) > 1 else values[0], state
             )
@@ -206,6 +213,14 @@ class PageBlocks(gr.Blocks):
         except Exception as error:
             logger.exception("A request failed:")
             raise gr.Error(FAILED, print_exception=False) from error
+
+
+_QUICK = (gr.HTML, gr.JSON, gr.State, gr.Textbox)  # types whose values need no files
+
+
+def _serialize(value: Any) -> Any:
+    """Return a prepared value as JSON-compatible values, as Gradio sends it."""
+    return value.model_dump() if isinstance(value, (GradioModel, GradioRootModel)) else value
 
 
 def _check_field(component: Any, value: object) -> None:

@@ -56,10 +56,12 @@ UNUSED_ROUTES = (
     "/monitoring",
 )
 """Routes of Gradio that the server refuses, each with all routes below it."""
+_BELOW_UNUSED_ROUTES = tuple(f"{route}/" for route in UNUSED_ROUTES)
 
 
 def _is_unused(scope: Scope) -> bool:
-    return any(is_below(path_in_app(scope), route) for route in UNUSED_ROUTES)
+    path = path_in_app(scope)
+    return path in UNUSED_ROUTES or path.startswith(_BELOW_UNUSED_ROUTES)
 
 
 class FetchNothing:
