@@ -381,7 +381,7 @@ def overlooked_negations(text: str, has_image: bool) -> list[str]:
 
 
 def unmeasured_negations(text: str, has_image: bool) -> list[str]:
-    """Return the negations of which it is unknown whether the bundled checkpoint follows them.
+    """Return the negations that the bundled checkpoint may or may not follow; it was not measured.
 
     Each is returned with some words after it. These are all negations in the text, except those
     that the checkpoint was measured to follow, and those that `overlooked_negations`,

@@ -54,7 +54,7 @@ DRAWINGS_FOLDER = asset_path("checkpoints", "drawings-catalogue")
 """Folder of the checkpoint trained on drawings alone, from which the default one was trained."""
 
 REFERENCE_WEIGHTS = "reference_weights.json"
-"""File with the image weights that a checkpoint gives to a fixed set of comparison queries.
+"""File with a checkpoint's image weights for the reference queries, a fixed set of queries.
 
 The file does not influence the checkpoint's fingerprint.
 """

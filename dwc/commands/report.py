@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the Markdown page to a file or stdout, and return the exit status."""
+    """Write the results as a Markdown page to a file or stdout, and return the exit status."""
     from dwc.checkpoints.model_card import render_results
     from dwc.files import write_text
 

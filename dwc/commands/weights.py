@@ -1,6 +1,6 @@
 """Command `dwc weights`: saves two files that the web page needs in a checkpoint's folder.
 
-The first file has the model's image weights for a fixed set of queries, the comparison queries; the
+The first file has the model's image weights for a fixed set of queries, the reference queries; the
 page compares the image weight of a visitor's query with them. The second file has the vectors of
 the default gallery.
 """
@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Save the image weights of the comparison queries and the default gallery's vectors.
+    """Save the image weights of the reference queries and the default gallery's vectors.
 
     The path of each written file is printed. With `--gallery-only`, only the vectors are saved.
 
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _save_weights(checkpoint: "Checkpoint", args: argparse.Namespace) -> Path:
-    """Save the image weights of the comparison queries; return the file's path."""
+    """Save the image weights of the reference queries; return the file's path."""
     from dwc.catalogue.splits import GALLERY_SIZE
     from dwc.evaluation.catalogue import catalogue_weights
     from dwc.search.reference_weights import ReferenceQueries, ReferenceWeights

@@ -401,10 +401,10 @@ def _is_secondary(image: Image.Image) -> bool:
 
 
 def _seek_full_page(image: Image.Image) -> None:
-    """Seek the first frame that is neither a smaller copy nor a mask of another frame.
+    """Seek to the first frame that is neither a smaller copy nor a mask of another frame.
 
-    If there is no such frame, seek the first frame. The default image of an animated PNG is skipped
-    if it is not part of the animation.
+    If there is no such frame, seek to the first frame. The default image of an animated PNG is
+    skipped if it is not part of the animation.
     """
     first = 1 if image.info.get("default_image") else 0
     for frame in range(first, _MAX_FRAMES):
@@ -418,7 +418,7 @@ def _seek_full_page(image: Image.Image) -> None:
 
 
 def _seek_content(image: Image.Image, name: str, limit: int) -> None:
-    """Seek the first frame, from the current one on, that has more than a single color.
+    """Seek to the first frame, from the current one on, that has more than a single color.
 
     If there is no such frame, the current frame stays the same.
 

@@ -15,7 +15,7 @@ NEVER = int(np.iinfo(np.int64).max)  # used as the rank if there is no hit; grea
 
 
 def first_hit_rank(scores: NDArray[np.floating], hits: NDArray[np.bool_]) -> int:
-    """Return the rank (from 1) of the hit with the highest score.
+    """Return the rank (from 1) of the hit (correct result) with the highest score.
 
     Args:
         scores: Scores (M,) of M images. Images to leave out (the reference) have -inf and must not

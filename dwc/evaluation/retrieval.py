@@ -131,12 +131,13 @@ class EncodedBenchmark:
 
 @dataclass(frozen=True)
 class RankReport:
-    """The results of a benchmark: the rank of each query's best hit, and the image weights.
+    """The results of a benchmark: the rank of each query's best-ranked hit, and the image weights.
 
     Attributes:
         benchmark: The evaluated benchmark.
-        ranks: Maps the name of each stream, and "together" for all streams, to the rank of each
-            query's best hit, (N,) for N queries; the best rank is 1.
+        ranks: Maps the name of each stream, and "together" for all streams, to one rank for each of
+            N queries, (N,): that of the query's best-ranked hit (correct result). The first rank is
+            1.
         image_weights: Maps the name of each stream to the image weights (N,), 0 to 1.
         texts_cut: Number of texts that were shortened to the model's token limit.
     """
@@ -338,7 +339,7 @@ def compose_queries(
 def rank_hits(
     benchmark: Benchmark, queries: Vectors, gallery: Vectors, chunk: int = 512
 ) -> NDArray[np.int64]:
-    """Return the rank of each query's best hit.
+    """Return the rank of each query's best-ranked hit (correct result).
 
     The query's reference is removed from the ranking if `benchmark.reference_removed` is set.
 
@@ -349,7 +350,7 @@ def rank_hits(
         chunk: Number of queries whose scores are in memory at a time.
 
     Returns:
-        The ranks (N,); the best rank is 1.
+        The ranks (N,); the first rank is 1.
     """
     position = {name: index for index, name in enumerate(benchmark.gallery)}
     ranks = []
@@ -425,7 +426,7 @@ def rank_benchmark(encoded: EncodedBenchmark) -> RankReport:
     """Rank the gallery images of an encoded benchmark, by all streams together and by each stream.
 
     Returns:
-        The rank of each query's best hit, and the image weights.
+        The rank of each query's best-ranked hit (correct result), and the image weights.
     """
     ranks = {name: rank_hits(encoded.benchmark, *view) for name, view in encoded.views.items()}
     queries = encoded.queries
@@ -449,7 +450,7 @@ def run_benchmark(
         batch_size: Number of images or queries that the model processes at a time.
 
     Returns:
-        The rank of each query's best hit, and the image weights.
+        The rank of each query's best-ranked hit (correct result), and the image weights.
     """
     return rank_benchmark(encode_benchmark(benchmark, model, processor, open_image, batch_size))
 

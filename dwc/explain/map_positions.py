@@ -54,7 +54,7 @@ class MapMarks:
     results: tuple[MapMark, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the marks as JSON-compatible dicts, lists and numbers."""
+        """Return the marked points as JSON-compatible dicts, lists and numbers."""
         return asdict(self)
 
 

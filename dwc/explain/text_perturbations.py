@@ -273,8 +273,9 @@ class ParaphraseAnswer:
         text: the text.
         image_weights: the image weights in [0, 1], by the stream's name.
         ids: the ids of the results, best first.
-        unknown_words: the words of the cleaned text that the word vocabulary lacks; all words of
-            the text if none of its content words is in the vocabulary.
+        unknown_words: the words of the cleaned text that are not in the word vocabulary. Exception:
+            if the vocabulary has none of the text's content words, the model cannot use the text,
+            and all of its words are listed, also known ones such as "with".
         notes: messages for the user, such as which part of a long text was cut off.
     """
 

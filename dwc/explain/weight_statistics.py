@@ -49,7 +49,7 @@ class ShareBin:
 
 @dataclass(frozen=True)
 class StreamStatistics:
-    """Statistics of one stream's image weights for the reference queries.
+    """Statistics of one stream's image weights for the reference queries, a fixed set of queries.
 
     The true image weight of a query is the fraction of the target's attributes that come from the
     reference image and not from the text.
@@ -76,7 +76,10 @@ class StreamStatistics:
 
 @dataclass(frozen=True)
 class ExtremeQuery:
-    """A reference query with one of the highest or lowest image weights (means over the streams).
+    """One of the reference queries with the highest or the lowest image weights.
+
+    The reference queries are a fixed set of queries, stored with the checkpoint. The mean of a
+    query's image weights over the streams decides.
 
     Attributes:
         reference: the id of the query's reference image.

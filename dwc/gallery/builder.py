@@ -223,7 +223,8 @@ def update_store(
             content key (a hash of the content).
         find_embedded: Function that returns the pictures that other processes embedded; None if
             there are no such pictures.
-        left_to_others: Content keys of pictures that this build neither embeds nor adds.
+        left_to_others: Content keys (hashes of the content) of pictures that this build neither
+            embeds nor adds.
 
     Raises:
         ImageError: The source lists no pictures, and either an exclude pattern left something out,
@@ -359,10 +360,10 @@ class _Build:
         return gone, dropped
 
     def _check(self, stale: Sequence[Item], clock: "_Clock") -> dict[str, tuple[Item, str]]:
-        """Compare the present content of stored pictures with their content keys in the store.
+        """Compare stored pictures with their files, which may have changed.
 
         Returns:
-            The pictures whose content has changed and their new content keys, by id.
+            The changed pictures and their new content keys (hashes of the content), by id.
         """
         writer = self._writer
         rows = writer.rows.with_ids(item.id for item in stale)
@@ -429,7 +430,7 @@ class _Build:
 
         Args:
             items: The pictures to embed.
-            known: Content keys of pictures that need not be embedded.
+            known: Content keys (hashes of the content) of pictures that need not be embedded.
         """
         embedded: dict[str, _Embedded | _Known] = {}
         if self._find_embedded is not None:
@@ -446,8 +447,8 @@ class _Build:
 
         Args:
             batch: The pictures.
-            stored: The content keys of the store's rows, in order, as they were when `_embed_items`
-                began; rows that it has added since are missing.
+            stored: The content keys (hashes of the content) of the store's rows, in order, as they
+                were when `_embed_items` began; rows that it has added since are missing.
         """
         writer = self._writer
         for result in batch:
@@ -530,7 +531,7 @@ class _Build:
         need not be embedded then, and is removed from `changed`.
 
         Args:
-            changed: The changed pictures and their new content keys, by id.
+            changed: The changed pictures and their new content keys (hashes of the content), by id.
             dropped: The ids of the pictures to remove.
         """
         if not changed and not dropped:
@@ -646,7 +647,7 @@ def sort_items(items: Sequence[Item], state: StoredState, computed: bool) -> Sor
 
     Args:
         items: The pictures.
-        state: The content keys, the file stamps and the report in the store.
+        state: The content keys (hashes of the content), file stamps and report in the store.
         computed: Whether the pictures are drawn.
     """
     keys, files, report = state
@@ -685,7 +686,7 @@ def _has_inodes(items: Sequence[Item], files: Mapping[str, KnownFile]) -> bool:
 def _with_state(
     items: Sequence[Item], keys: Mapping[str, str], files: Mapping[str, KnownFile]
 ) -> Iterator[tuple[Item, str | None, KnownFile | None]]:
-    """Yield each picture with its stored content key and the stored state of its file.
+    """Yield each picture with its stored content key (a hash) and the stored state of its file.
 
     A value is None if nothing is stored. The values are read in blocks, which is faster.
     """
@@ -706,15 +707,17 @@ def _is_unchanged(former: Stamp, present: Stamp | None, compare_inodes: bool) ->
 def _compare(
     item: Item, rows: dict[str, StoredImage], decode_again: bool
 ) -> str | _Unreadable | None:
-    """Return the content key of a file if the file differs from its row in the store, else None.
-
-    The result for a file that cannot be read is an `_Unreadable`.
+    """Compare a file with its row in the store.
 
     Args:
         item: The file.
         rows: The rows of the store, by id.
         decode_again: Whether to compare the decoded pixels, too. This is needed after the decoder
             has changed.
+
+    Returns:
+        None if the file is unchanged; the file's content key (hash of its content) if it has
+        changed; an `_Unreadable` if it cannot be read.
     """
     row = rows[item.id]
     try:
@@ -777,7 +780,7 @@ def check_gallery(
         path: Folder of the store.
         source: The source.
         manifest: The store's manifest.
-        content_keys: The content keys of the store's pictures, by id.
+        content_keys: The content keys (hashes of the content) of the store's pictures, by id.
     """
     if not is_same_gallery(manifest.source, source, content_keys):
         raise StoreError(

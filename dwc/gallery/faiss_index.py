@@ -106,7 +106,11 @@ class IndexDescription:
 
 
 def require_faiss() -> ModuleType:
-    """Import FAISS and return it; raise `DWCError` with the command that installs it."""
+    """Import FAISS and return it.
+
+    Raises:
+        DWCError: FAISS is not installed. The message has the command that installs it.
+    """
     try:
         import faiss
     except ImportError as error:

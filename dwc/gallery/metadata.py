@@ -573,7 +573,9 @@ class _CollectedColumn:
     """Determines which types fit all values of a column.
 
     Attributes:
-        nested: A list or other nested value of the column, as text; None if there is none.
+        nested: The first value that is not a text, number or truth value, such as a list, as the
+            beginning of its JSON text; None if there is none. A column with such values is not
+            used, and a message quotes this text.
     """
 
     def __init__(self) -> None:

@@ -40,7 +40,9 @@ from dwc.gallery.walker import DATABASE
 logger = logging.getLogger(__name__)
 
 MAPPED_ROWS = 10_000
-"""The number of rows from which a snapshot is a file; a smaller one is at most some MB in memory.
+"""The number of rows from which a store is large: its snapshot is then a file.
+
+A smaller snapshot takes at most some MB in memory.
 """
 
 _FORMAT = 1
@@ -89,7 +91,7 @@ class StoredRows(Sequence[StoredImage]):
         """Create the rows from their columns.
 
         Args:
-            texts: The ids, content keys and pixel hashes of the n pictures.
+            texts: The ids, content keys (hashes of the content) and pixel hashes of the n pictures.
             sizes: The width and height of each picture (n, 2).
             checksums: The CRC-32 of each vector (n,).
             known_sizes: The different sizes in ascending order, each as one integer; see
@@ -222,7 +224,7 @@ or removed need no trigger: they change the number of rows, or the generation of
 def snapshot_file(
     connection: sqlite3.Connection, folder: Path, generation: int, count: int
 ) -> Path | None:
-    """Return the path of the file for a snapshot of a store's present rows; it may not exist.
+    """Return the path of the file for a copy of a store's present rows; it may not exist yet.
 
     Args:
         connection: The database, in a transaction.
@@ -245,9 +247,9 @@ def snapshot_file(
 def read_snapshot(
     connection: sqlite3.Connection, folder: Path, count: int, file: Path | None, may_write: bool
 ) -> RowSnapshot:
-    """Return the snapshot of a database's present state, from its file or as a new copy.
+    """Return a database's present rows and metadata, from an earlier copy or as a new copy.
 
-    A snapshot of fewer than `MAPPED_ROWS` rows is always a new copy, in memory.
+    With fewer than `MAPPED_ROWS` rows, the result is always a new copy, in memory.
 
     Args:
         connection: The database, in a transaction.
@@ -278,9 +280,11 @@ def read_snapshot(
 def renew_snapshot(
     connection: sqlite3.Connection, folder: Path, generation: int, count: int
 ) -> None:
-    """Write the snapshot of a large store into its folder, and remove outdated snapshots.
+    """Save a copy of a large store's rows and metadata, and remove outdated copies.
 
-    The parameters are those of `snapshot_file`. A failure is reported in the log.
+    The copy (snapshot) is a file in the store's folder. Nothing is saved for a store with fewer
+    than `MAPPED_ROWS` rows. The parameters are those of `snapshot_file`. If the file cannot be
+    written, this is logged.
     """
     file = snapshot_file(connection, folder, generation, count) if count >= MAPPED_ROWS else None
     if file is not None and _open_file(file, count) is None:

@@ -88,7 +88,7 @@ class Item(Protocol):
         """Return the picture, upright in sRGB; raise `ImageError` if it cannot be read."""
 
     def load(self, known: Collection[str]) -> tuple[str, Image.Image | None]:
-        """Return the content key and, if the key is new, the decoded picture.
+        """Return the content key (hash of the content) and, if the key is new, the decoded picture.
 
         Args:
             known: Content keys of pictures that need not be decoded.
@@ -143,7 +143,10 @@ class Source(Protocol):
 
     @property
     def argument(self) -> str:
-        """The argument that names this source on the command line."""
+        """The value that names this source in commands: in `dwc index photos`, the text "photos".
+
+        It may be a path, a pattern, the id of a dataset on the Hub, or "catalogue".
+        """
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -466,7 +469,7 @@ class DrawnItem:
         return draw(self.garment.garment, self.garment.picture_seed, self.picture_px)
 
     def load(self, known: Collection[str]) -> tuple[str, Image.Image | None]:
-        """Return the content key and the drawing; the drawing is None if the key is in `known`."""
+        """Return the content key (a hash) and the drawing, which is None if the key is known."""
         key = self.content_key()
         return key, None if key in known else self.open()
 

@@ -367,7 +367,7 @@ def read_files(connection: sqlite3.Connection) -> dict[str, KnownFile]:
 
 
 def read_state(folder: Path) -> StoredState:
-    """Read the content keys, the states of the files and the report of the store in a folder.
+    """Read the content keys (hashes), the states of the files and the report of a folder's store.
 
     All three are empty if there is no store in the folder.
     """

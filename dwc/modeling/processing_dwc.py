@@ -779,7 +779,7 @@ def problem_of_setting(name: str, value: Any) -> str | None:
     """Return a message if the value of an image setting is not allowed, otherwise None.
 
     The message starts with the setting's name. The result is also None for the value null, and for
-    a setting of which this module does not know the allowed values.
+    a setting whose allowed values this module does not know.
     """
     kind = _KINDS.get(name)
     if kind is None or value is None or kind.accepts(value):

@@ -1,9 +1,10 @@
-"""Reference weights: a checkpoint's image weights for a fixed set of comparison queries.
+"""Reference weights: the image weights of the reference queries, which are a fixed set of queries.
 
-The image weight of a new query is compared with the reference weights. On its own, an image weight
-of 0.6 means little: it is the factor by which a query's image part is multiplied, not a share of
-the result, since the image part and the text part may have different lengths. The weight means more
-if it is known, for example, that most comparison queries have a weight of 0.7.
+A checkpoint computes them, and they are stored with it. They show whether the image weight of
+another query is high or low. On its own, an image weight of 0.6 means little: it is the factor by
+which a query's image part is multiplied, not a share of the result, since the image part and the
+text part may have different lengths. The weight means more if it is known, for example, that most
+reference queries have a weight of 0.7.
 """
 
 import json
@@ -26,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ReferenceQueries:
-    """The fixed set of comparison queries, with a checkpoint's image weights for them.
+    """The reference queries, a fixed set of queries, with a checkpoint's image weights for them.
 
     Entry i of each list belongs to query i.
 
@@ -68,7 +69,7 @@ _STREAM_NAMES = {"clip": "CLIP", "cnn": "CNN"}
 
 @dataclass(frozen=True)
 class ReferenceWeights:
-    """The image weights that a checkpoint computed for a fixed set of comparison queries.
+    """A checkpoint's image weights for the reference queries, which are a fixed set of queries.
 
     The weights are representative of that set only.
 
@@ -130,7 +131,7 @@ class ReferenceWeights:
     def from_queries(
         cls, queries: ReferenceQueries, protocol: str, fingerprint: str | None = None
     ) -> "ReferenceWeights":
-        """Create reference weights from comparison queries, which include the image weights.
+        """Create reference weights from reference queries, which include the image weights.
 
         Args:
             queries: the queries, which become the attribute `reference_queries`.
@@ -174,7 +175,7 @@ class ReferenceWeights:
 
 
 def load_reference_weights(checkpoint: Checkpoint) -> ReferenceWeights | None:
-    """Load a checkpoint's image weights for the fixed set of comparison queries.
+    """Load a checkpoint's image weights for the reference queries, a fixed set of queries.
 
     The result is None if the checkpoint has no file of these weights, or was not loaded from a
     folder. A file that names another checkpoint's fingerprint, or none, is reported in the log and
@@ -227,12 +228,12 @@ class StreamWeight:
 
 @dataclass(frozen=True)
 class QueryWeights:
-    """One query's image weights, compared with those of a fixed set of comparison queries.
+    """One query's image weights, compared with those of the reference queries (a fixed set).
 
     Attributes:
         streams: the weight in each stream, by the stream's name.
-        queries: the number of comparison queries; None if the weights were not compared.
-        protocol: a description of the comparison queries; None if the weights were not compared.
+        queries: the number of reference queries; None if the weights were not compared.
+        protocol: a description of the reference queries; None if the weights were not compared.
         summary: a summary in one sentence.
     """
 
@@ -249,14 +250,14 @@ class QueryWeights:
 def describe_weights(
     composed: ComposedQuery, reference: ReferenceWeights | None = None, shift: float = 0.0
 ) -> QueryWeights:
-    """Describe one query's image weights, and compare them with those of comparison queries.
+    """Describe one query's image weights, and compare them with those of the reference queries.
 
     A query with only an image or only a text is described but not compared, since its weights are
     always exactly 1 or 0.
 
     Args:
         composed: the query, a batch of one, with the learned weights.
-        reference: the image weights of comparison queries; None to omit the comparison.
+        reference: the image weights of the reference queries; None to omit the comparison.
         shift: number added to the logit of every image weight before it is described.
 
     Raises:

@@ -139,7 +139,8 @@ class SearchResult:
     Attributes:
         hits: the images, best first.
         weights: the image and text weights of each stream, by the stream's name.
-        unknown_words: typed words that are not in the model's word vocabulary.
+        unknown_words: typed words that are not in the model's word vocabulary; all typed words if
+            the model cannot use the text, because none of its content words is known.
         timings_ms: the durations `encode`, `search` and `total` in milliseconds.
         gallery_size: the number of images in the gallery.
         shift: the number that was added to the logit of every stream's image weight; 0 for the

@@ -74,8 +74,9 @@ class Searcher:
             pass.
         index: computes the dot products of any vector with the vectors of all gallery images.
         candidate_index: the approximate index of the gallery; None for exact search.
-        reference_weights: the checkpoint's image weights for a fixed set of comparison queries;
-            None if the checkpoint has no such file.
+        reference_weights: the checkpoint's image weights for the reference queries: a fixed set of
+            queries, whose weights show whether the weight of another query is high or low. None if
+            the checkpoint's folder does not have these weights.
         near_duplicates: finds near-duplicates in the gallery.
     """
 
@@ -260,7 +261,11 @@ class Searcher:
         return self.checkpoint.processor.read_typed(text, template)
 
     def unknown_words(self, typed: TypedText) -> list[str]:
-        """Return the typed words that the word vocabulary lacks; all words if none can be used."""
+        """Return the typed words that are not in the word vocabulary.
+
+        If the model cannot use the text, because none of its content words is known, all typed
+        words are returned.
+        """
         if typed.unreadable:
             return list(dict.fromkeys(typed.unreadable))
         return self.checkpoint.processor.unknown_words(typed.text)

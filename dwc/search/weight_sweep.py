@@ -664,7 +664,10 @@ def _weights(balances: Mapping[str, _Balance]) -> dict[str, Weight]:
 
 
 def _part_products(stream: Composition) -> NDArray[np.float64]:
-    """Return the dot products (2, 2) or (3, 3) of a query's image, text and joint part."""
+    """Return the dot products of all pairs of a query's parts in one stream (a Gram matrix).
+
+    The matrix is (2, 2) for image part and text part, or (3, 3) if the combiner adds a joint part.
+    """
     vectors = torch.cat(_parts(stream)).double()
     return (vectors @ vectors.T).numpy()
 

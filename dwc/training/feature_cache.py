@@ -459,7 +459,7 @@ def last_image_layer(clip: ClipBackbone) -> nn.Linear:
 
 @torch.no_grad()
 def last_layer_inputs(clip: ClipBackbone, pixel_values: Tensor) -> Tensor:
-    """Compute the inputs of the last layer of CLIP's image tower (image encoder) for N images.
+    """Run CLIP's image encoder on N images, and return what its last layer takes as input.
 
     Args:
         clip: CLIP, on the device of the pixels.

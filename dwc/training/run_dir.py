@@ -75,11 +75,11 @@ def recipe_record(recipe: Any) -> Any:
 
 
 def claim(folder: Path, recipe: Mapping[str, Any], writes: bool = True) -> None:
-    """Write the recipe to a new work folder, or check that the folder's recipe is the same.
+    """Check that the recipe in a work folder is the same; write the recipe if there is none yet.
 
     Args:
-        folder: The work folder; created if missing. A new folder may already contain drawings and
-            caches, since their file names identify the settings that they depend on.
+        folder: The work folder; created if missing. A folder without a recipe may already contain
+            drawings and caches, since their file names identify the settings that they depend on.
         recipe: All settings that affect the trained parameters, as JSON-serializable data.
         writes: Whether this process may write the recipe; True on the main process only.
 

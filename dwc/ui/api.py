@@ -154,7 +154,7 @@ def add_overview_endpoints(models: ModelPool) -> None:
             return map_table(searcher, start, limit)
 
     def get_atlas(model: str = "") -> Answer:
-        """Return statistics of a model's picture weights for a fixed set of comparison queries.
+        """Return statistics of a model's picture weights for the reference queries (a fixed set).
 
         Args:
             model: The name of the model; empty for the first.

@@ -364,9 +364,10 @@ class _Wiring:
         self._explain_after(filtered, "facets-filter")
 
     def _connect_session(self) -> None:
-        """Connect the events that open or restore the page, and the events that call `session.js`.
+        """Connect the opening of the page, and the events that store or restore a search.
 
-        This script stores in the browser what is on the screen, and updates the page's address.
+        The script `session.js` stores the search on the screen in the browser's history and in the
+        page's address, so that it can be restored after a reload or with the Back button.
         """
         c, handlers = self.components, self.handlers
         opened = self.page.load(

@@ -379,7 +379,7 @@ class PageHandlers:
     ) -> Update:
         """Search with the query that was clicked in the panel of weight statistics.
 
-        The panel shows some of the comparison queries: a fixed set of queries for which the
+        The panel shows some of the reference queries: a fixed set of queries for which the
         checkpoint contains the model's image weights.
         """
 

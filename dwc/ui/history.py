@@ -43,7 +43,7 @@ class HistoryQuery:
 
 @dataclass(frozen=True)
 class WeightShift:
-    """The image weight at which a search result is shown.
+    """How the visitor shifted the image weights of a search, and the resulting image weight.
 
     Attributes:
         shift: The number that is added to the logit of every stream's image weight; 0 for the
@@ -64,7 +64,8 @@ class HistoryStep:
         parent: The number of the step that was on the screen when this search was made; None for
             the root of the tree.
         query: The query.
-        weight_shift: The image weight at which the results were last shown.
+        weight_shift: How the visitor had shifted the image weights when the results of this search
+            were last on the screen.
     """
 
     number: int
@@ -136,7 +137,7 @@ class SearchHistory:
 
         Args:
             query: The query of the search.
-            weight_shift: The image weight at which its results are shown.
+            weight_shift: The shift of the image weights at which its results are shown.
         """
         step = self.current_step
         if step is not None and step.query == query:
@@ -149,7 +150,7 @@ class SearchHistory:
         return _bounded(SearchHistory((*self.steps, added), number))
 
     def reweighted(self, weight_shift: WeightShift) -> "SearchHistory":
-        """Return the history with another image weight for the results of the current step."""
+        """Return the history with another weight shift in the current step."""
         steps = tuple(
             replace(step, weight_shift=weight_shift) if step.number == self.current else step
             for step in self.steps

@@ -338,7 +338,7 @@ def parse_arguments(kind: type[ArgumentsType], values: Mapping[str, Any]) -> Arg
 
 
 def decode_base64(text: str) -> bytes:
-    """Decode Base64, with or without the beginning of a data URL.
+    """Decode Base64, which may follow the prefix of a data URL, such as "data:image/png;base64,".
 
     Raises:
         ImageError: The text is not Base64.

@@ -272,12 +272,14 @@ class _ModelOpener:
         return searcher
 
     def publish(self, models: ModelPool, name: str, store: Store) -> None:
-        """Make the first model search a gallery store that has grown.
+        """Let the first model search a gallery store to which indexing has added pictures.
+
+        The first model is the default model of the app, with which the gallery is indexed.
 
         Args:
-            models: The models. This object must have opened the first model.
-            name: The name of the first model.
-            store: The store.
+            models: The app's models.
+            name: The name of the first model, which was opened before.
+            store: The store with the added pictures.
         """
         with models.using(name) as searcher:
             grown = searcher.over(store)

@@ -140,8 +140,8 @@ class SearchState:
         result: The search result at the image weight of the request. It contains all hits that are
             shown, and the near-duplicates that are hidden under these hits.
         origin: The model and the gallery of the search.
-        reference_weights: The model's image weights for a fixed set of comparison queries; None if
-            the model's checkpoint has no such weights.
+        reference_weights: The model's image weights for the reference queries (a fixed set); None
+            if the model's checkpoint has no such weights.
         near_duplicates: Finds near-duplicates in the gallery by the model's vectors.
         part: The store that was searched, if only a part of the gallery was indexed. Explanations
             of the result use this store, since the gallery may have grown since. None if the

@@ -372,7 +372,8 @@ def _exclude_category(reference: Garment, target: Garment, rng: random.Random) -
 def _as_statements(reference: Garment, exclusions: Iterable[Exclusion]) -> list[Statement]:
     """Return what the exclusions change in the reference, as statements without a text.
 
-    There is one statement for each attribute of which the reference has an excluded value.
+    An attribute gets a statement only if its value in the reference is excluded: "no stripes" gives
+    a statement for a striped dress, and none for a plain one.
     """
     return [
         Statement("no", "", {name: values})

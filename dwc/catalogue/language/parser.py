@@ -47,8 +47,9 @@ class Meaning(NamedTuple):
     Attributes:
         allowed: Pairs of an attribute and its allowed values. A noun that names a new category and
             a phrase that excludes categories have a pair ("category", allowed categories).
-        excludes: Whether the phrase only excludes values, such as "no stripes". Such a phrase alone
-            does not change an attribute of which the reference has none of the excluded values.
+        excludes: Whether the phrase only excludes values, such as "no stripes". Unless another
+            phrase mentions the same attribute, the attribute changes only if the reference has an
+            excluded value: "no stripes" leaves a plain dress plain.
     """
 
     allowed: frozenset[tuple[str, frozenset[str]]] = frozenset()
@@ -128,7 +129,14 @@ class Lexicon:
 
 
 def put(phrases: Phrases, text: str, allowed: Allowed, excludes: bool = False) -> None:
-    """Add a phrase and its meaning to `phrases`; a phrase may have several meanings."""
+    """Add a meaning of a phrase to `phrases`, besides any meanings that the phrase already has.
+
+    Args:
+        phrases: Maps phrases to their meanings.
+        text: The phrase; "a" or "an" at its beginning is ignored.
+        allowed: Maps attributes to the values that the phrase allows.
+        excludes: Whether the phrase only excludes values, such as "no stripes".
+    """
     meaning = Meaning(frozenset(allowed.items()), excludes)
     phrases.setdefault(_key(text), set()).add(meaning)
 

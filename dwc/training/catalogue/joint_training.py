@@ -218,7 +218,7 @@ def train_jointly(
     Args:
         start: The drawings model, which is not changed.
         start_processor: The processor of `start`.
-        wardrobe: Folder of the photographs.
+        wardrobe: Folder of labeled photographs of clothes, as `dwc.datasets.wardrobe` describes it.
         recipe: The hyperparameters.
         work: Folder of states, cached features and logs.
         teacher: The sentence encoder; by default it is loaded from its package.
@@ -570,11 +570,13 @@ def publish_joint(
     out: Path,
     measured: tuple[int, int] = (2_000, 2_000),
 ) -> dict[str, Any]:
-    """Train, then write the checkpoint, its evaluation, its log and its model card to `out`.
+    """Train a copy of a drawings checkpoint on drawings and photographs, and write it to `out`.
+
+    Its evaluation, training log and model card are written to `out`, too.
 
     Args:
-        start: Folder or name of the checkpoint trained on drawings.
-        wardrobe: The wardrobe's folder.
+        start: Folder or name of the checkpoint trained on drawings only.
+        wardrobe: Folder of labeled photographs of clothes, as `dwc.datasets.wardrobe` describes it.
         recipe: The hyperparameters.
         work: Folder of training states, cached features and logs.
         out: Folder of the checkpoint.
@@ -613,11 +615,11 @@ def measure_on_both(
     measured: tuple[int, int],
     pictures: CatalogueImages,
 ) -> dict[str, Any]:
-    """Return a checkpoint's metrics on the test drawings and on the wardrobe's `eval` split.
+    """Return a checkpoint's metrics on the test drawings and on the photographs' `eval` split.
 
     Args:
         checkpoint: The checkpoint.
-        wardrobe: The wardrobe's folder.
+        wardrobe: Folder of labeled photographs of clothes, as `dwc.datasets.wardrobe` describes it.
         measured: Number of gallery garments and number of queries for the evaluation on drawings.
         pictures: The gallery's drawings.
     """

@@ -174,7 +174,8 @@ class PhotographPool:
 def load_photographs(folder: Path, work: Path, seed: int, workers: int) -> PhotographPool:
     """Load the training photographs of clothes from a folder and add recolored copies.
 
-    The pixels of photographs and copies are cached in a file, which later calls load.
+    The pixels of photographs and copies are saved in a file in `work`. A later call with the same
+    seed and number of photographs loads this file instead of making the copies again.
 
     Args:
         folder: Folder of the photographs, in the format of `dwc.datasets.wardrobe`.

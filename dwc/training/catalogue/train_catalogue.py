@@ -97,7 +97,7 @@ class TrainedCatalogue:
 
 
 def claim_work(recipe: CatalogueRecipe, work: Path) -> None:
-    """Write the recipe to a new work folder, or check that the folder belongs to the same recipe.
+    """Check that the recipe in a work folder is the same; write the recipe if there is none yet.
 
     Settings of the evaluation and of the comparison of combiners may differ.
 

@@ -230,16 +230,17 @@ class _Parts:
         return self.answers.get(name, name)
 
 
-def is_held_out(answer: str, preset: BenchmarkPreset) -> bool:
-    """Return whether targets with a given identity are held out of training.
+def is_held_out(target: str, preset: BenchmarkPreset) -> bool:
+    """Return whether a target is held out: not trained on, but used to select the best epoch.
 
-    The choice is pseudorandom and depends only on the identity, the seed and the held-out share.
+    The choice is pseudorandom, and the same whenever target, seed and share are the same.
 
     Args:
-        answer: Identity of a target: a value of `BenchmarkData.answers`, or an image name.
-        preset: Provides the seed and the share (0 to 1) of identities that are held out.
+        target: The target's image name; or, if several images count as the same target, the name
+            of this group of images, a value of `BenchmarkData.answers`.
+        preset: Provides the seed, and the share (0 to 1) of targets that are held out.
     """
-    digest = sha256(f"{preset.seed}/{answer}".encode()).digest()
+    digest = sha256(f"{preset.seed}/{target}".encode()).digest()
     return int.from_bytes(digest[:4], "big") / 2**32 < preset.held_out_share
 
 

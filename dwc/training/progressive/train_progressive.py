@@ -124,9 +124,9 @@ class ProgressiveBatches(CatalogueBatches):
         size_px: Side of the square input images in pixels.
         mean: Mean to subtract from each channel, for values in [0, 1].
         std: Standard deviation to divide each channel by.
-        cached: Inputs of length K of the last layer of CLIP's image encoder, computed beforehand
-            for several augmented copies ("views") of each drawing, (views, garments, K). They are
-            used instead of the images' pixels; see `cache_tower_inputs`. None to use the pixels.
+        cached: What CLIP's last image layer takes as input, (views, garments, K): K numbers for
+            each augmented copy ("view") of each drawing, computed once by `cache_tower_inputs`.
+            The batches then have these inputs instead of pixels. None for batches with pixels.
     """
 
     size_px: int = PICTURE_PX

@@ -251,7 +251,10 @@ def _ticks(top: float) -> list[float]:
 
 
 def _rounded_up(value: float) -> float:
-    """Round up to a multiple of 10, at least 10, so that five axis ticks are integers."""
+    """Return the end of an axis that includes `value`: the next multiple of 10, at least 10.
+
+    The ticks, which divide the axis into five equal parts, are integers then.
+    """
     return max(10.0, 10.0 * -(-value // 10))
 
 

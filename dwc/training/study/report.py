@@ -196,17 +196,18 @@ def evaluate_claim(claim: Claim, numbers: Mapping[str, BySeed]) -> dict[str, Any
     }
 
 
-def _unanswered(claim: Claim, is_better: bool) -> dict[str, Any]:
-    """Return the verdict "undecided" for a claim about a metric that a system variant lacks.
+def _unanswered(claim: Claim, better_lacks_metric: bool) -> dict[str, Any]:
+    """Return the verdict "undecided" on a claim about a metric that one of its variants lacks.
 
     A variant that has only one stream lacks the metrics of the other stream. A variant whose image
     weights are all equal lacks the correlation of predicted and true image weights.
 
     Args:
         claim: The claim.
-        is_better: True if the variant `claim.better` lacks the metric, False if `claim.worse` does.
+        better_lacks_metric: Whether it is the variant `claim.better` that lacks the metric, and not
+            `claim.worse`.
     """
-    name = claim.better if is_better else claim.worse
+    name = claim.better if better_lacks_metric else claim.worse
     return {
         "claim": claim.text,
         "whose": claim.source,

@@ -107,8 +107,8 @@ def render_results(
     Args:
         result: The search result.
         images: The gallery.
-        ranked: The number of images that can be results: those that fit the filter, without the
-            reference and its copies. None to omit the button for more results.
+        ranked: The number of images that could become results: those that fit the filter, without
+            the reference and its copies. None to omit the button for more results.
         groups: The near-duplicates among the hits, which the page can hide; None if unknown.
         is_folded: Whether the near-duplicates are hidden now. Hidden hits do not count as shown.
         relevance: The relevant images. If they are known, hits that contradict the text are marked,
@@ -159,11 +159,14 @@ def describe_duplicates(groups: DuplicateGroups) -> str:
 def render_more(visible: int, ranked: int, listed: int | None = None) -> str:
     """Return the HTML of the button for more results, and of a text with the numbers of results.
 
+    If 4 of the 24 best results of 500 are hidden, the text is "20 shown for the first 24 of 500".
+
     Args:
-        visible: The number of results that are shown.
-        ranked: The number of images that can be results: those that fit the filter, without the
-            reference and its copies.
-        listed: The number of results including hidden near-duplicates; None if no result is hidden.
+        visible: The number of results on the screen (20 in the example).
+        ranked: The number of images that could become results (500): those that fit the filter,
+            without the reference and its copies.
+        listed: The number of results on the screen and of near-duplicates hidden under them (24);
+            None if nothing is hidden.
     """
     listed = visible if listed is None else listed
     message = f"{format_count(listed)} of {format_count(ranked)} shown"

@@ -1,4 +1,4 @@
-"""Panel with statistics of a checkpoint's image weights for a fixed set of comparison queries.
+"""Panel with statistics of a checkpoint's image weights for the reference queries (a fixed set).
 
 The panel shows the distribution of the weights, and the queries with the highest and the lowest
 weights. It also shows the correlation of the weights with the true image weights. The true image
@@ -45,7 +45,7 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
     """Return the HTML of the panel, in which the weights of the current search are marked.
 
     A search with only an image or only a text is not marked. If the checkpoint has no weights of
-    comparison queries, the HTML is a message that says so.
+    reference queries, the HTML is a message that says so.
     """
     if state.reference_weights is None:
         return _NO_WEIGHTS
@@ -305,7 +305,7 @@ def _percent(share: float) -> str:
 def statistics_table(searcher: Searcher) -> dict[str, Any]:
     """Return the response of the `/atlas` endpoint, with the fields of `WeightStatistics`.
 
-    If the checkpoint has no weights of comparison queries, the response has no streams.
+    If the checkpoint has no weights of reference queries, the response has no streams.
     """
     reference_weights: ReferenceWeights | None = searcher.reference_weights
     if reference_weights is None:

@@ -51,7 +51,7 @@ def render_weights(
         weights: The weights by the stream's name; empty before the first search.
         is_shifted: Whether the visitor changed the weights, which the sentence then mentions.
         summary: A sentence that compares the weights with those of other queries; empty to omit it.
-        reference_weights: The model's weights for a fixed set of comparison queries, drawn as a
+        reference_weights: The model's weights for the reference queries (a fixed set), drawn as a
             curve behind the dial; None to omit the curve.
     """
     if not weights:
@@ -136,7 +136,7 @@ def _dial(weights: Mapping[str, Weight], reference_weights: ReferenceWeights | N
 
 
 def _distribution(reference_weights: ReferenceWeights | None) -> str:
-    """Return an SVG curve for the dial: the distribution of the weights of comparison queries.
+    """Return an SVG curve for the dial: the distribution of the weights of the reference queries.
 
     The result is empty if `reference_weights` is None.
     """
