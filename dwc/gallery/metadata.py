@@ -294,7 +294,7 @@ def _add_table(
     """
     is_wardrobe = posixpath.basename(table).lower() == WARDROBE_TABLE
     file_column: str | None = None
-    repeated: list[str] = []
+    repeated: dict[str, None] = {}  # the names of pictures with several rows, in order
     listed: set[str] = set()
     for line, row in rows:
         if file_column is None:
@@ -311,14 +311,14 @@ def _add_table(
             continue
         id = find(folder, named, is_wardrobe)
         if id in listed:
-            repeated.append(named)
+            repeated[named] = None
             continue
         listed.add(id)
         collected.add(id, row, table)
     if repeated:
         collected.problems.append(
             f"{table} lists {len(repeated):,} pictures more than once; the first row of each is "
-            f"used: {list_some(repeated)}."
+            f"used: {list_some(list(repeated))}."
         )
 
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from dwc.datasets.image_loading import decode
 from dwc.errors import ImageError, QueryError, quote
+from dwc.gallery.store import match_id
 from dwc.search.model_pool import ModelPool, origin_of
 from dwc.search.query import EncodedQuery
 from dwc.search.searcher import Searcher
@@ -228,11 +229,11 @@ class Operations:
             ImageError: The reference cannot be read.
             BusyError: Too many queries are waiting for the model.
         """
-        self._require_image(args.id, "id")
+        image_id = self._complete_id(args.id, "id")
         with self._encode(args, picture) as (searcher, query):
-            if args.id and args.id == args.reference_id:
+            if image_id and image_id == query.reference_id:
                 raise NotFoundError("id is the reference itself, which is never among the results.")
-            return explain_query(searcher, query, args.id, parse_shift(args.shift))
+            return explain_query(searcher, query, image_id, parse_shift(args.shift))
 
     def compare(self, args: CompareArguments, picture: bytes | None = None) -> Answer:
         """Rank the gallery by the image part, the text part, both equally, and the learned weights.
@@ -278,8 +279,7 @@ class Operations:
         """
         if not image_id:
             raise NotFoundError("id is missing; expected the id of a picture of the gallery.")
-        self._require_image(image_id, "id")
-        return self.images.draw_thumbnail(image_id)
+        return self.images.draw_thumbnail(self._complete_id(image_id, "id"))
 
     @contextmanager
     def _encode(
@@ -290,7 +290,7 @@ class Operations:
             raise NotFoundError(
                 f"there is no model {quote(args.model)} here. Choose one of: {offered}."
             )
-        self._require_image(args.reference_id, "reference_id")
+        self._complete_id(args.reference_id, "reference_id")
         query = self._query(args, picture)
         with self.models.using(args.model) as searcher:
             yield searcher, searcher.encode_query(**query, filter=args.filter)
@@ -307,9 +307,22 @@ class Operations:
         image = None if picture is None else _decode_picture(picture)
         return {"image": image, "text": text, "reference_id": args.reference_id or None}
 
-    def _require_image(self, image_id: str, name: str) -> None:
-        if image_id and image_id not in self.images.ids:
+    def _complete_id(self, image_id: str, name: str) -> str:
+        """Return the id of the gallery's picture that is meant; empty if `image_id` is empty.
+
+        Args:
+            image_id: The id, perhaps in other letter case or with accents in another Unicode form.
+            name: The name of the argument, for the message.
+
+        Raises:
+            NotFoundError: The gallery has no such picture, or several.
+        """
+        if not image_id:
+            return ""
+        known = match_id(image_id, self.images.ids)
+        if known is None:
             raise NotFoundError(f"{name} is {quote(image_id)}; the gallery has no such picture.")
+        return known
 
 
 def parse_arguments(kind: type[ArgumentsType], values: Mapping[str, Any]) -> ArgumentsType:

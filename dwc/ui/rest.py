@@ -158,6 +158,7 @@ class RestApi:
         try:
             picture = None
             if operation.has_query:
+                _refuse_query_string(request)
                 values, picture = await self._read_body(request)
             else:
                 values = parse_query_string(request.query_params.multi_items())
@@ -217,6 +218,23 @@ async def _read_form(request: Request) -> tuple[dict[str, Any], bytes | None]:
         return fields, picture or None
     finally:
         await form.close()
+
+
+def _refuse_query_string(request: Request) -> None:
+    """Refuse arguments in the address of a request whose arguments are in its body.
+
+    Names that begin with two underscores are accepted, as in `parse_query_string`.
+
+    Raises:
+        _RequestError: The address has arguments; they would be ignored.
+    """
+    names = [name for name in request.query_params if not name.startswith("__")]
+    if names:
+        raise _RequestError(
+            400,
+            f"the address has the argument {names[0][:80]}; expected all arguments in the body, as "
+            "JSON or as a form.",
+        )
 
 
 def _parse_field(name: str, value: str) -> Any:

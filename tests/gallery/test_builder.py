@@ -179,6 +179,7 @@ def test_a_folder_of_pictures_is_not_written_into(build, photos):
         build(photos, out=photos / "p0.png")
 
 
+@pytest.mark.slow
 def test_drawings_are_made_by_other_processes(tmp_path):
     source = CatalogueSource("val", 70, 16)
     store = build_store(source, mean_colors, tmp_path / "store", IDENTITY, workers=2)

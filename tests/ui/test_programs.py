@@ -178,6 +178,17 @@ def test_filters_select_by_metadata(address):
     assert (status, "size" in refused["error"]) == (422, True)
 
 
+def test_a_picture_is_found_by_its_id_in_other_letter_case(address):
+    query, odd = {"reference_id": "figure-01.png"}, {"reference_id": "FIGURE-01.png"}
+    status, answer = request(f"{address}/api/search", odd)
+    assert status == 200
+    assert answer["results"] == request(f"{address}/api/search", query)[1]["results"]
+    status, explained = request(f"{address}/api/explain", odd | {"id": "./Figure-02.png"})
+    assert status == 200
+    assert explained == request(f"{address}/api/explain", query | {"id": "figure-02.png"})[1]
+    assert request(f"{address}/api/picture?id=FIGURE-02.PNG")[0] == 200
+
+
 def test_the_picture_of_a_result(address):
     best = request(f"{address}/api/search", {"text": "is blue"})[1]["results"][0]["id"]
     status, content = request(f"{address}/api/picture?id={quote(best)}")
@@ -204,6 +215,7 @@ def test_the_picture_of_a_result(address):
         ("explain", {"text": "blue", "id": "nothing.png"}, 404, "no such picture"),
         ("explain", {"reference_id": "figure-01.png", "id": "figure-01.png"}, 404, "itself"),
         ("compare", [], 422, "not a JSON object"),
+        ("search?text=blue", {"text": "red"}, 400, "expected all arguments in the body"),
         ("search", b"{", 400, "not JSON"),
         ("search", b'{"text": "blue", "shift": Infinity}', 400, '"inf"'),
         ("search", b"[" * 100_000, 400, "not JSON"),
