@@ -97,11 +97,14 @@ COLORS = (
 KINDS = (
     "dress(?:es)?|skirts?|shirts?|tops?|t-?shirts?|tees?|blouses?|tunics?|trousers|pants|jeans|"
     "leggings|shorts|jackets?|coats?|blazers?|cardigans?|sweaters?|jumpers?|hoodies?|shoes?|boots?|"
-    "sandals?|sneakers?|bags?|hats?|scarf|scarves"
+    "sandals?|sneakers?|bags?|hats?|scarf|scarves|trainers?|pullovers?|sweatshirts?|waistcoats?|"
+    "vests?|polos?|polo\\s+shirts?|heels|pumps|flats|loafers?|slippers?|handbags?|backpacks?|caps?|"
+    "beanies?|suits?|gowns?|frocks?|pyjamas|pajamas"
 )
 # Exclusions of a kind of garment, which models overlook with and without a reference image.
 _NO_KIND = re.compile(
-    r"\b((?:no more|no|not|without|anything but|something other than|except)"
+    r"\b((?:no more|no|not|without|anything but|something other than|other than|except|instead of"
+    r"|rather than)"
     rf"\s+(?:an?\s+|any\s+|the\s+)?(?:pairs?\s+of\s+)?(?:{KINDS}))\b",
     re.IGNORECASE,
 )
@@ -140,15 +143,16 @@ _FOLLOWED_ALONE = re.compile(
 )
 # A negation, with the two words after it, for messages.
 _ANY_NEGATION = re.compile(
-    r"(?<![\w'-])((?:no|not|never|without|neither|nor|none|nothing|cannot|[^\W\d_]+n't)\b"
+    r"(?<![\w'-])((?:no|not|never|without|neither|nor|none|nothing|cannot|[^\W\d_]+n't"
+    r"|(?:instead|other)\s+(?:of|than)|rather\s+than)\b"
     r"(?:\s+(?:any|an?)\b)?(?:\s+[\w'-]+){1,2})",
     re.IGNORECASE,
 )
 # What may come after a negation that the bundled checkpoint follows with a reference image.
 _FOLLOWED_WITH_IMAGE = re.compile(
-    r"(?:no|not|without|neither|nor|nothing|cannot|[^\W\d_]+n't)\s+"
-    r"(?:(?:any|an?|the|in|with|be|have|want|as|so|too|more|very|dark|light|is|are|it|but)\s+)*"
-    rf"(?:{_VALUES}|sleeve\w*|long\w*|short\w*|dark\w*|light\w*|bright\w*|\w+er)\b",
+    r"(?:no|not|without|neither|nor|nothing|cannot|[^\W\d_]+n't|instead\s+of|(?:rather|other)\s+than)"
+    r"\s+(?:(?:any|an?|the|in|with|be|have|want|as|so|too|very|dark|light|is|are|it|but)\s+)*"
+    rf"(?:{_VALUES}|sleeve\w*)\b",
     re.IGNORECASE,
 )
 _LAST_WORD = re.compile(r"(?:\s+(?:and|or|but|in|with|on|at|for|to|is|are|that|which))+$")
@@ -162,6 +166,12 @@ _CONTRACTION = re.compile(
 )
 _WITH = re.compile(r"(?<![\w/-])w/(?=\s*[^\W\d_])(?!o(?:ut)?\b)", re.IGNORECASE)
 _WITHOUT = re.compile(r"(?<![\w/-])(?:w/o(?:ut)?|with[\s-]out)(?![\w/-])", re.IGNORECASE)
+# "without: hood" and "not: red", but not "no: red" at the start, which answers a question.
+_COLON_AFTER_NEGATION = re.compile(
+    r"(?<![\w'-])(without|not|(?<=[\w,;.]\s)no)\s*:\s*[-\u2022*]*\s*(?=[^\W\d_])|"
+    r"(?<![\w'-])(without),\s*(?=[^\W\d_])",
+    re.IGNORECASE,
+)
 _ARROW = re.compile(
     r"(?<=[^\W\d_])\s*(?:[-=~]+>+|[\u2192\u21d2\u2794\u279c\u27a1\u27f6])\ufe0f?\s*(?=[^\W\d_])"
 )
@@ -269,9 +279,11 @@ def spell_out_negations(text: str) -> str:
       `unknown_function_words` can still find these signs in the text.
     - A comma is added after an answer such as "no". Otherwise the two lines "belt: no" and "red:
       yes" would be read as "no red".
+    - A colon after a negation is removed: "without: hood" becomes "without hood".
     - An arrow between words becomes "to": "red -> blue" becomes "red to blue".
     - A leading minus becomes "without", see `spell_out_minus`.
     """
+    text = _COLON_AFTER_NEGATION.sub(lambda match: f"{match[1] or match[2]} ", text)
     text = _ARROW.sub(" to ", text)
     text = _CONTRACTION.sub(r"\1\2'\3", text)
     text = _WITH.sub("with ", _WITHOUT.sub("without", text))

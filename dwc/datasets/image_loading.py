@@ -315,6 +315,7 @@ def _convert(
             converted = _restore_depth(image, raw_mode, _is_declared_scaled(image, file), reopen)
         else:
             converted = _to_eight_bits(image, file)
+        converted = _clear_outside_frame(converted, image)
         converted = _drop_unused_alpha(converted, image.format)
         reduced = image.size != (width, height)
         icc = image.info.get("icc_profile")
@@ -338,6 +339,23 @@ def _convert(
         return result
     except _DECODER_ERRORS as error:
         raise _damaged(name, error) from error
+
+
+def _clear_outside_frame(converted: Image.Image, original: Image.Image) -> Image.Image:
+    """Make transparent what the first frame of a GIF does not cover, as browsers show it.
+
+    Pillow fills it with the color that the file calls its background, which browsers ignore.
+
+    Args:
+        converted: The pixels, perhaps of another mode.
+        original: The image as opened.
+    """
+    extent = getattr(original, "dispose_extent", None)  # set by Pillow for GIF only
+    if original.format != "GIF" or original.tell() or extent in (None, (0, 0, *original.size)):
+        return converted
+    result = Image.new("RGBA", converted.size)
+    result.paste(converted.crop(extent).convert("RGBA"), extent)
+    return result
 
 
 def _shrink_divisor(size: tuple[int, int]) -> int:

@@ -17,6 +17,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,6 +40,7 @@ TABLES = ("metadata.csv", "metadata.jsonl", WARDROBE_TABLE)
 
 _FILE_COLUMNS = ("file_name", "filename", "file", "path", "image")
 _WARDROBE_FOLDER = "photos"
+_HASHED_TEXTS = 10_000
 _NAMED = 5  # the greatest number of names in a message
 
 # A number as programs write it. Exponents need a sign, since ids such as 12E4 have none.
@@ -138,6 +140,21 @@ class Metadata:
         """Create the metadata of `count` pictures from its columns, by name."""
         self.columns = dict(columns)
         self.count = count
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash (12 hex digits) of the columns' names, types and values.
+
+        Of a column with more than `_HASHED_TEXTS` different texts, evenly spaced texts are hashed.
+        """
+        digest = sha256()
+        for name, column in self.columns.items():
+            digest.update(f"{name}\0{column.type}\0{len(column.texts)}\n".encode())
+            digest.update(np.ascontiguousarray(column.values))
+            step = max(1, len(column.texts) // _HASHED_TEXTS)
+            for number in range(0, len(column.texts), step):
+                digest.update(f"{column.texts[number]}\0".encode())
+        return digest.hexdigest()[:12]
 
     def row(self, position: int) -> dict[str, Value]:
         """Return the values of the picture at a position, by column name; omit missing values."""

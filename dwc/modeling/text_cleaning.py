@@ -143,6 +143,12 @@ class TypedText(NamedTuple):
                 "A dash at the start of a line was read as that of a list, not as a minus. To "
                 "exclude something, use “without”."
             )
+        if facts := _facts_in(self.text):
+            notes.append(
+                "The model knows nothing of sizes, prices and offers, such as "
+                f"{' and '.join(f'“{fact}”' for fact in facts[:3])}. Leave them out; if the "
+                "gallery has them as metadata, use a filter."
+            )
         if self.cut:
             notes.append(
                 f"Only the beginning of the text was read, up to “{_last_words(self.text)}”: this "
@@ -163,6 +169,21 @@ class CleanText(NamedTuple):
     text: str
     respelled: tuple[tuple[str, str], ...] = ()
     read_as_list: bool = False
+
+
+_FACT = re.compile(
+    r"(?<![\w'-])(size\s+(?:[sml]|x{1,3}[sl]|\d{1,3})"
+    r"|(?:price|cost)s?[\s:]+(?:is\s+|of\s+|under\s+)?[$€£]?\d[\d.,]*(?:\s*(?:dollars?|euros?|pounds?))?"
+    r"|\d[\d.,]*\s*(?:dollars?|euros?|eur|usd|gbp|pounds?|bucks|cm|mm|inch(?:es)?|kg|grams?)"
+    r"|[$€£]\s*\d[\d.,]*|\d[\d.,]*\s*[$€£]|on\s+sale|in\s+stock|free\s+shipping|best\s+price"
+    r"|cheap(?:er)?|discount(?:ed)?)(?![\w-])",
+    re.IGNORECASE,
+)
+
+
+def _facts_in(text: str) -> list[str]:
+    """Return the phrases of a text on sizes, prices and offers, which no picture shows."""
+    return list(dict.fromkeys(" ".join(fact.split()).rstrip(".,") for fact in _FACT.findall(text)))
 
 
 def _last_words(text: str) -> str:
@@ -468,6 +489,9 @@ _PATTERN_SWAP = re.compile(
     rf"(?:\s+(?P<kind>{KINDS}))?(?:\s+(?:in)?to\s+|\s*>\s*)(?P<new>{_PATTERN_NAMES}|plain){_END}",
     re.IGNORECASE,
 )
+_OTHER_COLOR = re.compile(
+    rf"(?<![\w'-])(?:in\s+|of\s+)?(?:any\s+|some\s+|an\s+)?other\s+colou?rs?{_END}", re.IGNORECASE
+)
 _ABSENT_PATTERN = re.compile(
     r"(?<![\w'-])(?:stripe|dot|flower|print|graphic|logo)s?-?less(?![\w'-])", re.IGNORECASE
 )
@@ -476,6 +500,9 @@ _REJECTED = re.compile(
     rf"(?<![\w'-])(?:the\s+|any\s+)?(?P<values>{_BARE_VALUE}(?:\s+(?:or|and|nor)\s+{_BARE_VALUE})*)\s+"
     r"(?:(?:(?:is|are)\s+)?(?:not|never)|isn't|aren't)\s+(?:ok(?:ay)?|good|wanted|allowed|fine"
     r"|acceptable|welcome|nice|needed|an?\s+option|for\s+me|my\s+\w+)"
+    rf"{_END}"
+    rf"|(?<![\w'-])(?P<disliked>{_BARE_VALUE}(?:\s+(?:or|and|nor)\s+{_BARE_VALUE})*)\s+(?:is|are|looks?)\s+"
+    r"(?:so\s+|too\s+|very\s+|really\s+)?(?:ugly|hideous|awful|horrible|terrible|boring|bad|disgusting)"
     rf"{_END}"
     rf"|(?<![\w'-])(?P<out>{_BARE_VALUE})\s+(?:is|are)\s+(?:out|an?\s+no[\s-]go|unacceptable){_END}",
     re.IGNORECASE,
@@ -570,6 +597,7 @@ def rephrase_exclusions(text: str) -> Rephrased:
         (_RECOLORED, _rephrase_recolored),
         (_PATTERN_SWAP, _rephrase_pattern_swap),
         (_ABSENT_PATTERN, lambda match: "plain"),
+        (_OTHER_COLOR, lambda match: "in another color"),
         (_REJECTED, _rephrase_rejected),
         *((item, _rephrase_exclusion) for item in _EXCLUSIONS),
     ):
@@ -633,7 +661,7 @@ def _rephrase_rejected(match: re.Match[str]) -> str | None:
     """Return "not red" for a phrase such as "red is not ok"; None if the phrase is negated."""
     if _NEGATED.search(match.string[: match.start()]):
         return None
-    return _exclude(match["values"] or match["out"], match.string)
+    return _exclude(match["values"] or match["disliked"] or match["out"], match.string)
 
 
 def _rephrase_recolored(match: re.Match[str]) -> str | None:

@@ -26,6 +26,7 @@ class Origin:
         revision: the full commit hash on the Hugging Face Hub; None for a folder.
         gallery: the gallery's name; for a folder, the last part of its path.
         gallery_fingerprint: a hash that identifies the gallery's pictures and vectors.
+        metadata_digest: a hash of the gallery's metadata.
     """
 
     model: str
@@ -33,6 +34,7 @@ class Origin:
     revision: str | None
     gallery: str
     gallery_fingerprint: str
+    metadata_digest: str
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-compatible dict with the entries `model` and `gallery`, each a dict."""
@@ -55,6 +57,7 @@ def origin_of(searcher: Searcher) -> Origin:
         revision=checkpoint.revision,
         gallery=short_name(store.manifest.argument),
         gallery_fingerprint=store.fingerprint,
+        metadata_digest=store.metadata.digest,
     )
 
 

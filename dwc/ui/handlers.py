@@ -929,4 +929,5 @@ def _query_key(request: SearchRequest) -> tuple[str, str | None, str | None, str
 
 
 def _origin_key(state: SearchState) -> str:
-    return f"{state.origin.fingerprint}-{state.origin.gallery_fingerprint}"
+    origin = state.origin
+    return f"{origin.fingerprint}-{origin.gallery_fingerprint}-{origin.metadata_digest}"

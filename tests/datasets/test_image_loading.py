@@ -1055,3 +1055,17 @@ def test_large_unsigned_integers_of_a_tiff_keep_their_order():
     decoded = decode(content.replace(signed, unsigned))
     assert_close(decoded.getpixel((5, 20)), (64,) * 3, 2)
     assert_close(decoded.getpixel((55, 20)), (255,) * 3, 2)
+
+
+def test_what_the_first_frame_of_a_gif_does_not_cover_is_transparent(tmp_path):
+    """Pillow fills it with the background color, here blue; browsers leave it transparent."""
+    image = Image.new("P", (20, 20), 1)
+    image.putpalette([0, 0, 255, 255, 0, 0])
+    content = bytearray(saved(image, "GIF"))
+    content[6:10] = (40).to_bytes(2, "little") * 2  # a screen of 40 x 40
+    path = tmp_path / "part.gif"
+    path.write_bytes(content)
+    shown = decode(path)
+    assert shown.size == (40, 40)
+    assert shown.getpixel((5, 5)) == (255, 0, 0)
+    assert shown.getpixel((30, 30)) == shown.getpixel((5, 30)) == (255, 255, 255)

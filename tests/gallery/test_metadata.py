@@ -336,3 +336,14 @@ def test_points_and_commas_that_may_separate_thousands_are_not_guessed(
     said = [text for text in store.manifest.remarks() if "decimal" in text]
     assert len(said) == (remark is not None)
     assert all(remark in text for text in said)
+
+
+def test_the_digest_changes_with_any_value(photos, build):
+    digests = []
+    for price in (1, 2):
+        write_csv(photos, "file_name,price,note", f"p0.png,{price},new", "p1.png,3,old")
+        digests.append(build(photos).metadata.digest)
+    write_csv(photos, "file_name,price,note", "p0.png,2,new", "p1.png,3,worn")
+    digests.append(build(photos).metadata.digest)
+    assert len({*digests}) == 3
+    assert build(photos).metadata.digest == digests[-1]

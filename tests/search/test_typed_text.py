@@ -86,6 +86,25 @@ def test_a_long_text_is_cut_at_a_word_and_says_where(bundled):
         bundled.processor(text=fill_template(template, [longer]))
 
 
+@pytest.mark.parametrize(
+    ("typed", "facts"),
+    [
+        ("red dress size 48 price 25 dollars", "“size 48” and “price 25 dollars”"),
+        ("dress under $50", "“$50”"),
+        ("heels, 10cm, on sale", "“10cm” and “on sale”"),
+    ],
+)
+def test_sizes_and_prices_are_said_to_be_unknown(bundled, typed, facts):
+    """They changed the first results, and nothing said that they mean nothing to the model."""
+    [note] = [note for note in read(bundled, typed).notes if "sizes, prices" in note]
+    assert facts in note
+
+
+@pytest.mark.parametrize("typed", ["a dress of medium size", "sized dots", "42 buttons"])
+def test_words_without_sizes_and_prices_have_no_such_note(bundled, typed):
+    assert not any("sizes, prices" in note for note in read(bundled, typed).notes)
+
+
 def test_words_that_are_cut_off_are_not_said_to_be_read(bundled):
     typed = read(bundled, f"{LONG}, {LONG}, in red, not blue")
     assert typed.cut.endswith("in red")  # "in red, not blue" is read as "in red"

@@ -69,7 +69,9 @@ class RandomSearcher:
         self.ids = ids
         self.checkpoint = SimpleNamespace(name=name, fingerprint=f"{seed:012x}", revision=None)
         self.store = SimpleNamespace(
-            manifest=SimpleNamespace(argument="colours"), fingerprint="0" * 12
+            manifest=SimpleNamespace(argument="colours"),
+            fingerprint="0" * 12,
+            metadata=Metadata({}, 0),
         )
         self.ood_score = unfamiliar
         self.asked: dict[str, object] = {}

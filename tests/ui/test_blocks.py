@@ -19,6 +19,7 @@ from tests.search.tiny import write_tiny_checkpoint
 from tests.ui.live import draw_gallery
 from tests.ui.reading import read
 from tests.ui.test_startup import Counts
+from tests.visitors import run_in_thread
 
 KEPT = ("model", "screen", "history", "pinned")  # by the browser
 
@@ -446,3 +447,31 @@ def test_a_filter_that_nothing_fits_any_more_is_counted_again(visit):
     visit.values["chosen-filter"] = "kind = gone"
     visit.search("is blue")
     assert "<b>kind = gone</b> · 0 of 20" in visit.values["facets"]
+
+
+def test_outputs_that_do_not_change_are_not_constructed_again(visit, monkeypatch):
+    """Gradio constructs each anew in every event, which took longer than most handlers."""
+    from gradio.components.json_component import JsonData
+    from gradio.state_holder import SessionState
+
+    [function] = [fn for fn in visit.page.fns.values() if fn.name == "choose_model"]
+    components = {block.elem_id: block for block in function.outputs}
+    screen, header, state = (components[name] for name in ("screen", "masthead", None))
+    session, constructed = SessionState(visit.page), []
+    monkeypatch.setattr(SessionState, "_update_config", lambda self, key: constructed.append(key))
+
+    def prepare(returned):
+        data = run_in_thread(visit.page.postprocess_data(function, returned, session))
+        assert len(data) == len(function.outputs)
+        return {
+            block.elem_id: value
+            for block, value in zip(function.outputs, data, strict=True)
+            if value not in (None, gr.skip())
+        }
+
+    assert prepare({header: "<p>head</p>"}) == {"masthead": "<p>head</p>"}
+    prepared = prepare({screen: {"count": 12}, state: None, header: gr.skip()})
+    assert prepared == {"screen": JsonData({"count": 12})}
+    assert prepare(gr.skip()) == {}
+    assert constructed == []
+    assert session[state._id] is None

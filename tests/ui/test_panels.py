@@ -23,7 +23,7 @@ from dwc.ui.panels.results import render_results
 from dwc.ui.panels.weights import WHAT_IT_IS_NOT, render_weights
 from tests.ui.reading import read
 
-ORIGIN = Origin("tiny", "0123456789ab", None, "colours", "ba9876543210")
+ORIGIN = Origin("tiny", "0123456789ab", None, "colours", "ba9876543210", "")
 EVIL = '<img src=x onerror="alert(1)">'
 
 

@@ -18,7 +18,7 @@ from dwc.ui.state import reweighted
 from tests.ui.reading import read
 from tests.ui.searching import search
 
-ORIGIN = Origin("tiny", "0123456789ab", None, "colours", "ba9876543210")
+ORIGIN = Origin("tiny", "0123456789ab", None, "colours", "ba9876543210", "")
 
 
 @pytest.fixture
