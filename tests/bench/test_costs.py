@@ -224,9 +224,8 @@ def test_exact_search(tmp_path):
 def test_page_search():
     """Sweep and answer over 100,000 x 512, the vectors read once, next to one pass over them."""
     vectors, ids = made_gallery(100_000, (256, 256))
-    store = SimpleNamespace(
-        vectors=vectors, ids=ids, rows=[SimpleNamespace(width=256, height=256)] * len(ids)
-    )
+    rows = SimpleNamespace(size=lambda position: (256, 256))
+    store = SimpleNamespace(vectors=vectors, ids=ids, rows=rows)
     searcher = Searcher.__new__(Searcher)  # without a model: the query is composed already
     searcher.store = store
     searcher.near_duplicates = NearDuplicates(vectors, ids)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dwc.errors import CheckpointError, QueryError
+from dwc.gallery.metadata import Metadata
 from dwc.search.model_pool import ModelPool, short_name
 
 NAMES = ("a", "b", "c", "d")
@@ -31,7 +32,9 @@ class Room:
         time.sleep(self.seconds)
         searcher = SimpleNamespace(
             checkpoint=SimpleNamespace(name=name, fingerprint=f"of-{name}", revision=f"at-{name}"),
-            store=SimpleNamespace(manifest=SimpleNamespace(argument="g"), fingerprint="0"),
+            store=SimpleNamespace(
+                manifest=SimpleNamespace(argument="g"), fingerprint="0", metadata=Metadata({}, 0)
+            ),
         )
         alive = _Alive()
         searcher.alive = alive
