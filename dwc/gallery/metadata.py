@@ -150,7 +150,7 @@ class Metadata:
         digest = sha256()
         for name, column in self.columns.items():
             digest.update(f"{name}\0{column.type}\0{len(column.texts)}\n".encode())
-            digest.update(np.ascontiguousarray(column.values))
+            digest.update(np.ascontiguousarray(column.values).data)
             step = max(1, len(column.texts) // _HASHED_TEXTS)
             for number in range(0, len(column.texts), step):
                 digest.update(f"{column.texts[number]}\0".encode())
