@@ -370,31 +370,21 @@ def _convert_decimal_commas(
         for name, cell in row.items():
             if isinstance(cell, UntypedText):
                 cells.setdefault(name, []).append(cell)
-    with_commas = [
-        name
-        for name, column in cells.items()
-        if any("," in cell for cell in column) and all(map(_COMMA_NUMBER.fullmatch, column))
-    ]
-    is_proven = any(
-        "," in cell and not _COMMAS_BETWEEN_THOUSANDS.fullmatch(cell)
-        for name in with_commas
-        for cell in cells[name]
-    )
-    with_points = [
-        [cell for cell in column if "." in cell]
-        for name, column in cells.items()
-        if name not in with_commas and all(map(_POINT_NUMBER.fullmatch, column))
-    ]
-    fractions = [cell for column in with_points for cell in column]
-    grouped = [
-        name
-        for name, column in cells.items()
-        if name not in with_commas
-        and any("." in cell for cell in column)
-        and all("." not in cell or _GROUPED_NUMBER.fullmatch(cell) for cell in column)
-        and all(map(_COMMA_NUMBER.fullmatch, column))
-    ]
-    if is_proven and all(map(_GROUPED_NUMBER.fullmatch, fractions)):
+    with_commas: list[str] = []  # columns of numbers, some of them with a comma
+    grouped: list[str] = []  # the same with points only, all of which may separate thousands
+    is_proven = has_decimal_points = False
+    for name, column in cells.items():
+        commas = [cell for cell in column if "," in cell]
+        points = [cell for cell in column if "." in cell]
+        is_german = all(map(_COMMA_NUMBER.fullmatch, column))
+        if commas and is_german:
+            with_commas.append(name)
+            is_proven |= not all(map(_COMMAS_BETWEEN_THOUSANDS.fullmatch, commas))
+        elif points and is_german and all(map(_GROUPED_NUMBER.fullmatch, points)):
+            grouped.append(name)
+        elif points and all(map(_POINT_NUMBER.fullmatch, column)):
+            has_decimal_points = True
+    if is_proven and not has_decimal_points:
         for row in rows:
             for name in (*with_commas, *grouped):
                 cell = row.get(name)
@@ -405,8 +395,10 @@ def _convert_decimal_commas(
             f"{table}: numbers are read with decimal commas, and points between thousands, in "
             f"{'the column' if len(names) == 1 else 'the columns'} {list_some(names)}."
         )
-    elif grouped:
-        name = grouped[0]
+        return
+    for name in grouped:
+        if not all(map(_POINT_NUMBER.fullmatch, cells[name])):
+            continue  # "1.200.000" is text in any case
         cell = next(cell for cell in cells[name] if "." in cell)
         collected.problems.append(
             f"{table}: in the column {name!r}, {cell} is read with a decimal point, as "

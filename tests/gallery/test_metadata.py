@@ -324,6 +324,7 @@ def test_numbers_of_a_spreadsheet_with_decimal_commas_are_numbers(photos, build)
         (["1.20", "9", "2.5"], "number", 1.2, None),
         (["1,200", "950", "2,500"], "text", "1,200", None),  # thousands, as English writes them
         (["1,2", "1.5", "3"], "text", "1,2", None),
+        (["1.200.000", "950", "2.500"], "text", "1.200.000", None),
     ],
 )
 def test_points_and_commas_that_may_separate_thousands_are_not_guessed(
