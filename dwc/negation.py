@@ -60,9 +60,8 @@ LONGEST_NEGATION = max(map(len, NEGATIONS))
 # negation only if its vocabulary has that word, too.
 _LEARNED_WITH: dict[Tokens, str] = {("instead", "of"): "than"}
 
-# The negations that the bundled checkpoint was measured to follow on photographs without a
-# reference image, before anything but a color. With a reference image, it follows all negations
-# except those of `_OVERLOOKED_WITH_IMAGE`.
+# Without a reference image, the bundled checkpoint was measured to overlook all negations but these
+# on photographs; with one, it overlooks those of `_OVERLOOKED_WITH_IMAGE`.
 _FOLLOWED: frozenset[Tokens] = frozenset({("not",), ("no",), ("without",)})
 _OVERLOOKED_WITH_IMAGE = frozenset({"never"})  # first words of negations
 # Regular expression of a pattern or part as people type it -> phrase that excludes it.
@@ -341,7 +340,7 @@ def unknown_function_words(text: str, is_known: Callable[[str], bool]) -> list[s
     """
     unknown: dict[str, None] = {}
     spelled = spell_out_negations(text)
-    text = ONLY.sub(" ", _MARKS.sub("", spelled))
+    text = _prepare(spelled)
     for phrase in negations_in(text):
         needed = [*phrase, _LEARNED_WITH.get(phrase, phrase[0])]
         if not all(is_known(word) for word in needed):
@@ -366,6 +365,11 @@ def unknown_function_words(text: str, is_known: Callable[[str], bool]) -> list[s
     return list(unknown)
 
 
+def _prepare(spelled: str) -> str:
+    """Return a text without quotes and brackets, and without phrases such as "nothing but"."""
+    return ONLY.sub(" ", _MARKS.sub("", spelled))
+
+
 def overlooked_negations(text: str, has_image: bool) -> list[str]:
     """Return the negations in a text that even a model trained on them often overlooks.
 
@@ -378,7 +382,7 @@ def overlooked_negations(text: str, has_image: bool) -> list[str]:
         has_image: Whether the query also has a reference image. With an image, fewer negations are
             overlooked.
     """
-    text = ONLY.sub(" ", _MARKS.sub("", spell_out_negations(text)))
+    text = _prepare(spell_out_negations(text))
     negations = negations_in(text)
     if has_image:
         phrases = [" ".join(phrase) for phrase in negations if phrase[0] in _OVERLOOKED_WITH_IMAGE]
@@ -403,7 +407,7 @@ def unmeasured_negations(text: str, has_image: bool) -> list[str]:
         text: The text of a query.
         has_image: Whether the query also has a reference image.
     """
-    text = ONLY.sub(" ", _MARKS.sub("", spell_out_negations(text)))
+    text = _prepare(spell_out_negations(text))
     if not has_image and _FOLLOWED_ALONE.fullmatch(text):
         return []
     known = [

@@ -27,13 +27,13 @@ from dwc.files import atomic_path
 from dwc.gallery.metadata import Column, ColumnType, Metadata, decode_row, fold_text
 from dwc.gallery.stored_arrays import (
     ArrayWriter,
+    BlockSequence,
     Content,
     FileContent,
     MemoryContent,
     Positions,
     StoredArrays,
     Texts,
-    equal_sequences,
 )
 from dwc.gallery.walker import DATABASE
 
@@ -71,7 +71,7 @@ class StoredImage(NamedTuple):
     checksum: int
 
 
-class StoredRows(Sequence[StoredImage]):
+class StoredRows(BlockSequence[StoredImage]):
     """The rows of n pictures; a row's `StoredImage` is created when the row is accessed.
 
     Attributes:
@@ -127,15 +127,6 @@ class StoredRows(Sequence[StoredImage]):
             height,
             int(self.checksums[position]),
         )
-
-    def __iter__(self) -> Iterator[StoredImage]:
-        for start in range(0, len(self), _READ_AT_ONCE):
-            yield from self[start : start + _READ_AT_ONCE]
-
-    def __eq__(self, other: object) -> bool:
-        return equal_sequences(self, other)
-
-    __hash__ = None  # type: ignore[assignment]
 
     def size(self, position: int) -> tuple[int, int]:
         """Return the width and the height in pixels of the picture at a position."""

@@ -5,13 +5,13 @@ They are used by the process that writes the store: no other process changes the
 
 import sqlite3
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar, overload
 
 from dwc.gallery.row_snapshot import StoredImage
 from dwc.gallery.sources import Stamp
-from dwc.gallery.stored_arrays import equal_sequences
+from dwc.gallery.stored_arrays import BlockSequence
 
 _V = TypeVar("_V")
 
@@ -33,7 +33,7 @@ class KnownFile(NamedTuple):
     reason: str | None = None
 
 
-class PictureTable(Sequence[StoredImage]):
+class PictureTable(BlockSequence[StoredImage]):
     """The rows of the table `pictures` in the order of their positions.
 
     Attributes:
@@ -64,15 +64,6 @@ class PictureTable(Sequence[StoredImage]):
             raise IndexError(f"there are {self.total} rows, and none at {position}")
         position %= self.total
         return self._read(position, position + 1)[0]
-
-    def __iter__(self) -> Iterator[StoredImage]:
-        for start in range(0, self.total, _READ_AT_ONCE):
-            yield from self._read(start, start + _READ_AT_ONCE)
-
-    def __eq__(self, other: object) -> bool:
-        return equal_sequences(self, other)
-
-    __hash__ = None  # type: ignore[assignment]
 
     def with_ids(self, ids: Iterable[str]) -> dict[str, StoredImage]:
         """Return the rows with the given ids, by id; unknown ids are omitted."""

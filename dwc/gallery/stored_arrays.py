@@ -15,8 +15,8 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice, zip_longest
-from typing import Any, BinaryIO, Literal, overload
+from itertools import islice
+from typing import Any, BinaryIO, Literal, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +25,29 @@ _MAGIC = b"DWCARRAY"
 _ALIGNMENT = 8  # arrays begin at multiples of this number of bytes
 _BOUNDS = struct.Struct("=qq")  # where a text begins and ends, among the texts
 _CACHED = 1024  # number of texts of a sequence that are kept when they were read one by one
-_BLOCK = 4096  # number of texts that are encoded or decoded together
+_BLOCK = 4096  # number of items that are encoded, decoded or read together
 
 Positions = NDArray[np.int64]
+
+_T = TypeVar("_T")
+
+
+class BlockSequence(Sequence[_T]):
+    """Base class of sequences that read their items in blocks: a slice costs as little as an item.
+
+    Such a sequence equals any other sequence, of any type, with equal items in the same order.
+    """
+
+    def __iter__(self) -> Iterator[_T]:
+        for start in range(0, len(self), _BLOCK):
+            yield from self[start : start + _BLOCK]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or isinstance(other, str) or len(self) != len(other):
+            return False
+        return all(mine == theirs for mine, theirs in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class ArrayWriter:
@@ -268,7 +288,7 @@ class _TextColumn:
         return block + int(np.searchsorted(np.frombuffer(hashes, np.uint32), value, side))
 
 
-class Texts(Sequence[str]):
+class Texts(BlockSequence[str]):
     """n texts that are read from a file when they are used."""
 
     def __init__(self, column: _TextColumn, selected: Positions | None = None) -> None:
@@ -311,17 +331,8 @@ class Texts(Sequence[str]):
             position = int(self._selected[position])
         return self._text(int(position))
 
-    def __iter__(self) -> Iterator[str]:
-        for start in range(0, len(self), _BLOCK):
-            yield from self[start : start + _BLOCK]
-
     def __contains__(self, text: object) -> bool:
         return isinstance(text, str) and bool(self.find(text))
-
-    def __eq__(self, other: object) -> bool:
-        return equal_sequences(self, other)
-
-    __hash__ = None  # type: ignore[assignment]
 
     def find(self, text: str) -> list[int]:
         """Return the positions of all texts that equal a text, ascending."""
@@ -345,10 +356,3 @@ class Texts(Sequence[str]):
             if start <= position and (stop is None or position < stop):
                 return position
         raise ValueError(f"{text!r} is not among the {len(self)} texts")
-
-
-def equal_sequences(one: Sequence[Any], other: object) -> bool:
-    """Return whether two sequences, of any types, have equal items in the same order."""
-    if not isinstance(other, Sequence) or isinstance(other, str) or len(one) != len(other):
-        return False
-    return all(mine == theirs for mine, theirs in zip_longest(one, other))

@@ -692,12 +692,17 @@ def _exclude(values: str, text: str) -> str:
         values: The list as typed, such as "red or striped".
         text: The whole text.
     """
-    wanted = text
-    for pattern in _EXCLUSIONS:
-        wanted = pattern.sub(" ", wanted)
-    is_plain = _PATTERN.search(_REJECTED.sub(" ", wanted)) is None
+    is_plain = not _asks_for_pattern(text)
     read = [_rephrase_value(value[0].lower(), is_plain) for value in _ANY_VALUE.finditer(values)]
     return ", ".join(dict.fromkeys(read))
+
+
+@lru_cache(maxsize=16)  # a text may have many exclusions
+def _asks_for_pattern(text: str) -> bool:
+    """Return whether a text names a pattern that it does not exclude."""
+    for exclusions in (*_EXCLUSIONS, _REJECTED):
+        text = exclusions.sub(" ", text)
+    return _PATTERN.search(text) is not None
 
 
 def _rephrase_value(value: str, is_plain: bool) -> str:

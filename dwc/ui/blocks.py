@@ -303,7 +303,7 @@ class _Wiring:
     def _connect_searches(self) -> None:
         c, handlers = self.components, self.handlers
         searching = {**SEARCH, "show_progress_on": c.results}
-        answer = [*c.answer, c.header, c.left_out, *c.filtering]
+        answer = [*c.answer, c.filter, *c.growing]
         filled = [c.reference, c.words, *answer]
         for start in (c.search.click, c.words.submit):
             # A search requested during another one runs next. By default it would be dropped.

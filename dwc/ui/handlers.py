@@ -96,7 +96,7 @@ class PageComponents:
         panels: The explanation panels by their ids.
         facets: The section that filters the gallery by metadata; empty if the gallery has none.
         gallery: The gallery browser.
-        left_out: The note on files that the gallery does not show; None if there are no such files.
+        left_out: The note on files that the gallery does not show; empty if there are none.
         indexing: The line that shows the progress of indexing; None if the page opened with the
             complete gallery.
         map_service: Hidden element through which the browser loads the points of the map.
@@ -173,7 +173,7 @@ class PageComponents:
 
     @property
     def growing(self) -> list[Any]:
-        """The components that change when more of the gallery is indexed."""
+        """The components that change if the gallery does, as when more of it is indexed."""
         return [self.header, self.facets, self.gallery, self.left_out]
 
     @property
@@ -407,8 +407,10 @@ class PageHandlers:
             state = self._answer(request)
         except DWCError as error:
             return {self._components.message: render_error(str(error))}
-        gallery = self._show_new_gallery(screen, state)
-        return {**self._show(state), **gallery, **self._show_filter(state.request.filter)}
+        update = {**self._show(state), **self._show_filter(state.request.filter)}
+        if _is_of_other_gallery(screen, state):
+            update |= self._describe_gallery(state.request.model)
+        return update
 
     def choose_model(
         self,
@@ -679,9 +681,8 @@ class PageHandlers:
         status = images.indexing
         update = self.turn_page(filter, event)
         if status is not None and not status.is_running:
-            update[c.header] = self.render_header(model)
+            update |= self._describe_gallery(model)
             update[c.facets] = render_facets(images.metadata, filter)
-            update[c.left_out] = render_left_out(images)
         return update
 
     # Rendering
@@ -706,7 +707,11 @@ class PageHandlers:
             folded = self._carried(screen).folded
             with self._activity.count():
                 state = self._answer(replace(request, folded=folded))
-            return {**self._show(state), **self._show_new_gallery(screen, state)}
+            update = self._show(state)
+            if _is_of_other_gallery(screen, state):
+                update |= self._describe_gallery(state.request.model)
+                update |= self._show_filter(state.request.filter)
+            return update
         except DWCError as error:
             c = self._components
             message = str(error)
@@ -874,26 +879,10 @@ class PageHandlers:
             c.gallery: gallery,
         }
 
-    def _show_new_gallery(self, screen: object, state: SearchState) -> Update:
-        """Return updates that show the server's gallery on a page that was opened with another one.
-
-        A page may be older than the server, which was then restarted with other pictures. The
-        updates fill the header, the note on omitted files, the filter section and the gallery
-        browser. They are empty if both search results are from the same model and gallery.
-
-        Args:
-            screen: The data about the search result that was on the screen before.
-            state: The new search result.
-        """
-        before = screen.get("origin") if isinstance(screen, Mapping) else None
-        if not isinstance(before, str) or before == _origin_key(state):
-            return {}
-        c, request = self._components, state.request
-        return {
-            c.header: self.render_header(request.model),
-            c.left_out: render_left_out(self._images),
-            **self._show_filter(request.filter),
-        }
+    def _describe_gallery(self, model: str) -> Update:
+        """Return updates of the header and of the note on omitted files."""
+        c = self._components
+        return {c.header: self.render_header(model), c.left_out: render_left_out(self._images)}
 
     def _show_model(self, name: str) -> Update:
         return {self._components.header: self.render_header(name), self._components.model: name}
@@ -917,6 +906,19 @@ def _request_on_screen(screen: object) -> SearchRequest | None:
     The result is None if `screen`, which a browser sent, does not describe a search.
     """
     return SearchRequest.from_dict(screen.get("request")) if isinstance(screen, Mapping) else None
+
+
+def _is_of_other_gallery(screen: object, state: SearchState) -> bool:
+    """Return whether a new search result has another model or gallery than the one on the screen.
+
+    A page may be older than the server, which was then restarted with other pictures.
+
+    Args:
+        screen: The data about the search result that was on the screen before.
+        state: The new search result.
+    """
+    before = screen.get("origin") if isinstance(screen, Mapping) else None
+    return isinstance(before, str) and before != _origin_key(state)
 
 
 def _query_key(request: SearchRequest) -> tuple[str, str | None, str | None, str, str]:

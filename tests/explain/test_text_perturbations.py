@@ -109,8 +109,8 @@ def test_wordings_in_one_pass_are_the_queries_one_by_one(loaded, pictures, searc
 @pytest.mark.parametrize("reference", ["p03.png", None])
 @pytest.mark.parametrize("text", ["is red, zork and red", "red"])
 def test_an_effect_is_the_search_with_less_the_search_without(searcher, reference, text, shift):
-    asked = searcher.encode_query(text=text, reference_id=reference)
-    effects = ablate_words(searcher, asked, "p09.png", shift)
+    query = searcher.encode_query(text=text, reference_id=reference)
+    effects = ablate_words(searcher, query, "p09.png", shift)
 
     def seen(words):
         result = searcher.search(text=words, reference_id=reference, k=100, shift=shift)
@@ -133,15 +133,15 @@ def test_an_effect_is_the_search_with_less_the_search_without(searcher, referenc
 
 
 def test_repeated_words_have_their_own_effects_and_unknown_ones_are_marked(searcher):
-    asked = searcher.encode_query(text="is red, zork and red", reference_id="p03.png")
-    effects = ablate_words(searcher, asked)
+    query = searcher.encode_query(text="is red, zork and red", reference_id="p03.png")
+    effects = ablate_words(searcher, query)
     assert [effect.word for effect in effects.words] == ["is", "red", "zork", "and", "red"]
     assert [effect.position for effect in effects.words] == [0, 1, 2, 3, 4]
     assert [effect.word for effect in effects.words if effect.unknown] == ["zork"]
     assert effects.words[1].weight_effect != effects.words[4].weight_effect
     assert {effect.score_effect for effect in effects.words} == {None}
-    told = effects.to_dict()
-    assert json.loads(json.dumps(told, allow_nan=False)) == told
+    described = effects.to_dict()
+    assert json.loads(json.dumps(described, allow_nan=False)) == described
 
 
 def test_without_words_there_are_no_effects(searcher):
@@ -153,18 +153,18 @@ def test_without_words_there_are_no_effects(searcher):
 
 
 def test_what_cannot_be_watched_is_told(searcher):
-    asked = searcher.encode_query(text="is red")
+    query = searcher.encode_query(text="is red")
     with pytest.raises(QueryError, match="no picture 'nobody'"):
-        ablate_words(searcher, asked, "nobody")
+        ablate_words(searcher, query, "nobody")
     with pytest.raises(QueryError, match="not a number"):
-        ablate_words(searcher, asked, shift=math.nan)
+        ablate_words(searcher, query, shift=math.nan)
 
 
 @pytest.mark.parametrize("reference", ["p07.png", None])
 @pytest.mark.parametrize("shift", [0.0, 1.0])
 def test_a_probe_is_a_search_a_wording(searcher, reference, shift):
-    asked = searcher.encode_query(text=TEXTS[0], reference_id=reference)
-    probe = probe_paraphrases(searcher, asked, [f" {text} " for text in TEXTS[1:]], 5, shift)
+    query = searcher.encode_query(text=TEXTS[0], reference_id=reference)
+    probe = probe_paraphrases(searcher, query, [f" {text} " for text in TEXTS[1:]], 5, shift)
     assert [wording.text for wording in probe.wordings] == TEXTS
     for wording in probe.wordings:
         found = searcher.search(text=wording.text, reference_id=reference, k=6, shift=shift)
@@ -189,12 +189,12 @@ def test_a_probe_is_a_search_a_wording(searcher, reference, shift):
 
 
 def test_the_same_words_have_the_same_answer(searcher):
-    asked = searcher.encode_query(text="is red", reference_id="p02.png")
-    probe = probe_paraphrases(searcher, asked, ["is red", "is red"], k=100)
+    query = searcher.encode_query(text="is red", reference_id="p02.png")
+    probe = probe_paraphrases(searcher, query, ["is red", "is red"], k=100)
     assert probe.overlaps == [[1.0] * 3] * 3
     assert all(spread.deviation < 1e-6 for spread in probe.weights.values())
-    told = probe.to_dict()
-    assert json.loads(json.dumps(told, allow_nan=False)) == told
+    described = probe.to_dict()
+    assert json.loads(json.dumps(described, allow_nan=False)) == described
 
 
 @pytest.fixture(scope="module")
@@ -211,8 +211,8 @@ def test_a_wording_is_read_as_a_search_reads_it(bundled):
     """Words that are only written unusually were listed as unknown, and no note was given."""
     long = "is red and striped with a belt " * 30
     wordings = ["reddress", "navyblue zork", "ｂｌｕｅ", "blue-green", "minus stripes", long]
-    asked = bundled.encode_query(text="is red", reference_id="p02.png")
-    probe = probe_paraphrases(bundled, asked, wordings)
+    query = bundled.encode_query(text="is red", reference_id="p02.png")
+    probe = probe_paraphrases(bundled, query, wordings)
     for wording, text in zip(probe.wordings, ["is red", *wordings], strict=True):
         found = bundled.search(text=text, reference_id="p02.png")
         assert wording.unknown_words == found.unknown_words
@@ -223,8 +223,8 @@ def test_a_wording_is_read_as_a_search_reads_it(bundled):
 
 
 def test_a_wording_in_another_language_is_said_to_be_unread(bundled):
-    asked = bundled.encode_query(text="is red", reference_id="p02.png")
-    foreign = probe_paraphrases(bundled, asked, ["rotes Kleid"]).wordings[1]
+    query = bundled.encode_query(text="is red", reference_id="p02.png")
+    foreign = probe_paraphrases(bundled, query, ["rotes Kleid"]).wordings[1]
     assert foreign.unknown_words == ["rotes", "Kleid"]
     assert "reads English" in foreign.notes[0]
 
@@ -236,12 +236,12 @@ def test_overlap_is_of_sets():
 
 
 def test_what_cannot_be_probed_is_told(searcher):
-    asked = searcher.encode_query(text="is red")
+    query = searcher.encode_query(text="is red")
     with pytest.raises(QueryError, match="no words"):
         probe_paraphrases(searcher, searcher.encode_query(reference_id="p02.png"), ["is red"])
     with pytest.raises(QueryError, match="blank"):
-        probe_paraphrases(searcher, asked, ["is red", "  "])
+        probe_paraphrases(searcher, query, ["is red", "  "])
     with pytest.raises(QueryError, match="k is 0"):
-        probe_paraphrases(searcher, asked, ["is blue"], k=0)
+        probe_paraphrases(searcher, query, ["is blue"], k=0)
     with pytest.raises(QueryError, match="not a number"):
-        probe_paraphrases(searcher, asked, ["is blue"], shift=math.nan)
+        probe_paraphrases(searcher, query, ["is blue"], shift=math.nan)

@@ -165,8 +165,10 @@ def test_a_step_shows_its_picture_its_words_and_its_weight(pictures):
     assert first.one("img").attributes["src"].endswith(f"{pictures.ids[2]}.png")
     assert first.one(cls="said").full_text() == "is blue"
     assert first.one("i").style("width") == "69%"
-    told = first.one("button").attributes["aria-label"]
-    assert told == (f"Step 1: like colour <{pictures.ids[2]}>; “is blue”; picture 69 %, words 31 %")
+    label = first.one("button").attributes["aria-label"]
+    assert label == (
+        f"Step 1: like colour <{pictures.ids[2]}>; “is blue”; picture 69 %, words 31 %"
+    )
     assert "leaned to picture 90 %, words 10 %" in shown[2].one("button").attributes["aria-label"]
     assert shown[2].one("button").attributes["aria-label"].startswith("Step 2, after step 1:")
     assert shown[4].one(cls="no-picture").full_text() == "words only"
@@ -202,8 +204,8 @@ def test_an_upload_is_shown_while_it_is_kept_and_said_to_be_deleted_after(pictur
     upload = uploads / "cat & dog.png"
     upload.write_bytes(b"a picture")
     trail = way(pictures, str(upload))
-    kept = stops(read(render_history(trail, pictures, MINUTES)))[3]
-    assert kept.one("img").attributes["src"].endswith("cat%20%26%20dog.png")
+    last = stops(read(render_history(trail, pictures, MINUTES)))[3]
+    assert last.one("img").attributes["src"].endswith("cat%20%26%20dog.png")
     assert image_exists(trail.steps[2])
     upload.unlink()
     assert not image_exists(trail.steps[2])

@@ -87,8 +87,8 @@ def test_the_config_keeps_what_is_not_widened(widened) -> None:
 
 
 def test_channels_keep_their_branch() -> None:
-    kept = old_channel_indices(16, 24).tolist()
-    assert kept == [0, 1, 2, 3, 4, 5, 9, 10, 11, 12, 15, 16, 17, 18, 21, 22]
+    indices = old_channel_indices(16, 24).tolist()
+    assert indices == [0, 1, 2, 3, 4, 5, 9, 10, 11, 12, 15, 16, 17, 18, 21, 22]
 
 
 def test_merges_are_extended_and_old_texts_read_as_before() -> None:

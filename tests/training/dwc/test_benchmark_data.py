@@ -248,8 +248,8 @@ def test_about_half_of_the_images_are_mirrored_where_texts_allow_it(
         ]
         return [row.numpy().tobytes() in upright for row in rows]
 
-    kept = left_as_they_are(batches)
-    assert 0.2 < sum(kept) / len(kept) < 0.8
+    unchanged = left_as_they_are(batches)
+    assert 0.2 < sum(unchanged) / len(unchanged) < 0.8
     never = replace(batches, data=replace(batches.data, mirrored=False))
     assert all(left_as_they_are(never))
 
@@ -282,10 +282,12 @@ def test_a_damaged_picture_names_its_triplet(
     reader = BatchLoader(bad, 5, torch.device("cpu"), workers)
     with pytest.raises(DatasetError) as raised:
         list(map(reader, range(5)))
-    told = str(raised.value)
-    assert told.startswith(("triplet 3 (p3 -> p4, 'top red / ", "triplet 4 (p4 -> p5, 'top red / "))
-    assert str(broken) in told
-    assert "\n" not in told
+    message = str(raised.value)
+    assert message.startswith(
+        ("triplet 3 (p3 -> p4, 'top red / ", "triplet 4 (p4 -> p5, 'top red / ")
+    )
+    assert str(broken) in message
+    assert "\n" not in message
 
 
 def test_a_text_that_is_too_long_names_its_triplet(batches: BenchmarkBatches) -> None:
