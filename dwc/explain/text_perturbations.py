@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from dwc.errors import QueryError, quote
-from dwc.modeling.composition import ComposedQuery
+from dwc.modeling.combiners import ComposedQuery
 from dwc.search.query import EncodedQuery
 from dwc.search.results import shift_to_json
 from dwc.search.searcher import Searcher

@@ -1,13 +1,24 @@
-"""Encoding of queries and of gallery images with the model of a checkpoint.
+"""Encoding of queries and of gallery images with the model of a checkpoint, alone or in batches.
 
-`describe_model_input` returns the input of the model for a query in a form to be displayed: the
-preprocessed image and the tokenized text.
+- `encode_query` encodes one query, `image_embedder` embeds gallery images.
+- `describe_model_input` returns the input of the model for a query in a form to be displayed: the
+  preprocessed image and the tokenized text.
+- `QueryComposer` composes the queries of several threads with one model. It caches the composed
+  queries and the features of their images. A `BatchQueue` runs the queries of all composers, one
+  batch at a time. Queries that wait at the same moment share a batch.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import contextvars
+import hashlib
+import math
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -16,11 +27,11 @@ from PIL import Image
 from torch import Tensor
 
 from dwc.checkpoints.load import ALL_BUNDLED, Checkpoint
-from dwc.errors import QueryError
+from dwc.errors import BusyError, QueryError
 from dwc.gallery.builder import Embed
 from dwc.gallery.filters import Filter
 from dwc.gallery.store import ModelIdentity
-from dwc.modeling.composition import ComposedQuery, Composition
+from dwc.modeling.combiners import ComposedQuery, Composition
 from dwc.modeling.modeling_dwc import DWCModel, ImageFeatures
 from dwc.modeling.processing_dwc import WORD_PADDING_ID, DWCProcessor, fill_template
 from dwc.modeling.text_cleaning import TypedText
@@ -351,3 +362,468 @@ def _input_image(checkpoint: Checkpoint, image: Image.Image) -> Image.Image:
     std = np.array(processor.image_processor.image_std)[:, None, None]
     levels = np.clip((pixels * std + mean) * 255, 0, 255).round().astype(np.uint8)
     return Image.fromarray(levels.transpose(1, 2, 0))
+
+
+MAX_ROWS = 64
+"""The maximum number of rows in a batch; a single item with more rows is a batch of its own."""
+
+MAX_WAITING = 256
+"""The default maximum number of items that wait; further items are refused."""
+
+_PACE_WEIGHT = 0.2  # weight of the last batch in the moving average of the time per item
+_IDLE_SECONDS = 60.0  # the thread ends after this time without items
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_Value = TypeVar("_Value")
+
+
+class _Ticket:
+    """An item in the queue, and its result or error after it was run.
+
+    Attributes:
+        key: items may share a batch if their keys are equal.
+        item: the item.
+        rows: the number of rows that the item adds to a batch.
+        run: function that computes the results of a batch of items with this key.
+        context: the context variables of the thread that submitted the item.
+        done: set when `result` or `error` has been set.
+        result: the result.
+        error: the error; None if there was none.
+    """
+
+    def __init__(
+        self, key: Hashable, item: Any, rows: int, run: Callable[[Sequence[Any]], Sequence[Any]]
+    ) -> None:
+        self.key, self.item, self.rows, self.run = key, item, rows, run
+        self.context = contextvars.copy_context()
+        self.done = threading.Event()
+        self.result: Any = None
+        self.error: Exception | None = None
+
+
+class BatchQueue:
+    """Runs items in batches, one batch at a time, in a thread of its own.
+
+    The oldest item is always in the next batch, so the order is that of submission: no item waits
+    for more batches than there were items before it. Waiting items with the same key join the
+    oldest item's batch, up to `MAX_ROWS` rows. The queue does not wait for a batch to fill.
+
+    If a batch fails, its items are run one by one, so that only the item that causes the error
+    gets the error.
+
+    The thread is started when it is needed, and ends when the queue has been empty for a minute.
+    """
+
+    def __init__(self, max_waiting: int = MAX_WAITING) -> None:
+        """Create an empty queue.
+
+        Args:
+            max_waiting: maximum number of waiting items, 1 or more. Items that are being run do not
+                count.
+        """
+        self._max_waiting = max_waiting
+        self._waiting: deque[_Ticket] = deque()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._item_seconds = 0.0  # moving average; 0 before the second batch
+        self._has_run = False
+        self._batch_end = -math.inf
+
+    def __len__(self) -> int:
+        """Return the number of waiting items."""
+        return len(self._waiting)
+
+    @property
+    def item_seconds(self) -> float:
+        """The average time per item of the last batches, in seconds; 0 before the second batch.
+
+        It is the wall time from one batch's end to the next batch's end, so it includes the time
+        that other work on the same processors takes. The first batch does not count: it takes many
+        times as long, since the model's code and weights are read for the first time.
+        """
+        return self._item_seconds
+
+    def submit(
+        self,
+        key: Hashable,
+        item: Item,
+        rows: int,
+        run: Callable[[Sequence[Item]], Sequence[Result]],
+    ) -> Result:
+        """Wait until an item has been processed, and return its result.
+
+        Args:
+            key: items may share a batch if their keys are equal; equal keys need the same `run`.
+            item: the item.
+            rows: the number of rows that the item adds to a batch.
+            run: function that returns the results of a batch of items, in order. It is called with
+                the context variables of the batch's oldest item.
+
+        Raises:
+            BusyError: too many items are waiting.
+            Exception: the error that `run` raised for this item. If a batch fails, its items are
+                run one by one, so that an item's error does not reach the others.
+        """
+        ticket = _Ticket(key, item, rows, run)
+        with self._changed:
+            if threading.current_thread() is self._thread:
+                raise RuntimeError("a batch submits an item to the queue that runs it.")
+            if len(self._waiting) >= self._max_waiting:
+                seconds = max(1, math.ceil(len(self._waiting) * self._item_seconds))
+                raise BusyError(
+                    f"the server is busy: {len(self._waiting)} searches are waiting. Search again "
+                    f"in about {seconds} s."
+                )
+            self._waiting.append(ticket)
+            # After a fork, the thread object of the parent process is not alive in the child.
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._work, name="batch-queue", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+        ticket.done.wait()
+        if ticket.error is not None:
+            raise ticket.error
+        return ticket.result
+
+    def _work(self) -> None:
+        while self._run_next():
+            pass
+
+    def _run_next(self) -> bool:
+        """Run the next batch; return False if the thread should end.
+
+        This is a separate function, so that an idle thread has no item, and no model, in its local
+        variables.
+        """
+        with self._changed:
+            if not self._waiting and not self._changed.wait_for(
+                lambda: bool(self._waiting), _IDLE_SECONDS
+            ):
+                self._thread = None
+                return False
+            start = time.monotonic()
+            batch = self._take_batch()
+        _run_batch(batch)
+        end = time.monotonic()
+        if self._has_run:
+            seconds = (end - max(start, self._batch_end)) / len(batch)
+            weight = _PACE_WEIGHT if self._item_seconds else 1.0
+            self._item_seconds += weight * (seconds - self._item_seconds)
+        self._has_run = True
+        self._batch_end = end
+        return True
+
+    def _take_batch(self) -> list[_Ticket]:
+        """Remove the oldest item and all items that fit into its batch, and return them."""
+        oldest = self._waiting.popleft()
+        batch, rows = [oldest], oldest.rows
+        rest: deque[_Ticket] = deque()
+        for ticket in self._waiting:
+            if ticket.key == oldest.key and rows + ticket.rows <= MAX_ROWS:
+                batch.append(ticket)
+                rows += ticket.rows
+            else:
+                rest.append(ticket)
+        self._waiting = rest
+        return batch
+
+
+def _run_batch(batch: Sequence[_Ticket]) -> None:
+    """Run a batch, and store the results in its tickets; after an error, run the items singly."""
+    oldest = batch[0]
+    try:
+        results = oldest.context.run(oldest.run, [ticket.item for ticket in batch])
+        for ticket, result in zip(batch, results, strict=True):
+            ticket.result = result
+    except Exception as error:
+        if len(batch) > 1:
+            for ticket in batch:
+                _run_batch([ticket])
+            return
+        oldest.error = error
+    for ticket in batch:
+        ticket.done.set()
+
+
+IMAGE_CACHE_BYTES = 48 * 1024 * 1024
+"""Memory for the features of recent reference images, per model: a thousand or more images."""
+
+QUERY_CACHE_BYTES = 16 * 1024 * 1024
+"""Memory for recent composed queries, per model: a thousand or more queries."""
+
+MODEL_QUEUE = BatchQueue()
+"""The queue of all models of this process.
+
+Models take turns: two at once on the same processors would both take longer.
+"""
+
+# Held while torch uses another number of threads in new threads.
+_THREADS_LOCK = threading.Lock()
+
+# On a CPU, a batch with fewer queries runs in one thread. If other threads also compute, this is
+# faster (38 ms instead of 78 ms per query on two cores): the threads of OpenMP would sleep between
+# operations instead of spinning, and waking them takes longer than an operation on a few images.
+_MIN_PARALLEL_ROWS = 8
+
+_IMAGES = "pixel_values"
+# The tensors of a text: ids, and a mask of the ids that are not padding.
+_TEXT_FORMS = (("clip_input_ids", "clip_attention_mask"), ("word_ids", "word_mask"))
+
+_RowKey = tuple[Hashable, ...]
+
+
+class _Work(NamedTuple):
+    """N different queries of one caller.
+
+    Attributes:
+        keys: a key of each query, equal for queries with equal inputs; the first entry is the key
+            of the query's image, None if there is none.
+        pixels: the image (3, height, width) of each query; empty if there are none.
+        texts: tensors (N, L) by name.
+    """
+
+    keys: Sequence[_RowKey]
+    pixels: Sequence[Tensor]
+    texts: Mapping[str, Tensor]
+
+
+class QueryComposer:
+    """Composes queries with one model; see `dwc.search.query.Compose` for arguments and result.
+
+    Queries of several threads that wait at the same moment run in one forward pass. The model's
+    features of recent images, and recent composed queries, are cached: a query that was composed
+    before does not run the model again, and an image that was used before is not encoded again. The
+    keys of the cache are hashes of the model's complete input. The result for a query depends only
+    on that input, up to rounding of about 1e-7, not on the other queries of the pass.
+
+    Attributes:
+        run_model: function that runs the model. It may be replaced by a function that runs the
+            model on another device.
+    """
+
+    def __init__(
+        self,
+        model: DWCModel,
+        queue: BatchQueue = MODEL_QUEUE,
+        image_cache_bytes: int = IMAGE_CACHE_BYTES,
+        query_cache_bytes: int = QUERY_CACHE_BYTES,
+    ) -> None:
+        self.run_model = model_runner(model)
+        self._queue = queue
+        self._images = _Cache[ImageFeatures](image_cache_bytes)
+        self._queries = _Cache[ComposedQuery](query_cache_bytes)
+
+    def __call__(self, inputs: Mapping[str, Tensor]) -> ComposedQuery:
+        """Compose N queries, given the processor's output for them as CPU tensors by name.
+
+        Raises:
+            BusyError: too many queries are waiting.
+            QueryError: a query is invalid for this model.
+        """
+        keys = _row_keys(inputs)
+        if not keys:
+            return self.run_model(ModelInputs(inputs)).composed  # raises an error with the reason
+        known = {key: query for key in keys if (query := self._queries.get(key)) is not None}
+        missing = list(dict.fromkeys(key for key in keys if key not in known))
+        if missing:
+            work = _select(inputs, keys, missing)
+            # Queries with and without image, or with and without text, cannot share a forward pass.
+            key = (self, bool(work.pixels), tuple(sorted(work.texts)))
+            composed = self._queue.submit(key, work, len(missing), self._run)
+            if missing == keys:
+                return composed
+            for row, row_key in enumerate(missing):
+                known[row_key] = composed.rows(torch.tensor([row]))
+        return concatenate([known[key] for key in keys])
+
+    def image_features(self, pixel_values: Tensor) -> ImageFeatures:
+        """Return the model's features of one image, from the cache if it was used before.
+
+        Args:
+            pixel_values: the processor's output for the image, (1, 3, height, width).
+        """
+        (key,) = _row_keys({_IMAGES: pixel_values})
+        features = self._images.get(key[0])
+        if features is None:
+            work = _Work([key], [pixel_values[0]], {})
+            features = self._queue.submit((self, "features"), work, 1, self._run_features)
+        return features
+
+    def _run(self, works: Sequence[_Work]) -> list[ComposedQuery]:
+        """Compose the queries of several callers in one forward pass; one batch per caller."""
+        composed = self._forward(works).composed
+        rows = _number_rows(works)
+        for key, row in rows.items():
+            query = composed.rows(torch.tensor([row]))
+            self._queries.put(key, query, _size_bytes(query))
+        return [composed.rows(torch.tensor([rows[key] for key in work.keys])) for work in works]
+
+    def _run_features(self, works: Sequence[_Work]) -> list[ImageFeatures]:
+        """Return the features of each caller's image; see `image_features`."""
+        features = self._forward(works).images
+        return [features[work.keys[0][0]] for work in works]
+
+    def _forward(self, works: Sequence[_Work]) -> "_Forward":
+        """Run the model once on all different queries of several callers."""
+        rows = _number_rows(works)
+        pixels = {
+            key[0]: tensor
+            for work in works
+            if work.pixels
+            for key, tensor in zip(work.keys, work.pixels, strict=True)
+        }
+        cached = {key: self._images.get(key) for key in pixels}
+        known = {key: features for key, features in cached.items() if features is not None}
+        new = [key for key in pixels if key not in known]
+        index = {key: number for number, key in enumerate((*known, *new))}
+        set_torch_threads(1 if len(rows) < _MIN_PARALLEL_ROWS else None)
+        composed, encoded = self.run_model(
+            ModelInputs(
+                _join_texts(works, rows),
+                torch.tensor([index[key[0]] for key in rows]) if pixels else None,
+                ImageFeatures.concatenate(list(known.values())) if known else None,
+                torch.stack([pixels[key] for key in new]) if new else None,
+            )
+        )
+        for row, key in enumerate(new):
+            assert encoded is not None
+            known[key] = encoded.rows(torch.tensor([row]))
+            self._images.put(key, known[key], known[key].size_bytes)
+        return _Forward(composed, known)
+
+
+def set_torch_threads(count: int | None) -> None:
+    """Set how many threads torch uses for the operations of the calling thread.
+
+    `torch.set_num_threads` also sets the number for all threads that start later. This function
+    restores that number in a temporary thread, so that only the calling thread is affected.
+
+    Args:
+        count: the number of threads; None for the number that torch uses in a new thread.
+    """
+    if count == torch.get_num_threads():
+        return
+    with _THREADS_LOCK, ThreadPoolExecutor(1, "torch-threads") as new_thread:
+        default = new_thread.submit(torch.get_num_threads).result()
+        torch.set_num_threads(default if count is None else count)
+        new_thread.submit(torch.set_num_threads, default).result()
+
+
+class _Forward(NamedTuple):
+    """The outputs of one forward pass.
+
+    Attributes:
+        composed: the composed queries, in the order of `_number_rows`.
+        images: the features of the queries' images, by the image's key.
+    """
+
+    composed: ComposedQuery
+    images: Mapping[Hashable, ImageFeatures]
+
+
+class _Cache(Generic[_Value]):
+    """A thread-safe cache that drops the least recently used values above a total size."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes, self._bytes = max_bytes, 0
+        self._values: OrderedDict[Hashable, tuple[_Value, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> _Value | None:
+        with self._lock:
+            if key not in self._values:
+                return None
+            self._values.move_to_end(key)
+            return self._values[key][0]
+
+    def put(self, key: Hashable, value: _Value, size_bytes: int) -> None:
+        with self._lock:
+            if key in self._values:
+                self._bytes -= self._values.pop(key)[1]
+            self._values[key] = value, size_bytes
+            self._bytes += size_bytes
+            while self._bytes > self._max_bytes and self._values:
+                self._bytes -= self._values.popitem(last=False)[1][1]
+
+
+def _row_keys(inputs: Mapping[str, Tensor]) -> list[_RowKey]:
+    """Return a key for each of N queries, which is equal for queries with equal inputs.
+
+    The first entry of a key is the key of the query's image; it is None if there are no images.
+    """
+    count = len(next(iter(inputs.values()), ()))
+    columns: list[Sequence[Hashable]] = [_image_keys(inputs.get(_IMAGES), count)]
+    for ids_name, mask_name in _TEXT_FORMS:
+        ids, mask = inputs.get(ids_name), inputs.get(mask_name)
+        if ids is None:
+            columns.append([None] * count)
+        elif mask is None:
+            columns.append([tuple(row) for row in ids.tolist()])
+        else:
+            pairs = zip(ids, mask.bool(), strict=True)
+            columns.append([tuple(row[is_token].tolist()) for row, is_token in pairs])
+    return list(zip(*columns, strict=True))
+
+
+def _image_keys(pixel_values: Tensor | None, count: int) -> list[Hashable]:
+    if pixel_values is None:
+        return [None] * count
+    # If all texts share one image, the tensor is a view that repeats one row. It is hashed once.
+    is_repeated = count > 1 and pixel_values.stride(0) == 0
+    keys: list[Hashable] = []
+    for row in pixel_values[:1] if is_repeated else pixel_values:
+        digest = hashlib.blake2b(row.contiguous().numpy(), digest_size=16).digest()
+        keys.append((digest, tuple(row.shape)))
+    return keys * count if is_repeated else keys
+
+
+def _select(
+    inputs: Mapping[str, Tensor], keys: Sequence[_RowKey], wanted: Sequence[_RowKey]
+) -> _Work:
+    """Select the queries with given keys.
+
+    Args:
+        inputs: the processor's output for N queries.
+        keys: the keys of the N queries.
+        wanted: the different keys of the queries to return.
+    """
+    rows = [keys.index(key) for key in wanted]
+    texts = {name: tensor[rows] for name, tensor in inputs.items() if name != _IMAGES}
+    pixel_values = inputs.get(_IMAGES)
+    pixels = [] if pixel_values is None else [pixel_values[row] for row in rows]
+    return _Work(wanted, pixels, texts)
+
+
+def _number_rows(works: Sequence[_Work]) -> dict[_RowKey, int]:
+    """Return the keys of all different queries of several callers, numbered from 0."""
+    keys = dict.fromkeys(key for work in works for key in work.keys)
+    return {key: row for row, key in enumerate(keys)}
+
+
+def _join_texts(works: Sequence[_Work], rows: Mapping[_RowKey, int]) -> dict[str, Tensor]:
+    """Return the texts of all different queries as one batch, padded to the longest.
+
+    Args:
+        works: the callers' queries, whose texts have the same names.
+        rows: the row of each different query in the result.
+    """
+    joined = {}
+    for name in works[0].texts:
+        tensors = [work.texts[name] for work in works]
+        longest = max(tensor.shape[1] for tensor in tensors)
+        batch = tensors[0].new_zeros(len(rows), longest)
+        for work, tensor in zip(works, tensors, strict=True):
+            batch[[rows[key] for key in work.keys], : tensor.shape[1]] = tensor
+        joined[name] = batch
+    return joined
+
+
+def _size_bytes(query: ComposedQuery) -> int:
+    """Return the memory that composed queries take, in bytes."""
+    size = 0
+    for stream in query.streams.values():
+        tensors = (stream.embedding, stream.image_part, stream.text_part, stream.image_weight)
+        size += sum(tensor.nbytes for tensor in tensors)
+        size += 0 if stream.joint_part is None else stream.joint_part.nbytes
+    return size

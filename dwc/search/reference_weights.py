@@ -20,7 +20,7 @@ from typing import Any
 from dwc.checkpoints.load import REFERENCE_WEIGHTS, Checkpoint
 from dwc.errors import CheckpointError, QueryError
 from dwc.files import refuse_lfs_pointer, write_text
-from dwc.modeling.composition import ComposedQuery, Composition
+from dwc.modeling.combiners import ComposedQuery, Composition
 
 logger = logging.getLogger(__name__)
 

@@ -23,20 +23,28 @@ from dwc.gallery.filters import (
 )
 from dwc.gallery.search_index import CandidateIndex, ExactIndex
 from dwc.gallery.store import Store
-from dwc.modeling.composition import ComposedQuery
+from dwc.modeling.combiners import ComposedQuery
 from dwc.modeling.text_cleaning import TypedText
 from dwc.negation import negation_note
-from dwc.search.near_duplicates import Cells, NearDuplicates, image_cells, same_picture, same_ratio
 from dwc.search.query import (
     EncodedQuery,
+    QueryComposer,
     QueryEncoding,
     compose_texts,
     concatenate,
     encode_query,
 )
-from dwc.search.query_batching import QueryComposer
 from dwc.search.reference_weights import load_reference_weights
-from dwc.search.results import SearchResult, add_query, add_stage
+from dwc.search.results import (
+    Cells,
+    NearDuplicates,
+    SearchResult,
+    add_query,
+    add_stage,
+    image_cells,
+    same_picture,
+    same_ratio,
+)
 from dwc.search.weight_sweep import WeightSweep
 
 ImageInput = Image.Image | str | Path

@@ -33,10 +33,9 @@ from dwc.errors import QueryError, quote
 from dwc.gallery.filters import Filter
 from dwc.gallery.search_index import CandidateIndex, Vectors, best_positions, without_positions
 from dwc.gallery.store import match_id
-from dwc.modeling.composition import ComposedQuery, Composition, shift_weight
-from dwc.search.near_duplicates import NearDuplicates
-from dwc.search.query_batching import set_torch_threads
-from dwc.search.results import Hit, RankTrace, TracedItem, Weight, build_hits
+from dwc.modeling.combiners import ComposedQuery, Composition, shift_weight
+from dwc.search.query import set_torch_threads
+from dwc.search.results import Hit, NearDuplicates, RankTrace, TracedItem, Weight, build_hits
 
 TRACE_SHIFTS = (-math.inf, *(step / 2 for step in range(-12, 13)), math.inf)
 """The default weight shifts of a rank trace: from -6 to 6 in steps of 0.5, and both infinities.

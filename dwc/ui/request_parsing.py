@@ -24,10 +24,9 @@ from dwc.errors import ImageError, QueryError, quote
 from dwc.gallery.filters import format_filter, parse_filter
 from dwc.gallery.store import match_id
 from dwc.search.model_pool import ModelPool
-from dwc.search.near_duplicates import NearDuplicates
 from dwc.search.query import EncodedQuery
 from dwc.search.reference_weights import ReferenceWeights
-from dwc.search.results import SearchResult, shift_to_json
+from dwc.search.results import NearDuplicates, SearchResult, shift_to_json
 from dwc.search.weight_sweep import WeightSweep
 from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.state import SearchRequest

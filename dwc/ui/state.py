@@ -15,10 +15,9 @@ from typing import Any
 from dwc.errors import QueryError
 from dwc.gallery.store import Store
 from dwc.search.model_pool import Origin
-from dwc.search.near_duplicates import DuplicateGroups, NearDuplicates
 from dwc.search.query import EncodedQuery
 from dwc.search.reference_weights import ReferenceWeights
-from dwc.search.results import Hit, SearchResult, shift_to_json
+from dwc.search.results import DuplicateGroups, Hit, NearDuplicates, SearchResult, shift_to_json
 from dwc.search.searcher import Searcher
 from dwc.search.weight_sweep import WeightSweep, shift_for_weight
 from dwc.ui.gallery_images import GalleryImages

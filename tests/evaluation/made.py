@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from dwc.errors import QueryError
-from dwc.modeling.composition import ComposedQuery, Composition
+from dwc.modeling.combiners import ComposedQuery, Composition
 
 LEVELS = 6  # of red, green and blue
 STEP = 40  # between two levels

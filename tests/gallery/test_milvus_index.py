@@ -33,7 +33,7 @@ from dwc.gallery.milvus_index import GALLERIES, MilvusIndex, OutdatedIndexError,
 from dwc.gallery.search_index import best_positions, open_index, verify_index
 from dwc.gallery.store import ModelIdentity, Store
 from dwc.search import weight_sweep
-from dwc.search.near_duplicates import NearDuplicates
+from dwc.search.results import NearDuplicates
 from dwc.search.weight_sweep import WeightSweep
 from tests.fork_server import PYTHON
 from tests.gallery.made_store import write_store

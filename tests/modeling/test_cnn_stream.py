@@ -6,10 +6,9 @@ from small_models import cnn_config, pictures, scatter, texts
 from torch import Tensor
 
 from dwc.errors import QueryError
-from dwc.modeling.cnn_stream import CnnStream
-from dwc.modeling.composition import Composition
+from dwc.modeling.combiners import Composition
 from dwc.modeling.configuration_dwc import CnnStreamConfig
-from dwc.modeling.packed_sequences import PackedSequences
+from dwc.modeling.streams import CnnStream, PackedSequences
 
 
 def stream(seed: int = 0) -> CnnStream:

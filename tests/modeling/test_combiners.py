@@ -3,8 +3,7 @@ import torch
 from small_models import scatter
 from torch import Tensor, nn
 
-from dwc.modeling.combiners import Combiner, combiner_class, combiner_names, register
-from dwc.modeling.composition import normalize
+from dwc.modeling.combiners import Combiner, combiner_class, combiner_names, normalize, register
 
 DIM = 6
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import model, pictures, texts
 
-from dwc.modeling.composition import ComposedQuery, Composition, normalize, shift_weight
+from dwc.modeling.combiners import ComposedQuery, Composition, normalize, shift_weight
 
 COMBINERS = ["dwc", "concat_mlp", "clip4cir", "average", "image_only", "text_only"]
 SHIFTS = st.one_of(st.floats(-30, 30), st.sampled_from([math.inf, -math.inf]))

@@ -5,8 +5,7 @@ from small_models import scatter
 from torch import Tensor
 from torch.nn import functional
 
-from dwc.modeling.cnn_stream import Inception1d, Inception2d
-from dwc.modeling.packed_sequences import PackedSequences
+from dwc.modeling.streams import Inception1d, Inception2d, PackedSequences
 
 
 def normalise_by_hand(features: Tensor, norm: torch.nn.Module) -> Tensor:

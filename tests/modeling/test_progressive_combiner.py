@@ -9,8 +9,13 @@ from hypothesis import strategies as st
 from small_models import scatter
 from torch import Tensor
 
-from dwc.modeling.combiners import ProgressiveCombiner, combiner_class, pseudo_weights, weight_loss
-from dwc.modeling.composition import normalize
+from dwc.modeling.combiners import (
+    ProgressiveCombiner,
+    combiner_class,
+    normalize,
+    pseudo_weights,
+    weight_loss,
+)
 
 DIM = 6
 LABELS = torch.tensor([2, 0, 2, 1, 3])  # the first and the third want the same thing

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from dwc.modeling.composition import ComposedQuery, Composition
+from dwc.modeling.combiners import ComposedQuery, Composition
 
 
 def made_stream(generator, width=8, weight=0.6, joint=False, count=1):

@@ -8,7 +8,7 @@ import pytest
 
 from dwc.gallery.search_index import best_positions
 from dwc.search import weight_sweep
-from dwc.search.near_duplicates import NearDuplicates
+from dwc.search.results import NearDuplicates
 from dwc.search.weight_sweep import WeightSweep
 from tests.search.made import made_gallery, made_query
 

@@ -7,8 +7,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
-from dwc.search.near_duplicates import image_cells, same_picture
 from dwc.search.query import image_embedder, model_identity
+from dwc.search.results import image_cells, same_picture
 from dwc.search.searcher import Searcher
 
 SAVED_AGAIN = {

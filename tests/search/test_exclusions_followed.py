@@ -6,8 +6,7 @@ import pytest
 from dwc.catalogue.splits import catalogue_items
 from dwc.checkpoints.load import BUNDLED_FOLDER, GALLERY_VECTORS, load
 from dwc.gallery.builder import load_precomputed
-from dwc.search.query import compose_texts
-from dwc.search.query_batching import QueryComposer
+from dwc.search.query import QueryComposer, compose_texts
 
 FIRST = 12
 COLORS = ("red", "black", "white", "blue", "green", "pink", "yellow", "brown")

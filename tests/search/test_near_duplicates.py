@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dwc.errors import QueryError
-from dwc.search.near_duplicates import NEAR_SHARE, SAMPLE_SIZE, NearDuplicates
+from dwc.search.results import NEAR_SHARE, SAMPLE_SIZE, NearDuplicates
 from tests.search.made import made_gallery
 
 

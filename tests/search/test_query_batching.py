@@ -10,9 +10,7 @@ import pytest
 import torch
 
 from dwc.errors import BusyError, QueryError
-from dwc.search import query_batching
-from dwc.search.query import model_runner
-from dwc.search.query_batching import BatchQueue, QueryComposer
+from dwc.search.query import BatchQueue, QueryComposer, model_runner
 from dwc.search.searcher import Searcher
 
 WAIT = 20  # seconds at most
@@ -87,7 +85,7 @@ def test_the_oldest_item_is_always_in_the_next_batch(pool, queue, worker):
 
 
 def test_a_batch_has_limited_rows(pool, queue, worker, monkeypatch):
-    monkeypatch.setattr(query_batching, "MAX_ROWS", 4)
+    monkeypatch.setattr("dwc.search.query.MAX_ROWS", 4)
     items = [("a", 0, 1), ("a", 1, 9), ("a", 2, 3), ("a", 3, 2), ("a", 4, 1)]
     for future in submit_in_order(pool, queue, worker, items):
         future.result(WAIT)
@@ -123,7 +121,7 @@ def test_a_batch_has_the_context_of_its_oldest_item(queue):
 
 
 def test_an_idle_queue_holds_no_work_and_ends_its_thread(queue, monkeypatch):
-    monkeypatch.setattr(query_batching, "_IDLE_SECONDS", 0.05)
+    monkeypatch.setattr("dwc.search.query._IDLE_SECONDS", 0.05)
     worker = Worker()
     worker.goes_on.set()
     assert queue.submit("a", 1, 1, worker.run) == 2

@@ -8,7 +8,7 @@ import torch
 
 from dwc.checkpoints.load import ALL_BUNDLED, BUNDLED_FOLDER, fingerprint, load
 from dwc.errors import CheckpointError, QueryError
-from dwc.modeling.composition import ComposedQuery
+from dwc.modeling.combiners import ComposedQuery
 from dwc.search.reference_weights import (
     REFERENCE_WEIGHTS,
     ReferenceQueries,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dwc.errors import QueryError
-from dwc.modeling.composition import ComposedQuery, Composition
+from dwc.modeling.combiners import ComposedQuery, Composition
 from dwc.search.searcher import Searcher
 from dwc.search.weight_sweep import WeightSweep, shift_for_weight
 from tests.search.made import made_gallery, made_query

@@ -17,7 +17,7 @@ from dwc.errors import QueryError
 from dwc.gallery.builder import build_store
 from dwc.gallery.search_index import ExactIndex
 from dwc.gallery.sources import FolderSource
-from dwc.modeling.composition import ComposedQuery
+from dwc.modeling.combiners import ComposedQuery
 from dwc.search import weight_sweep
 from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher

@@ -10,8 +10,7 @@ from torch import nn
 
 from dwc import files
 from dwc.modeling.modeling_dwc import DWCModel
-from dwc.training.callbacks import EpochSelection, WeightAverage
-from dwc.training.loop import LoopSettings, run_stage
+from dwc.training.loop import EpochSelection, LoopSettings, WeightAverage, run_stage
 from tests.training.tiny import tiny_model, tiny_processor
 
 

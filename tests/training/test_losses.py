@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dwc.modeling.composition import normalize
+from dwc.modeling.combiners import normalize
 from dwc.training.losses import (
     contrastive_loss,
     image_text_loss,

@@ -11,11 +11,10 @@ from PIL import Image
 
 from dwc.errors import QueryError
 from dwc.gallery.metadata import Metadata
-from dwc.modeling.composition import ComposedQuery, Composition
-from dwc.search.near_duplicates import NearDuplicates
+from dwc.modeling.combiners import ComposedQuery, Composition
 from dwc.search.query import EncodedQuery, QueryEncoding
 from dwc.search.reference_weights import ReferenceWeights
-from dwc.search.results import SearchResult
+from dwc.search.results import NearDuplicates, SearchResult
 from dwc.search.weight_sweep import WeightSweep
 
 WIDTH = 8  # of each stream's embedding

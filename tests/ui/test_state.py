@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dwc.search.near_duplicates import NearDuplicates
+from dwc.search.results import NearDuplicates
 from dwc.ui.history import HistoryQuery, SearchHistory, WeightShift
 from dwc.ui.state import (
     MAX_HITS_FOLDED,

@@ -14,7 +14,7 @@ from torch import Tensor
 from dwc.catalogue.queries import queries
 from dwc.catalogue.splits import Split, gallery
 from dwc.evaluation.catalogue import CatalogueImages
-from dwc.modeling.composition import Composition
+from dwc.modeling.combiners import Composition
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
 from dwc.training.feature_cache import CachedTexts, encode_texts, tower_features

@@ -38,7 +38,6 @@ from dwc.modeling.combiners import combiner_class
 from dwc.modeling.configuration_dwc import CnnStreamConfig, DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, build_word_tokenizer
-from dwc.training.callbacks import EpochSelection, WeightAverage
 from dwc.training.dwc.benchmark_data import (
     CATEGORIES,
     PROTOCOL,
@@ -50,7 +49,7 @@ from dwc.training.dwc.benchmark_data import (
 )
 from dwc.training.dwc.mutual_training import train_mutually
 from dwc.training.dwc.presets import BenchmarkPreset
-from dwc.training.loop import LoopSettings, new_accelerator
+from dwc.training.loop import EpochSelection, LoopSettings, WeightAverage, new_accelerator
 from dwc.training.run_dir import claim, flatten, recipe_record, stage_log
 
 logger = logging.getLogger(__name__)

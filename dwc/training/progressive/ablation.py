@@ -16,7 +16,7 @@ from torch import Tensor
 from dwc.datasets.triplets import Benchmark
 from dwc.evaluation.metrics import recalls
 from dwc.evaluation.retrieval import OpenImage, batched, embed_gallery
-from dwc.modeling.composition import Composition
+from dwc.modeling.combiners import Composition
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
 

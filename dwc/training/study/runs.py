@@ -24,7 +24,7 @@ from torch import Tensor
 from dwc.checkpoints import load
 from dwc.evaluation.metrics import correlation, recalls
 from dwc.files import write_json
-from dwc.modeling.composition import Composition
+from dwc.modeling.combiners import Composition
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.progress import progress_bar
 from dwc.training.catalogue.batches import cached_triplet_batches, draw_hard_negatives

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dwc.search.model_pool import Origin
-from dwc.search.near_duplicates import DuplicateGroups
-from dwc.search.results import Hit, SearchResult, shift_to_json
+from dwc.search.results import DuplicateGroups, Hit, SearchResult, shift_to_json
 from dwc.ui.format import (
     MODALITY_NAMES,
     escape,

@@ -9,7 +9,7 @@ from torch import Tensor
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
 from dwc.evaluation.metrics import first_hit_rank
 from dwc.evaluation.retrieval import run_benchmark
-from dwc.modeling.composition import Composition, normalize
+from dwc.modeling.combiners import Composition, normalize
 from dwc.modeling.configuration_dwc import DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.training.progressive.ablation import (

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dwc.modeling.composition import normalize
+from dwc.modeling.combiners import normalize
 from dwc.training.losses import contrastive_loss, image_text_loss
 from dwc.training.progressive.stages import matching_loss, one_way_loss, same_label, top1_accuracy
 

@@ -12,7 +12,7 @@ import torch
 
 from dwc.catalogue.splits import gallery, training_triplets
 from dwc.evaluation.metrics import first_hit_rank
-from dwc.modeling.composition import Composition, normalize
+from dwc.modeling.combiners import Composition, normalize
 from dwc.training.catalogue.eval_set import first_ranks
 from dwc.training.feature_cache import CachedTexts
 from dwc.training.progressive.stages import FashionBatch

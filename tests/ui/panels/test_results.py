@@ -2,7 +2,7 @@
 
 import pytest
 
-from dwc.search.near_duplicates import DuplicateGroups
+from dwc.search.results import DuplicateGroups
 from dwc.ui.panels.results import describe_duplicates, render_more, render_results
 from dwc.ui.state import MAX_RESULTS_SHOWN, MORE_RESULTS, reweighted, with_more
 from tests.ui.reading import read

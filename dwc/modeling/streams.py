@@ -1,17 +1,27 @@
-"""The CNN stream: a ResNet for images and an LSTM for texts, combined by cross-attention.
+"""The model's two streams: each computes composed queries and gallery embeddings.
 
-Two modules called editors adapt image and text to each other: the features of the image are
-multiplied by a gate, and a term computed from the text is added; and vice versa. The editors follow
-Wen et al. 2021, "Comprehensive Linguistic-Visual Composition Network for Image Retrieval"
-(CLVC-Net).
+- `ClipBackbone` is CLIP: a text encoder and an image encoder ("towers") with one feature space. It
+  can be trained like any module; `DWCModel` freezes it. `ClipStream` projects CLIP's features and
+  combines those of image and text into queries.
+- `CnnStream` combines a ResNet's regions of an image and an LSTM's states of the words of a text by
+  cross-attention. Two modules called editors adapt image and text to each other: the features of
+  the image are multiplied by a gate, and a term computed from the text is added; and vice versa.
+  The editors follow Wen et al. 2021, "Comprehensive Linguistic-Visual Composition Network for Image
+  Retrieval" (CLVC-Net).
+- `PackedSequences` and `length_bucketed` batch texts without the cost and the effects of padding.
 
-Symbols in comments are those of Huang et al. 2024, "Dynamic Weighted Combiner for Mixed-Modal Image
-Retrieval": X is the image's feature map, E are the region embeddings, T the word states, C the
-attended words of each region, V the attended regions of each word, i is the image part and t the
-text part (the edited image and text).
+Parameter names of `ClipBackbone` are those of transformers' `CLIPModel`: `text_model.*`,
+`vision_model.*`, `text_projection.weight`, `visual_projection.weight`, `logit_scale`. If the image
+tower is a ModifiedResNet or an EfficientNet-Lite, the names under `vision_model.` are those
+documented in `modified_resnet.py` or `efficientnet_lite.py`, and there is no `visual_projection`,
+because these towers output vectors of the shared feature space themselves.
 
-Parameter names (Inc1d and Inc2d are the blocks `Inception1d` and `Inception2d`, GeM is the pooling
-layer `GeneralizedMean`):
+Parameter names of `ClipStream`: `project_image` and `project_text` (W_i and W_t in the DWC paper),
+each with `.weight` and `.bias`; and `combiner.*`, documented in the combiner's class. The
+projections do not exist if the combiner takes CLIP's own features.
+
+Parameter names of `CnnStream` (Inc1d and Inc2d are the blocks `Inception1d` and `Inception2d`, GeM
+is the pooling layer `GeneralizedMean`):
 
     resnet.*                        transformers' ResNetModel, or as in `efficientnet_lite.py`
     project_regions.{weight,bias}   1x1 convolution over the backbone's map and CLIP's map, only
@@ -25,24 +35,346 @@ layer `GeneralizedMean`):
     pool_gallery.p                  exponent of GeM_img, over a gallery image's features
     project_image, project_text     W_img and W_txt, each .weight and .bias
     weigh.{0,3}.{weight,bias}       MLP_w, which computes the image weight
+
+Symbols in comments on the CNN stream are those of Huang et al. 2024, "Dynamic Weighted Combiner for
+Mixed-Modal Image Retrieval": X is the image's feature map, E are the region embeddings, T the word
+states, C the attended words of each region, V the attended regions of each word, i is the image
+part and t the text part (the edited image and text).
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import ResNetModel
+from transformers import CLIPTextModel, CLIPVisionModel, ResNetModel
 
 from dwc.errors import QueryError
-from dwc.modeling.combiners import mlp
-from dwc.modeling.composition import Composition, normalize
-from dwc.modeling.configuration_dwc import CnnStreamConfig, EfficientNetLiteConfig
-from dwc.modeling.efficientnet_lite import EfficientNetLite, reduced
-from dwc.modeling.packed_sequences import MIN_BUCKETED, PackedSequences, length_bucketed
+from dwc.modeling.combiners import Composition, combiner_class, mlp, normalize
+from dwc.modeling.configuration_dwc import (
+    ClipBackboneConfig,
+    CnnStreamConfig,
+    EfficientNetLiteConfig,
+    ModifiedResNetConfig,
+)
+from dwc.modeling.efficientnet_lite import EfficientNetLite, EfficientNetLiteTower, reduced
+from dwc.modeling.modified_resnet import AntiAliasedBottleneck, ModifiedResNet
+from dwc.modeling.strict_loading import StrictModel
+
+MIN_BUCKETED = 64  # fewest texts for which `length_bucketed` is faster
+
+
+def length_bucketed(lengths: Tensor, encode: Callable[[Tensor, int], Tensor]) -> Tensor:
+    """Encode texts in three groups of similar length, so that less padding is needed.
+
+    Most texts are short and a few are long. For `MIN_BUCKETED` texts or more, the saved padding
+    outweighs the cost of three calls instead of one.
+
+    Args:
+        lengths: Lengths (N,) of the texts.
+        encode: Function `encode(rows, longest)` that takes the indices of some texts and the
+            greatest of their lengths, and returns a tensor with one row per text.
+
+    Returns:
+        The encoded rows of all N texts, in the order of `lengths`.
+    """
+    order = lengths.argsort()
+    half, most = len(order) // 2, len(order) * 7 // 8
+    buckets = [bucket for bucket in (order[:half], order[half:most], order[most:]) if len(bucket)]
+    return torch.cat([encode(bucket, int(lengths[bucket].max())) for bucket in buckets])[
+        order.argsort()
+    ]
+
+
+@dataclass(frozen=True)
+class PackedSequences:
+    """Positions of all M words of N sequences that are padded to L words each.
+
+    The methods convert between padded tensors (N, L, C) and packed tensors (M, C), for C channels.
+
+    Attributes:
+        mask: (N, L) bool, True on words; padding comes after a sequence's words.
+    """
+
+    mask: Tensor
+
+    @cached_property
+    def _positions(self) -> Tensor:
+        return self.mask.flatten().nonzero().squeeze(-1)  # (M,)
+
+    @cached_property
+    def _has_before(self) -> Tensor:
+        return (self._positions % self.mask.shape[1] != 0).unsqueeze(-1)  # (M, 1)
+
+    @cached_property
+    def _has_after(self) -> Tensor:
+        return torch.cat([self._has_before[1:], self._has_before.new_zeros(1, 1)])  # (M, 1)
+
+    @cached_property
+    def window(self) -> Tensor:
+        """Number of words in a window of three around each of the M words, (M, 1).
+
+        It is 3, or fewer for the first and the last word of a sequence.
+        """
+        return 1 + self._has_before.float() + self._has_after.float()
+
+    def pack(self, padded: Tensor) -> Tensor:
+        """Return the rows (M, C) of all words in N padded sequences of C channels, (N, L, C)."""
+        return padded.flatten(0, 1).index_select(0, self._positions)
+
+    def unpack(self, rows: Tensor) -> Tensor:
+        """Arrange the features of M words as N padded sequences: (M, C) to (N, L, C).
+
+        L is the padded length and C the number of channels. The result is zero on padding.
+        """
+        empty = rows.new_zeros(self.mask.numel(), rows.shape[1])
+        return empty.index_copy(0, self._positions, rows).unflatten(0, self.mask.shape)
+
+    def neighbors(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the features of the words before and after each word.
+
+        They are zero for a word that is the first or the last of its sequence, respectively.
+
+        Args:
+            rows: Features of the M words with C channels, (M, C).
+
+        Returns:
+            The features of the words before, (M, C), and of the words after, (M, C).
+        """
+        none = rows.new_zeros(1, rows.shape[1])
+        before = torch.cat([none, rows[:-1]]) * self._has_before
+        after = torch.cat([rows[1:], none]) * self._has_after
+        return before, after
+
+
+class ClipBackbone(StrictModel):
+    """CLIP with a ViT, ModifiedResNet or EfficientNet-Lite as its image tower (image encoder).
+
+    The features that its methods return are not scaled to unit length.
+
+    Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural Language
+    Supervision".
+    """
+
+    config: ClipBackboneConfig
+    config_class = ClipBackboneConfig
+    base_model_prefix = "clip_backbone"
+    main_input_name = "pixel_values"
+    supports_gradient_checkpointing = True
+    # Implementations of attention that transformers' towers support. The other two towers have only
+    # one implementation.
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+
+    def __init__(self, config: ClipBackboneConfig):
+        super().__init__(config)
+        text, vision = config.text_config, config.vision_config
+        self.text_model = CLIPTextModel(text)
+        self.text_projection = nn.Linear(text.hidden_size, config.projection_dim, bias=False)
+        self.visual_projection: nn.Linear | None = None
+        self.vision_model: nn.Module
+        if isinstance(vision, ModifiedResNetConfig):
+            self.vision_model = ModifiedResNet(vision)
+        elif isinstance(vision, EfficientNetLiteConfig):
+            self.vision_model = EfficientNetLiteTower(vision)
+        else:
+            self.vision_model = CLIPVisionModel(vision)
+            self.visual_projection = nn.Linear(
+                vision.hidden_size, config.projection_dim, bias=False
+            )
+        self.logit_scale = nn.Parameter(torch.tensor(config.logit_scale_init_value))
+        self.post_init()
+        # Initialize residual branches to output zero. `_init_weights` cannot do this: transformers
+        # calls it only for modules that own parameters directly.
+        for module in self.modules():
+            if isinstance(module, AntiAliasedBottleneck):
+                nn.init.zeros_(module.expand.normalisation.weight)
+
+    def image_features(self, pixel_values: Tensor) -> Tensor:
+        """Embed images in CLIP's feature space.
+
+        Args:
+            pixel_values: N images (N, 3, image_size, image_size), normalized by CLIP's channel
+                means and standard deviations.
+
+        Returns:
+            Features (N, F), not scaled to unit length; F is `projection_dim`.
+        """
+        if self.visual_projection is None:
+            return self.vision_model(pixel_values)
+        pooled = self.vision_model(pixel_values=pixel_values).pooler_output
+        return self.visual_projection(pooled)
+
+    def text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Embed texts in CLIP's feature space.
+
+        The features of a text are its projected hidden state at the first end-of-text token.
+        Attention is causal, so padding after that token changes nothing and `attention_mask` is
+        optional.
+
+        Args:
+            input_ids: Token ids (N, L) of N texts, padded on the right to L tokens.
+            attention_mask: (N, L), 1 on tokens and 0 on padding; None for no mask.
+
+        Returns:
+            Features (N, F), not scaled to unit length; F is `projection_dim`.
+
+        Raises:
+            QueryError: A text is too long, or has no end-of-text token.
+        """
+        longest = self.config.text_config.max_position_embeddings
+        if input_ids.shape[1] > longest:
+            raise QueryError(
+                f"the text has {input_ids.shape[1]} CLIP tokens; this model reads at most "
+                f"{longest}. Shorten it."
+            )
+        # If `eos_token_id` is 2, as in early conversions, transformers pools at the position of the
+        # largest id. That is wrong for a small vocabulary, so this method searches the position.
+        end = self.config.text_config.eos_token_id
+        is_end = input_ids == end  # (N, L)
+        if not bool(is_end.any(dim=1).all()):
+            raise QueryError(
+                f"a text has no end-of-text token (id {end}); read texts with the checkpoint's "
+                "processor."
+            )
+        ends = is_end.int().argmax(dim=1)  # (N,), the first one
+        if len(ends) < MIN_BUCKETED:
+            return self._encode_texts(input_ids, attention_mask, ends)
+
+        def encode(rows: Tensor, longest: int) -> Tensor:
+            mask = None if attention_mask is None else attention_mask[rows, :longest]
+            return self._encode_texts(input_ids[rows, :longest], mask, ends[rows])
+
+        return length_bucketed(ends + 1, encode)
+
+    def _encode_texts(
+        self, input_ids: Tensor, attention_mask: Tensor | None, ends: Tensor
+    ) -> Tensor:
+        """Encode N texts of L tokens each as feature vectors of length F, (N, F).
+
+        The features of a text are the projected hidden state at the text's position in `ends`.
+
+        Args:
+            input_ids: Token ids (N, L).
+            attention_mask: (N, L), 1 on tokens and 0 on padding; None for no mask.
+            ends: Position of the first end-of-text token in each text (N,).
+        """
+        states = self.text_model(input_ids=input_ids, attention_mask=attention_mask)
+        rows = torch.arange(len(input_ids), device=input_ids.device)
+        return self.text_projection(states.last_hidden_state[rows, ends])
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Initialize a module as in OpenAI's training of CLIP.
+
+        Linear layers get random weights that preserve the length of vectors on average.
+        Convolutions are initialized as PyTorch does by default, and all other modules as
+        transformers does, which follows OpenAI for transformers' own text and image towers.
+        """
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=module.in_features**-0.5)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Conv2d):
+            module.reset_parameters()
+        else:
+            super()._init_weights(module)
+
+
+class ClipStream(nn.Module):
+    """Computes composed queries and gallery embeddings from CLIP's image and text features."""
+
+    def __init__(self, feature_dim: int, embedding_dim: int, combiner: str, dropout: float):
+        """Build the stream.
+
+        Args:
+            feature_dim: Length F of CLIP's feature vectors.
+            embedding_dim: Length D of the embeddings.
+            combiner: Name of a registered combiner.
+            dropout: Dropout probability in training, 0 to 1.
+        """
+        super().__init__()
+        combiner_type = combiner_class(combiner)
+        self.embedding_dim = embedding_dim
+        self.dropout = dropout
+        self.project_image: nn.Linear | None = None
+        self.project_text: nn.Linear | None = None
+        if combiner_type.uses_projections:
+            self.project_image = nn.Linear(feature_dim, embedding_dim)
+            self.project_text = nn.Linear(feature_dim, embedding_dim)
+        self.combiner = combiner_type(embedding_dim, dropout)
+
+    def embed(self, image_features: Tensor) -> Tensor:
+        """Embed N gallery images.
+
+        Args:
+            image_features: CLIP's image features of size F, (N, F).
+
+        Returns:
+            Unit-length embeddings of size D, (N, D).
+        """
+        return self._project(self.project_image, image_features)
+
+    def compose(self, image_features: Tensor | None, text_features: Tensor | None) -> Composition:
+        """Compose N queries from CLIP's features, which need not have unit length.
+
+        If images or texts are missing, zero vectors replace their features. The image weight is
+        then exactly 0 (without images) or 1 (without texts), and the composition has no joint part,
+        a term that some combiners compute from image and text together.
+
+        Args:
+            image_features: CLIP's image features of size F, (N, F); None for missing images.
+            text_features: CLIP's text features (N, F); None for missing texts.
+
+        Returns:
+            The N composed queries, with embeddings of length D.
+
+        Raises:
+            QueryError: Both arguments are None.
+        """
+        if text_features is None:
+            if image_features is None:
+                raise QueryError("the query has neither a picture nor words; give at least one.")
+            image = self._project(self.project_image, image_features)  # (N, D): f_i
+            return self._compose_single_modality(image, torch.zeros_like(image), image_weight=1.0)
+        text = self._project(self.project_text, text_features)  # (N, D): f_t
+        if image_features is None:
+            return self._compose_single_modality(torch.zeros_like(text), text, image_weight=0.0)
+        return self.combiner(self._project(self.project_image, image_features), text)
+
+    def _compose_single_modality(
+        self, image: Tensor, text: Tensor, image_weight: float
+    ) -> Composition:
+        """Compose N queries that have either only an image or only a text.
+
+        Args:
+            image: Projected image features of size D, (N, D); zeros if the images are missing.
+            text: Projected text features (N, D); zeros if the texts are missing.
+            image_weight: 0 if the images are missing, 1 if the texts are.
+        """
+        composed = self.combiner(image, text)
+        weight = torch.full_like(composed.image_weight, image_weight)
+        return Composition.mix(composed.image_part, composed.text_part, weight)
+
+    def _project(self, projection: nn.Linear | None, features: Tensor) -> Tensor:
+        """Project N feature vectors to unit vectors: normalize(dropout(relu(W x + b))).
+
+        Args:
+            projection: The linear layer W x + b. None if the combiner takes CLIP's own features,
+                which are then only normalized.
+            features: CLIP's features of size F, (N, F).
+
+        Returns:
+            Unit vectors of size D, (N, D).
+        """
+        if projection is None:
+            return normalize(features)
+        activated = functional.relu(projection(features))  # (N, D)
+        return normalize(functional.dropout(activated, self.dropout, self.training))
 
 
 def _branches(in_channels: int, out_channels: int) -> dict[str, list[tuple[int, int, int]]]:
