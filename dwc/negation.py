@@ -5,8 +5,9 @@ drawn garments) and that the parser of these texts understands. A model understa
 that it was trained on, and overlooks some of these as well. `unknown_function_words` lists the
 negations in a text that a model has not learned. `overlooked_negations` lists the negations that
 the bundled checkpoint often overlooks, although it was trained on them. `unmeasured_negations`
-lists all others that it was not measured to follow. `negation_note` combines these lists into a
-message, which `Searcher` adds to the notes of a search result.
+lists the negations for which no measurement shows whether the checkpoint follows them.
+`negation_note` combines these lists into a message, which `Searcher` adds to the notes of a search
+result.
 """
 
 import re
@@ -397,10 +398,10 @@ def overlooked_negations(text: str, has_image: bool) -> list[str]:
 
 
 def unmeasured_negations(text: str, has_image: bool) -> list[str]:
-    """Return the negations that the bundled checkpoint may or may not follow; it was not measured.
+    """Return the negations for which no measurement shows whether the bundled model follows them.
 
-    Each is returned with some words after it. These are all negations in the text, except those
-    that the checkpoint was measured to follow, and those that `overlooked_negations`,
+    Each is returned with some words after it. The result has all negations in the text, except
+    those that the model was measured to follow, and those that `overlooked_negations`,
     `unknown_function_words`, `false_negations` or `swapped_colors` returns.
 
     Args:

@@ -60,11 +60,11 @@ def rename(
     Args:
         state: Tensors by the other project's names.
         rules: The rules; for each name, the first rule that matches is used.
-        source: Where the tensors were read, for messages.
+        source: Where the tensors were read from; used in messages.
         kind: The expected kind of model, for messages.
 
     Raises:
-        CheckpointError: No rule matches some names; the message lists them.
+        CheckpointError: Some names match no rule; the message lists them.
     """
     renamed: dict[str, Tensor] = {}
     for name, targets, transposed in _follow(state, rules, source, kind):

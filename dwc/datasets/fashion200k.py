@@ -40,7 +40,7 @@ class LabeledImage:
 
 
 def clean_caption(caption: str) -> str:
-    """Return the caption without surrounding white space and with words for `. ? & *`.
+    """Strip the caption's surrounding white space and replace the characters `. ? & *` by words.
 
     For example, `&` becomes `andmark`.
     """

@@ -342,12 +342,12 @@ def _convert(
 
 
 def _clear_outside_frame(converted: Image.Image, original: Image.Image) -> Image.Image:
-    """Make transparent what the first frame of a GIF does not cover, as browsers show it.
+    """Make the area that the first frame of a GIF does not cover transparent, as browsers do.
 
-    Pillow fills it with the color that the file calls its background, which browsers ignore.
+    Pillow fills this area with the background color that the file names. Browsers ignore it.
 
     Args:
-        converted: The pixels, perhaps of another mode.
+        converted: The image's pixels, possibly converted to another mode.
         original: The image as opened.
     """
     extent = getattr(original, "dispose_extent", None)  # set by Pillow for GIF only

@@ -7,10 +7,11 @@
 A pair of a reference and a target image belongs to the split that lists both images. DWC's released
 code iterates over the images of a split and adds all pairs of each image. A pair is thus added
 twice, at its target and at its reference, unless both are the same image: 1,761 pairs become 3,521
-queries. The argument `listing` is "twice" to reproduce this, or "once" for each pair once.
+queries. Set the argument `listing` to "twice" to reproduce this, or to "once" to add each pair only
+once.
 
-If reference and target of a pair are the same image, the target is never in the results, since the
-reference is excluded from them. `self_pairs` returns such images.
+If the reference and the target of a pair are the same image, the target is never in the results,
+since the reference is excluded from them. `self_pairs` returns such images.
 """
 
 from collections.abc import Iterable, Sequence

@@ -328,15 +328,15 @@ CIRR_HEADLINE = "mean_of_recall@5_and_recall_subset@1"
 def cirr_report(result: BenchmarkResult) -> dict[str, Any]:
     """Return CIRR's report: recalls among all images of the split, and recalls within subsets.
 
-    For the latter, the target is searched in the query's subset, CIRR's set of six similar images
-    to which the reference belongs.
+    For the latter, only the images of the query's subset are ranked. A subset is CIRR's set of six
+    similar images to which the reference belongs.
 
     The reference itself is never among the results. Only the image `target_hard` of the annotations
     is a hit, as on the server and in papers. `target_soft` is not used: for 37 queries of the
     validation split, it names the reference instead of the target.
 
     Returns:
-        The report as JSON-compatible values. The key `CIRR_HEADLINE` has the metric that papers
+        The report as JSON-compatible values. The key `CIRR_HEADLINE` holds the metric that papers
         report first. `whole_subsets` is the share (0 to 1) of queries for which all five other
         images of the subset are available.
     """

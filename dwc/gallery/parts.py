@@ -96,13 +96,13 @@ def locked_parts(path: str | Path) -> Iterator[None]:
 
 
 def prepare_parts(source: Source, path: str | Path, model: ModelIdentity) -> None:
-    """Check that a gallery store and the parts of a killed run fit a source and a model.
+    """Check that a gallery store, and the parts that a killed run left, fit a source and a model.
 
     One process, which has locked the parts, calls this function before any process plans its share.
 
     Raises:
-        StoreError: The store or the parts are of another model or gallery, or another process is
-            writing the store.
+        StoreError: The store or the parts belong to another model or gallery, or another process
+            is writing the store.
     """
     if Path(path).exists():
         check = partial(check_gallery, path, source)

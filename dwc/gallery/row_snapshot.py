@@ -178,9 +178,9 @@ class RowSnapshot(NamedTuple):
 
 
 def _select(column: Column, positions: Positions) -> Column:
-    """Return a column that has only the values of the pictures at some positions.
+    """Return a column with only the values of the pictures at the given positions.
 
-    Its `texts` are only those that one of these pictures has.
+    Its `texts` are limited to those that at least one of these pictures has.
     """
     values = column.values[positions]
     if column.type != "text":

@@ -586,17 +586,18 @@ def _packed_source(
 ) -> Source | None:
     """Open a source of tar files, of Parquet files or of a saved dataset.
 
+    In a downloaded folder, tar or Parquet files are used even if there are pictures beside them,
+    and a dataset may not refer to files outside the folder. In a local folder, tar or Parquet files
+    are used only if the folder has no pictures.
+
     Args:
         location: A path, or a pattern for several files.
-        column: The column of a dataset that has the pictures; None if only one column has pictures.
+        column: The dataset's column with the pictures; None if only one column has pictures.
         exclude: Patterns of files to leave out.
-        files: The source of the picture files in a downloaded folder; None for a local location. In
-            a downloaded folder, tar or Parquet files are used even if there are pictures beside
-            them, and a dataset may not refer to files outside the folder.
+        files: The source of the picture files in a downloaded folder; None for a local location.
 
     Returns:
-        The source; None if the location has none of these. The tar or Parquet files in a local
-        folder are used only if the folder has no pictures.
+        The source; None if the location has none of these.
     """
     from dwc.gallery.dataset_source import DatasetSource, is_saved_dataset
     from dwc.gallery.webdataset_source import WebDatasetSource

@@ -655,7 +655,7 @@ class Store:
     def _has_sound_copy(self, connection: sqlite3.Connection) -> bool:
         """Return whether the copy of the rows in the store's folder equals the database.
 
-        The result is True if there is no copy of the present rows.
+        The result is also True if there is no copy, or only a copy of former rows.
         """
         connection.execute("BEGIN")
         manifest = read_manifest(connection, self.path)

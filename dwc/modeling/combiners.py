@@ -153,7 +153,7 @@ class Composition:
         )
 
     def split_scores(self, gallery: Tensor) -> ScoreParts:
-        """Split the queries' cosines with gallery vectors into contributions of the query parts.
+        """Compute how much each query part contributes to the cosines with gallery vectors.
 
         The split is exact, because a cosine is linear in the query vector, which is a sum of parts.
         A combiner may adapt the image part to the text and the text part to the image. The

@@ -214,7 +214,7 @@ class DWCModel(StrictModel):
         )
 
     def image_features(self, pixel_values: Tensor) -> ImageFeatures:
-        """Compute the features of N reference images that `compose_features` takes.
+        """Compute the features of N reference images, which are an input of `compose_features`.
 
         Args:
             pixel_values: Images (N, 3, height, width), normalized as in `compose`.

@@ -129,8 +129,8 @@ class DWCProcessor(ProcessorMixin):
 
     CLIP's tokenizer is None if the model has no CLIP stream, or if the tokenizer was not available
     when the checkpoint was converted; texts are then converted to word ids only. The word tokenizer
-    is None if the model has no CNN stream. The processor is saved as `processor_config.json`, which
-    includes the image settings, and one sub-folder for each tokenizer.
+    is None if the model has no CNN stream. The processor is saved as the file
+    `processor_config.json`, which includes the image settings, and a sub-folder for each tokenizer.
     """
 
     def __init__(
@@ -627,7 +627,7 @@ def _as_batch_of_texts(text: Any) -> list[str]:
     """Return a list of texts, given one text or several.
 
     Raises:
-        TypeError: A value is no text.
+        TypeError: A value is not a string.
     """
     batch = [text] if isinstance(text, str) or not isinstance(text, Iterable) else list(text)
     for item in batch:

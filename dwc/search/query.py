@@ -73,7 +73,7 @@ class EncodedQuery:
         image: the decoded reference image, upright RGB; None for a query without a reference.
         text: the cleaned text, shortened to the model's limit; empty only if there is an image.
         encoding: the model's output.
-        excluded: positions in the searcher's gallery of images that must not be among the results.
+        excluded: images that must not be among the results, as positions in the searcher's gallery.
         reference_id: the id of the reference if it is an image of the gallery; otherwise None.
         notes: messages for the user, such as a message that the text was cut off.
         encode_ms: duration of loading the reference and encoding the query, in milliseconds.
@@ -158,7 +158,7 @@ class ModelOutputs(NamedTuple):
 
     Attributes:
         composed: the N composed queries, in which image and text are mixed.
-        encoded: the features of the M images that the model encoded; None for none.
+        encoded: the features of the M images that the model encoded; None if it encoded no images.
     """
 
     composed: ComposedQuery

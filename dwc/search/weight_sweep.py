@@ -168,11 +168,13 @@ class WeightSweep:
         return other
 
     def best(self, scores: Vectors, k: int) -> NDArray[np.int64]:
-        """Return the positions of the `k` ranked images with the greatest of the given scores.
+        """Return the positions of the `k` images with the highest scores, best first.
+
+        Images that are excluded or do not fit the filter are left out.
 
         Args:
-            scores: scores (n,) of all n images, computed for any query.
-            k: number of images, 1 or more. If fewer are ranked, all of them are returned.
+            scores: scores (n,) of all n images; they need not be those of this object's query.
+            k: number of images, 1 or more. If fewer are left, all of them are returned.
         """
         return best_positions(scores, _require_positive(k), self.excluded, self.selected)
 

@@ -182,8 +182,8 @@ class PageBlocks(gr.Blocks):
         """Run an event handler or an endpoint as Gradio does; hide details of the server's errors.
 
         Raises:
-            gr.Error: The request is invalid, which the message explains, or the server failed. The
-                message is then the same for all such failures.
+            gr.Error: The request is invalid, and the message says why; or the server failed, and
+                the message is the same for all failures of the server.
         """
         try:
             return await self._process(*arguments, **options)

@@ -265,9 +265,9 @@ async def _check_room() -> Response | None:
 
 
 def _check_head(scope: Scope, limit: int) -> Response | None:
-    """Return a refusal if a request's address, headers or announced body are too large.
+    """Return a refusal if a request's address, headers or body are too large, otherwise None.
 
-    The result is None if they are not.
+    The size of the body is the one that the header `Content-Length` declares.
     """
     address = len(scope.get("raw_path") or b"") + len(scope.get("query_string", b""))
     if address > MAX_HEADER_BYTES:

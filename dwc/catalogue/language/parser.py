@@ -45,11 +45,11 @@ class Meaning(NamedTuple):
     """The meaning of a phrase: the attribute values that it allows.
 
     Attributes:
-        allowed: Pairs of an attribute and its allowed values. A noun that names a new category and
-            a phrase that excludes categories have a pair ("category", allowed categories).
-        excludes: Whether the phrase only excludes values, such as "no stripes". Unless another
-            phrase mentions the same attribute, the attribute changes only if the reference has an
-            excluded value: "no stripes" leaves a plain dress plain.
+        allowed: Pairs of an attribute and its allowed values. "category" counts as an attribute: a
+            noun may name a new category, and a phrase may exclude categories.
+        excludes: Whether the phrase only excludes values, such as "no stripes". If no other phrase
+            mentions the attribute, it changes only where the reference has an excluded value: "no
+            stripes" leaves a plain dress plain.
     """
 
     allowed: frozenset[tuple[str, frozenset[str]]] = frozenset()

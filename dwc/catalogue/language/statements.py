@@ -105,7 +105,7 @@ def say_second_color(rng: random.Random, second: str) -> Statement:
 
 
 def say_value(rng: random.Random, category: str, attribute: str, value: str) -> Statement:
-    """Return a statement of the value of an attribute other than the two colors."""
+    """Return a statement that gives the value of an attribute; the two colors are not supported."""
     words = vocabulary.words_for(category, attribute, value)
     return _choose(rng, words, {attribute: frozenset({value})})
 

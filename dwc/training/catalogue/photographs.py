@@ -305,8 +305,8 @@ def attribute_triplets(
 
     Args:
         pool: The photographs; recolored copies are not used.
-        per_reference: Number of triplets for each reference photograph. A photograph for which no
-            other photograph differs in this way is the reference of no triplet.
+        per_reference: Number of triplets for each reference photograph. A photograph is not
+            used as a reference if no other photograph differs from it in this way.
         seed: Seed of all random choices.
     """
     rng = random.Random(f"{seed}/attributes")

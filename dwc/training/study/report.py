@@ -111,7 +111,7 @@ def _row(variant: Variant, by_seed: BySeed) -> dict[str, Any]:
 
 
 def _stream_paths(names: Sequence[str]) -> dict[str, str]:
-    """Return the dotted paths of both streams' metrics in a run's numbers.
+    """Return the dotted paths that lead to both streams' metrics in a run's results.
 
     Args:
         names: Names of metrics of a stream, such as "recall@1".

@@ -140,7 +140,7 @@ def render_results(
 
 
 def describe_duplicates(groups: DuplicateGroups) -> str:
-    """Return sentences with the number and the definition of near-duplicates in this gallery."""
+    """Return sentences that say how many near-duplicates were folded and how they are defined."""
     total = len(groups.duplicate_of)
     if groups.count == 0:
         counted = f"None of these {total} looks nearly like a better one"
