@@ -27,7 +27,7 @@ from dwc.checkpoints.hub import (
     load_cached_digest,
     save_cached_digest,
 )
-from dwc.checkpoints.safetensors_files import Weights
+from dwc.checkpoints.safetensors_files import Weights, weight_files
 from dwc.checkpoints.validate import (
     CONFIG,
     CONVERT,
@@ -69,7 +69,7 @@ _PARTS = re.compile(
     r"(clip|word)_tokenizer/[^/]+\.(json|txt)"
 )
 _SHA256_DIGITS = 64  # the Hub lists another, shorter hash for small files
-_CONTENT_RULES = "2"  # version of what `fingerprint` hashes and of what `load` checks
+_CONTENT_RULES = "3"  # version of what `fingerprint` hashes and of what `load` checks
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 # Fields that the fingerprint ignores, since no vector depends on them: those that only transformers
 # reads, and how typed texts are rephrased before the model reads them.
@@ -174,7 +174,19 @@ def is_part(path: str) -> bool:
 
 
 def content(folder: Path) -> list[Path]:
-    """Return the checkpoint files in a folder, in a fixed order."""
+    """Return the files of the checkpoint in a folder, in a fixed order.
+
+    Weight files that are not read, such as shards that the index does not name, are left out.
+
+    Raises:
+        CheckpointError: The index of the weights cannot be read, or names a file elsewhere.
+    """
+    read = set(weight_files(folder))
+    return [file for file in parts(folder) if file.suffix != ".safetensors" or file in read]
+
+
+def parts(folder: Path) -> list[Path]:
+    """Return all files in a folder that may be part of a checkpoint, in a fixed order."""
     files = [*folder.glob("*"), *folder.glob("*/*")]
     return sorted(
         file for file in files if is_part(file.relative_to(folder).as_posix()) and file.is_file()

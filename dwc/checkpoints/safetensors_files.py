@@ -60,7 +60,17 @@ def read_weights(
         OSError, SafetensorError: A file is missing or damaged.
     """
     tensors: dict[str, Tensor] = {}
-    for file in _find_files(Path(folder)):
+    folder = Path(folder)
+    if (folder / WEIGHTS).is_file() and (folder / WEIGHTS_INDEX).is_file():
+        logger.warning(
+            "%s has both %s and %s: the weights are read from %s, and the files that the index "
+            "names are not used. Delete whichever is outdated",
+            folder,
+            WEIGHTS,
+            WEIGHTS_INDEX,
+            WEIGHTS,
+        )
+    for file in weight_files(folder):
         for name, tensor in map_tensors(file).items():
             if name in tensors:
                 raise CheckpointError(
@@ -172,28 +182,25 @@ class _FiniteScan:
         ]
 
 
-def _find_files(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
     """Return a folder's weight files: `model.safetensors`, or else all files that the index names.
 
-    If a folder has both that file and an index, only the file is used, as in transformers, and a
-    warning says so.
+    If a folder has both that file and an index, only the file is used, as in transformers. Other
+    `model*.safetensors` files, such as those of an earlier download, are not used either.
+
+    Raises:
+        CheckpointError: The index cannot be read, or names a file outside the folder.
     """
     index = folder / WEIGHTS_INDEX
-    if (folder / WEIGHTS).is_file():
-        if index.is_file():
-            logger.warning(
-                "%s has both %s and %s: the weights are read from %s, and the files that the index "
-                "names are not used. Delete whichever is outdated",
-                folder,
-                WEIGHTS,
-                WEIGHTS_INDEX,
-                WEIGHTS,
-            )
-        return [folder / WEIGHTS]
-    if not index.is_file():
+    if (folder / WEIGHTS).is_file() or not index.is_file():
         return [folder / WEIGHTS]
     refuse_lfs_pointer(index, CheckpointError)
-    table = json.loads(index.read_text(encoding="utf-8-sig"))
+    try:
+        table = json.loads(index.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"cannot read {index} ({error}); fetch the checkpoint again"
+        ) from error
     spans = table.get("weight_map") if isinstance(table, dict) else None
     if not isinstance(spans, dict) or not spans:
         raise CheckpointError(f"{index} has no weight_map; fetch the checkpoint again")

@@ -16,7 +16,7 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from dwc.checkpoints.hub import Published, publish
-from dwc.checkpoints.load import companions, content, is_companion, is_part, load
+from dwc.checkpoints.load import companions, content, is_companion, is_part, load, parts
 from dwc.checkpoints.model_card import CARD, CardFacts, render_card
 from dwc.checkpoints.validate import check_agreement, require_clip_tokenizer
 from dwc.errors import CheckpointError
@@ -82,7 +82,7 @@ def move_checkpoint(written: Path, folder: Path) -> Path:
     A checkpoint that is already in `folder` is deleted first.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for outdated in [*content(folder), *companions(folder)]:
+    for outdated in [*parts(folder), *companions(folder)]:
         outdated.unlink()
     # The weights were written such that only their owner can read them, but a server may run as
     # another user.

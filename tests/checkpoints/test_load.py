@@ -139,6 +139,19 @@ def test_fingerprint_is_of_the_content(saved, folder):
     assert load.fingerprint(folder) == expected
 
 
+def test_a_leftover_shard_that_the_index_does_not_name_changes_nothing(processor, tmp_path):
+    folder = save_checkpoint(tiny_model(processor), processor, tmp_path / "c", max_shard_mb=0.1)
+    expected = load.fingerprint(folder)
+    shards = sorted(folder.glob("model-*.safetensors"))
+    assert len(shards) > 1
+    leftover = folder / "model-00001-of-00099.safetensors"
+    shutil.copy(shards[0], leftover)
+    assert load.load(folder).fingerprint == expected
+    assert leftover not in load.content(folder)
+    save_checkpoint(tiny_model(processor), processor, folder)
+    assert not leftover.exists()
+
+
 @pytest.mark.parametrize(
     "file",
     ["config.json", "processor_config.json", "word_tokenizer/tokenizer.json",
