@@ -2,7 +2,9 @@
 
 import logging
 import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,8 +26,19 @@ settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
 
+MEMORY = Path("/dev/shm")  # on Linux, a folder in memory
+NEEDED_BYTES = 8_000_000_000  # several times the temporary files of a run
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Run the server of the processes that tests start, for all processes that share the tests."""
+    """Choose the folder of temporary files, and run the server of the processes that tests start.
+
+    The files lie in memory if it has room, since stores and databases wait for the disk after each
+    change. Benchmarks use the disk, which they measure.
+    """
+    has_room = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > NEEDED_BYTES
+    if has_room and config.option.markexpr != "bench":
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
     server = fork_server.serving()
     server.__enter__()
     config.add_cleanup(lambda: server.__exit__(None, None, None))
