@@ -40,8 +40,8 @@ MAX_GALLERY_PAGE = 10_000
 MAX_SHIFT = 1e6
 """The maximum absolute value of a finite weight shift; the weights are 0 or 1 far below it."""
 
-_BASE64: dict[str, Any] = {"format": "byte", "contentEncoding": "base64"}
-_HAS_PICTURE = {"required": ["reference"], "properties": {"reference": {"minLength": 1}}}
+_BASE64: dict[str, Any] = {"format": "byte", "contentEncoding": "base64", "minLength": 1}
+_HAS_PICTURE = {"required": ["reference"], "properties": {"reference": {"type": "string"}}}
 _HAS_ID = {"required": ["reference_id"], "properties": {"reference_id": {"minLength": 1}}}
 _HAS_TEXT = {"required": ["text"], "properties": {"text": {"pattern": r"\S"}}}
 _QUERY_RULES: dict[str, Any] = {
@@ -107,10 +107,11 @@ class QueryArguments(Arguments):
 
     model_config = ConfigDict(json_schema_extra=lambda schema: schema.update(_QUERY_RULES))
 
-    reference: Annotated[str, Field(json_schema_extra=_BASE64)] = Field(
-        "",
+    reference: Annotated[str, Field(json_schema_extra=_BASE64)] | None = Field(
+        None,
         description="The picture to start from: the file's content (JPEG, PNG, WebP and others) in "
-        "Base64, with or without the beginning of a data URL. Leave it out for words alone.",
+        "Base64, with or without the beginning of a data URL. Leave it out, or send null, for "
+        "words alone; an empty string is refused.",
     )
     reference_id: str = Field(
         "", description="Instead of `reference`: the id of a picture of the gallery."
@@ -298,7 +299,7 @@ class Operations:
     def _query(self, args: QueryArguments, picture: bytes | None) -> dict[str, Any]:
         """Return the query as keyword arguments of `Searcher.encode_query`."""
         text = args.text.strip()
-        if args.reference:
+        if args.reference is not None:
             picture = decode_base64(args.reference)
         if picture is not None and args.reference_id:
             raise QueryError("reference and reference_id are both given; send one of them.")

@@ -209,13 +209,14 @@ async def _read_form(request: Request) -> tuple[dict[str, Any], bytes | None]:
             if isinstance(value, UploadFile):
                 if name != "reference":
                     raise QueryError(f"{name[:80]} is a file; only reference may be a file.")
-                picture = await value.read()
+                content = await value.read()
+                # If no file was chosen, browsers send an empty file without a name.
+                picture = content if content or value.filename else None
             else:
                 fields[name] = _parse_field(name, value)
-        if fields.get("reference"):
+        if fields.pop("reference", ""):
             raise ImageError("reference is text; in a form, send the picture's file.")
-        # If no file was chosen, browsers send an empty file.
-        return fields, picture or None
+        return fields, picture
     finally:
         await form.close()
 
@@ -391,7 +392,8 @@ def _form_schema(schema: dict[str, Any]) -> dict[str, Any]:
         "type": "string",
         "format": "binary",
         "description": "The picture to start from: a file (JPEG, PNG, WebP and others). Leave it "
-        "out for words alone.",
+        "out for words alone; an empty file counts as left out only if it has no name, as browsers "
+        "send it.",
     }
     return form
 

@@ -212,6 +212,9 @@ def test_the_picture_of_a_result(address):
         ("search", {"reference_id": "nothing.png"}, 404, "no such picture"),
         ("search", {"reference": "%"}, 422, "not Base64"),
         ("search", {"reference": "AAAA"}, 422, "picture"),
+        ("search", {"reference": "", "text": "blue"}, 422, "empty (0 bytes)"),
+        ("compare", {"reference": "data:image/png;base64,", "text": "blue"}, 422, "0 bytes"),
+        ("explain", {"reference": " \n", "text": "blue"}, 422, "0 bytes"),
         ("explain", {"text": "blue", "id": "nothing.png"}, 404, "no such picture"),
         ("explain", {"reference_id": "figure-01.png", "id": "figure-01.png"}, 404, "itself"),
         ("compare", [], 422, "not a JSON object"),
@@ -235,6 +238,8 @@ def test_what_is_wrong_is_said(address, name, body, status, complaint):
         ("search", *form(text="blue", k="many"), 422),
         ("search", *form(reference="figure-01.png"), 422),
         ("search", *form(text=b"blue"), 422),
+        ("search", *form(reference=b"", text="blue"), 422),
+        ("compare", *form(text="blue", reference=b""), 422),
         ("gallery?start=-1", None, "", 422),
         ("gallery?limit=5&limit=6", None, "", 422),
         ("gallery?first=5", None, "", 422),
@@ -244,6 +249,21 @@ def test_what_is_wrong_is_said(address, name, body, status, complaint):
 )
 def test_wrong_forms_and_addresses_are_refused(address, path, body, kind, status):
     assert request(f"{address}/api/{path}", body, kind)[0] == status
+
+
+@pytest.mark.parametrize("name", ["search", "compare"])
+def test_a_reference_that_was_left_out_leaves_the_words(address, name):
+    """Browsers send an empty file without a name for a file field that was left blank."""
+    status, answer = request(f"{address}/api/{name}", {"text": "is blue"})
+    assert status == 200
+    shown = answer["results" if name == "search" else "columns"]
+    body, kind = form(reference=b"", text="is blue")
+    blank = body.replace(b'filename="x"', b'filename=""'), kind
+    for left_out in (blank, form(reference="", text="is blue")):
+        status, answer = request(f"{address}/api/{name}", *left_out)
+        assert (status, answer["results" if name == "search" else "columns"]) == (200, shown)
+    status, answer = request(f"{address}/api/{name}", {"reference": None, "text": "is blue"})
+    assert (status, answer["results" if name == "search" else "columns"]) == (200, shown)
 
 
 def test_other_methods_and_addresses(address):
@@ -413,6 +433,7 @@ def test_a_real_mcp_client_lists_and_calls_the_tools(address, gallery):
             ("search", {"text": "blue", "images": 25}, "0 to 24"),
             ("search", {}, "nothing to search"),
             ("search", {"reference": "AAAA"}, "picture"),
+            ("search", {"reference": "", "text": "blue"}, "empty (0 bytes)"),
             ("gallery", {"limit": 0}, "limit: "),
         ):
             refused = await session.call_tool(name, wrong)
