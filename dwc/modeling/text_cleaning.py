@@ -4,8 +4,8 @@ Texts that people type contain kinds of spaces, letters and punctuation that occ
 caption. `clean_typed_text` replaces them with plain equivalents before the tokenizers get the text.
 Training captions are not cleaned this way, since the model was trained on them as they are.
 
-`rephrase_exclusions` then replaces phrases that exclude something, such as "never red", with
-phrases that the bundled checkpoint follows better.
+`rephrase_exclusions` then replaces phrases that exclude or compare something, such as "never red"
+and "less long", with phrases that the bundled checkpoint follows better.
 """
 
 import html
@@ -402,6 +402,7 @@ _VERBS = (
     r"(?:really\s+|even\s+|particularly\s+)?(?:like|love|need|wear|fancy|enjoy|care\s+for|go\s+for)"
     r"|not\s+(?:into|keen\s+on)|(?:can|could)\s+do\s+without|(?:would\s+)?rather\s+not(?:\s+have)?"
     r"|ain't|unlike|zero|hardly\s+any|barely\s+any|devoid\s+of|lacking|lacks?|no\s+need\s+for"
+    r"|(?:cut|chop)\s+off|apart\s+from"
 )
 _MODALS = (
     r"no\s+longer|(?:(?:that|which|it)\s+)?(?:should|must|may|can|could|will|would)\s+"
@@ -429,7 +430,10 @@ _OF_ALL = {
 _OF_FIRST = NEGATIONS.keys() - _OF_ALL - _KEPT_NEGATIONS
 _ANY_NEGATION = f"{_VERBS}|{_MODALS}|{_pattern_of(NEGATIONS)}"
 _PERSON = r"(?:(?:please|(?:i|we)(?:'d|\s+would|\s+will|\s+really|\s+just)*)\s+)?"
-_BETWEEN = r"(?:(?:any|an?|the|in|with|of|wear|want|have|anything|something|shades?\s+of)\s+)*"
+_BETWEEN = (
+    r"(?:(?:any|an?|the|it|them|to\s+be|to\s+have|in|with|of|wear|want|have|anything|something"
+    r"|shades?\s+of)\s+)*"
+)
 _AFTER_COLOR = r"(?:\s+(?:ones?|colou?rs?|colou?red|clothes|clothing|things?|garments?|in\s+it))?"
 _END = (
     r"(?=\s*(?:$|[.,;:!?)\]\"']|(?:and|or|but|with|without|in|on|from|for|please|at|which|that|because"
@@ -460,6 +464,9 @@ _EXCLUSIONS = (
 _ANY_VALUE = re.compile(_BARE_VALUE, re.IGNORECASE)
 
 _OLD = rf"{_COLOR}(?:(?:\s*,\s*|\s+)(?:or|nor)\s+{_COLOR})*"
+_PREFERRING = (
+    r"(?:(?:i|we)(?:'d|\s+would)?\s+)?(?:prefer|(?:would\s+)?rather(?:\s+(?:have|take|want|wear))?)"
+)
 _SWAP = re.compile(
     rf"(?<![\w'-])(?:"
     rf"(?:in\s+)?(?P<new1>{_COLOR})\s*(?:,\s*)?(?:(?:and|but)\s+)?"
@@ -470,6 +477,7 @@ _SWAP = re.compile(
     rf"|(?:(?:change|turn|from)\s+)?(?:it\s+)?(?:from\s+)?(?:the\s+)?{_COLOR}"
     rf"(?:\s+(?:in)?to\s+|\s*>\s*)"
     rf"(?P<new4>{_COLOR})"
+    rf"|{_PREFERRING}\s+(?:it\s+)?(?:in\s+)?(?P<new7>{_COLOR})\s+(?:to|over|than)\s+(?:in\s+)?{_OLD}"
     rf"|replace\s+(?:the\s+)?{_COLOR}\s+(?:with|by)\s+(?P<new5>{_COLOR})"
     rf"|swap\s+(?:the\s+)?{_COLOR}\s+(?:for|with)\s+(?P<new6>{_COLOR})"
     rf"){_END}",
@@ -489,13 +497,51 @@ _PATTERN_SWAP = re.compile(
     rf"(?:\s+(?P<kind>{KINDS}))?(?:\s+(?:in)?to\s+|\s*>\s*)(?P<new>{_PATTERN_NAMES}|plain){_END}",
     re.IGNORECASE,
 )
+# A cut or shade -> its comparative, and that of its opposite.
+_COMPARATIVES = {
+    "long": ("longer", "shorter"),
+    "short": ("shorter", "longer"),
+    "cropped": ("more cropped", "longer"),
+    "dark": ("darker", "lighter"),
+    "deep": ("deeper", "lighter"),
+    "light": ("lighter", "darker"),
+    "pale": ("paler", "darker"),
+    "bright": ("brighter", "darker"),
+    "tight": ("tighter", "looser"),
+    "slim": ("slimmer", "looser"),
+    "loose": ("looser", "tighter"),
+    "baggy": ("looser", "tighter"),
+    "wide": ("wider", "narrower"),
+    "narrow": ("narrower", "wider"),
+}
+_SHAPES = "|".join(_COMPARATIVES)
+# "less long sleeves", "not so dark", "the sleeves are too short", "not long enough".
+_LESS = re.compile(
+    r"(?<![\w'-])(?P<subject>(?:the\s+)?sleeves\s+(?:are|look)\s+)?"
+    rf"(?:not\s+(?P<scarce>{_SHAPES})\s+enough"
+    r"|(?:less|(?:not\s+)?(?:a\s+bit\s+|much\s+|far\s+)?too|not\s+(?:so|as|such|that|very|quite)"
+    rf"|not|no|without|never|isn't|aren't)\s+(?:an?\s+)?(?P<shape>{_SHAPES})"
+    rf"(?:[\s-](?P<sleeves>sleeve[sd]?))?)(?!-)(?!\s+(?:{COLORS}))\b",
+    re.IGNORECASE,
+)
+# Garments whose name begins with that of another kind of garment.
+_COMPOUND = re.compile(
+    r"(?<![\w'-])(?:dress\s+(?P<formal>pants|trousers|slacks|shoes?|boots?|sandals?|socks|hats?)"
+    r"|jeans?\s+(?P<denim>jackets?|shirts?|skirts?|shorts|vests?|dress(?:es)?|coats?))(?![\w'-])",
+    re.IGNORECASE,
+)
+# "nothing but red", "no color other than red", "no other color than red".
+_ONLY_VALUE = re.compile(
+    rf"(?<![\w'-]){_PERSON}(?:{ONLY.pattern})\s+{_BETWEEN}(?P<value>{_COLOR}|plain){_END}",
+    re.IGNORECASE,
+)
 _OTHER_COLOR = re.compile(
     rf"(?<![\w'-])(?:in\s+|of\s+)?(?:any\s+|some\s+|an\s+)?other\s+colou?rs?{_END}", re.IGNORECASE
 )
 _ABSENT_PATTERN = re.compile(
     r"(?<![\w'-])(?:stripe|dot|flower|print|graphic|logo)s?-?less(?![\w'-])", re.IGNORECASE
 )
-# "red is not ok", "stripes not wanted", "checks are out".
+# "red is not ok", "stripes not wanted", "checks are out", "replace the red".
 _REJECTED = re.compile(
     rf"(?<![\w'-])(?:the\s+|any\s+)?(?P<values>{_BARE_VALUE}(?:\s+(?:or|and|nor)\s+{_BARE_VALUE})*)\s+"
     r"(?:(?:(?:is|are)\s+)?(?:not|never)|isn't|aren't)\s+(?:ok(?:ay)?|good|wanted|allowed|fine"
@@ -504,7 +550,10 @@ _REJECTED = re.compile(
     rf"|(?<![\w'-])(?P<disliked>{_BARE_VALUE}(?:\s+(?:or|and|nor)\s+{_BARE_VALUE})*)\s+(?:is|are|looks?)\s+"
     r"(?:so\s+|too\s+|very\s+|really\s+)?(?:ugly|hideous|awful|horrible|terrible|boring|bad|disgusting)"
     rf"{_END}"
-    rf"|(?<![\w'-])(?P<out>{_BARE_VALUE})\s+(?:is|are)\s+(?:out|an?\s+no[\s-]go|unacceptable){_END}",
+    rf"|(?<![\w'-])(?P<out>{_BARE_VALUE})\s+(?:is|are)\s+(?:out|an?\s+no[\s-]go|unacceptable){_END}"
+    rf"|(?<![\w'-])(?:replace|swap(?:\s+out)?|hide)\s+(?:the\s+|any\s+)?"
+    rf"(?P<replaced>{_BARE_VALUE}(?:\s+(?:or|and|nor)\s+{_BARE_VALUE})*)"
+    rf"(?!\s+(?:with|by|for|to)\b){_END}",
     re.IGNORECASE,
 )
 # Sets of similar colors. In "blue, not navy" the exclusion matters, so it is not dropped.
@@ -566,7 +615,7 @@ class Rephrased(NamedTuple):
 
 
 def rephrase_exclusions(text: str) -> Rephrased:
-    """Replace exclusions of colors, patterns and parts by phrases that models follow best.
+    """Replace exclusions and comparisons by phrases that models follow best.
 
     "never red", "anything but red" and "lose the red" all exclude red, but a model follows some
     phrases better than others. The phrases used here are those that the bundled checkpoint was
@@ -579,21 +628,28 @@ def rephrase_exclusions(text: str) -> Rephrased:
     - a color that replaces another one: "blue instead of red" and "from red to blue" become "in
       blue", since a model confuses which of two colors is wanted; "red dress to blue" becomes
       "dress in blue";
-    - a pattern that replaces another one: "stripes to dots" becomes "with dots".
+    - a pattern that replaces another one: "stripes to dots" becomes "with dots";
+    - a cut or a shade: "not long", "less long" and "too long" become "shorter", "no short sleeves"
+      becomes "longer sleeves".
+
+    Some other phrases of which a model takes a single word are rephrased as well: "nothing but red"
+    becomes "only red", "dress shoes" becomes "shoes", "jeans jacket" becomes "denim jacket".
 
     The setting `rephrase_exclusions` of a checkpoint's processor enables this function. A note
     tells the user what was read instead (`TypedText.respelled`).
 
-    Some phrases stay as they are: exclusions of other things, such as a kind of garment; phrases
-    that name the only thing wanted, such as "nothing but red"; and exclusions that are negated
-    themselves, such as "not without a belt".
+    Some phrases stay as they are: exclusions of other things, such as a kind of garment; and
+    exclusions that are negated themselves, such as "not without a belt".
 
     Args:
         text: A text in which `dwc.negation.spell_out_negations` was applied.
     """
-    changes: dict[str, str] = {}
+    changes = {match[0].strip(): _rephrase_only(match) for match in _ONLY_VALUE.finditer(text)}
+    text = _ONLY_VALUE.sub(_rephrase_only, text)
     for pattern, rephrase in (
+        (_COMPOUND, _rephrase_compound),
         (_SWAP, _rephrase_swap),
+        (_LESS, _rephrase_less),
         (_RECOLORED, _rephrase_recolored),
         (_PATTERN_SWAP, _rephrase_pattern_swap),
         (_ABSENT_PATTERN, lambda match: "plain"),
@@ -661,7 +717,30 @@ def _rephrase_rejected(match: re.Match[str]) -> str | None:
     """Return "not red" for a phrase such as "red is not ok"; None if the phrase is negated."""
     if _NEGATED.search(match.string[: match.start()]):
         return None
-    return _exclude(match["values"] or match["disliked"] or match["out"], match.string)
+    return _exclude(next(values for values in match.groups() if values), match.string)
+
+
+def _rephrase_only(match: re.Match[str]) -> str:
+    """Return "only red" for "nothing but red"."""
+    return f"only {match['value']}".lower()
+
+
+def _rephrase_compound(match: re.Match[str]) -> str:
+    """Return "pants" for "dress pants", and "denim jacket" for "jeans jacket"."""
+    return (match["formal"] or f"denim {match['denim']}").lower()
+
+
+def _rephrase_less(match: re.Match[str]) -> str | None:
+    """Return "shorter" for "less long" or "too long"; None if the phrase is negated."""
+    if _NEGATED.search(match.string[: match.start()]):
+        return None
+    if match["scarce"]:
+        comparative = _COMPARATIVES[match["scarce"].lower()][0]
+    else:
+        comparative = _COMPARATIVES[match["shape"].lower()][1]
+    if (match["sleeves"] or "").lower().endswith("d"):
+        return f"with {comparative} sleeves"
+    return f"{comparative} sleeves" if match["subject"] or match["sleeves"] else comparative
 
 
 def _rephrase_recolored(match: re.Match[str]) -> str | None:

@@ -79,3 +79,21 @@ def test_of_two_colors_the_wanted_one_is_found(first_garments):
     texts = ["blue instead of red", "not red but blue", "from red to blue", "red dress to blue"]
     for garments in first_garments(texts):
         assert sum(garment["colour"] == "blue" for garment in garments) >= 11
+
+
+@pytest.mark.parametrize("phrase", ["nothing but {}", "no color other than {}"])
+def test_the_only_color_is_found(phrase, first_garments):
+    """2 of 12 photographs were red for "nothing but red", and no note said so."""
+    for color, garments in zip(
+        COLORS, first_garments([phrase.format(c) for c in COLORS]), strict=True
+    ):
+        assert sum(garment["colour"] == color for garment in garments) >= 10, color
+
+
+@pytest.mark.parametrize(
+    ("text", "lengths"),
+    [("no long sleeves", {"short", "sleeveless", "none"}), ("no short sleeves", {"long", "elbow"})],
+)
+def test_sleeves_that_are_not_wanted_are_not_found(text, lengths, first_garments):
+    [garments] = first_garments([f"shirt, {text}"])
+    assert sum(garment["sleeve"] in lengths for garment in garments) >= 10
