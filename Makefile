@@ -22,9 +22,6 @@ test-fast: $(VENV)/.dev      ## the tests that need neither a browser nor a trai
 bench: $(VENV)/.dev          ## what start, query and drawing cost, as ratios
 	$(BIN)/python -m pytest tests -m bench -s $(ARGS)
 
-# The checkpoint that was trained on drawings alone, from which the others start.
-DRAWINGS = $(or $(wildcard runs/catalogue/drawings),assets/checkpoints/drawings-catalogue)
-
 # Memory in large pages, and kept when it is freed: a fifth of a training step where the C library is
 # glibc; others do not read it.
 checkpoint progressive study: export GLIBC_TUNABLES = glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=2000000000:glibc.malloc.trim_threshold=2000000000
@@ -36,14 +33,14 @@ checkpoint: wardrobe $(VENV)/.teacher ## train the bundled checkpoint: make chec
 	$(BIN)/python -m dwc report --out assets/docs/results.md
 
 wardrobe:
-	@test -f "$(WARDROBE)/attributes.csv" || { echo 'Give the folder of a wardrobe: make checkpoint \
+	@test -f "$(WARDROBE)/attributes.csv" || { echo 'Give the folder of a wardrobe: make $(MAKECMDGOALS) \
 	WARDROBE=FOLDER. It holds attributes.csv and photos/, as dwc/datasets/wardrobe.py describes; the \
 	photographs are those of https://github.com/alexeygrigorev/clothing-dataset (CC0).'; exit 1; }
 
-progressive: $(VENV)/.dev    ## train PL's, on the towers of the checkpoint of drawings
-	$(BIN)/python -m dwc train progressive --keep-pictures --start $(DRAWINGS) \
-	  --drawings runs/catalogue --work runs/progressive-catalogue \
-	  --out assets/checkpoints/progressive-catalogue
+progressive: wardrobe $(VENV)/.dev ## train PL's, on the towers of the bundled one: make progressive WARDROBE=FOLDER
+	$(BIN)/python -m dwc train progressive --wardrobe "$(WARDROBE)" \
+	  --start assets/checkpoints/dwc-catalogue --work runs/progressive-catalogue \
+	  --out assets/checkpoints/progressive-catalogue $(ARGS)
 	$(BIN)/python -m dwc weights assets/checkpoints/progressive-catalogue
 	$(BIN)/python -m dwc report --out assets/docs/results.md
 

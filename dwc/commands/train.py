@@ -3,8 +3,9 @@
 train catalogue     the bundled checkpoint, from random parameters, on drawn garments; optionally on
                     photographs afterwards
 train dwc           DWC on a benchmark, with an existing CLIP model and ResNet
-train progressive   the three stages of Progressive Learning (PL) on drawn garments; a
-                    reconstruction of the paper, whose code was not released
+train progressive   the three stages of Progressive Learning (PL) on drawn garments, or its last
+                    two on drawings and photographs; a reconstruction of the paper, whose code was
+                    not released
 """
 
 import argparse
@@ -55,6 +56,14 @@ def _configure_progressive(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--work", type=Path, default=Path("runs/progressive"), help="drawings, states and logs"
     )
+    parser.add_argument(
+        "--wardrobe",
+        type=expand_home,
+        metavar="FOLDER",
+        help="photographs with attributes and captions, to train on as well; stage two then starts "
+        "from a checkpoint that knows photographs (--start, or the bundled one), its image tower "
+        "frozen as with --keep-pictures",
+    )
     start = parser.add_mutually_exclusive_group()
     start.add_argument(
         "--start", metavar="CHECKPOINT", help="start stage two from this checkpoint's CLIP"
@@ -85,6 +94,8 @@ def _run_progressive(args: argparse.Namespace) -> int:
     from dwc.training.progressive.train_progressive import publish_progressive
 
     _check_share(args.share)
+    if args.wardrobe is not None:
+        return _run_joint_progressive(args)
     start = None
     if args.start is not None:
         start = start_from_checkpoint(args.start)
@@ -104,6 +115,32 @@ def _run_progressive(args: argparse.Namespace) -> int:
         recipe = recipe.fine_tuning(start.clip.config.vision_config.image_size)
     numbers = publish_progressive(
         recipe, args.work, args.out, start, _STAGES[args.stage], args.drawings
+    )
+    _log_recalls(args.out, numbers.get("catalogue", {}))
+    return 0
+
+
+def _run_joint_progressive(args: argparse.Namespace) -> int:
+    """Train PL on drawings and photographs, and return the exit status."""
+    from dwc.checkpoints.load import load
+    from dwc.errors import TrainingError
+    from dwc.training.catalogue.joint_training import check_wardrobe
+    from dwc.training.progressive.joint_progressive import (
+        JointProgressiveRecipe,
+        publish_joint_progressive,
+    )
+
+    if args.clip is not None:
+        raise TrainingError(
+            "--wardrobe needs a checkpoint that knows photographs; give it with --start, not --clip"
+        )
+    if args.stage != "all":
+        raise TrainingError("with --wardrobe, stages 2 and 3 run together; leave --stage out")
+    folder = Path(args.wardrobe) if args.wardrobe else None
+    wardrobe = check_wardrobe(folder, "progressive", ())
+    recipe = JointProgressiveRecipe.of(args.seed, args.share)
+    numbers = publish_joint_progressive(
+        recipe, load(args.start), wardrobe, args.work, args.out, args.drawings
     )
     _log_recalls(args.out, numbers.get("catalogue", {}))
     return 0

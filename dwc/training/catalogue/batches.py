@@ -29,7 +29,7 @@ from dwc.training.dwc.mutual_training import TripletBatch
 from dwc.training.feature_cache import CachedImages, CachedPool
 
 _NEIGHBORS = 4  # number of neighboring garments of the pool in a group of hard negatives
-_FULL_SHARE = 0.6  # share of hard negatives whose description mentions every attribute
+FULL_SHARE = 0.6  # share of hard negatives whose description mentions every attribute
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class CatalogueBatches:
                 0, len(labels), (size - len(negatives) - len(modified),), generator=generator
             )
             texts = [
-                (describe_fully if rng.random() < _FULL_SHARE else describe)(garment, rng)
+                (describe_fully if rng.random() < FULL_SHARE else describe)(garment, rng)
                 for garment in self._garments(negatives)
             ]
             texts += [describe(garment, rng) for garment in self._garments(others)]

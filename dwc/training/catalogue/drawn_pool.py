@@ -67,6 +67,11 @@ class DrawnPool:
     items: list[CatalogueItem]
     pictures: Tensor
 
+    @property
+    def images(self) -> int:
+        """Number of garments; `take` returns one image of each."""
+        return len(self.items)
+
     def take(self, indices: Tensor, generator: torch.Generator) -> Tensor:
         """Return an image in a random style for each of N garment indices.
 

@@ -1,11 +1,13 @@
 """Texts and batches of the joint training on drawings and photographs.
 
-The batches contain cached features instead of pixels and token ids.
+`MixedBatches` draws the queries of a batch. `JointBatches` represents their images and texts by
+cached features instead of pixels and token ids.
 """
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
@@ -176,40 +178,47 @@ class BatchMix:
 
 
 @dataclass(frozen=True)
-class JointBatches:
-    """Batches of drawings and photographs from cached features.
+class MixedBatches(ABC):
+    """Batches of queries over drawings and photographs.
 
-    A batch depends only on the seed and the step.
+    A batch depends only on the seed and the step. Subclasses define what represents an image and a
+    text in a batch.
 
     Attributes:
         pool: The photographs.
         texts: All texts.
         triplets: The triplets of photographs.
-        photographs: Cached outputs of the image networks for the photographs, followed by the
-            recolored photographs; one `ImageRows` per augmented view.
-        drawings: Cached outputs of the image networks for the drawings.
-        features: CLIP features (images, F) of the photographs, one tensor per view, and of the
-            drawings.
-        encoded: Cached features of all texts.
-        rows: Text -> its index in `encoded`.
         mix: Number of queries of each kind.
         seed: Seed of all random choices.
-        anchors: For each stream's name, the embeddings that the training should preserve: those of
-            the queries of all triplets of drawings, and those of all drawings. None if it should
-            preserve nothing.
     """
 
     pool: PhotographPool
     texts: JointTexts
     triplets: PhotographTriplets
-    photographs: Sequence[ImageRows]
-    drawings: ImageRows
-    features: tuple[list[Tensor], Tensor]
-    encoded: CachedTexts
-    rows: dict[str, int]
     mix: BatchMix
     seed: int
-    anchors: dict[str, tuple[Tensor, Tensor]] | None = None
+
+    @property
+    @abstractmethod
+    def views(self) -> int:
+        """Number of augmented copies ("views") of each photograph."""
+
+    @abstractmethod
+    def _photograph(self, image: int, view: int) -> Tensor:
+        """Return the row (K,) that represents a view of a photograph, by its index in the pool."""
+
+    @abstractmethod
+    def _drawing(self, item: int) -> Tensor:
+        """Return the row (K,) that represents the drawing with a given index."""
+
+    @abstractmethod
+    def _group(self, words: list[str] | None, images: list[Tensor] | None) -> dict[str, Tensor]:
+        """Return the inputs of queries with the same modalities, as in `TripletBatch.queries`.
+
+        Args:
+            words: The texts of the queries; None if they have none.
+            images: The rows of their reference images; None if they have none.
+        """
 
     def batches(self) -> Callable[[int], TripletBatch]:
         """Return a function that takes a step number and returns the batch of that step."""
@@ -236,7 +245,7 @@ class JointBatches:
             triplets += rng.choices(recolorings, k=mix.recolorings) if recolorings else []
             pairs = rng.choices(exclusions, k=mix.exclusions // 2) if exclusions else []
             triplets += [triplet for pair in pairs for triplet in pair]
-            views = [rng.randrange(len(self.photographs)) for _ in triplets]
+            views = [rng.randrange(self.views) for _ in triplets]
             references = [self._drawing(item[0]) for item in drawn]
             references += [
                 self._photograph(triplet.reference, view)
@@ -255,17 +264,17 @@ class JointBatches:
             for image in rng.sample(range(count), min(mix.captions, count)):
                 alone.append(self.texts.captions[image])
                 names.append(("image", image))
-                targets.append(self._photograph(image, rng.randrange(len(self.photographs))))
+                targets.append(self._photograph(image, rng.randrange(self.views)))
             for image in rng.choices(range(self.pool.images), k=mix.short_texts):
                 alone.append(rng.choice(self.texts.short_texts[image]))
                 names.append(("text", alone[-1]))
-                targets.append(self._photograph(image, rng.randrange(len(self.photographs))))
+                targets.append(self._photograph(image, rng.randrange(self.views)))
             excluding = self.triplets.text_exclusions
             for pair in rng.choices(excluding, k=mix.text_exclusions // 2) if excluding else []:
                 for text, image in pair:
                     alone.append(text)
                     names.append(("image", image))
-                    targets.append(self._photograph(image, rng.randrange(len(self.photographs))))
+                    targets.append(self._photograph(image, rng.randrange(self.views)))
             for item in rng.choices(range(len(self.texts.descriptions)), k=mix.descriptions):
                 alone.append(self.texts.descriptions[item])
                 names.append(("drawing", item))
@@ -274,20 +283,17 @@ class JointBatches:
             names += [("image", image) for image in lone]
             targets += [self._photograph(image, -1) for image in lone]
             unknown = [float("nan")] * (len(names) - len(shares))
-            pixels = torch.stack(targets)
-            features = self.features[1].shape[1]
-            return TripletBatch(
+            made = TripletBatch(
                 queries=[
                     self._group(words, references),
                     self._group(alone, None),
                     self._group(None, [self._photograph(image, 0) for image in lone]),
                 ],
-                target_pixels=pixels,
+                target_pixels=torch.stack(targets),
                 labels=torch.tensor([_stable(number, name) for name in names]),
-                target_clip_features=pixels[:, :features],
                 image_shares=torch.tensor(shares + unknown),
-                anchors=self._anchors(drawn_rows, len(names)),
             )
+            return self._completed(made, drawn_rows)
 
         return batch
 
@@ -314,6 +320,54 @@ class JointBatches:
             chosen += [rng.choice(by_target[row]) for row in family]
         return chosen[: count // 2] + rng.choices(
             range(len(self.texts.modifications)), k=count - len(chosen[: count // 2])
+        )
+
+    def _completed(self, batch: TripletBatch, drawn_rows: list[int]) -> TripletBatch:
+        """Return a batch with what a subclass adds to it.
+
+        Args:
+            batch: The batch.
+            drawn_rows: Row numbers in `texts.modifications` of the triplets of drawings, which are
+                the first queries of the batch.
+        """
+        return batch
+
+
+@dataclass(frozen=True)
+class JointBatches(MixedBatches):
+    """Batches of drawings and photographs from cached features.
+
+    Attributes:
+        photographs: Cached outputs of the image networks for the photographs, followed by the
+            recolored photographs; one `ImageRows` per augmented view.
+        drawings: Cached outputs of the image networks for the drawings.
+        features: CLIP features (images, F) of the photographs, one tensor per view, and of the
+            drawings.
+        encoded: Cached features of all texts.
+        rows: Text -> its index in `encoded`.
+        anchors: For each stream's name, the embeddings that the training should preserve: those of
+            the queries of all triplets of drawings, and those of all drawings. None if it should
+            preserve nothing.
+    """
+
+    photographs: Sequence[ImageRows]
+    drawings: ImageRows
+    features: tuple[list[Tensor], Tensor]
+    encoded: CachedTexts
+    rows: dict[str, int]
+    anchors: dict[str, tuple[Tensor, Tensor]] | None = None
+
+    @property
+    def views(self) -> int:
+        """Number of augmented copies ("views") of each photograph."""
+        return len(self.photographs)
+
+    def _completed(self, batch: TripletBatch, drawn_rows: list[int]) -> TripletBatch:
+        pixels = batch.require_target_pixels()
+        return replace(
+            batch,
+            target_clip_features=pixels[:, : self.features[1].shape[1]],
+            anchors=self._anchors(drawn_rows, len(pixels)),
         )
 
     def _anchors(self, rows: list[int], count: int) -> dict[str, tuple[Tensor, Tensor]] | None:

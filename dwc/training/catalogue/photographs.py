@@ -2,6 +2,7 @@
 
 import logging
 import random
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -157,6 +158,23 @@ class PhotographPool:
         """Number of images, recolored copies included."""
         return len(self.pixels)
 
+    def take(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the images with N given indices (N, 3, H, W), uint8; no choice is random."""
+        return self.pixels[indices]
+
+    def with_recolorings(self, most: int) -> "PhotographPool":
+        """Return the pool with at most `most` recolored copies of each photograph."""
+        seen: Counter[int] = Counter()
+        kept = []
+        for number, new in enumerate(self.recolorings):
+            if seen[new.source] < most:
+                kept.append(number)
+            seen[new.source] += 1
+        count = len(self.photographs)
+        rows = [*range(count), *(count + number for number in kept)]
+        recolorings = [self.recolorings[number] for number in kept]
+        return PhotographPool(self.photographs, recolorings, self.pixels[rows])
+
     def photograph_of(self, image: int) -> Photograph:
         """Return the record of the image with a given index in `pixels`.
 
@@ -283,11 +301,17 @@ def _exclude(attribute: str, value: str, rng: random.Random) -> str:
     return say_exclusion(rng, "t_shirt", attribute, value).text
 
 
-def _name_photograph(photograph: Photograph, rng: random.Random) -> str:
+def photograph_noun(photograph: Photograph, rng: random.Random) -> str:
+    """Return a random noun for the garment of a photograph, such as "tee" for a T-shirt."""
     category = photograph.category
     noun = rng.choice(_NOUNS.get(category, (category,)))
     if photograph.label in _LABEL_NOUNS and rng.random() < 0.35:
         noun = _LABEL_NOUNS[photograph.label]
+    return noun
+
+
+def _name_photograph(photograph: Photograph, rng: random.Random) -> str:
+    noun = photograph_noun(photograph, rng)
     detail = rng.random()
     if detail < 0.25:
         return noun

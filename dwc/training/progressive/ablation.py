@@ -15,7 +15,14 @@ from torch import Tensor
 
 from dwc.datasets.triplets import Benchmark
 from dwc.evaluation.metrics import recalls
-from dwc.evaluation.retrieval import OpenImage, batched, embed_gallery
+from dwc.evaluation.retrieval import (
+    EncodedBenchmark,
+    OpenImage,
+    QueryVectors,
+    RankReport,
+    batched,
+    rank_benchmark,
+)
 from dwc.modeling.combiners import Composition
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
@@ -124,6 +131,20 @@ def weight_ablation(
     }
 
 
+def rank_queries(eval_set: AblationQueries, benchmark: Benchmark) -> RankReport:
+    """Return the results of a benchmark whose queries `encode_queries` encoded.
+
+    They are those of `dwc.evaluation.retrieval.run_benchmark` for a model with a CLIP stream alone.
+    """
+    queries = eval_set.queries
+    vectors = QueryVectors(
+        {"clip": queries.embedding.numpy()}, {"clip": queries.image_weight[:, 0].numpy()}
+    )
+    return rank_benchmark(
+        EncodedBenchmark(benchmark, eval_set.gallery.numpy(), vectors, len(benchmark.queries))
+    )
+
+
 @torch.inference_mode()
 def encode_queries(
     model: DWCModel,
@@ -144,24 +165,38 @@ def encode_queries(
     Raises:
         ValueError: the model has no CLIP stream.
     """
-    if model.clip_stream is None:
+    if model.clip is None or model.clip_stream is None:
         raise ValueError("the ablation needs a CLIP stream; this model has none")
-    vectors = embed_gallery(model, processor, benchmark.gallery, open_image, batch_size)
-    gallery = torch.from_numpy(vectors[:, : model.clip_stream.embedding_dim])
+    # Most references are gallery images, so each image is encoded once.
+    references = (query.reference for query in benchmark.queries)
+    names = list(dict.fromkeys([*benchmark.gallery, *references]))
+    position = {name: index for index, name in enumerate(names)}
+    features = torch.cat(
+        [
+            model.clip.image_features(
+                processor(images=[open_image(name) for name in chunk])["pixel_values"].to(
+                    model.device
+                )
+            )
+            for chunk in batched(names, batch_size)
+        ]
+    )
+    gallery = model.clip_stream.embed(features[: len(benchmark.gallery)]).float().cpu()
     composed = []
     for chunk in batched(benchmark.queries, batch_size):
-        inputs = processor(
-            images=[open_image(query.reference) for query in chunk],
-            text=[fill_template(model.config.caption_template, query.captions) for query in chunk],
+        texts = [fill_template(model.config.caption_template, query.captions) for query in chunk]
+        inputs = processor(text=texts).to(model.device)
+        text_features = model.clip.text_features(
+            inputs["clip_input_ids"], inputs["clip_attention_mask"]
         )
-        query = model.compose(**{name: value.to(model.device) for name, value in inputs.items()})
-        composed.append(query.streams["clip"])
-    position = {name: index for index, name in enumerate(benchmark.gallery)}
+        images = features[[position[query.reference] for query in chunk]]
+        composed.append(model.clip_stream.compose(images, text_features))
+    in_gallery = set(benchmark.gallery)
     hits = torch.zeros(len(benchmark.queries), len(gallery), dtype=torch.bool)
     left_out = torch.zeros_like(hits)
     for row, eval_query in enumerate(benchmark.queries):
-        hits[row, [position[hit] for hit in eval_query.hits if hit in position]] = True
-        if benchmark.reference_removed and eval_query.reference in position:
+        hits[row, [position[hit] for hit in eval_query.hits if hit in in_gallery]] = True
+        if benchmark.reference_removed and eval_query.reference in in_gallery:
             left_out[row, position[eval_query.reference]] = True
     return AblationQueries(_concatenate(composed), gallery, hits & ~left_out, left_out)
 

@@ -181,6 +181,7 @@ def progressive_config(
     dropout: float,
     template: dict[str, str],
     familiarity: bool,
+    ood_groups: int = 0,
 ) -> DWCConfig:
     """Return the configuration of a Progressive Learning (PL) model.
 
@@ -193,6 +194,8 @@ def progressive_config(
         template: Format strings that join the captions of a query to one text.
         familiarity: Whether the model has out-of-distribution (OOD) statistics, which tell how
             unusual a reference image is.
+        ood_groups: Number of groups of images with statistics of their own; 0 for one mean of
+            CLIP's features.
     """
     return DWCConfig(
         clip_config=clip,
@@ -202,6 +205,7 @@ def progressive_config(
         dropout=dropout,
         caption_template=template,
         familiarity=familiarity,
+        ood_groups=ood_groups,
     )
 
 

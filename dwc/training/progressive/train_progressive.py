@@ -15,10 +15,10 @@ import copy
 import logging
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -34,8 +34,9 @@ from dwc.checkpoints.load import Checkpoint
 from dwc.checkpoints.model_card import write_progressive_card
 from dwc.checkpoints.save import save_checkpoint
 from dwc.checkpoints.validate import prepared_image_size
+from dwc.datasets.triplets import Benchmark
 from dwc.errors import CheckpointError, TrainingError
-from dwc.evaluation.catalogue import CatalogueImages, evaluate_catalogue
+from dwc.evaluation.catalogue import CatalogueImages
 from dwc.files import description_digest, write_json
 from dwc.modeling.configuration_dwc import DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel
@@ -55,7 +56,12 @@ from dwc.training.feature_cache import (
     weights_digest,
 )
 from dwc.training.loop import LoopSettings, launched_processes, new_accelerator
-from dwc.training.progressive.ablation import AblationQueries, encode_queries, weight_ablation
+from dwc.training.progressive.ablation import (
+    AblationQueries,
+    encode_queries,
+    rank_queries,
+    weight_ablation,
+)
 from dwc.training.progressive.recipe import (
     FIXED_COMBINER,
     ProgressiveRecipe,
@@ -74,9 +80,20 @@ from dwc.training.run_dir import claim, merge_logs, recipe_record
 
 logger = logging.getLogger(__name__)
 
-_TEMPLATE = {"single": "{0}", "pair": "{0} and {1}"}
+TEMPLATE = {"single": "{0}", "pair": "{0} and {1}"}
 _CAPTION_DETAIL = 0.25  # maximum share of a garment's attributes in a stage-one caption
 _FULL_SHARE = 0.6  # share of stage-two descriptions that mention every attribute
+
+
+class Described(Protocol):
+    """A garment whose attributes are known, drawn or photographed."""
+
+    @property
+    def category(self) -> str:
+        """Category of the garment, such as "dress"."""
+
+    def get(self, attribute: str) -> str | None:
+        """Return an attribute's value, or None if the garment has none or it is not known."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +110,7 @@ class Tag:
     allowed: dict[str, frozenset[str]]
     category: str | None = None
 
-    def suits(self, garment: Garment) -> bool:
+    def suits(self, garment: Described) -> bool:
         """Return whether the tag's text is true of a garment."""
         if self.category not in (None, garment.category):
             return False
@@ -276,12 +293,12 @@ def train_progressive(
     else:
         processor, clip = start.processor, copy.deepcopy(start.clip).requires_grad_(True)
     stages = recipe.stages_until(until)
-    preprocessing = _preprocessing(processor)
+    preprocessing = preprocessing_of(processor)
     config = progressive_config(
         clip.config,
         recipe.combiner if "hybrid" in stages else FIXED_COMBINER,
         recipe.dropout,
-        _TEMPLATE,
+        TEMPLATE,
         familiarity=preprocessing == (PICTURE_PX, MEAN, STD),
     )
     parts = _build_parts(recipe, config, clip, processor, preprocessing, pool)
@@ -341,7 +358,7 @@ def _with_cached_images(
     The inputs are computed if the work folder lacks them; see `cache_tower_inputs`.
     """
     name = description_digest(
-        [_start_name(start), recipe.seed, preprocessing, recipe.cached_views, asdict(recipe.pool)]
+        [start_name(start), recipe.seed, preprocessing, recipe.cached_views, asdict(recipe.pool)]
     )
     cached = cache_tower_inputs(
         parts.clip,
@@ -380,7 +397,7 @@ def _run_stage(stage: Stage, recipe: ProgressiveRecipe, parts: _Parts, work: Pat
         train_hybrid(parts.towers, parts.stream, triplets, recipe.hybrid, accelerator, loop)
 
 
-def _preprocessing(processor: DWCProcessor) -> Preprocessing:
+def preprocessing_of(processor: DWCProcessor) -> Preprocessing:
     """Return the image size and the normalization of a processor.
 
     Returns:
@@ -402,10 +419,10 @@ def _preprocessing(processor: DWCProcessor) -> Preprocessing:
 def _claimed(recipe: ProgressiveRecipe, start: Start | None) -> dict[str, Any]:
     """Return all settings that affect the trained parameters; evaluation settings are excluded."""
     described = {k: v for k, v in recipe_record(recipe).items() if not k.startswith("measured_")}
-    return {**described, "start": None if start is None else _start_name(start)}
+    return {**described, "start": None if start is None else start_name(start)}
 
 
-def _start_name(start: Start) -> str:
+def start_name(start: Start) -> str:
     """Return a text with the name of the CLIP model to start from and a hash of its parameters."""
     return f"{start.name} {weights_digest([start.clip])}"
 
@@ -449,29 +466,45 @@ def publish_progressive(
         "start": None if start is None else start.name,
         "stages": stages,
         "recipe": recipe_record(recipe),
-        "catalogue": evaluate_catalogue(
-            loaded.model,
-            loaded.processor,
-            gallery_size=recipe.measured_gallery,
-            queries=recipe.measured_queries,
-        ),
-        "weights": weight_ablation(
-            _encode_split(loaded, recipe, "test"), chosen_on=_encode_split(loaded, recipe, "val")
-        ),
+        **evaluate_progressive(loaded, recipe.measured_gallery, recipe.measured_queries),
     }
-    write_json(out / "evaluation.json", numbers)
-    merge_logs(work, stages, out)
-    write_progressive_card(out, numbers)
+    write_results(out, numbers, work)
     return numbers
 
 
-def _encode_split(loaded: Checkpoint, recipe: ProgressiveRecipe, split: Split) -> AblationQueries:
+def evaluate_progressive(loaded: Checkpoint, garments: int, count: int) -> dict[str, Any]:
+    """Measure a PL checkpoint on drawings, with its own image weights and with others.
+
+    Args:
+        loaded: The checkpoint.
+        garments: Number of garments in the gallery of a split.
+        count: Number of queries for that gallery.
+
+    Returns:
+        Entries of `evaluation.json`: `catalogue`, as from `evaluate_catalogue`, and `weights`, from
+        `weight_ablation`.
+    """
+    drawn, test = _encode_split(loaded, garments, count, "test")
+    _, val = _encode_split(loaded, garments, count, "val")
+    return {
+        "catalogue": {**rank_queries(test, drawn).to_dict(), "split": "test", "seed": 0},
+        "weights": weight_ablation(test, chosen_on=val),
+    }
+
+
+def write_results(out: Path, numbers: Mapping[str, Any], work: Path) -> None:
+    """Write `evaluation.json`, the merged training log and the model card to `out`."""
+    write_json(out / "evaluation.json", numbers)
+    merge_logs(work, numbers["stages"], out)
+    write_progressive_card(out, numbers)
+
+
+def _encode_split(
+    loaded: Checkpoint, garments: int, count: int, split: Split
+) -> tuple[Benchmark, AblationQueries]:
     """Encode the queries and the gallery of a catalogue split, as used by `evaluate_catalogue`."""
-    items = gallery(split, recipe.measured_gallery)
-    eval_queries = queries(items, recipe.measured_queries, 0)
-    return encode_queries(
-        loaded.model,
-        loaded.processor,
-        benchmark(items, eval_queries, f"catalogue-{split}"),
-        CatalogueImages(items),
-    )
+    items = gallery(split, garments)
+    drawn = benchmark(items, queries(items, count, 0), f"catalogue-{split}")
+    images = CatalogueImages(items)
+    # Small batches suit the large feature maps of EfficientNet-Lite.
+    return drawn, encode_queries(loaded.model, loaded.processor, drawn, images, batch_size=16)
