@@ -13,6 +13,7 @@ import gradio as gr
 from dwc.errors import DWCError, QueryError
 from dwc.gallery.filters import format_filter
 from dwc.search.model_pool import ModelPool, origin_of
+from dwc.search.results import shift_to_json
 from dwc.ui.concurrency import SearchActivity, SearchFailures, busy_seconds
 from dwc.ui.format import render_error, render_unknown_words
 from dwc.ui.gallery_images import GalleryImages
@@ -43,6 +44,7 @@ from dwc.ui.request_parsing import (
     has_link_settings,
     parse_link,
     parse_query,
+    parse_shift,
     read_link,
     with_link_settings,
     write_link,
@@ -67,6 +69,10 @@ Update = dict[Any, Any]
 
 FORGOTTEN = "The server has forgotten this answer. Search again."
 
+SETTINGS_KEPT = (
+    "The link has no picture and no words to search with. Its settings (the filter, the model, the "
+    "weight shift) apply to your first search."
+)
 
 _EXPLANATION_DELAY = 2.0
 """The maximum seconds for which an explanation waits for searches in progress."""
@@ -106,6 +112,8 @@ class PageComponents:
         model: The name of the selected model.
         filter: The current filter as text; empty for none.
         screen: The data about the search result on the screen, as returned by `describe_screen`.
+            If there is no result, None or the settings for the first search, as returned by
+            `PageHandlers._keep_settings`.
         history: The search history of the visit, as returned by `SearchHistory.to_dict`.
         visit: The data that the script `session.js` sends when the page opens. `address` is the
             query string of the page's address. After a reload, the data also contain the former
@@ -451,28 +459,36 @@ class PageHandlers:
             visit: The data that the browser sends; see the attribute `visit` of `PageComponents`.
         """
         request, _, _ = self._read_visit(visit)
-        return self._open_with_own_answer() if request is None else gr.skip()
+        update = self._open_with_own_answer() if request is None else {}
+        return update or gr.skip()
 
     def restore(self, event: gr.EventData) -> Update:
         """Show the search that the page showed before a reload, or else the search of its address.
 
         The browser sends the data about the visit with the event: when the page opens, after Back
         or Forward, and after a failed attempt. The explanation panels are filled by later events.
+
+        An address without a reference and without a text may have a filter, a model or a weight
+        shift. They then apply to the search with which the page opens or, if there is none, to the
+        visitor's first search.
         """
         visit = get_attribute(event, "visit")
         request, message, known = self._read_visit(visit)
         if request is None:
-            return self._open_with_own_answer()
+            return self._open_with_own_answer() or self._clear_answer("")
         history = SearchHistory.from_dict(known.get("history"))
         history = history.back_to_query(query_of(request), known.get("step")) or history
         update = self._fill_fields(request) | self._show_filter(request.filter)
+        is_search = request.has_reference or bool(request.words)
         try:
             if message:
                 raise QueryError(message)
-            state = answer_request(self._models, self._images, request)
+            state = answer_request(self._models, self._images, request) if is_search else None
         except DWCError as error:
-            update |= self._clear_answer(str(error))
+            update |= self._clear_answer(str(error)) | self._keep_settings(request)
         else:
+            if state is None:
+                return update | self._clear_answer("") | self._keep_settings(request, SETTINGS_KEPT)
             history = record_answer(history, state)
             update |= self._show(state)
             update |= self._show_model(state.request.model)
@@ -493,10 +509,14 @@ class PageHandlers:
             address = str(known.get("address", ""))
             request, message = read_link(address, self._models, self._images)
             settings = parse_link(address)
-            if request is None and has_link_settings(settings) and self._opening is not None:
-                request, message = with_link_settings(
-                    self._opening.request, settings, self._models, self._images
+            if request is None and has_link_settings(settings):
+                request = SearchRequest(model=self._models.default)
+                if self._opening is not None:
+                    request = self._opening.request
+                request, complaint = with_link_settings(
+                    request, settings, self._models, self._images
                 )
+                message = message or complaint
         return request, message, known
 
     def go_back(self, history: object, model: str, screen: object, event: gr.EventData) -> Update:
@@ -704,9 +724,10 @@ class PageHandlers:
         screen.
         """
         try:
-            folded = self._carried(screen).folded
+            carried = self._carried(screen)
+            request = replace(request, folded=carried.folded, shift=carried.shift)
             with self._activity.count():
-                state = self._answer(replace(request, folded=folded))
+                state = self._answer(request)
             update = self._show(state)
             if _is_of_other_gallery(screen, state):
                 update |= self._describe_gallery(state.request.model)
@@ -744,10 +765,16 @@ class PageHandlers:
     def _carried(self, screen: object) -> SearchRequest:
         """Return an empty request with the settings that carry over to a visitor's next search.
 
-        There is one such setting, `folded`: whether near-duplicates are hidden.
+        From a search on the screen, this is `folded`: whether near-duplicates are hidden. Without
+        one, it is the weight shift of the link that opened the page; see `_keep_settings`.
         """
         request = _request_on_screen(screen)
-        return SearchRequest(folded=request is not None and request.folded)
+        if request is not None:
+            return SearchRequest(folded=request.folded)
+        try:
+            return SearchRequest(shift=parse_shift(screen["shift"]))  # type: ignore[index]
+        except (TypeError, KeyError, QueryError):
+            return SearchRequest()
 
     def _with_current(
         self,
@@ -812,7 +839,7 @@ class PageHandlers:
         return {self._components.state: state, self._components.screen: screen}
 
     def _clear_answer(self, message: str) -> Update:
-        """Return updates that clear the results and show an error message.
+        """Return updates that clear the results and show an error message, unless it is empty.
 
         They are needed if the results on the screen do not belong to the search in the input
         fields.
@@ -827,14 +854,29 @@ class PageHandlers:
             c.screen: None,
         }
 
+    def _keep_settings(self, request: SearchRequest, notice: str = "") -> Update:
+        """Return updates for a page without a result, that keep settings for the first search.
+
+        `_fill_fields` and `_show_filter` keep the other parts of the request.
+
+        Args:
+            request: The request that an address describes. Its model and its weight shift are kept.
+            notice: Text for the place where the results will be.
+        """
+        update = self._show_model(request.model) if request.model in self._models.names else {}
+        if request.shift or notice:
+            kept = {"shift": shift_to_json(request.shift), "notice": notice}
+            update[self._components.screen] = kept
+        return update
+
     def _open_with_own_answer(self) -> Update:
         """Return the updates for a page that opens with the result of an example search.
 
         The updates fill only hidden components and the history, since the layout already shows this
-        result in all other components.
+        result in all other components. There are none if the page opens without a result.
         """
         if self._opening is None:
-            return gr.skip()
+            return {}
         return {**self._remember(self._opening), **self._show_history(self._opening_history())}
 
     def _opening_history(self) -> SearchHistory:

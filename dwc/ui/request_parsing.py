@@ -9,7 +9,7 @@ stream's image weight.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -390,7 +390,8 @@ def read_link(
 
     Returns:
         The search, and an error message for the page. The search is None if the link has neither a
-        reference nor a text. The message is empty if the link is valid. A link is invalid if it
+        reference nor a text; `with_link_settings` then reads the rest of the link. The message is
+        empty if the link is valid. A link is invalid if it
         names an image or a model that does not exist, if its shift or filter is invalid, or if it
         gives several values for one parameter. In the last case, the search has the first of these
         values.
@@ -411,13 +412,13 @@ def _read_parameters(
     reference_id, words = parameters.get("ref") or None, parameters.get("text") or ""
     if reference_id is None and not words:
         return None, ""
-    request = SearchRequest(words, reference_id, model=models.default)
-    if reference_id is not None and (known := match_id(reference_id, images.ids)) is not None:
-        request = replace(request, reference_id=known)
-    elif reference_id is not None:
-        message = f"The link's picture, {reference_id!r}, is not in this gallery. Choose another."
-        return SearchRequest(words, model=models.default), message
-    return with_link_settings(request, parameters, models, images)
+    known = None if reference_id is None else match_id(reference_id, images.ids)
+    request = SearchRequest(words, known, model=models.default)
+    request, message = with_link_settings(request, parameters, models, images)
+    if reference_id is not None and known is None:
+        missing = f"The link's picture, {reference_id!r}, is not in this gallery. Choose another."
+        message = f"{missing} {message}".rstrip()
+    return request, message
 
 
 def with_link_settings(
@@ -428,9 +429,8 @@ def with_link_settings(
 ) -> tuple[SearchRequest, str]:
     """Return a request with the weight shift, model and filter of a link, and an error message.
 
-    The message is empty if these settings are valid. If the shift or the model is invalid, the
-    request is returned unchanged. If the filter is invalid, the request gets the shift and the
-    model alone.
+    The message is empty if these settings are valid. Invalid settings leave the request's values
+    unchanged.
 
     Args:
         request: The request.
@@ -439,17 +439,27 @@ def with_link_settings(
         models: The models of the page.
         images: The gallery.
     """
+    readers: dict[str, Callable[[str], Any]] = {
+        "shift": parse_shift,
+        "model": models.require,
+        "filter": lambda text: format_filter(parse_filter(text, images.metadata)),
+    }
+    errors = []
+    for name, read in readers.items():
+        value, message = _read_setting(parameters.get(name) or getattr(request, name), read)
+        if message:
+            errors.append(message)
+        else:
+            request = replace(request, **{name: value})
+    return request, " ".join(errors)
+
+
+def _read_setting(value: Any, read: Callable[[Any], Any]) -> tuple[Any, str]:
+    """Return what `read` makes of a setting of a link, and an error message or an empty text."""
     try:
-        shift = parse_shift(parameters.get("shift") or request.shift)
-        model = models.require(parameters.get("model") or request.model)
+        return read(value), ""
     except QueryError as error:
-        return request, f"In the link, {error}"
-    request = replace(request, model=model, shift=shift)
-    try:
-        condition = parse_filter(parameters.get("filter") or request.filter, images.metadata)
-    except QueryError as error:
-        return request, f"In the link, {error}"
-    return replace(request, filter=format_filter(condition)), ""
+        return None, f"In the link, {error}"
 
 
 def has_link_settings(parameters: Mapping[str, str]) -> bool:

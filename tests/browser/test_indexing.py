@@ -94,6 +94,25 @@ def test_a_link_made_over_a_part_opens_over_the_whole(page, growing, browser):
     other.close()
 
 
+def test_a_link_with_settings_alone_waits_for_no_answer(page):
+    """The page went on opening this search for good."""
+    page.goto(f"{page.url}?shift=2")
+    page.wait_for_function(
+        "document.getElementById('answer-notice-text')?.innerText.includes('your first search')"
+    )
+    assert page.get_attribute("#answer", "data-waiting") is None
+    page.wait_for_selector("#gallery .tile >> nth=3")
+    thumbnail = page.get_attribute("#gallery .tile >> nth=3 >> img", "src")
+    page.click("#gallery .tile >> nth=3")
+    page.wait_for_function(
+        "src => document.querySelector('#reference img')?.src.endsWith(src)", arg=thumbnail
+    )
+    page.fill("#words textarea", "is blue")
+    await_answer(page, lambda: page.click("#search"))
+    page.wait_for_function("location.search.includes('shift=2')")
+    assert page.inner_text("#answer-notice-text") == ""
+
+
 def test_a_failure_is_told_on_the_page(browser, tmp_path):
     with serve_growing(tmp_path, fails=True) as growing:
         page = browser.new_page()

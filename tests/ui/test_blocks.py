@@ -25,8 +25,8 @@ KEPT = ("model", "screen", "history", "pinned")  # by the browser
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """The page over two models, of which one at a time is in memory, and its pictures."""
+def parts(tmp_path_factory):
+    """Two models, of which one at a time is in memory, and the pictures."""
     place = tmp_path_factory.mktemp("page")
     torch.set_num_threads(1)
     (place / "gallery").mkdir()
@@ -37,7 +37,13 @@ def world(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DWC_CACHE", str(place / "cache"))
         models, store = open_models(folders, str(gallery), Counts().show, 1)
-    pictures = StoreImages(store)
+    return models, StoreImages(store)
+
+
+@pytest.fixture(scope="module")
+def world(parts):
+    """The page, and its pictures."""
+    models, pictures = parts
     return build_page(models, pictures, choose_examples(pictures)), pictures
 
 
@@ -197,6 +203,55 @@ def test_a_link_that_cannot_be_followed_shows_no_other_answer(visit, link):
     assert (visit.values["screen"], visit.values["weights"], visit.values["why"]) == (None, "", "")
     assert visit.call("show_more") == {}
     assert visit.values["words"].startswith(("blue", "w"))
+
+
+@pytest.fixture
+def bare_visit(parts):
+    """A page that opens without an answer, as it does while its gallery is indexed."""
+    models, pictures = parts
+    return Visit((build_page(models, pictures, []), pictures))
+
+
+def test_settings_of_a_link_without_a_search_apply_to_the_first_search(bare_visit):
+    """The page waited for an answer for good, and the next search ignored the link."""
+    visit = bare_visit
+    filled = visit.open(address="?filter=kind+%3D+plain&shift=2&model=two")
+    assert visit.cards == []
+    assert filled["message"] == ""
+    assert "apply to your first search" in visit.values["screen"]["notice"]
+    assert (visit.values["chosen-filter"], visit.values["chosen-model"]) == ("kind = plain", "two")
+    assert visit.call("show_more") == {}
+    visit.search("is blue", 3)
+    asked = visit.request
+    assert (asked["filter"], asked["shift"], asked["model"]) == ("kind = plain", 2.0, "two")
+    visit.search("is red", 3)
+    assert (visit.request["filter"], visit.request["shift"]) == ("kind = plain", 0.0)
+
+
+def test_an_address_without_a_search_ends_the_wait_for_one(bare_visit):
+    filled = bare_visit.restore(address="", screen={"request": {"words": 5}})
+    assert (filled["screen"], filled["message"]) == (None, "")
+
+
+@pytest.mark.parametrize("wrong", ["ref=gone&text=blue", "text=" + "w+" * 80])
+def test_a_link_that_cannot_be_followed_keeps_its_settings(bare_visit, wrong):
+    visit = bare_visit
+    filled = visit.open(address=f"?{wrong}&filter=kind+%3D+plain&shift=inf&model=two")
+    assert read(filled["message"]).one(cls="trouble").full_text()
+    visit.search("is blue", 3)
+    asked = visit.request
+    assert (asked["filter"], asked["shift"], asked["model"]) == ("kind = plain", "inf", "two")
+
+
+def test_a_wrong_setting_of_a_link_leaves_the_others(bare_visit):
+    filled = bare_visit.open(address="?shift=much&filter=kind+%3D+plain")
+    assert "shift is &#x27;much&#x27;" in filled["message"]
+    assert bare_visit.values["chosen-filter"] == "kind = plain"
+
+
+def test_a_setting_that_a_link_without_a_search_repeats_is_named(visit):
+    filled = visit.open(address="?filter=kind+%3D+plain&filter=kind+%3D+x")
+    assert "The link gives filter more than once" in filled["message"]
 
 
 def test_leaning_choosing_a_result_and_saving(visit):

@@ -130,8 +130,10 @@ window.dwcSession = (() => {
     document.dispatchEvent(new Event("dwc-folded"));
   }
 
-  /* An answer, or none, is on the screen: the address follows it. */
-  function show(shown) {
+  /* An answer, or none, is on the screen: the address follows it. Without an answer, `given` may have
+     a notice, and the weight shift that the address sets for the first search. */
+  function show(given) {
+    const shown = given?.request ? given : null;
     const isNew = !screen || !shown || question(screen) !== question(shown);
     // The page's own first answer comes with its explanations; all others are explained later.
     const isExplained = !screen && !isWaiting();
@@ -144,7 +146,7 @@ window.dwcSession = (() => {
     expected = null;
     answerColumn()?.removeAttribute("data-waiting");
     if (!screen) {
-      notify("");
+      notify(given?.notice ?? "");
       return;
     }
     if (isNew || isFolded() !== screen.request.folded) showFolding(screen.request.folded);
@@ -200,14 +202,15 @@ window.dwcSession = (() => {
   }
 
   /* Mark the answer where the page holds another search than it answers. */
-  function compare(reference, words, model, filter, shown) {
+  function compare(reference, words, model, filter, given) {
+    const shown = given?.request ? given : null;
     fields = {reference: reference?.path ?? null, words: words ?? ""};
     settings = {model, filter: filter ?? ""};
     store({draft: fields});
     if (isWaiting()) return;
     const differs = shown && (hasOtherFields(shown) || hasOtherSettings(shown));
     answerColumn()?.toggleAttribute("data-stale", Boolean(differs));
-    notify(differs ? `These results answer another search: ${shown.description}. Press Search for yours.` : "");
+    notify(differs ? `These results answer another search: ${shown.description}. Press Search for yours.` : given?.notice ?? "");
   }
 
   /* The server took no search: what is shown still answers the one before. It is asked again.
