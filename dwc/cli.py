@@ -30,6 +30,7 @@ COMMANDS = (
     "push",
     "space",
     "weights",
+    "neighbors",
 )
 
 # Options whose value may begin with a minus sign.

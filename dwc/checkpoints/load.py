@@ -40,7 +40,7 @@ from dwc.checkpoints.validate import (
 from dwc.errors import CheckpointError
 from dwc.files import asset_path, collector_paused, file_digest, refuse_lfs_pointer
 from dwc.modeling.modeling_dwc import DWCModel
-from dwc.modeling.processing_dwc import DWCProcessor
+from dwc.modeling.processing_dwc import WORD_NEIGHBORS, DWCProcessor
 
 BUNDLED = "dwc-catalogue"
 """Name of the default bundled checkpoint."""
@@ -62,7 +62,7 @@ The file does not influence the checkpoint's fingerprint.
 GALLERY_VECTORS = "gallery.safetensors"
 """File with the vectors of the default gallery, not part of the checkpoint's fingerprint."""
 
-_COMPANIONS = (REFERENCE_WEIGHTS, GALLERY_VECTORS)
+_COMPANIONS = (REFERENCE_WEIGHTS, GALLERY_VECTORS, WORD_NEIGHBORS)
 # Paths of a checkpoint's files, which are downloaded and determine its fingerprint.
 _PARTS = re.compile(
     r"(config|processor_config|model\.safetensors\.index)\.json|model[^/]*\.safetensors|"
@@ -196,8 +196,8 @@ def parts(folder: Path) -> list[Path]:
 def is_companion(path: str) -> bool:
     """Return whether a file is a companion of a checkpoint, by its path in the checkpoint's folder.
 
-    Companions are computed from the weights and stored in the same folder, but are not part of the
-    checkpoint.
+    Companions are computed from the weights or the vocabulary and stored in the same folder, but
+    no vector depends on them, so they are not part of the checkpoint.
     """
     return path in _COMPANIONS
 
@@ -205,8 +205,8 @@ def is_companion(path: str) -> bool:
 def companions(folder: Path) -> list[Path]:
     """Return the paths of the companion files that exist in a checkpoint's folder.
 
-    Companions are files that were computed from the weights and are stored in the same folder, but
-    are not part of the checkpoint. Companions become outdated if the weights change.
+    Companions are files that were computed from the weights or the vocabulary and are stored in
+    the same folder, but are not part of the checkpoint. They become outdated if either changes.
     """
     return [folder / name for name in _COMPANIONS if (folder / name).is_file()]
 

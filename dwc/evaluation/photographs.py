@@ -21,6 +21,7 @@ from dwc.datasets.triplets import Benchmark, RetrievalQuery
 from dwc.datasets.wardrobe import Photograph, attribute_changes, image_path, read_wardrobe
 from dwc.errors import DatasetError
 from dwc.evaluation.metrics import recalls
+from dwc.evaluation.open_words import evaluate_open_words
 from dwc.evaluation.retrieval import (
     Vectors,
     batched,
@@ -215,6 +216,7 @@ def evaluate_wardrobe(
         `streams`: for each stream, the recalls of composed queries, the mean image weight, and
         `weight_truth_correlation`: Spearman's correlation of the image weight with the fraction of
         the target's attributes that come from the reference image and not from the text.
+        `open_words`: the values of `evaluate_open_words`.
     """
     photographs = read_wardrobe(folder, split)
     benchmark = composed_benchmark(photographs, f"wardrobe-{split}", seed)
@@ -250,6 +252,7 @@ def evaluate_wardrobe(
             "texts_cut": composed["texts_cut"],
         },
         "streams": composed["streams"],
+        "open_words": evaluate_open_words(model, processor, readable, encoded.gallery),
     }
 
 

