@@ -40,6 +40,7 @@ from dwc.ui.panels.weight_statistics import parse_reference_query
 from dwc.ui.panels.weights import render_answer_slider, render_answer_weights
 from dwc.ui.request_parsing import (
     FileData,
+    describe_ignored,
     get_attribute,
     has_link_settings,
     parse_link,
@@ -459,8 +460,9 @@ class PageHandlers:
             visit: The data that the browser sends; see the attribute `visit` of `PageComponents`.
         """
         request, _, _ = self._read_visit(visit)
-        update = self._open_with_own_answer() if request is None else {}
-        return update or gr.skip()
+        if request is not None:
+            return gr.skip()
+        return (self._open_with_own_answer() | self._show_ignored(visit)) or gr.skip()
 
     def restore(self, event: gr.EventData) -> Update:
         """Show the search that the page showed before a reload, or else the search of its address.
@@ -475,7 +477,8 @@ class PageHandlers:
         visit = get_attribute(event, "visit")
         request, message, known = self._read_visit(visit)
         if request is None:
-            return self._open_with_own_answer() or self._clear_answer("")
+            opened = self._open_with_own_answer() or self._clear_answer("")
+            return opened | self._show_ignored(visit)
         history = SearchHistory.from_dict(known.get("history"))
         history = history.back_to_query(query_of(request), known.get("step")) or history
         update = self._fill_fields(request) | self._show_filter(request.filter)
@@ -485,13 +488,16 @@ class PageHandlers:
                 raise QueryError(message)
             state = answer_request(self._models, self._images, request) if is_search else None
         except DWCError as error:
-            update |= self._clear_answer(str(error)) | self._keep_settings(request)
+            update |= self._clear_answer(str(error)) | self._show_ignored(visit, str(error))
+            update |= self._keep_settings(request)
         else:
             if state is None:
-                return update | self._clear_answer("") | self._keep_settings(request, SETTINGS_KEPT)
+                update |= self._clear_answer("") | self._keep_settings(request, SETTINGS_KEPT)
+                return update | self._show_ignored(visit)
             history = record_answer(history, state)
             update |= self._show(state)
             update |= self._show_model(state.request.model)
+            update |= self._show_ignored(visit)
         update |= self._show_history(history)
         update[self._components.pin] = known.get("pin")
         return update | self._restore_draft(known.get("draft"))
@@ -868,6 +874,23 @@ class PageHandlers:
             kept = {"shift": shift_to_json(request.shift), "notice": notice}
             update[self._components.screen] = kept
         return update
+
+    def _show_ignored(self, visit: object, error: str = "") -> Update:
+        """Return updates that show an error and which parameters of the page's address are ignored.
+
+        The updates are empty if there is neither. An entry of the browser's history with a search
+        has nothing to do with the address.
+
+        Args:
+            visit: The data that the browser sends; see the attribute `visit` of `PageComponents`.
+            error: The message of another error; empty for none.
+        """
+        known = visit if isinstance(visit, Mapping) else {}
+        ignored = ""
+        if _request_on_screen(known.get("screen")) is None:
+            ignored = describe_ignored(str(known.get("address", "")))
+        message = f"{error} {ignored}".strip()
+        return {self._components.message: render_error(message)} if message else {}
 
     def _open_with_own_answer(self) -> Update:
         """Return the updates for a page that opens with the result of an example search.

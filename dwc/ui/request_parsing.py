@@ -3,11 +3,13 @@
 All inputs are checked here. Invalid input raises a `DWCError` with a message for the sender.
 
 Links that repeat a search have the form `?ref=…&text=…&shift=…&model=…&filter=…`. `ref` is the id
-of the reference in the gallery. `shift` is the weight shift: the number added to the logit of each
-stream's image weight.
+of the reference in the gallery; the API's name `reference_id` is understood, too. `shift` is the
+weight shift: the number added to the logit of each stream's image weight. The names may be in any
+letter case.
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -41,6 +43,18 @@ MAX_RESULTS = 200
 
 DEFAULT_RESULTS = 12
 """The default of `k`, the number of results, in requests to the API."""
+
+_LINK_NAMES = ("ref", "text", "shift", "model", "filter")
+_SYNONYMS = {"reference_id": "ref"}
+_MAX_NAMED = 5  # names of parameters in a message
+
+# Parameters that are not for the page: Gradio's own, those of hosts (such as Spaces and notebooks),
+# and those that mail programs, social networks and advertisements add to count visits.
+_FOREIGN_NAME = re.compile(
+    r"_.*|(utm|mc|pk|piwik|mtm|matomo|hsa|ga|oly)_.*|view|deep_link|write_token|logs|authuser|"
+    r"[a-z]+clk?id|gclsrc|[gw]braid|igsh|igshid|srsltid|epik|li_fat_id|mkt_tok|vero_id|ref_(src|url)",
+    re.IGNORECASE,
+)
 
 MAX_DEPTH = 32
 """The maximum depth of nested lists and objects in a request."""
@@ -462,6 +476,27 @@ def _read_setting(value: Any, read: Callable[[Any], Any]) -> tuple[Any, str]:
         return None, f"In the link, {error}"
 
 
+def describe_ignored(link: str) -> str:
+    """Return a message that names the parameters of a link that the page does not know.
+
+    The result is empty if there are none but those that hosts and other websites add.
+    """
+    names = dict.fromkeys(
+        name
+        for name, _ in _split_link(link)
+        if name not in _LINK_NAMES and not _FOREIGN_NAME.fullmatch(name)
+    )
+    if not names:
+        return ""
+    shown = [quote(name) for name in list(names)[:_MAX_NAMED]]
+    if len(names) > _MAX_NAMED:
+        shown.append(f"{len(names) - _MAX_NAMED:,} more")
+    return (
+        f"Not used of the link: {', '.join(shown)}. A link can have {', '.join(_LINK_NAMES[:-1])} "
+        f"and {_LINK_NAMES[-1]}."
+    )
+
+
 def has_link_settings(parameters: Mapping[str, str]) -> bool:
     """Return whether a link has a weight shift, a model or a filter."""
     return any(parameters.get(name) for name in ("shift", "model", "filter"))
@@ -477,10 +512,18 @@ def parse_link(link: str) -> dict[str, str]:
 
 def _split_link(link: str) -> list[tuple[str, str]]:
     # A link that was copied from the source of a web page has "&amp;" between its parameters.
-    return parse_qsl(link.removeprefix("?").replace("&amp;", "&"))
+    parameters = parse_qsl(link.removeprefix("?").replace("&amp;", "&"))
+    return [(_link_name(name), value) for name, value in parameters]
+
+
+def _link_name(name: str) -> str:
+    """Return the parameter of links that a name stands for; another name is returned unchanged."""
+    folded = name.lower()
+    known = _SYNONYMS.get(folded, folded)
+    return known if known in _LINK_NAMES else name
 
 
 def _repeated_parameters(link: str) -> list[str]:
     """Return the names of those search parameters for which a link gives different values."""
     counts = Counter(name for name, _ in dict.fromkeys(_split_link(link)))
-    return [name for name in ("ref", "text", "shift", "model", "filter") if counts[name] > 1]
+    return [name for name in _LINK_NAMES if counts[name] > 1]

@@ -321,6 +321,20 @@ def test_a_link_is_followed_as_soon_as_there_is_room(open_page, server, browser)
     page.close()
 
 
+def test_a_link_with_names_in_another_case_is_followed_and_unknown_ones_are_named(
+    open_page, server
+):
+    page = open_page()
+    page.goto(f"{server.address}?TEXT=is+blue&filters=x+%3D+1&__theme=dark")
+    page.wait_for_function("history.state?.screen?.request.words === 'is blue'")
+    page.wait_for_function("document.querySelector('#message .trouble') !== null")
+    assert "Not used of the link: 'filters'. A link can have" in page.inner_text("#message")
+    page.goto(f"{server.address}?q=blue")
+    page.wait_for_function("document.querySelector('#message .trouble') !== null")
+    assert "Not used of the link: 'q'." in page.inner_text("#message")
+    assert page.locator("#results .card").count() > 0
+
+
 def test_a_refused_search_leaves_no_doubt_about_the_results(open_page):
     page = open_page()
     search(page, "is red")

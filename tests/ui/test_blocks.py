@@ -249,6 +249,31 @@ def test_a_wrong_setting_of_a_link_leaves_the_others(bare_visit):
     assert bare_visit.values["chosen-filter"] == "kind = plain"
 
 
+@pytest.mark.parametrize(
+    ("link", "ignored", "searches"),
+    [
+        ("text=is+red&filters=kind+%3D+plain&k=3", "&#x27;filters&#x27;, &#x27;k&#x27;", True),
+        ("q=red&utm_source=mail", "&#x27;q&#x27;", False),
+        ("ref=gone&fold=true", "&#x27;fold&#x27;", False),
+    ],
+)
+def test_what_a_link_has_in_vain_is_named(visit, link, ignored, searches):
+    """It was dropped without a word."""
+    filled = visit.open(address=f"?{link}")
+    assert f"Not used of the link: {ignored}. A link can have ref, text" in filled["message"]
+    assert ("is not in this gallery" in filled["message"]) == link.startswith("ref=gone")
+    if searches:
+        assert visit.cards
+        assert (visit.request["words"], visit.request["filter"]) == ("is red", "")
+
+
+def test_what_a_link_with_settings_alone_has_in_vain_is_named(bare_visit):
+    filled = bare_visit.open(address="?shift=2&K=3")
+    assert "Not used of the link: &#x27;K&#x27;" in filled["message"]
+    filled = bare_visit.open(address="?K=3")
+    assert "Not used of the link: &#x27;K&#x27;" in filled["message"]
+
+
 def test_a_setting_that_a_link_without_a_search_repeats_is_named(visit):
     filled = visit.open(address="?filter=kind+%3D+plain&filter=kind+%3D+x")
     assert "The link gives filter more than once" in filled["message"]

@@ -9,6 +9,7 @@ from dwc.ui.handlers import find_opening
 from dwc.ui.panels.examples import Example
 from dwc.ui.request_parsing import (
     MAX_CHARACTERS,
+    describe_ignored,
     has_link_settings,
     parse_switch,
     read_link,
@@ -143,6 +144,28 @@ def test_the_settings_of_a_link_are_those_of_another_search_too(models, pictures
     assert has_link_settings({"model": "x"})
     assert has_link_settings({"shift": "0"})
     assert not has_link_settings({"shift": "", "text": "blue"})
+
+
+def test_names_in_a_link_may_have_another_case_or_be_the_interface_for_programs(models, pictures):
+    link = "?reference_id=p-0002&TEXT=red&Shift=2"
+    request, message = read_link(link, models, pictures)
+    assert (request.reference_id, request.words, request.shift) == ("p-0002", "red", 2.0)
+    assert (message, describe_ignored(link)) == ("", "")
+    _, message = read_link("?text=red&Text=blue", models, pictures)
+    assert "gives text more than once" in message
+
+
+def test_what_others_add_to_a_link_is_no_fault():
+    added = (
+        "__theme", "__sign", "view", "logs", "deep_link", "authuser", "utm_source", "UTM_Medium",
+        "fbclid", "gclid", "msclkid", "mc_cid", "_ga", "_hsenc", "igshid", "ref_src",
+    )  # fmt: skip
+    assert describe_ignored("?" + "&".join(f"{name}=1" for name in added) + "&text=red") == ""
+    assert describe_ignored("?text=red&filters=") == ""  # nothing is lost
+    assert "'reference', 'fold'" in describe_ignored("reference=a&amp;fold=1&fold=0")
+    many = describe_ignored("&".join(f"name{number}=1" for number in range(1007)))
+    assert "'name4', 1,002 more. A link can have ref, text, shift, model and filter." in many
+    assert len(describe_ignored(f"{'x' * 5000}=1")) < 300
 
 
 def test_an_entity_in_the_text_of_a_link_stays(models, pictures):

@@ -6,6 +6,7 @@
    is in the fields in the tab's storage. */
 window.dwcSession = (() => {
   const STORED = "dwc-visit";
+  const LINK_NAMES = ["ref", "reference_id", "text", "filter", "model", "shift"]; // as in request_parsing.py
   const ADDRESS_MS = 250;
   const MOST_REFUSALS = 20; // one after the other, before the page stops asking by itself
   let fire = null; // triggers the event `restore` of the page
@@ -46,8 +47,9 @@ window.dwcSession = (() => {
 
   /* Whether the address or this entry of the browser's history names a search. */
   function isAddressed() {
-    const parameters = new URLSearchParams(window.dwcEmbedding.query());
-    return ["ref", "text", "filter", "model", "shift"].some((name) => parameters.get(name)) || Boolean(history.state?.screen);
+    const parameters = new URLSearchParams(window.dwcEmbedding.query().replaceAll("&amp;", "&"));
+    const isSearch = [...parameters].some(([name, value]) => value && LINK_NAMES.includes(name.toLowerCase()));
+    return isSearch || Boolean(history.state?.screen);
   }
 
   /* Hide the answer on the screen until that of the address has come: it belongs to another search. */
