@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from dwc.datasets.annotation_files import is_number
 from dwc.errors import QueryError, list_names
-from dwc.gallery.metadata import Column, Metadata, Value, fold_text, format_value
+from dwc.gallery.metadata import Column, Metadata, Value, fold_column, format_value
 
 MAX_CHARACTERS = 20_000
 """The greatest length of a filter's text, in characters."""
@@ -481,7 +481,7 @@ def _shorten(text: str) -> str:
 def _find_column(written: str, metadata: Metadata) -> str | None:
     if written in metadata.columns:
         return written
-    matches = [name for name in metadata.columns if fold_text(name) == fold_text(written)]
+    matches = [name for name in metadata.columns if fold_column(name) == fold_column(written)]
     return matches[0] if len(matches) == 1 else None
 
 

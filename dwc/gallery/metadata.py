@@ -248,6 +248,18 @@ def fold_text(text: str) -> str:
     return unicodedata.normalize("NFC", text.casefold())
 
 
+_BETWEEN_WORDS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
+
+
+def fold_column(name: str) -> str:
+    """Return a column's name in the form in which names of columns are compared.
+
+    Names have the same form if they differ in letter case, in spaces at their ends, or in spaces,
+    hyphens and underscores between words: `Unit-Price` and `unit_price`.
+    """
+    return fold_text(_BETWEEN_WORDS.sub(" ", name.strip()))
+
+
 def format_value(value: Value) -> str:
     """Return a value as text; whole numbers have no decimal point."""
     if isinstance(value, bool):
@@ -487,6 +499,9 @@ def _read_jsonl(path: Path, table: str, collected: "MetadataCollector") -> _Rows
 class MetadataCollector:
     """Collects the metadata of pictures, and determines a type for each column from its values.
 
+    Columns whose names have the same `fold_column` are one column, under the first of the names. If
+    one row has several of them, they are meant to be different, and stay apart.
+
     Attributes:
         problems: Messages for the user about tables that are not used, with the reasons.
     """
@@ -496,7 +511,11 @@ class MetadataCollector:
         self._columns: dict[str, _CollectedColumn] = {}
         self._rows: dict[str, dict[str, Value]] = {}
         self._counted: dict[str, list[str]] = {}
-        self._contradictions: dict[str, dict[str, list[str]]] = {}  # table -> column -> pictures
+        # Table -> column, and column that has another value of a picture -> pictures.
+        self._contradictions: dict[str, dict[tuple[str, str], list[str]]] = {}
+        self._folded: dict[str, list[str]] = {}  # folded name -> names, in order
+        self._spellings: dict[str, list[str]] = {}  # name -> all names with the same folded name
+        self._apart: dict[str, str] = {}  # first name -> the table with several of the names
 
     def add(self, id: str, row: Mapping[str, Any], table: str = "") -> None:
         """Add a row of values of a picture. Values from earlier rows of the picture stay.
@@ -505,18 +524,65 @@ class MetadataCollector:
             id: The picture's id.
             row: The row's values by column. None, empty texts, NaN and infinities are missing
                 values. A column with lists or other nested values is not used.
-            table: Name of the row's table, for the message if an earlier table has other values.
+            table: Name of the row's table, for messages, such as that an earlier table has other
+                values.
         """
         values = self._rows.setdefault(id, {})
         for name, value in row.items():
-            column = self._columns.setdefault(name, _CollectedColumn())
+            column = self._columns.get(name) or self._add_column(name)
+            spellings, earlier = self._spellings[name], name
+            if len(spellings) > 1:
+                if any(other in row for other in spellings if other != name):
+                    self._apart.setdefault(spellings[0], table)
+                else:
+                    earlier = next((other for other in values if other in spellings), name)
+            is_compared = earlier in values and not _is_missing(value)
+            if is_compared and not _is_same(value, values[earlier]):
+                contradicted = self._contradictions.setdefault(table, {})
+                contradicted.setdefault((name, earlier), []).append(id)
             if name in values:
-                if not _is_missing(value) and not _is_same(value, values[name]):
-                    self._contradictions.setdefault(table, {}).setdefault(name, []).append(id)
                 continue
             checked = column.check(value)
             if checked is not None:
                 values[name] = checked
+
+    def _add_column(self, name: str) -> "_CollectedColumn":
+        spellings = self._folded.setdefault(fold_column(name), [])
+        spellings.append(name)
+        self._spellings[name] = spellings
+        column = self._columns[name] = _CollectedColumn()
+        return column
+
+    def _join_spellings(self) -> list[str]:
+        """Join the columns whose names are spelled differently; return messages about them."""
+        messages = []
+        for spellings in self._folded.values():
+            first, *others = spellings
+            if not others:
+                continue
+            names = list_some(spellings)
+            if first in self._apart:
+                table = self._apart[first]
+                where = f" ({table})" if table else ""
+                messages.append(
+                    f"The columns {names} stay apart, although their names are spelled alike: a "
+                    f"table has several of them{where}. If they mean the same, rename them."
+                )
+                continue
+            messages.append(
+                f"The columns {names} are read as one column, {first!r}, since their names differ "
+                "only in letter case, spaces, hyphens or underscores."
+            )
+            joined = _CollectedColumn()
+            columns = [self._columns[first], *map(self._columns.pop, others)]
+            joined.nested = next((c.nested for c in columns if c.nested is not None), None)
+            self._columns[first] = joined
+            for row in self._rows.values():
+                values = [row.pop(name) for name in list(row) if name in spellings]
+                if values:  # the first is that of the first table
+                    row[first] = values[0]
+                    joined.check(values[0])
+        return messages
 
     def count_problem(self, table: str, message: str) -> None:
         """Record a message about a row of a table that is not used.
@@ -527,16 +593,20 @@ class MetadataCollector:
 
     def finish(self) -> ListedMetadata:
         """Return the collected metadata, with values of the determined types, and the problems."""
-        problems = list(self.problems)
+        problems = self.problems + self._join_spellings()
         for table, messages in self._counted.items():
             rows = "1 row" if len(messages) == 1 else f"{len(messages):,} rows"
             problems.append(f"{table}: {rows} not used. {'; '.join(messages[:_NAMED])}.")
         for table, columns in self._contradictions.items():
-            for name, ids in columns.items():
+            for (name, earlier), ids in columns.items():
+                is_apart = self._spellings[name][0] in self._apart
+                if is_apart and name != earlier:
+                    continue
+                column_name = name if is_apart else self._spellings[name][0]
                 pictures = "1 picture" if len(ids) == 1 else f"{len(ids):,} pictures"
                 problems.append(
-                    f"{table} contradicts an earlier table in the column {name!r} of {pictures}; "
-                    f"the earlier table's values are used: {list_some(ids)}."
+                    f"{table} contradicts an earlier table in the column {column_name!r} of "
+                    f"{pictures}; the earlier table's values are used: {list_some(ids)}."
                 )
         types: dict[str, ColumnType] = {}
         for name, column in self._columns.items():

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwc.errors import StoreError
-from dwc.gallery.metadata import ColumnType, ListedMetadata, decode_row, encode_row
+from dwc.gallery.metadata import ColumnType, ListedMetadata, decode_row, encode_row, fold_column
 from dwc.gallery.row_snapshot import (
     REVISIONS,
     StoredImage,
@@ -410,8 +410,8 @@ def _select_columns(
 ) -> dict[str, str]:
     """Convert the saved metadata of some pictures to new columns.
 
-    A new column has the values of the former column of the same name and type, or no values if
-    there is no such column.
+    A new column has the values of the former column of the same name and type. Former columns that
+    no longer exist, with the same type and another spelling of the name, fill its missing values.
 
     Args:
         rows: The saved metadata, as JSON arrays by id.
@@ -423,12 +423,22 @@ def _select_columns(
         The values in the new columns, as JSON arrays by id.
     """
     columns = list(former.items())
-    origins = [columns.index(column) if column in columns else None for column in new.items()]
+    origins = []  # positions of former columns, for each new column
+    for name, type in new.items():
+        others = [
+            (other, type)
+            for other in former
+            if other not in new and fold_column(other) == fold_column(name)
+        ]
+        origins.append([columns.index(c) for c in [(name, type), *others] if c in columns])
     selected = {}
     for id in ids:
         if id in rows:
             values = decode_row(rows[id])
-            row = [None if origin is None else values[origin] for origin in origins]
+            row = [
+                next((values[place] for place in places if values[place] is not None), None)
+                for places in origins
+            ]
             selected[id] = encode_row(row).decode()
     return selected
 

@@ -8,6 +8,9 @@ from contextlib import closing
 import pytest
 from PIL import Image
 
+from dwc.errors import QueryError
+from dwc.gallery.filters import find_matching, parse_filter
+from dwc.gallery.metadata import fold_column
 from dwc.gallery.sources import FolderSource
 from dwc.gallery.store import DATABASE, Store
 from tests.gallery.conftest import make_old
@@ -107,6 +110,65 @@ def test_tables_that_contradict_each_other_are_named(photos, build):
         "earlier table's values are used: 'p1.png'."
         for name in ("price", "new")
     ]
+
+
+def test_columns_of_several_tables_that_are_spelled_differently_are_one(photos, build):
+    """A filter on one of them found the pictures of that table alone."""
+    write_csv(photos, "file_name,color,unit_price", "p0.png,red,1.5", "p1.png,blue,2")
+    write_csv(photos / "deep" / "er", "file_name,Color,Unit Price", "q0.webp,red,3")
+    write_jsonl(
+        photos,
+        {"file_name": "p1.png", "COLOR": "green"},
+        {"file_name": "p2.png", "color ": "red", "unit-price": "many"},
+    )
+    store = build(photos)
+    assert columns(store) == {"Color": "text", "Unit Price": "text"}
+    assert row(store, "deep/er/q0.webp") == {"Color": "red", "Unit Price": "3"}
+    assert row(store, "p0.png") == {"Color": "red", "Unit Price": "1.5"}
+    assert row(store, "p1.png") == {"Color": "blue", "Unit Price": "2"}
+    assert row(store, "p2.png") == {"Color": "red", "Unit Price": "many"}
+    for spelled in ("color", "COLOR"):
+        fits = find_matching(parse_filter(f"{spelled} = red", store.metadata), store.metadata)
+        assert [id for id, fit in zip(store.ids, fits, strict=True) if fit] == [
+            "deep/er/q0.webp", "p0.png", "p2.png",
+        ]  # fmt: skip
+    remarks = "\n".join(store.manifest.remarks())
+    joined = "read as one column, 'Color', since their names differ only in letter case, spaces"
+    assert joined in remarks
+    assert "'Unit Price'" in remarks
+    assert "metadata.jsonl contradicts an earlier table in the column 'Color'" in remarks
+
+
+def test_columns_of_one_table_that_are_spelled_alike_stay_apart(photos, build):
+    write_csv(photos, "file_name,Color,color", "p0.png,red,#f00", "p1.png,,#00f")
+    write_csv(photos / "deep" / "er", "file_name,color", "q0.webp,#f00")
+    store = build(photos)
+    assert row(store, "p0.png") == {"Color": "red", "color": "#f00"}
+    assert row(store, "p1.png") == {"color": "#00f"}
+    assert row(store, "deep/er/q0.webp") == {"color": "#f00"}
+    remarks = [text for text in store.manifest.remarks() if "alike" in text]
+    assert len(remarks) == 1
+    assert "stay apart" in remarks[0]
+    assert "(metadata.csv)" in remarks[0]
+    with pytest.raises(QueryError, match="COLOR"):
+        parse_filter("COLOR = red", store.metadata)
+
+
+def test_names_are_alike_up_to_case_and_what_separates_words():
+    same = ("unit price", "Unit_Price", " UNIT - PRICE\u00a0", "unit__price")
+    assert len({fold_column(name) for name in same}) == 1
+    different = ("unitprice", "_unit_price", "unit price_", "unit price 2", "unit.price")
+    assert len({fold_column(name) for name in (*same, *different)}) == 1 + len(different)
+
+
+def test_pictures_that_are_away_keep_values_under_another_spelling(photos, build):
+    write_csv(photos / "deep" / "er", "file_name,COLOR,price", "q0.webp,red,4")
+    write_csv(photos, "file_name,color", "p0.png,blue")
+    assert columns(build(photos)) == {"COLOR": "text", "price": "number"}
+    shutil.move(photos / "deep", photos.parent / "deep")  # a drive that is not mounted
+    store = build(photos)
+    assert row(store, "deep/er/q0.webp") == {"color": "red"}
+    assert row(store, "p0.png") == {"color": "blue"}
 
 
 def test_no_file_or_folder_name_changes_what_the_gallery_is(tmp_path, build):
