@@ -67,8 +67,12 @@ def serve(
     *options: str,
     port: int | None = None,
     threads: int | None = 1,
+    root: Path = ROOT,
 ) -> Iterator[str]:
-    """Start the app, with more options if given, give its address once it answers, and stop it."""
+    """Start the app, with more options if given, give its address once it answers, and stop it.
+
+    `root`: the checkout whose app is started.
+    """
     port = free_port() if port is None else port
     log = cache / "app.log"
     python = PYTHON if threads is not None else [sys.executable]  # whose speed is measured
@@ -76,7 +80,7 @@ def serve(
     with log.open("wb") as output:
         app = subprocess.Popen(
             [*command, "--port", str(port)],
-            cwd=ROOT,
+            cwd=root,
             env=environment(cache, threads),
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -99,5 +103,5 @@ def _wait_for(address: str, app: "subprocess.Popen[bytes]", log: Path) -> None:
             with urlopen(address, timeout=5):
                 return
         except (URLError, OSError):
-            time.sleep(0.2)
+            time.sleep(0.05)
     raise RuntimeError(f"the app did not answer in {START_SECONDS} s:\n{log.read_text()}")
