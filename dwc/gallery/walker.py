@@ -43,10 +43,11 @@ LINKED_TWICE = "linked twice"
 UNREADABLE = "unreadable"
 MISSING = "missing"
 KIND_NOT_SUPPORTED = "kind not supported"
+PACKED = "packed beside others"
 NOT_A_PICTURE = "not a picture"
 REASONS = (
-    UNREADABLE, MISSING, KIND_NOT_SUPPORTED, EXCLUDED, SERVICE_FOLDER, OWN_STORE, LINKED_TWICE,
-    HIDDEN, NOT_A_PICTURE,
+    UNREADABLE, MISSING, KIND_NOT_SUPPORTED, PACKED, EXCLUDED, SERVICE_FOLDER, OWN_STORE,
+    LINKED_TWICE, HIDDEN, NOT_A_PICTURE,
 )  # fmt: skip
 """The reasons for leaving out a file or folder, in descending order of importance to the user."""
 
@@ -76,8 +77,7 @@ HEADER_BYTES = 64
 """Number of bytes at the beginning of a file by which its kind is identified."""
 INODE_BITS = (1 << 63) - 1
 """The largest integer in a database; some file systems have larger inodes."""
-# Previews of videos, icons, and files that may have pictures in them.
-_NOT_PICTURES = frozenset({".thm", ".ico", ".cur", ".tar", ".parquet"})
+_NOT_PICTURES = frozenset({".thm", ".ico", ".cur"})  # previews of videos, and icons
 
 _ARCHIVE_SUFFIXES = (
     ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar", ".cbz", ".cbr",
@@ -335,8 +335,10 @@ class _Walk:
                 "pictures in a tar file without compression."
             )
             return LeftOut(id, KIND_NOT_SUPPORTED, "archive", message)
+        is_wanted = suffix == self._suffix
+        if suffix in PACKED_SUFFIXES and not is_wanted:
+            return LeftOut(id, PACKED, message=_describe_packed(path, suffix, self._suffix))
         if self._suffix is not None:
-            is_wanted = suffix == self._suffix
             return _found(id, path, info) if is_wanted else LeftOut(id, NOT_A_PICTURE)
         if suffix in SUFFIXES:
             return _found(id, path, info)
@@ -459,6 +461,24 @@ def is_archive(path: str) -> bool:
     return path.lower().endswith(_ARCHIVE_SUFFIXES)
 
 
+def _describe_packed(path: str, suffix: str, listed_suffix: str | None) -> str:
+    """Return the message about a tar or Parquet file that is left out.
+
+    Args:
+        path: The path of the file.
+        suffix: Its suffix, in lower case.
+        listed_suffix: The suffix of the files that are listed instead; None for picture files.
+    """
+    kinds = {".tar": "tar file", ".parquet": "Parquet file"}
+    kind = kinds[suffix]
+    others = "pictures" if listed_suffix is None else f"{kinds[listed_suffix]}s"
+    cure = "Unpack it, or index it" if suffix == ".tar" else "If it has pictures, index it"
+    return (
+        f"{printable(path)}: is a {kind} beside {others}, which is not read with them. {cure} as a "
+        "gallery of its own."
+    )
+
+
 def unsupported(id: str, path: str, kind: str) -> LeftOut:
     """Return the entry for a picture in an unsupported format.
 
@@ -544,8 +564,8 @@ def find_packed_suffix(folder: Path, pictures_end: bool) -> str | None:
         suffix = os.path.splitext(entry.id)[1].lower()
         if isinstance(entry, GalleryFile) and pictures_end:
             return None
-        if isinstance(entry, LeftOut) and entry.reason == NOT_A_PICTURE:
-            packed_suffix = packed_suffix or (suffix if suffix in PACKED_SUFFIXES else None)
+        if isinstance(entry, LeftOut) and entry.reason == PACKED:
+            packed_suffix = packed_suffix or suffix
     return packed_suffix
 
 

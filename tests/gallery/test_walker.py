@@ -78,6 +78,28 @@ def test_archives_are_named_with_what_to_do(photos, name):
         open_source(str(photos / name))
 
 
+@pytest.mark.parametrize(
+    ("name", "suffix", "message"),
+    [
+        ("shop.tar", None, "is a tar file beside pictures, which is not read with them. Unpack it"),
+        ("deep/A.PARQUET", None, "is a Parquet file beside pictures"),
+        ("shop.parquet", ".tar", "is a Parquet file beside tar files"),
+        ("shop.tar", ".parquet", "is a tar file beside Parquet files"),
+    ],
+)
+def test_tar_and_parquet_files_that_are_not_read_are_named(photos, name, suffix, message):
+    """They were counted among what is not a picture."""
+    (photos / name).write_bytes(bytes(1024))
+    entries = list(walk_folder(photos, suffix=suffix))
+    [entry] = [e for e in entries if isinstance(e, LeftOut) and e.reason != "not a picture"]
+    assert (entry.id, entry.reason) == (name, "packed beside others")
+    assert entry.message.startswith(f"{photos / name}: {message}")
+    assert entry.message.endswith("as a gallery of its own.")
+    excluded = walk_folder(photos, ["*.tar", "*.PARQUET", "*.parquet"], suffix=suffix)
+    [entry] = [e for e in excluded if isinstance(e, LeftOut) and e.id == name]
+    assert (entry.reason, entry.message) == ("excluded", None)
+
+
 def test_a_cache_that_is_the_gallery_itself_is_walked(photos, monkeypatch):
     monkeypatch.setenv("DWC_CACHE", str(photos))
     assert len(walk(photos)[0]) == 13
