@@ -23,7 +23,7 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, TiffImagePlugin
+from PIL import Image, ImageFile, ImageOps, ImagePalette, TiffImagePlugin
 
 from dwc.datasets.image_color import (
     apply_profile,
@@ -67,7 +67,7 @@ SUFFIXES = IMAGE_SUFFIXES | ({".heic", ".heif", ".hif"} if HAS_HEIF else set())
 DECODER_VERSION = f"2, Pillow {Image.__version__}, {' '.join(FORMATS)}"
 """Identifies the set of readable formats. If it changes, unreadable files are tried again."""
 
-RENDERING_VERSION = 6
+RENDERING_VERSION = 7
 """Version of the decoder's output, incremented when decoded pixels or their hashes change.
 
 The images of a gallery that was indexed with another version are decoded and hashed again.
@@ -310,6 +310,7 @@ def _convert(
         raw_mode = _deep_raw_mode(image)
         _scale_transparent_level(image)
         _prevent_rotation_by_xmp(image)
+        _read_byte_palette(image)
         image.load()
         if raw_mode is not None and reopen is not None:
             converted = _restore_depth(image, raw_mode, _is_declared_scaled(image, file), reopen)
@@ -455,6 +456,7 @@ def _seek_content(image: Image.Image, name: str, limit: int) -> None:
             continue
         _check_size(image, name, limit, 1)
         _prevent_rotation_by_xmp(image)
+        _read_byte_palette(image)
         ranges = [band.getextrema() for band in image.convert("RGBA").split()]
         spans = [int(high) - int(low) for low, high in ranges]  # type: ignore[arg-type]
         if ranges[3][1] and max(spans) > _SINGLE_COLOR_RANGE:
@@ -571,6 +573,20 @@ def _scale_transparent_level(image: Image.Image) -> None:
     bits = {"L;2": 2, "L;4": 4}.get(raw_mode) if isinstance(raw_mode, str) else None
     if bits is not None and isinstance(level, int):
         image.info["transparency"] = level * 255 // (2**bits - 1)
+
+
+def _read_byte_palette(image: Image.Image) -> None:
+    """Replace the black palette of a TIFF whose palette has 8-bit levels instead of 16-bit ones.
+
+    Some scanners and old programs write such files. Pillow reads the high byte of each level, which
+    is then zero. Like libtiff, this function assumes 8-bit levels if none is above 255. Call it
+    before the pixels are loaded.
+    """
+    if image.format != "TIFF" or image.mode not in ("P", "PA") or image.palette is None:
+        return
+    levels = getattr(image, "tag_v2", {}).get(TiffImagePlugin.COLORMAP, ())
+    if not any(image.palette.palette) and 0 < max(levels, default=0) < 256:
+        image.palette = ImagePalette.raw("RGB;L", bytes(levels))
 
 
 def _reduce(image: Image.Image, shrink: int) -> Image.Image:

@@ -888,6 +888,47 @@ def pages(*pictures_and_kinds):
     return file.getvalue()
 
 
+def with_byte_palettes(content):
+    """A TIFF of pages with palettes, whose levels become 8-bit ones, as old programs write them."""
+    content = bytearray(content)
+    order = "<" if content[:2] == b"II" else ">"
+    (directory,) = struct.unpack_from(f"{order}I", content, 4)
+    while directory:
+        (count,) = struct.unpack_from(f"{order}H", content, directory)
+        for entry in range(directory + 2, directory + 2 + 12 * count, 12):
+            tag, _, length, position = struct.unpack_from(f"{order}HHII", content, entry)
+            if tag == 320:
+                kind = f"{order}{length}H"
+                levels = struct.unpack_from(kind, content, position)
+                struct.pack_into(kind, content, position, *(level >> 8 for level in levels))
+        (directory,) = struct.unpack_from(f"{order}I", content, directory + 2 + 12 * count)
+    return bytes(content)
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_a_palette_of_a_tiff_with_8_bit_levels_is_not_black(compression):
+    picture = two_halves().quantize(8)
+    content = saved(picture, "TIFF", compression=compression)
+    old = with_byte_palettes(content)
+    assert np.asarray(Image.open(BytesIO(old)).convert("RGB")).max() == 0  # as Pillow reads it
+    decoded = np.asarray(decode(old))
+    assert np.array_equal(decoded, np.asarray(decode(content)))
+    assert_close(decoded[3, 3], LEFT)
+
+
+def test_every_page_of_a_tiff_may_have_a_palette_with_8_bit_levels():
+    plain = Image.new("RGB", (60, 40), LEFT).quantize(2)
+    content = with_byte_palettes(pages((plain, 0), (two_halves().quantize(8), 0)))
+    assert_close(decode(content).getpixel((57, 3)), RIGHT)
+    assert_close(decode(with_byte_palettes(pages((plain, 0), (plain, 0)))).getpixel((3, 3)), LEFT)
+
+
+def test_a_black_palette_of_a_tiff_stays_black():
+    black = Image.new("P", (60, 40))
+    black.putpalette(bytes(768))
+    assert np.asarray(decode(saved(black, "TIFF"))).max() == 0
+
+
 def test_a_smaller_copy_of_a_page_of_a_tiff_is_passed_over():
     small, full = two_halves((30, 20), RIGHT, LEFT), two_halves((60, 40))
     mask = two_halves((60, 40), (0, 0, 0), (255, 255, 255))
