@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.measuring import rows_of_sizes
+from tests.bench.measuring import Row, rows_of_sizes, rows_of_table
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,6 +33,16 @@ def test_the_costs_of_large_galleries_are_those_that_were_measured():
         row = sizes[size]
         assert f"{row['start_s']:.1f} s and" in README
         assert f"{row['search_ms']:.0f} ms" in README
+
+
+def test_the_table_of_speed_is_what_was_measured():
+    table = json.loads((ROOT / "assets/docs/speed.json").read_text("utf-8"))
+    page = (ROOT / "assets" / "docs" / "speed.md").read_text(encoding="utf-8").splitlines()
+    assert [line for line in page if line.startswith("| ")][1:] == rows_of_table(table)
+    rows = [Row(**fields) for section in table.values() for fields in section]
+    quoted = [row for row in rows if row.beside in ("bare imports", "100 lone searches")]
+    assert quoted
+    assert [row for row in quoted if f"{row.ratio:.2f} times" not in README] == []
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
