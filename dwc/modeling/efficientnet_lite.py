@@ -22,6 +22,7 @@ from torch.nn import functional
 from transformers.modeling_outputs import BaseModelOutputWithNoAttention
 
 from dwc.modeling.configuration_dwc import EfficientNetLiteConfig
+from dwc.modeling.fused_convolution import Activation, convolve
 from dwc.modeling.modified_resnet import ModifiedResNet
 
 MEAN, STD = 127 / 255, 128 / 255  # normalization of every channel, for pixels from 0 to 1
@@ -109,17 +110,18 @@ class ConvolutionNorm(nn.Module):
         )
         self.normalization = nn.BatchNorm2d(out_channels, eps=_BATCH_NORM_EPSILON)
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor, activation: Activation = "none") -> Tensor:
         """Map N feature maps of height H and width W to maps smaller by the factor `stride`.
 
-        (N, in_channels, H, W) becomes (N, out_channels, ceil(H / stride), ceil(W / stride)).
+        (N, in_channels, H, W) becomes (N, out_channels, ceil(H / stride), ceil(W / stride)). The
+        activation is applied last.
         """
         kernel_size, stride = self.convolution.kernel_size[0], self.convolution.stride[0]
         if stride > 1:
             vertical = _same_padding(features.shape[-2], kernel_size, stride)
             horizontal = _same_padding(features.shape[-1], kernel_size, stride)
             features = functional.pad(features, (*horizontal, *vertical))
-        return self.normalization(self.convolution(features))
+        return convolve(self.convolution, self.normalization, features, activation)
 
 
 def _same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
@@ -152,8 +154,8 @@ class InvertedResidual(nn.Module):
 
         (N, in_channels, H, W) becomes (N, out_channels, ceil(H / stride), ceil(W / stride)).
         """
-        wide = features if self.expand is None else functional.relu6(self.expand(features))
-        narrow = self.project(functional.relu6(self.depthwise(wide)))
+        wide = features if self.expand is None else self.expand(features, "relu6")
+        narrow = self.project(self.depthwise(wide, "relu6"))
         return features + narrow if self.has_shortcut else narrow
 
 
@@ -188,7 +190,7 @@ class EfficientNetLite(nn.Module):
         Returns:
             Map of h by w cells with C channels, (N, C, h, w).
         """
-        features = functional.relu6(self.stem(pixel_values))
+        features = self.stem(pixel_values, "relu6")
         for block in self.blocks[:end]:
             features = block(features)
         return features
@@ -206,7 +208,7 @@ class EfficientNetLite(nn.Module):
         """
         for block in self.blocks[start:]:
             features = block(features)
-        return functional.relu6(self.head(features))
+        return self.head(features, "relu6")
 
 
 class EfficientNetLiteTower(nn.Module):
