@@ -12,7 +12,7 @@ result.
 
 import re
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Tokens = tuple[str, ...]
 
@@ -101,6 +101,21 @@ KINDS = (
     "vests?|polos?|polo\\s+shirts?|heels|pumps|flats|loafers?|slippers?|handbags?|backpacks?|caps?|"
     "beanies?|suits?|gowns?|frocks?|pyjamas|pajamas"
 )
+# Sets of similar colors. In "blue, not navy" the exclusion matters, so it is not dropped.
+ALIKE_COLORS = [
+    set(names.split())
+    for names in (
+        "blue navy teal turquoise",
+        "green teal turquoise",
+        "red burgundy maroon",
+        "red pink",
+        "purple burgundy",
+        "white cream beige",
+        "brown beige",
+        "grey gray black",
+        "orange yellow",
+    )
+]
 # Exclusions of a kind of garment, which models overlook with and without a reference image.
 _NO_KIND = re.compile(
     r"\b((?:no more|no|not|without|anything but|something other than|other than|except|instead of"
@@ -157,6 +172,26 @@ _FOLLOWED_WITH_IMAGE = re.compile(
 )
 _LAST_WORD = re.compile(r"(?:\s+(?:and|or|but|in|with|on|at|for|to|is|are|that|which))+$")
 _WITH_SLEEVES = re.compile(r"without\s+sleeves?\b", re.IGNORECASE)
+
+# What `find_exclusions` finds: a color, a kind of garment or a hood, or a list, after a negation.
+_SHADED_COLOR = rf"(?:(?:very\s+)?(?:dark|light|bright|pale|deep|medium)[\s-]+)?(?:{COLORS})"
+_HOOD = "hoods?|hooded"  # of the parts, the one for which this was measured to help
+_THING = rf"(?:{_SHADED_COLOR}|{KINDS}|{_HOOD})"
+_THING_END = (
+    r"(?=\s*(?:$|[.,;:!?)\]]|(?:and|or|nor|but|with|without|in|on|from|for|please|that|which|not|no"
+    r"|thanks?)\b))"
+)
+_EXCLUDED = re.compile(
+    r"(?<![\w'-])(?P<negation>(?:not|no|never|without|isn't|aren't|neither|nor|(?:anything|everything|all)\s+but"
+    r"|(?:(?:anything|something)\s+)?other\s+than|except(?:\s+for)?|excluding|instead\s+of|rather\s+than"
+    r"|avoid|no\s+more|(?:do(?:es)?n't|(?:do(?:es)?|would)\s+not|wouldn't)\s+(?:want|like|need))"
+    r"(?:\s+(?:be|want|in|any|an?|the|it|pairs?\s+of))*)\s+"
+    rf"(?P<things>{_THING}(?:\s*,?\s*\b(?:or|nor)\s+(?:in\s+|an?\s+|the\s+)?{_THING})*){_THING_END}",
+    re.IGNORECASE,
+)
+_ANY_THING = re.compile(rf"\b(?:(?P<kind>{KINDS})|{_SHADED_COLOR}|{_HOOD})\b", re.IGNORECASE)
+_ANY_COLOR = re.compile(COLORS, re.IGNORECASE)
+_NEGATED = re.compile(r"(?<![\w'-])(?:not|never|nothing|no|nor|without|\w+n't)\s+(?:be\s+)?$", re.I)
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 _CONTRACTION = re.compile(
@@ -324,6 +359,60 @@ def negations_in(text: str) -> list[Tokens]:
         else:
             start += 1
     return negations
+
+
+class Exclusion(NamedTuple):
+    """A color, a kind of garment or a hood that a text excludes.
+
+    Attributes:
+        name: The name in lower case, such as "dark blue" or "dress".
+        is_kind: Whether it is a kind of garment.
+    """
+
+    name: str
+    is_kind: bool
+
+
+def find_exclusions(text: str) -> tuple[list[Exclusion], str]:
+    """Find the colors, kinds of garments and hoods that a text excludes.
+
+    A color is left out if the text also asks for a similar color, as in "blue, not navy". So are
+    exclusions that are negated themselves, and phrases that exclude nothing, such as "not only
+    red".
+
+    Args:
+        text: The text, as the model reads it.
+
+    Returns:
+        The exclusions, each once, in order; and the text without the phrases of these exclusions.
+    """
+    ignored = [
+        match.span() for pattern in (ONLY, _EXCLUDES_NOTHING) for match in pattern.finditer(text)
+    ]
+    rest, end = "", 0
+    exclusions: dict[Exclusion, None] = {}
+    wanted = {color.lower() for color in _ANY_COLOR.findall(_EXCLUDED.sub(" ", text))}
+    for match in _EXCLUDED.finditer(text):
+        start, stop = match.span()
+        names = [
+            Exclusion(" ".join(thing[0].lower().split()), thing["kind"] is not None)
+            for thing in _ANY_THING.finditer(match["things"])
+        ]
+        is_ignored = any(first < stop and start < last for first, last in ignored)
+        if is_ignored or _NEGATED.search(text[:start]) or _is_like_wanted(names, wanted):
+            continue
+        exclusions.update(dict.fromkeys(names))
+        rest += text[end:start]
+        end = stop
+    return list(exclusions), rest + text[end:]
+
+
+def _is_like_wanted(exclusions: list[Exclusion], wanted: set[str]) -> bool:
+    """Return whether one of the excluded colors is a wanted color or similar to one."""
+    colors = {color.lower() for item in exclusions for color in _ANY_COLOR.findall(item.name)}
+    return not colors.isdisjoint(wanted) or any(
+        not alike.isdisjoint(colors) and not alike.isdisjoint(wanted) for alike in ALIKE_COLORS
+    )
 
 
 def unknown_function_words(text: str, is_known: Callable[[str], bool]) -> list[str]:

@@ -12,6 +12,7 @@ from dwc.commands import search
 from dwc.negation import (
     NEGATIONS,
     false_negations,
+    find_exclusions,
     negation_note,
     negations_in,
     overlooked_negations,
@@ -351,3 +352,28 @@ def test_negations_of_anything_else_are_noted_with_a_picture(text, phrases) -> N
     assert (note is None) == (not phrases)
     if phrases:
         assert note.endswith("Name what you want instead.")
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "rest"),
+    [
+        ("not red", ["red"], ""),
+        ("dress but not dark blue, longer", ["dark blue"], "dress but , longer"),
+        ("not a dress or a skirt", ["dress", "skirt"], ""),
+        ("a skirt instead of a dress", ["dress"], "a skirt "),
+        ("jacket without a hood", ["hood"], "jacket "),
+        ("blue but not navy", [], "blue but not navy"),  # a similar color is wanted
+        ("nothing but a red dress", [], "nothing but a red dress"),
+        ("not only red", [], "not only red"),
+        ("not without a hood", [], "not without a hood"),
+        ("no red dress", [], "no red dress"),
+        ("no dress shoes", [], "no dress shoes"),
+        ("no, in red", [], "no, in red"),
+        ("not a t-shirt but a shirt", ["t-shirt"], " but a shirt"),
+    ],
+)
+def test_excluded_colors_and_kinds_are_found(text, names, rest) -> None:
+    exclusions, without = find_exclusions(text)
+    assert [item.name for item in exclusions] == names
+    assert without == rest
+    assert all(item.is_kind == (item.name in ("dress", "skirt", "t-shirt")) for item in exclusions)

@@ -22,13 +22,15 @@ and the decorator `register("name")` adds a class. The classes are, in this orde
 Each class documents the names of its parameters.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+_MIN_TEXT_WEIGHT = 0.05  # keeps text parts finite where the image weight is nearly 1
 
 
 def normalize(vectors: Tensor) -> Tensor:
@@ -118,6 +120,25 @@ class Composition:
         joint = None if shift in (float("inf"), float("-inf")) else self.joint_part
         weight = shift_weight(self.image_weight, shift)
         return Composition.mix(self.image_part, self.text_part, weight, joint)
+
+    def excluding(self, directions: Tensor) -> "Composition":
+        """Return the same queries, moved away from what they exclude.
+
+        The embedding of the result is norm(q - directions), where q is the present embedding. The
+        directions are subtracted from the text part: the image weights stay as they are, and the
+        parts still sum to the scores.
+
+        Args:
+            directions: Vectors (N, D) in the space of the embeddings; zero for queries that exclude
+                nothing. A vector of length 1 counts as much as the query itself.
+        """
+        mixed = self.image_weight * self.image_part + (1 - self.image_weight) * self.text_part
+        if self.joint_part is not None:
+            mixed = mixed + self.joint_part
+        length = mixed.norm(dim=-1, keepdim=True)  # (N, 1)
+        text_weight = (1 - self.image_weight).clamp_min(_MIN_TEXT_WEIGHT)
+        text_part = self.text_part - length * directions / text_weight
+        return Composition.mix(self.image_part, text_part, self.image_weight, self.joint_part)
 
     def rows(self, rows: Tensor) -> "Composition":
         """Return a copy of some of the queries, in the given order.
@@ -219,6 +240,15 @@ class ComposedQuery:
         """
         shifted = {name: stream.shifted(shift) for name, stream in self.streams.items()}
         return replace(self, clip=shifted.get("clip"), cnn=shifted.get("cnn"))
+
+    def excluding(self, directions: Mapping[str, Tensor]) -> "ComposedQuery":
+        """Return the same queries, moved away from what they exclude.
+
+        Args:
+            directions: For each stream by name, vectors as in `Composition.excluding`.
+        """
+        moved = {name: part.excluding(directions[name]) for name, part in self.streams.items()}
+        return replace(self, clip=moved.get("clip"), cnn=moved.get("cnn"))
 
     def rows(self, rows: Tensor) -> "ComposedQuery":
         """Return a copy of some of the queries, in the given order.

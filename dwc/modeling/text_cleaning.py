@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from dwc.negation import (
+    ALIKE_COLORS,
     COLORS,
     KINDS,
     NEGATIONS,
@@ -592,21 +593,6 @@ _REJECTED = re.compile(
     rf"(?!\s+(?:with|by|for|to)\b){_END}",
     re.IGNORECASE,
 )
-# Sets of similar colors. In "blue, not navy" the exclusion matters, so it is not dropped.
-_ALIKE = [
-    set(names.split())
-    for names in (
-        "blue navy teal turquoise",
-        "green teal turquoise",
-        "red burgundy maroon",
-        "red pink",
-        "purple burgundy",
-        "white cream beige",
-        "brown beige",
-        "grey gray black",
-        "orange yellow",
-    )
-]
 # Text before a phrase that shows that the phrase is negated itself, as in "not without a belt"; and
 # text that shows that the phrase is part of a list, as in "red and blue".
 _NEGATED = re.compile(
@@ -729,7 +715,7 @@ def _rephrase_swap(match: re.Match[str]) -> str | None:
     names = [name.lower() for name in _ANY_COLOR.findall(match[0])]
     [new] = _ANY_COLOR.findall(wanted)
     names.remove(new)
-    if new in names or any(new in alike and alike.intersection(names) for alike in _ALIKE):
+    if new in names or any(new in alike and alike.intersection(names) for alike in ALIKE_COLORS):
         return None
     return f"in {wanted}"
 

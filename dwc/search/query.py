@@ -16,7 +16,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -35,6 +35,7 @@ from dwc.modeling.combiners import ComposedQuery, Composition
 from dwc.modeling.modeling_dwc import DWCModel, ImageFeatures
 from dwc.modeling.processing_dwc import WORD_PADDING_ID, DWCProcessor, fill_template
 from dwc.modeling.text_cleaning import TypedText
+from dwc.negation import Exclusion, find_exclusions
 
 _IMAGES_AT_ONCE = 8  # on a CPU
 _END_OF_WORD = "</w>"  # the suffix of CLIP's tokens that end a word
@@ -224,7 +225,7 @@ def encode_query(
     """
     model_text = fill_template(checkpoint.model.config.caption_template or {}, [text])
     inputs = checkpoint.processor(images=image, text=model_text or None)
-    composed = compose(inputs)
+    composed = _move_from_exclusions(checkpoint, compose(inputs), [text], compose)
     ood_score = None if composed.ood_score is None else float(composed.ood_score[0])
     return QueryEncoding(composed, model_text, ood_score)
 
@@ -257,7 +258,47 @@ def compose_texts(
     inputs = dict(checkpoint.processor(images=image, text=filled))
     if "pixel_values" in inputs:
         inputs["pixel_values"] = inputs["pixel_values"].expand(len(texts), -1, -1, -1)
-    return compose(inputs)
+    return _move_from_exclusions(checkpoint, compose(inputs), texts, compose)
+
+
+# How far a query is moved from an excluded color and an excluded kind of garment, where 1 counts as
+# much as the query. Chosen on photographs, see `assets/docs/limits.md`.
+_COLOR_DISTANCE, _KIND_DISTANCE = 1.0, 1.6
+
+
+def _exclusions(checkpoint: Checkpoint, text: str) -> list[Exclusion]:
+    """Return what a text excludes, if the checkpoint asks for `rephrase_exclusions`."""
+    return find_exclusions(text)[0] if checkpoint.processor.rephrase_exclusions else []
+
+
+def _move_from_exclusions(
+    checkpoint: Checkpoint, composed: ComposedQuery, texts: Sequence[str], compose: Compose
+) -> ComposedQuery:
+    """Move N composed queries away from what the texts exclude; see `find_exclusions`.
+
+    From the embedding of "in stripes, not red", the embedding of "red" is subtracted. Only a
+    checkpoint that asks for `rephrase_exclusions` is treated so.
+
+    Args:
+        checkpoint: the checkpoint.
+        composed: the N queries.
+        texts: the N texts as the model reads them, without the caption template; empty for none.
+        compose: function that runs the checkpoint's model.
+    """
+    excluded = [_exclusions(checkpoint, text) for text in texts]
+    names = list(dict.fromkeys(item.name for items in excluded for item in items))
+    if not names:
+        return composed
+    template = checkpoint.model.config.caption_template or {}
+    filled = [fill_template(template, [name]) for name in names]
+    of_names = compose(dict(checkpoint.processor(text=filled)))
+    scale = torch.zeros(len(texts), len(names))
+    for row, items in enumerate(excluded):
+        for item in items:
+            distance = _KIND_DISTANCE if item.is_kind else _COLOR_DISTANCE
+            scale[row, names.index(item.name)] = distance / math.sqrt(len(items))
+    directions = {name: scale @ part.embedding for name, part in of_names.streams.items()}
+    return composed.excluding(directions)
 
 
 def concatenate(queries: Sequence[ComposedQuery]) -> ComposedQuery:
@@ -313,12 +354,14 @@ class ModelInput:
             model has no CLIP stream or the query has no text.
         words: the words of the CNN stream's input; empty if the model has no CNN stream or the
             query has no text.
+        excluded: what the text excludes and the query is moved away from, such as "red".
     """
 
     picture: Image.Image | None
     text: str
     clip_pieces: list[str]
     words: list[InputWord]
+    excluded: list[str] = field(default_factory=list)
 
 
 def describe_model_input(checkpoint: Checkpoint, query: EncodedQuery) -> ModelInput:
@@ -334,7 +377,8 @@ def describe_model_input(checkpoint: Checkpoint, query: EncodedQuery) -> ModelIn
         if query.typed is not None:
             words += [InputWord(word, False) for word in query.typed.unreadable]
     picture = None if query.image is None else _input_image(checkpoint, query.image)
-    return ModelInput(picture, text, pieces, words)
+    excluded = [item.name for item in _exclusions(checkpoint, query.text)]
+    return ModelInput(picture, text, pieces, words, excluded)
 
 
 def _input_words(processor: DWCProcessor, text: str) -> list[InputWord]:

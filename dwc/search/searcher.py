@@ -25,7 +25,7 @@ from dwc.gallery.search_index import CandidateIndex, ExactIndex
 from dwc.gallery.store import Store
 from dwc.modeling.combiners import ComposedQuery
 from dwc.modeling.text_cleaning import TypedText
-from dwc.negation import negation_note
+from dwc.negation import find_exclusions, negation_note
 from dwc.search.query import (
     EncodedQuery,
     QueryComposer,
@@ -434,6 +434,8 @@ class Searcher:
 
         The result is a list with one message, or empty if the text has no such negations.
         """
+        if self.checkpoint.processor.rephrase_exclusions:
+            _, text = find_exclusions(text)  # the others are followed, see `dwc.search.query`
         unknown_words = self.checkpoint.processor.unknown_words
         note = negation_note(text, lambda word: not unknown_words(word), has_image)
         return [note] if note else []

@@ -85,6 +85,19 @@ def test_one_sided_queries_have_nothing_to_lean_to():
         assert torch.equal(shift_weight(weights, shift), weights)
 
 
+@pytest.mark.parametrize("has_joint", [False, True])
+def test_a_query_is_moved_from_what_it_excludes_and_its_parts_still_add_up(has_joint):
+    parts = [torch.randn(3, 6) for _ in range(3)]
+    weight = torch.tensor([[0.0], [0.4], [0.9]])
+    query = Composition.mix(parts[0], parts[1], weight, parts[2] if has_joint else None)
+    directions = normalize(torch.randn(3, 6)) * torch.tensor([[1.0], [0.5], [0.0]])
+    moved = query.excluding(directions)
+    torch.testing.assert_close(moved.embedding, normalize(query.embedding - directions))
+    assert torch.equal(moved.image_weight, weight)
+    gallery = normalize(torch.randn(5, 6))
+    torch.testing.assert_close(sum(moved.split_scores(gallery)), moved.embedding @ gallery.T)
+
+
 def test_a_query_lists_the_streams_it_has_and_keeps_its_ood_score():
     stream = Composition.mix(torch.randn(2, 4), torch.randn(2, 4), torch.rand(2, 1))
     query = ComposedQuery(cnn=stream, ood_score=torch.ones(2))

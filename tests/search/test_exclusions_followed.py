@@ -97,3 +97,23 @@ def test_the_only_color_is_found(phrase, first_garments):
 def test_sleeves_that_are_not_wanted_are_not_found(text, lengths, first_garments):
     [garments] = first_garments([f"shirt, {text}"])
     assert sum(garment["sleeve"] in lengths for garment in garments) >= 10
+
+
+@pytest.mark.parametrize(
+    ("phrase", "kind"), [("dress but not {}", "dress"), ("a shirt, never {}", "shirt")]
+)
+def test_a_color_is_excluded_of_a_kind_of_garment(phrase, kind, first_garments):
+    """4 of 12 photographs of "dress but not red" were red dresses."""
+    texts = [phrase.format(color) for color in COLORS]
+    for color, garments in zip(COLORS, first_garments(texts), strict=True):
+        assert sum(garment["colour"] == color for garment in garments) <= 1, color
+        assert sum(garment.category == kind for garment in garments) >= 8, color
+
+
+@pytest.mark.parametrize("phrase", ["not a {}", "anything but a {}", "red, but not a {}"])
+def test_a_kind_of_garment_is_excluded(phrase, first_garments):
+    """12 of 12 photographs of "not a t-shirt" were T-shirts."""
+    kinds = ("dress", "skirt", "jacket", "hat", "bag")
+    texts = [phrase.format(kind) for kind in kinds]
+    for kind, garments in zip(kinds, first_garments(texts), strict=True):
+        assert sum(garment.category == kind for garment in garments) <= 1, kind

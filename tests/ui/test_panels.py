@@ -182,7 +182,8 @@ def test_a_name_that_is_no_text_is_shown_as_escapes():
 
 
 def test_a_text_that_was_cut_is_shown_with_what_was_not_read():
-    model_input = ModelInput(None, "is blue", [], [])
+    model_input = ModelInput(None, "is blue", [], [], ["red"])
+    assert "<dt>subtracted</dt><dd><q>red</q>" in render_model_input(model_input)
     typed = TypedText("is blue", "is blue with long sleeves", "with long sleeves", (), 4)
     tree = read(render_model_input(model_input, typed))
     assert tree.one("s").full_text() == "with long sleeves"

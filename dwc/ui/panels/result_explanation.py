@@ -213,6 +213,9 @@ def render_model_input(model_input: ModelInput, typed: TypedText | None = None) 
             for word in model_input.words
         )
         rows += f'<dt>the CNN stream read</dt><dd><ol class="tokens">{words}</ol></dd>'
+    if model_input.excluded:
+        names = ", ".join(f"<q>{escape(name)}</q>" for name in model_input.excluded)
+        rows += f"<dt>subtracted</dt><dd>{names}, since the words exclude it</dd>"
     return (
         '<details class="note"><summary>What the model read</summary>'
         f'<div class="read">{figure}<dl>{rows}</dl></div></details>'
