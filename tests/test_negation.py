@@ -335,7 +335,7 @@ def test_negations_after_other_words_are_noted_without_a_picture(text, phrases) 
     ("text", "phrases"),
     [
         ("not red", []),
-        ("dress without buttons", []),
+        ("dress without a belt", []),
         ("not as dark", ["not as dark"]),
         ("not longer than this", ["not longer than"]),
         ("dots instead of stripes", []),
@@ -377,3 +377,12 @@ def test_excluded_colors_and_kinds_are_found(text, names, rest) -> None:
     assert [item.name for item in exclusions] == names
     assert without == rest
     assert all(item.is_kind == (item.name in ("dress", "skirt", "t-shirt")) for item in exclusions)
+
+
+def test_exclusions_of_small_parts_are_noted_with_a_picture() -> None:
+    """Of the first 12 photographs for a jacket's and "without zip", 4.5 have one."""
+    note = negation_note("without zip", lambda word: True, has_image=True)
+    assert note is not None
+    assert 'often overlooks "without zip"' in note
+    assert note.endswith("Name what you want instead.")
+    assert negation_note("without zip", lambda word: True, has_image=False) is None
