@@ -121,11 +121,13 @@ class JointProgressiveRecipe:
     fashion_batch: int = 160
     hybrid: HybridSettings = field(
         default_factory=lambda: HybridSettings(
-            total_steps=1_200, warmup_steps=60, learning_rate=3e-4
+            total_steps=2_200, warmup_steps=60, learning_rate=3e-4
         )
     )
     mix: BatchMix = field(
-        default_factory=lambda: BatchMix(drawings=96, text_exclusions=16, descriptions=12)
+        default_factory=lambda: BatchMix(
+            drawings=144, recolorings=16, exclusions=16, text_exclusions=16, descriptions=24
+        )
     )
     mixed_precision: str = "bf16"
     measured_gallery: int = 2_000
