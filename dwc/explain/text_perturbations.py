@@ -197,7 +197,9 @@ def ablate_words(
     complete = _QueryScores(query.encoding.composed.shifted(shift), vector)
     without = None
     if len(words) > 1:
-        without = _QueryScores(searcher.compose_texts(query.image, texts).shifted(shift), vector)
+        excluded = () if query.typed is None else query.typed.excluded
+        composed = searcher.compose_texts(query.image, texts, excluded)
+        without = _QueryScores(composed.shifted(shift), vector)
     elif words and query.image is not None:
         alone = searcher.encode(query.image, "")
         without = _QueryScores(alone.composed.shifted(shift), vector)

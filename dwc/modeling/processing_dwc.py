@@ -256,11 +256,12 @@ class DWCProcessor(ProcessorMixin):
         """
         is_known = None if self.word_tokenizer is None else self._is_known
         clean, respelled, read_as_list = clean_text(_drop_surrogates(typed), is_known)
+        excluded: tuple[str, ...] = ()
         if self.word_neighbors:
             clean, changes = read_as_neighbors(clean, self._neighbor)
             respelled += changes
         if self.rephrase_exclusions:
-            clean, changes = rephrase_exclusions(clean)
+            clean, changes, excluded = rephrase_exclusions(clean)
             respelled += changes
         if not clean:
             return TypedText("", typed)
@@ -271,7 +272,9 @@ class DWCProcessor(ProcessorMixin):
         text = self._shorten(clean, template)
         cut = clean[len(text) :].strip()
         respelled = tuple((word, read) for word, read in respelled if read in text)
-        return TypedText(text, typed, cut, (), self.max_clip_tokens, respelled, read_as_list)
+        return TypedText(
+            text, typed, cut, (), self.max_clip_tokens, respelled, read_as_list, excluded
+        )
 
     def _is_known(self, word: str) -> bool:
         """Return whether a word, without its punctuation, is in the word vocabulary."""

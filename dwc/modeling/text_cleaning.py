@@ -116,6 +116,7 @@ class TypedText(NamedTuple):
             dress").
         read_as_list: Whether dashes at the starts of lines were interpreted as list bullets,
             although each could also be a minus.
+        excluded: As in `Rephrased`.
     """
 
     text: str
@@ -125,6 +126,7 @@ class TypedText(NamedTuple):
     max_tokens: int | None = None
     respelled: tuple[tuple[str, str], ...] = ()
     read_as_list: bool = False
+    excluded: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -621,6 +623,8 @@ _NO_BUT = re.compile(
 
 # Before "in plain": a verb, or a pronoun that needs one.
 _BEFORE_PLAIN = re.compile(r"\b(?:(is|are|be|looks?)|that|which|it)\s*$", re.IGNORECASE)
+_IS_EXCLUDED = re.compile(r"\bplain\b|with a pattern")  # what excluded patterns are read as
+_EXCLUDED_PATTERN = re.compile(rf"\b(?:{_PATTERN_NAMES}|plain)\b", re.IGNORECASE)
 _REPEATED_PLAIN = re.compile(r"\bin plain(?:(?:,\s*|\s+(?:and\s+)?)in plain\b)+")
 
 
@@ -630,10 +634,13 @@ class Rephrased(NamedTuple):
     Attributes:
         text: The text with other phrases.
         changes: Pairs of the phrase as typed and the phrase that replaced it, in order.
+        excluded: The excluded patterns that the text no longer names, in lower case, such as
+            "stripes" if "no stripes" became "in plain".
     """
 
     text: str
     changes: tuple[tuple[str, str], ...] = ()
+    excluded: tuple[str, ...] = ()
 
 
 def rephrase_exclusions(text: str) -> Rephrased:
@@ -699,7 +706,14 @@ def rephrase_exclusions(text: str) -> Rephrased:
             done, end = before + read, stop
             changes[typed] = read
         text = done + text[end:]
-    return Rephrased(_REPEATED_PLAIN.sub("in plain", text), tuple(changes.items()))
+    excluded = [
+        name.lower()
+        for typed, read in changes.items()
+        if _IS_EXCLUDED.search(read) and not _PATTERN_SWAP.fullmatch(typed)
+        for name in _EXCLUDED_PATTERN.findall(typed)
+    ]
+    text = _REPEATED_PLAIN.sub("in plain", text)
+    return Rephrased(text, tuple(changes.items()), tuple(dict.fromkeys(excluded)))
 
 
 def _rephrase_swap(match: re.Match[str]) -> str | None:

@@ -207,7 +207,11 @@ def _forward_batches(pixel_values: Tensor) -> tuple[Tensor, ...]:
 
 
 def encode_query(
-    checkpoint: Checkpoint, image: Image.Image | None, text: str, compose: Compose
+    checkpoint: Checkpoint,
+    image: Image.Image | None,
+    text: str,
+    compose: Compose,
+    excluded: Sequence[str] = (),
 ) -> QueryEncoding:
     """Encode one query with a checkpoint's processor and model.
 
@@ -216,6 +220,7 @@ def encode_query(
         image: the reference image, upright RGB; None for a query without a reference.
         text: the text to be inserted in the caption template; empty for none.
         compose: function that runs the checkpoint's model, such as a `QueryComposer`.
+        excluded: names of excluded patterns that the text does not contain, as in `TypedText`.
 
     Returns:
         The composed query, the text that the model received, and the out-of-distribution score.
@@ -225,7 +230,8 @@ def encode_query(
     """
     model_text = fill_template(checkpoint.model.config.caption_template or {}, [text])
     inputs = checkpoint.processor(images=image, text=model_text or None)
-    composed = _move_from_exclusions(checkpoint, compose(inputs), [text], compose)
+    exclusions = _exclusions(checkpoint, text, excluded)
+    composed = _move_from_exclusions(checkpoint, compose(inputs), [exclusions], compose)
     ood_score = None if composed.ood_score is None else float(composed.ood_score[0])
     return QueryEncoding(composed, model_text, ood_score)
 
@@ -235,6 +241,7 @@ def compose_texts(
     image: Image.Image | None,
     texts: Sequence[str],
     compose: Compose,
+    excluded: Sequence[str] = (),
 ) -> ComposedQuery:
     """Combine one image with each of N texts into N composed queries, in a single forward pass.
 
@@ -243,6 +250,7 @@ def compose_texts(
         image: the reference image, upright RGB; None for queries without a reference.
         texts: the N texts, none of them blank.
         compose: function that runs the checkpoint's model, such as a `QueryComposer`.
+        excluded: names of patterns that all queries exclude, although the texts do not name them.
 
     Returns:
         A batch of N queries. Row i equals the result of `encode_query` for text i, up to rounding.
@@ -253,12 +261,17 @@ def compose_texts(
     if not texts or not all(text.strip() for text in texts):
         raise QueryError(f"of {len(texts)} texts none may be blank, and at least one is needed.")
     template = checkpoint.model.config.caption_template or {}
-    texts = [checkpoint.processor.read_typed(text, template).text or text for text in texts]
+    typed = [checkpoint.processor.read_typed(text, template) for text in texts]
+    texts = [read.text or text for read, text in zip(typed, texts, strict=True)]
+    exclusions = [
+        _exclusions(checkpoint, text, (*excluded, *read.excluded))
+        for read, text in zip(typed, texts, strict=True)
+    ]
     filled = [fill_template(template, [text]) for text in texts]
     inputs = dict(checkpoint.processor(images=image, text=filled))
     if "pixel_values" in inputs:
         inputs["pixel_values"] = inputs["pixel_values"].expand(len(texts), -1, -1, -1)
-    return _move_from_exclusions(checkpoint, compose(inputs), texts, compose)
+    return _move_from_exclusions(checkpoint, compose(inputs), exclusions, compose)
 
 
 # How far a query is moved from an excluded color and an excluded kind of garment, where 1 counts as
@@ -266,15 +279,27 @@ def compose_texts(
 _COLOR_DISTANCE, _KIND_DISTANCE = 1.0, 1.6
 
 
-def _exclusions(checkpoint: Checkpoint, text: str) -> list[Exclusion]:
-    """Return what a text excludes, if the checkpoint asks for `rephrase_exclusions`."""
-    return find_exclusions(text)[0] if checkpoint.processor.rephrase_exclusions else []
+def _exclusions(checkpoint: Checkpoint, text: str, patterns: Sequence[str]) -> list[Exclusion]:
+    """Return what a query excludes, if the checkpoint asks for `rephrase_exclusions`.
+
+    Args:
+        checkpoint: the checkpoint.
+        text: the text as the model reads it, without the caption template; empty for none.
+        patterns: names of excluded patterns that the text does not contain.
+    """
+    if not checkpoint.processor.rephrase_exclusions:
+        return []
+    exclusions, _ = find_exclusions(text)
+    return [*exclusions, *(Exclusion(name, is_kind=False) for name in dict.fromkeys(patterns))]
 
 
 def _move_from_exclusions(
-    checkpoint: Checkpoint, composed: ComposedQuery, texts: Sequence[str], compose: Compose
+    checkpoint: Checkpoint,
+    composed: ComposedQuery,
+    excluded: Sequence[Sequence[Exclusion]],
+    compose: Compose,
 ) -> ComposedQuery:
-    """Move N composed queries away from what the texts exclude; see `find_exclusions`.
+    """Move N composed queries away from what they exclude.
 
     From the embedding of "in stripes, not red", the embedding of "red" is subtracted. Only a
     checkpoint that asks for `rephrase_exclusions` is treated so.
@@ -282,17 +307,16 @@ def _move_from_exclusions(
     Args:
         checkpoint: the checkpoint.
         composed: the N queries.
-        texts: the N texts as the model reads them, without the caption template; empty for none.
+        excluded: what each of the N queries excludes.
         compose: function that runs the checkpoint's model.
     """
-    excluded = [_exclusions(checkpoint, text) for text in texts]
     names = list(dict.fromkeys(item.name for items in excluded for item in items))
     if not names:
         return composed
     template = checkpoint.model.config.caption_template or {}
     filled = [fill_template(template, [name]) for name in names]
     of_names = compose(dict(checkpoint.processor(text=filled)))
-    scale = torch.zeros(len(texts), len(names))
+    scale = torch.zeros(len(excluded), len(names))
     for row, items in enumerate(excluded):
         for item in items:
             distance = _KIND_DISTANCE if item.is_kind else _COLOR_DISTANCE
@@ -377,7 +401,8 @@ def describe_model_input(checkpoint: Checkpoint, query: EncodedQuery) -> ModelIn
         if query.typed is not None:
             words += [InputWord(word, False) for word in query.typed.unreadable]
     picture = None if query.image is None else _input_image(checkpoint, query.image)
-    excluded = [item.name for item in _exclusions(checkpoint, query.text)]
+    patterns = () if query.typed is None else query.typed.excluded
+    excluded = [item.name for item in _exclusions(checkpoint, query.text, patterns)]
     return ModelInput(picture, text, pieces, words, excluded)
 
 

@@ -247,7 +247,7 @@ class Searcher:
                 "reads English; use other words, or add a picture."
             )
         reference = self._load_reference(image, reference_id)
-        encoding = self.encode(reference.image, text)
+        encoding = self.encode(reference.image, text, typed.excluded)
         encode_ms = (time.perf_counter() - start) * 1e3
         add_stage("encode", encode_ms)
         return EncodedQuery(
@@ -303,15 +303,22 @@ class Searcher:
             *self._negation_notes(query.text, query.image is not None),
         ]
 
-    def encode(self, image: Image.Image | None, text: str) -> QueryEncoding:
+    def encode(
+        self, image: Image.Image | None, text: str, excluded: Sequence[str] = ()
+    ) -> QueryEncoding:
         """Run this searcher's model on an image, a text, or both, and return the model's output.
 
         The parameters and exceptions are those of `dwc.search.query.encode_query`.
         """
-        return encode_query(self.checkpoint, image, text, self.compose)
+        return encode_query(self.checkpoint, image, text, self.compose, excluded)
 
-    def compose_texts(self, image: Image.Image | None, texts: Sequence[str]) -> ComposedQuery:
+    def compose_texts(
+        self, image: Image.Image | None, texts: Sequence[str], excluded: Sequence[str] = ()
+    ) -> ComposedQuery:
         """Combine one image, or none, with each of N texts into N composed queries.
+
+        `excluded` has names of patterns that all queries exclude, although the texts do not name
+        them.
 
         Usually one forward pass of the model computes all N queries. There is one exception: if an
         image is given, and the model knows no word of one of the texts, that query is encoded from
@@ -320,8 +327,11 @@ class Searcher:
         readable = [self.read_typed(text).text for text in texts]
         is_blank = any(not text.strip() for text in texts)
         if image is None or is_blank or all(readable):
-            return compose_texts(self.checkpoint, image, texts, self.compose)
-        return concatenate([self.encode(image, text).composed for text in readable])
+            return compose_texts(self.checkpoint, image, texts, self.compose, excluded)
+        typed = [self.read_typed(text) for text in texts]
+        return concatenate(
+            [self.encode(image, read.text, (*excluded, *read.excluded)).composed for read in typed]
+        )
 
     def sweep(self, query: EncodedQuery) -> WeightSweep:
         """Return an object that gives the gallery's scores for a query at any image weight.

@@ -193,6 +193,22 @@ def test_a_missing_ftfy_is_reported_once_and_only_where_it_matters(monkeypatch, 
     assert "pip install 'dwc[convert]'" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("typed", "excluded"),
+    [
+        ("no stripes", ("stripes",)),
+        ("shirt without checks or dots", ("checks", "dots")),
+        ("not red or striped", ("striped",)),
+        ("not plain", ("plain",)),
+        ("from striped to plain", ()),
+        ("no stripes, with dots", ()),  # the text still names them
+        ("never red", ()),
+    ],
+)
+def test_excluded_patterns_that_the_text_no_longer_names_are_returned(typed, excluded) -> None:
+    assert rephrase_exclusions(typed).excluded == excluded
+
+
 def read(text: str) -> str:
     return rephrase_exclusions(text).text
 
@@ -229,7 +245,7 @@ def read(text: str) -> str:
     ],
 )  # fmt: skip
 def test_an_exclusion_is_read_in_words_that_are_followed(typed: str, expected: str) -> None:
-    assert rephrase_exclusions(typed) == (
+    assert rephrase_exclusions(typed)[:2] == (
         expected,
         ((typed.removesuffix(" please"), expected.removesuffix(" please")),),
     )
@@ -326,7 +342,7 @@ def test_each_thing_in_a_list_is_excluded(typed: str, expected: str) -> None:
 )  # fmt: skip
 def test_of_two_colors_the_wanted_one_is_read(typed: str) -> None:
     """With a picture, "from red to blue" found 1.5 blue of 12, and "in blue" 7.7."""
-    assert rephrase_exclusions(typed) == ("in blue", ((typed, "in blue"),))
+    assert rephrase_exclusions(typed) == ("in blue", ((typed, "in blue"),), ())
 
 
 @pytest.mark.parametrize(
@@ -358,7 +374,7 @@ def test_a_color_like_the_wanted_one_stays_excluded(typed: str, expected: str) -
     ],
 )  # fmt: skip
 def test_other_texts_stay_as_typed(typed: str) -> None:
-    assert rephrase_exclusions(typed) == (typed, ())
+    assert rephrase_exclusions(typed) == (typed, (), ())
 
 
 @pytest.mark.parametrize(
