@@ -179,10 +179,11 @@ _FOLLOWED_WITH_IMAGE = re.compile(
 _LAST_WORD = re.compile(r"(?:\s+(?:and|or|but|in|with|on|at|for|to|is|are|that|which))+$")
 _WITH_SLEEVES = re.compile(r"without\s+sleeves?\b", re.IGNORECASE)
 
+SHADED_COLOR = rf"(?:(?:very\s+)?(?:dark|light|bright|pale|deep|medium)[\s-]+)?(?:{COLORS})"
+ANY_COLOR = re.compile(COLORS, re.IGNORECASE)
 # What `find_exclusions` finds: a color, a kind of garment or a part, or a list, after a negation.
-_SHADED_COLOR = rf"(?:(?:very\s+)?(?:dark|light|bright|pale|deep|medium)[\s-]+)?(?:{COLORS})"
 _SUBTRACTED_PARTS = "hoods?|hooded|laces|sleeves"  # those for which it was measured to help
-_THING = rf"(?:{_SHADED_COLOR}|{KINDS}|{_SUBTRACTED_PARTS})"
+_THING = rf"(?:{SHADED_COLOR}|{KINDS}|{_SUBTRACTED_PARTS})"
 _THING_END = (
     r"(?=\s*(?:$|[.,;:!?)\]]|(?:and|or|nor|but|with|without|in|on|from|for|please|that|which|not|no"
     r"|thanks?)\b))"
@@ -196,9 +197,8 @@ _EXCLUDED = re.compile(
     re.IGNORECASE,
 )
 _ANY_THING = re.compile(
-    rf"\b(?:(?P<kind>{KINDS})|{_SHADED_COLOR}|{_SUBTRACTED_PARTS})\b", re.IGNORECASE
+    rf"\b(?:(?P<kind>{KINDS})|{SHADED_COLOR}|{_SUBTRACTED_PARTS})\b", re.IGNORECASE
 )
-_ANY_COLOR = re.compile(COLORS, re.IGNORECASE)
 _NEGATED = re.compile(r"(?<![\w'-])(?:not|never|nothing|no|nor|without|\w+n't)\s+(?:be\s+)?$", re.I)
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
@@ -399,7 +399,7 @@ def find_exclusions(text: str) -> tuple[list[Exclusion], str]:
     ]
     rest, end = "", 0
     exclusions: dict[Exclusion, None] = {}
-    wanted = {color.lower() for color in _ANY_COLOR.findall(_EXCLUDED.sub(" ", text))}
+    wanted = {color.lower() for color in ANY_COLOR.findall(_EXCLUDED.sub(" ", text))}
     for match in _EXCLUDED.finditer(text):
         start, stop = match.span()
         names = [
@@ -417,7 +417,7 @@ def find_exclusions(text: str) -> tuple[list[Exclusion], str]:
 
 def _is_like_wanted(exclusions: list[Exclusion], wanted: set[str]) -> bool:
     """Return whether one of the excluded colors is a wanted color or similar to one."""
-    colors = {color.lower() for item in exclusions for color in _ANY_COLOR.findall(item.name)}
+    colors = {color.lower() for item in exclusions for color in ANY_COLOR.findall(item.name)}
     return not colors.isdisjoint(wanted) or any(
         not alike.isdisjoint(colors) and not alike.isdisjoint(wanted) for alike in ALIKE_COLORS
     )

@@ -16,7 +16,7 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from dwc.checkpoints.hub import Published, publish
-from dwc.checkpoints.load import companions, content, is_companion, is_part, load, parts
+from dwc.checkpoints.load import Checkpoint, companions, content, is_companion, is_part, load, parts
 from dwc.checkpoints.model_card import CARD, CardFacts, render_card
 from dwc.checkpoints.validate import check_agreement, require_clip_tokenizer
 from dwc.errors import CheckpointError
@@ -74,6 +74,12 @@ def save_checkpoint(
         processor.save_pretrained(written)
         move_checkpoint(written, folder)
     return folder
+
+
+def save_and_load(model: DWCModel, processor: DWCProcessor, folder: Path) -> Checkpoint:
+    """Save a trained model with float16 weights, and load the checkpoint for its evaluation."""
+    save_checkpoint(model, processor, folder, dtype=torch.float16)
+    return load(str(folder))
 
 
 def move_checkpoint(written: Path, folder: Path) -> Path:

@@ -85,7 +85,7 @@ def _fold(convolution: nn.Conv2d, normalization: nn.BatchNorm2d) -> tuple[Tensor
     assert mean is not None
     assert variance is not None
     tensors = (convolution.weight, normalization.weight, normalization.bias, mean, variance)
-    state = tuple(number for one in tensors for number in (one._version, one.data_ptr()))
+    state = tuple(number for tensor in tensors for number in (tensor._version, tensor.data_ptr()))
     known = _folded.get(convolution)
     if known is None or known[0] != state:
         scale = normalization.weight.double() / (variance.double() + normalization.eps).sqrt()

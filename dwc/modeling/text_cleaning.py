@@ -20,12 +20,14 @@ from typing import NamedTuple
 
 from dwc.negation import (
     ALIKE_COLORS,
+    ANY_COLOR,
     COLORS,
     KINDS,
     NEGATIONS,
     ONLY,
     PARTS,
     PATTERNS,
+    SHADED_COLOR,
     has_ambiguous_list,
     spell_out_negations,
 )
@@ -286,12 +288,12 @@ def read_as_neighbors(
     """
     words = text.split()
     read: dict[str, str] = {}
-    kept: list[str] = []
+    result: list[str] = []
     for position, word in enumerate(words):
         letters = word.strip(string.punctuation)
         other = neighbor(letters) if letters else None
         if other is None:
-            kept.append(word)
+            result.append(word)
             continue
         following = words[position + 1] if position + 1 < len(words) else ""
         if word.endswith(letters) and following.strip(string.punctuation).lower() == other:
@@ -301,8 +303,8 @@ def read_as_neighbors(
             words[position + 1] = opening + following
         else:
             read[letters] = other
-            kept.append(word.replace(letters, other))
-    return " ".join(kept), tuple(read.items())
+            result.append(word.replace(letters, other))
+    return " ".join(result), tuple(read.items())
 
 
 def clean_as_openai(text: str) -> str:
@@ -425,12 +427,10 @@ _OPPOSITES = {
     "sleeves?": "without sleeves",
 }
 
-_SHADE = r"(?:(?:very\s+)?(?:dark|light|bright|pale|deep|medium)[\s-]+)?"
-_COLOR = rf"{_SHADE}(?:{COLORS})"
 _THINGS = PATTERNS | PARTS
 _THING = "|".join(_THINGS)
 _OPPOSITE = "|".join(_OPPOSITES)
-_BARE_VALUE = rf"(?:{_COLOR}(?:s|es)?|{_THING}|{_OPPOSITE})"
+_BARE_VALUE = rf"(?:{SHADED_COLOR}(?:s|es)?|{_THING}|{_OPPOSITE})"
 _VALUE = rf"(?:{_BARE_VALUE}|[\"'*]{_BARE_VALUE}[\"'*]|\({_BARE_VALUE}\)|\[{_BARE_VALUE}\])"
 
 # Phrases that exclude all values of a list, even if "and" joins them: "avoid red and blue".
@@ -502,31 +502,30 @@ _EXCLUSIONS = (
 )
 _ANY_VALUE = re.compile(_BARE_VALUE, re.IGNORECASE)
 
-_OLD = rf"{_COLOR}(?:(?:\s*,\s*|\s+)(?:or|nor)\s+{_COLOR})*"
+_OLD = rf"{SHADED_COLOR}(?:(?:\s*,\s*|\s+)(?:or|nor)\s+{SHADED_COLOR})*"
 _PREFERRING = (
     r"(?:(?:i|we)(?:'d|\s+would)?\s+)?(?:prefer|(?:would\s+)?rather(?:\s+(?:have|take|want|wear))?)"
 )
 _SWAP = re.compile(
     rf"(?<![\w'-])(?:"
-    rf"(?:in\s+)?(?P<new1>{_COLOR})\s*(?:,\s*)?(?:(?:and|but)\s+)?"
+    rf"(?:in\s+)?(?P<new1>{SHADED_COLOR})\s*(?:,\s*)?(?:(?:and|but)\s+)?"
     rf"(?:instead\s+of|rather\s+than|not|never|no\s+longer)\s+(?:in\s+|the\s+)?{_OLD}"
     rf"|(?:is\s+)?(?:not|never|instead\s+of|rather\s+than)\s+(?:in\s+)?{_OLD}\s*,?\s*but\s+"
-    rf"(?:rather\s+|instead\s+)?(?:in\s+)?(?P<new2>{_COLOR})"
-    rf"|(?:instead\s+of|rather\s+than|not)\s+(?:in\s+)?{_OLD}\s*,\s*in\s+(?P<new3>{_COLOR})"
-    rf"|(?:(?:change|turn|from)\s+)?(?:it\s+)?(?:from\s+)?(?:the\s+)?{_COLOR}"
+    rf"(?:rather\s+|instead\s+)?(?:in\s+)?(?P<new2>{SHADED_COLOR})"
+    rf"|(?:instead\s+of|rather\s+than|not)\s+(?:in\s+)?{_OLD}\s*,\s*in\s+(?P<new3>{SHADED_COLOR})"
+    rf"|(?:(?:change|turn|from)\s+)?(?:it\s+)?(?:from\s+)?(?:the\s+)?{SHADED_COLOR}"
     rf"(?:\s+(?:in)?to\s+|\s*>\s*)"
-    rf"(?P<new4>{_COLOR})"
-    rf"|{_PREFERRING}\s+(?:it\s+)?(?:in\s+)?(?P<new7>{_COLOR})\s+(?:to|over|than)\s+(?:in\s+)?{_OLD}"
-    rf"|replace\s+(?:the\s+)?{_COLOR}\s+(?:with|by)\s+(?P<new5>{_COLOR})"
-    rf"|swap\s+(?:the\s+)?{_COLOR}\s+(?:for|with)\s+(?P<new6>{_COLOR})"
+    rf"(?P<new4>{SHADED_COLOR})"
+    rf"|{_PREFERRING}\s+(?:it\s+)?(?:in\s+)?(?P<new7>{SHADED_COLOR})\s+(?:to|over|than)\s+(?:in\s+)?{_OLD}"
+    rf"|replace\s+(?:the\s+)?{SHADED_COLOR}\s+(?:with|by)\s+(?P<new5>{SHADED_COLOR})"
+    rf"|swap\s+(?:the\s+)?{SHADED_COLOR}\s+(?:for|with)\s+(?P<new6>{SHADED_COLOR})"
     rf"){_END}",
     re.IGNORECASE,
 )
-_ANY_COLOR = re.compile(COLORS, re.IGNORECASE)
 # "red dress to blue", and "stripes to dots" or "from striped to plain".
 _RECOLORED = re.compile(
-    rf"(?<![\w'-])(?:(?:change|turn|make|from)\s+)?(?:an?\s+|the\s+)?{_COLOR}\s+(?P<kind>{KINDS})"
-    rf"(?:\s+(?:in)?to\s+|\s*>\s*)(?:an?\s+|the\s+)?(?P<new>{_COLOR})(?:\s+(?:one|(?:{KINDS})))?{_END}",
+    rf"(?<![\w'-])(?:(?:change|turn|make|from)\s+)?(?:an?\s+|the\s+)?{SHADED_COLOR}\s+(?P<kind>{KINDS})"
+    rf"(?:\s+(?:in)?to\s+|\s*>\s*)(?:an?\s+|the\s+)?(?P<new>{SHADED_COLOR})(?:\s+(?:one|(?:{KINDS})))?{_END}",
     re.IGNORECASE,
 )
 _PATTERN_NAMES = "|".join(names for names in PATTERNS if not names.startswith("patterns"))
@@ -571,7 +570,7 @@ _COMPOUND = re.compile(
 )
 # "nothing but red", "no color other than red", "no other color than red".
 _ONLY_VALUE = re.compile(
-    rf"(?<![\w'-]){_PERSON}(?:{ONLY.pattern})\s+{_BETWEEN}(?P<value>{_COLOR}|plain){_END}",
+    rf"(?<![\w'-]){_PERSON}(?:{ONLY.pattern})\s+{_BETWEEN}(?P<value>{SHADED_COLOR}|plain){_END}",
     re.IGNORECASE,
 )
 _OTHER_COLOR = re.compile(
@@ -726,8 +725,8 @@ def _rephrase_swap(match: re.Match[str]) -> str | None:
     if _NEGATED.search(before) or _IN_LIST.search(before):
         return None
     wanted = next(color for color in match.groups() if color).lower()
-    names = [name.lower() for name in _ANY_COLOR.findall(match[0])]
-    [new] = _ANY_COLOR.findall(wanted)
+    names = [name.lower() for name in ANY_COLOR.findall(match[0])]
+    [new] = ANY_COLOR.findall(wanted)
     names.remove(new)
     if new in names or any(new in alike and alike.intersection(names) for alike in ALIKE_COLORS):
         return None
@@ -833,5 +832,5 @@ def _rephrase_value(value: str, is_plain: bool) -> str:
     for names, read in (_OPPOSITES | _THINGS).items():
         if re.fullmatch(names, value):
             return read
-    color = re.match(_COLOR, value)  # without the ending of "reds"
+    color = re.match(SHADED_COLOR, value)  # without the ending of "reds"
     return f"not {color[0] if color else value}"

@@ -324,11 +324,10 @@ class Searcher:
         image is given, and the model knows no word of one of the texts, that query is encoded from
         the image alone, and each query takes a separate forward pass.
         """
-        readable = [self.read_typed(text).text for text in texts]
-        is_blank = any(not text.strip() for text in texts)
-        if image is None or is_blank or all(readable):
-            return compose_texts(self.checkpoint, image, texts, self.compose, excluded)
         typed = [self.read_typed(text) for text in texts]
+        is_blank = any(not text.strip() for text in texts)
+        if image is None or is_blank or all(read.text for read in typed):
+            return compose_texts(self.checkpoint, image, texts, self.compose, excluded)
         return concatenate(
             [self.encode(image, read.text, (*excluded, *read.excluded)).composed for read in typed]
         )

@@ -871,8 +871,10 @@ class PageHandlers:
         """
         update = self._show_model(request.model) if request.model in self._models.names else {}
         if request.shift or notice:
-            kept = {"shift": shift_to_json(request.shift), "notice": notice}
-            update[self._components.screen] = kept
+            update[self._components.screen] = {
+                "shift": shift_to_json(request.shift),
+                "notice": notice,
+            }
         return update
 
     def _show_ignored(self, visit: object, error: str = "") -> Update:

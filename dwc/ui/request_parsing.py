@@ -405,10 +405,9 @@ def read_link(
     Returns:
         The search, and an error message for the page. The search is None if the link has neither a
         reference nor a text; `with_link_settings` then reads the rest of the link. The message is
-        empty if the link is valid. A link is invalid if it
-        names an image or a model that does not exist, if its shift or filter is invalid, or if it
-        gives several values for one parameter. In the last case, the search has the first of these
-        values.
+        empty if the link is valid. A link is invalid if it names an image or a model that does not
+        exist, if its shift or filter is invalid, or if it gives several values for one parameter.
+        In the last case, the search has the first of these values.
     """
     repeated = _repeated_parameters(link)
     if repeated:

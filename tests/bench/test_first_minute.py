@@ -154,13 +154,13 @@ def test_people_at_once(people, addresses, tmp_path):
         late[name] = statistics.median(np.percentile(log.seconds, 95) for log in taken)
         light[name] = statistics.median(np.percentile(log.light, 95) for log in taken)
         medians[name] = statistics.median(second for log in taken for second in log.seconds)
-    told = "1 person" if people == 1 else f"{people} people"
+    crowd = "1 person" if people == 1 else f"{people} people"
     turns = [(f"{people} lone searches", people * lone["now"], SHARE_OF_TURNS)]
     half = [("half the median of a search", medians["now"] / 2, 1.0)]
     check_rows(
-        told,
-        compare(f"search of {told}, 95th percentile", "s", late, turns[: people > 1])
-        + compare(f"slider of {told}, 95th percentile", "s", light, half[: people > 1]),
+        crowd,
+        compare(f"search of {crowd}, 95th percentile", "s", late, turns[: people > 1])
+        + compare(f"slider of {crowd}, 95th percentile", "s", light, half[: people > 1]),
     )
 
 

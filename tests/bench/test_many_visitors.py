@@ -204,8 +204,8 @@ async def repeat(searches, use):
         is_last = number == IN_A_ROW or (number > first and time.monotonic() > end)
         if number == first or is_last or (number > first and number % (IN_A_ROW // 20) == 0):
             taken = samples[number] = use.measure()
-            told = ", ".join(f"{name} {taken[name] / unit:,.0f}" for name, unit in UNITS.items())
-            print(f"\n{number:,} searches: {told}", end="", flush=True)
+            sample = ", ".join(f"{name} {taken[name] / unit:,.0f}" for name, unit in UNITS.items())
+            print(f"\n{number:,} searches: {sample}", end="", flush=True)
         if is_last:
             break
     return samples

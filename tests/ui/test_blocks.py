@@ -222,8 +222,8 @@ def test_settings_of_a_link_without_a_search_apply_to_the_first_search(bare_visi
     assert (visit.values["chosen-filter"], visit.values["chosen-model"]) == ("kind = plain", "two")
     assert visit.call("show_more") == {}
     visit.search("is blue", 3)
-    asked = visit.request
-    assert (asked["filter"], asked["shift"], asked["model"]) == ("kind = plain", 2.0, "two")
+    request = visit.request
+    assert (request["filter"], request["shift"], request["model"]) == ("kind = plain", 2.0, "two")
     visit.search("is red", 3)
     assert (visit.request["filter"], visit.request["shift"]) == ("kind = plain", 0.0)
 
@@ -239,8 +239,8 @@ def test_a_link_that_cannot_be_followed_keeps_its_settings(bare_visit, wrong):
     filled = visit.open(address=f"?{wrong}&filter=kind+%3D+plain&shift=inf&model=two")
     assert read(filled["message"]).one(cls="trouble").full_text()
     visit.search("is blue", 3)
-    asked = visit.request
-    assert (asked["filter"], asked["shift"], asked["model"]) == ("kind = plain", "inf", "two")
+    request = visit.request
+    assert (request["filter"], request["shift"], request["model"]) == ("kind = plain", "inf", "two")
 
 
 def test_a_wrong_setting_of_a_link_leaves_the_others(bare_visit):

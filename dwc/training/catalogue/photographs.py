@@ -165,14 +165,14 @@ class PhotographPool:
     def with_recolorings(self, most: int) -> "PhotographPool":
         """Return the pool with at most `most` recolored copies of each photograph."""
         seen: Counter[int] = Counter()
-        kept = []
+        chosen = []
         for number, new in enumerate(self.recolorings):
             if seen[new.source] < most:
-                kept.append(number)
+                chosen.append(number)
             seen[new.source] += 1
         count = len(self.photographs)
-        rows = [*range(count), *(count + number for number in kept)]
-        recolorings = [self.recolorings[number] for number in kept]
+        rows = [*range(count), *(count + number for number in chosen)]
+        recolorings = [self.recolorings[number] for number in chosen]
         return PhotographPool(self.photographs, recolorings, self.pixels[rows])
 
     def photograph_of(self, image: int) -> Photograph:

@@ -25,9 +25,8 @@ from accelerate import Accelerator
 
 from dwc.catalogue.schema import CATEGORIES, count_garments
 from dwc.catalogue.splits import gallery, training_triplets
-from dwc.checkpoints import load
 from dwc.checkpoints.model_card import write_catalogue_card
-from dwc.checkpoints.save import save_checkpoint
+from dwc.checkpoints.save import save_and_load
 from dwc.evaluation.catalogue import CatalogueImages, evaluate_catalogue
 from dwc.evaluation.photographs import evaluate_photographs, read_labeled_photographs
 from dwc.files import write_json
@@ -285,10 +284,8 @@ def publish_catalogue(
         TrainingError: the work folder belongs to another recipe, or the disk is full.
     """
     trained = train_catalogue(recipe, work)
-    save_checkpoint(trained.model, trained.processor, out, dtype=torch.float16)
-    loaded = load.load(str(out))
+    loaded = save_and_load(trained.model, trained.processor, out)
     logger.info("wrote %s, fingerprint %s; evaluating", out, loaded.fingerprint)
-
     images = CatalogueImages(gallery("test", recipe.measured_gallery))
     seconds = stage_seconds(work, STAGES, TOTALS)
     start = time.perf_counter()

@@ -26,9 +26,8 @@ from torch import Tensor
 
 from dwc.catalogue.language.description import describe, describe_fully
 from dwc.catalogue.splits import CatalogueItem
-from dwc.checkpoints import load
 from dwc.checkpoints.load import Checkpoint
-from dwc.checkpoints.save import save_checkpoint
+from dwc.checkpoints.save import save_and_load
 from dwc.datasets.wardrobe import TABLE, Photograph, phrase_changes
 from dwc.errors import CheckpointError
 from dwc.evaluation.photographs import evaluate_wardrobe
@@ -410,8 +409,7 @@ def publish_joint_progressive(
     trained = train_joint_progressive(recipe, start, wardrobe, work, drawings)
     if not launched_processes().is_main_process:
         return {}
-    save_checkpoint(trained.model, trained.processor, out, dtype=torch.float16)
-    loaded = load.load(str(out))
+    loaded = save_and_load(trained.model, trained.processor, out)
     logger.info("wrote %s, fingerprint %s; evaluating", out, loaded.fingerprint)
     numbers: dict[str, Any] = {
         "fingerprint": loaded.fingerprint,

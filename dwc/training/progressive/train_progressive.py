@@ -29,10 +29,9 @@ from dwc.catalogue.language.vocabulary import nouns_for
 from dwc.catalogue.queries import benchmark, queries
 from dwc.catalogue.schema import Garment
 from dwc.catalogue.splits import Split, gallery, training_triplets
-from dwc.checkpoints import load
 from dwc.checkpoints.load import Checkpoint
 from dwc.checkpoints.model_card import write_progressive_card
-from dwc.checkpoints.save import save_checkpoint
+from dwc.checkpoints.save import save_and_load
 from dwc.checkpoints.validate import prepared_image_size
 from dwc.datasets.triplets import Benchmark
 from dwc.errors import CheckpointError, TrainingError
@@ -456,8 +455,7 @@ def publish_progressive(
     trained = train_progressive(recipe, work, start, until, drawings)
     if not launched_processes().is_main_process:
         return {}
-    save_checkpoint(trained.model, trained.processor, out, dtype=torch.float16)
-    loaded = load.load(str(out))
+    loaded = save_and_load(trained.model, trained.processor, out)
     logger.info("wrote %s, fingerprint %s; evaluating", out, loaded.fingerprint)
     stages = [s for s in recipe.stages_until(until) if start is None or s != "open_domain"]
     numbers: dict[str, Any] = {

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from PIL import Image
 
 from dwc.catalogue.language.exclusions import LEXICAL_NEGATIONS, excluded_names, other_number
@@ -121,14 +120,12 @@ def published(tmp_path_factory, wardrobe):
         len(processor.word_tokenizer), len(tokenizer), int(tokenizer.eos_token_id)
     )
     save_checkpoint(DWCModel(config), processor, place / "start", dtype=torch.float16)
-    AcceleratorState._reset_state()  # another test's precision
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(joint_training, "SentenceTeacher", FakeTeacher)
         numbers = publish_joint(
             str(place / "start"), wardrobe, TINY, place / "work", place / "out", (40, 20)
         )
-    yield place, numbers
-    AcceleratorState._reset_state()
+    return place, numbers
 
 
 def test_the_garment_is_found_and_nothing_else_is_recolored() -> None:

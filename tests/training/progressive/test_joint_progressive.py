@@ -55,7 +55,6 @@ def published(
 ) -> tuple[Path, dict[str, Any], JointProgressiveBatches]:
     """The folder with the wardrobe, work folder and checkpoint; the numbers; and the batches."""
     torch.set_num_threads(1)
-    AcceleratorState._reset_state()  # another test's precision
     place = tmp_path_factory.mktemp("joint-progressive")
     wardrobe, made = write_wardrobe(place / "wardrobe"), []
     train_stages = joint_progressive._train_stages
@@ -209,24 +208,6 @@ def test_a_share_of_the_recipe_is_a_shorter_one() -> None:
     assert short.hybrid.total_steps == JointProgressiveRecipe().hybrid.total_steps // 10
     with pytest.raises(ValueError, match="at least 2"):
         JointProgressiveRecipe(cached_views=1)
-
-
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        (["--wardrobe", ""], "make progressive WARDROBE=FOLDER"),
-        (["--wardrobe", "no/such/folder"], "no/such/folder has no attributes.csv"),
-        (["--wardrobe", "W", "--clip", "C"], "give it with --start, not --clip"),
-        (["--wardrobe", "W", "--stage", "2"], "leave --stage out"),
-    ],
-)
-def test_wrong_arguments_are_errors(
-    more: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    places = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
-    assert main(["train", "progressive", *places, *more]) == 2
-    assert message in capsys.readouterr().err
-    assert not (tmp_path / "work").exists()
 
 
 def test_the_command_trains_on_both_worlds(

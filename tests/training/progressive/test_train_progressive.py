@@ -246,6 +246,10 @@ def test_the_command_starts_from_a_clip_of_transformers(tmp_path: Path) -> None:
     [
         (["--share", "0"], "--share is 0"),
         (["--start", "no/such/folder"], "no/such/folder"),
+        (["--wardrobe", ""], "make progressive WARDROBE=FOLDER"),
+        (["--wardrobe", "no/such/folder"], "no/such/folder has no attributes.csv"),
+        (["--wardrobe", "W", "--clip", "C"], "give it with --start, not --clip"),
+        (["--wardrobe", "W", "--stage", "2"], "leave --stage out"),
     ],
 )
 def test_wrong_arguments_are_errors(
