@@ -1,7 +1,8 @@
-"""Composed image retrieval with DWC (Dynamic Weighted Combiner), which shows its learned weights.
+"""Composed image retrieval with DWC (Dynamic Weighted Combiner), and explanations of its results.
 
 A query is a reference image and a text that says what should be different. For each query, the
-model computes a weight of the image and a weight of the text: the learned weights.
+model predicts an image weight and a text weight, which sum to 1. They are called the learned
+weights, to distinguish them from weights that a user sets.
 
 Imports between the packages go in one direction only. The main imports are listed here ("a -> b"
 means that a imports b); `tests/test_architecture.py` has the complete list and enforces it:
@@ -21,7 +22,7 @@ means that a imports b); `tests/test_architecture.py` has the complete list and 
     search/       Searcher, its queries and results, scores at any image weight
     explain/      score parts, effect of each word, attention maps, paraphrases, weight statistics
     ui/           the web page: blocks, handlers and state; panels/ and static/
-    space/        the files of a Hugging Face Space, and a trial of the Space
+    space/        the files of a Hugging Face Space, and a test run of its app
     commands/     the subcommands of `python -m dwc`, one module each
 """
 
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["DWCConfig", "DWCModel", "DWCProcessor", "Searcher"]
 
-# The module that defines each public name. The module is imported when the name is first accessed,
-# so that `import dwc` does not import torch.
+# Maps each public name to the module that defines it. The module is imported when the name is first
+# accessed, so that `import dwc` does not import torch.
 _HOMES = {
     "DWCConfig": "dwc.modeling.configuration_dwc",
     "DWCModel": "dwc.modeling.modeling_dwc",

@@ -1,4 +1,4 @@
-"""Lets transformers' `AutoConfig`, `AutoModel` and `AutoProcessor` load DWC checkpoints.
+"""Registration with transformers, so that classes such as `AutoModel` load DWC checkpoints.
 
 transformers has tables that map a model type to the name of a class. When a class is first needed,
 transformers imports it from `transformers.models.<model type>`. This module adds this project's
@@ -19,8 +19,9 @@ from typing import Any
 _MODEL_TYPE = "dwc"
 _ALIAS = f"transformers.models.{_MODEL_TYPE}"
 
-# transformers' modules with tables -> name of the table, entry for this project's model type, and
-# name of the mapping from config classes that transformers builds from the table.
+# The modules of transformers that contain a table. For each module: the name of the table, the
+# class name to enter for this project's model type, and the name of the mapping that transformers
+# builds from the table (with config classes as keys), or None if it builds no such mapping.
 _TABLES = {
     "transformers.models.auto.configuration_auto": ("CONFIG_MAPPING_NAMES", "DWCConfig", None),
     "transformers.models.auto.modeling_auto": ("MODEL_MAPPING_NAMES", "DWCModel", "MODEL_MAPPING"),
@@ -66,8 +67,8 @@ def _add_entries(module: ModuleType) -> None:
 class _TableFinder:
     """Import hook for the modules of transformers that contain the tables.
 
-    It finds these modules as Python's own finder does, but has them loaded by `_TableLoader`, which
-    adds this project's entries to the tables. It ignores all other modules.
+    The hook finds these modules with the standard `PathFinder`, but replaces their loader by a
+    `_TableLoader`, which adds this project's entries to the tables. It ignores all other modules.
     """
 
     def find_spec(self, name: str, path: Any, target: ModuleType | None = None) -> Any:
@@ -81,9 +82,10 @@ class _TableFinder:
 
 
 class _TableLoader:
-    """Loads a module with Python's own loader, then adds this project's entry to its table.
+    """Import loader that runs a module's standard loader, then adds an entry to the module's table.
 
-    Before the module is executed, Python's own loader is entered as the module's loader again.
+    While the module is executed, its attributes `__loader__` and `__spec__` already name the
+    standard loader.
     """
 
     def __init__(self, loader: Any):
@@ -93,7 +95,7 @@ class _TableLoader:
         return getattr(self._loader, name)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Create the module as Python's own loader does."""
+        """Create the module with its standard loader."""
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:

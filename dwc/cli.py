@@ -41,7 +41,7 @@ INTERRUPTED = 130  # as shells report SIGINT
 
 
 class Command(Protocol):
-    """Interface of the modules of `dwc.commands`."""
+    """Interface of the modules of `dwc.commands` that implement a command."""
 
     HELP: str
     configure: Callable[[argparse.ArgumentParser], None]
@@ -105,7 +105,7 @@ def _attach_values(arguments: Sequence[str]) -> list[str]:
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """Return a parser for the command that is the first of the arguments.
+    """Return a parser for the command that the first argument names.
 
     Only the module of this command is imported. If the first argument is not a command, the parser
     covers all commands, so that the help text lists them.

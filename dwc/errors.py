@@ -52,11 +52,11 @@ class DatasetError(DWCError):
 
 
 class TrainingError(DWCError):
-    """A training cannot start or continue with these settings."""
+    """A training run cannot start or continue with the given settings."""
 
 
 def list_names(names: Iterable[str]) -> str:
-    """Return a text with the first 12 names in sorted order, and the number of further names.
+    """Return a text with the first 12 names in sorted order, and the number of the other names.
 
     Example, shortened to three names: `bag, boots, dress and 4 more`.
     """
@@ -66,6 +66,6 @@ def list_names(names: Iterable[str]) -> str:
 
 
 def quote(value: object) -> str:
-    """Return the repr of a value for a message, shortened to 80 characters."""
+    """Return the repr of a value for a message, cut after 80 characters."""
     quoted = repr(value)
     return quoted if len(quoted) <= _LONGEST_VALUE else quoted[:_LONGEST_VALUE] + "…"

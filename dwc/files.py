@@ -155,8 +155,8 @@ def file_digest(path: str | Path, digest: Digest | None = None) -> str:
 
     Args:
         path: The file.
-        digest: The hash object to use; None for a new SHA-256 object. A given object may already
-            contain other bytes, such as the prefix that git adds to the content of a file.
+        digest: The hash object to update; None for a new SHA-256 object. A given object may already
+            have hashed other bytes, such as the prefix that git adds to the content of a file.
 
     Returns:
         The hash in hex digits.
@@ -169,9 +169,9 @@ def file_digest(path: str | Path, digest: Digest | None = None) -> str:
 
 
 def is_lfs_pointer(path: str | Path) -> bool:
-    """Return whether a file is a Git LFS pointer: a short text that stands for a large file.
+    """Return whether a file is a Git LFS pointer: a short text that replaces a large file.
 
-    Git leaves such texts in place of the files if a repository is cloned without Git LFS.
+    A repository that was cloned without Git LFS contains such texts instead of the large files.
     """
     try:
         with Path(path).open("rb") as stream:
@@ -197,7 +197,7 @@ def refuse_lfs_pointer(path: str | Path, kind: type[DWCError]) -> None:
     """Raise an error if a file is a Git LFS pointer.
 
     Args:
-        path: The file, which may not exist; then there is no error.
+        path: The file. If it does not exist, no error is raised.
         kind: The class of the error.
     """
     if is_lfs_pointer(path):

@@ -1,4 +1,4 @@
-"""Progress of long tasks: a tqdm bar on a terminal, otherwise a log line from time to time."""
+"""Progress of long tasks: a tqdm bar on a terminal, otherwise log lines at intervals."""
 
 import logging
 import sys
@@ -28,7 +28,8 @@ def progress_bar(
     Args:
         total: Number of units to count.
         description: Text before the numbers that says what is counted.
-        logger: The logger of the progress lines, written where no progress bar can be shown.
+        logger: The logger for the progress lines, which replace the bar if stderr is not a
+            terminal.
         done: Number of units that were already finished when the bar starts.
         line_every: Number of units after which a line is written; by default a line is written
             every 10 seconds. A line is always written at the end.
@@ -53,7 +54,8 @@ def track(
     Args:
         items: The items, for example images or batches.
         description: Text before the numbers that says what is counted.
-        logger: The logger of the progress lines, written where no progress bar can be shown.
+        logger: The logger for the progress lines, which replace the bar if stderr is not a
+            terminal.
         total: Number of items; by default `len(items)`.
     """
     if total is None:

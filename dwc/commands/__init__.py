@@ -1,1 +1,1 @@
-"""The commands of the command line `dwc`, one per module; `dwc.cli` runs them."""
+"""The commands of the command-line program `dwc`, one per module; `dwc.cli` runs them."""

@@ -200,7 +200,7 @@ def _prepare(
     Args:
         args: The return value of `complete_from_environment`.
         indexing: The object that indexes the gallery.
-        stack: The stack to which the functions are added that are called when the app ends.
+        stack: The exit stack. This function adds to it the functions to call when the app ends.
 
     Returns:
         The page (a `gr.Blocks`), and the keyword arguments for its method `launch`.
@@ -244,7 +244,7 @@ def _prepare(
 
 
 def configure_gradio() -> None:
-    """Turn off Gradio's analytics, except if environment variables already configure them.
+    """Turn off Gradio's analytics, unless environment variables already configure them.
 
     Gradio reads these variables on import or when it starts a queue.
     """
@@ -256,9 +256,10 @@ def configure_gradio() -> None:
 
 
 def set_upload_folder() -> None:
-    """Set a folder for uploads that only this user may read, unless a folder is already set.
+    """Set GRADIO_TEMP_DIR, the folder for uploads, unless it is already set; create the folder.
 
-    Gradio's default folder is shared with other Gradio apps.
+    The folder is readable only by the user who runs the app. Gradio's default folder is shared with
+    other Gradio apps.
     """
     from dwc.gallery.walker import cache_folder
 
@@ -268,7 +269,7 @@ def set_upload_folder() -> None:
 
 @contextmanager
 def show_progress(name: str, several: bool) -> Iterator["Progress"]:
-    """Show on stderr how far a model has embedded the gallery.
+    """Show on stderr the progress of a model that computes the vectors of the gallery's images.
 
     Args:
         name: The model's name.

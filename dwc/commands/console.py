@@ -1,7 +1,7 @@
-"""Input and output on a terminal: the parser of arguments, and printable texts and JSON.
+"""Input and output on a terminal: an argument parser, and texts that are safe to print.
 
 `CommandParser` refuses contradictory options and expands `~` in paths. `printable_lines` and
-`json_text` return texts without control characters except line ends.
+`json_text` return texts whose only control characters are line ends.
 """
 
 import argparse
@@ -75,10 +75,8 @@ class _StoreOnce(argparse.Action):
 class CommandParser(argparse.ArgumentParser):
     """Parser that refuses an option given with two different values, such as `--seed 1 --seed 2`.
 
-    Only an option that is declared with `action="append"` may be given so.
-
-    A leading `~` is expanded in the values of options that are declared with `type=Path` or
-    `type=expand_home`.
+    Only an option that is declared with `action="append"` may have several values. A leading `~` is
+    expanded in the values of options that are declared with `type=Path` or `type=expand_home`.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -104,8 +102,8 @@ def printable_lines(text: str) -> str:
 def json_text(content: Any, encoding: str | None = None) -> str:
     r"""Return a value as JSON that an encoding can represent, without control characters.
 
-    If the encoding can represent all letters, they are not escaped. Otherwise all characters
-    outside ASCII are written as \uXXXX, which every JSON parser decodes.
+    Characters outside ASCII are kept if the encoding can represent all of them. Otherwise they are
+    written as \uXXXX, which every JSON parser decodes.
 
     Args:
         content: The JSON-compatible value.

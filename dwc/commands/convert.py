@@ -106,7 +106,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the conversion and return the exit status.
 
-    Prints which tensors were converted to which, what was verified, and the path of the result.
+    Prints the names of the converted tensors, the results of the checks, and the path of the
+    checkpoint.
     """
     if args.to_authors is not None:
         return _to_authors(args)

@@ -28,7 +28,7 @@ SPLITS = {
 # Benchmarks whose splits are defined by a table in their folder, so any name is accepted.
 _NAMES_ITS_SPLITS = frozenset({"wardrobe"})
 
-# Options of a single benchmark: the benchmark's name by the name of the argument.
+# Options that only one benchmark has. Maps the argument's name to the benchmark's name.
 BELONGS_TO = {
     "protocol": "fashion_iq",
     "category": "fashion_iq",

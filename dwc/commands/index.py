@@ -238,7 +238,7 @@ def _find_parts(folders: Sequence[Path]) -> None:
 
 
 def print_skipped(skipped: dict[str, str], remarks: list[str]) -> None:
-    """Print to stderr why files were skipped, and then remarks.
+    """Print to stderr the reasons why files were skipped, and then the remarks.
 
     Args:
         skipped: Maps each skipped file to the reason. If there are many, only the first reasons and
@@ -298,7 +298,7 @@ class ProgressLine:
     """Progress display on stderr: a bar on a terminal, otherwise a line for every 10 percent."""
 
     def __init__(self, label: str = "") -> None:
-        """Create the display. The label, such as the model's name, precedes the numbers."""
+        """Create the display; `label`, such as a model's name, is printed before the numbers."""
         self._on_terminal = sys.stderr.isatty()
         self._bar: Any = None
         self.begin(label)
@@ -310,7 +310,7 @@ class ProgressLine:
         self._close_bar()
 
     def begin(self, label: str) -> None:
-        """Start to display the progress of another task, with its own label."""
+        """Start the progress display of another task, with the given label."""
         self._close_bar()
         self._label = f"{label}: " if label else ""
         self._printed_tenths = -1

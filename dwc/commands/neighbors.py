@@ -1,4 +1,8 @@
-"""Command `dwc neighbors`: saves which known words a checkpoint reads instead of unknown ones."""
+"""Command `dwc neighbors`: saves a table that maps unknown words to words of the vocabulary.
+
+When a query contains such an unknown word, the checkpoint's processor replaces it by the word in
+the table.
+"""
 
 import argparse
 import sys
@@ -19,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Save the neighbors of unknown words, and print the file's path.
+    """Compute and save the replacements of unknown words, and print the file's path.
 
     Returns:
         The exit status.

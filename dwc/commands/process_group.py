@@ -2,8 +2,8 @@
 
 In every process, a thread sends the process's status to all other processes several times a second.
 So process 0 can show the progress of all processes, and an error in one process ends the command in
-all. If the host of a process is gone, this is noticed within minutes, even during computations of
-hours.
+all processes. If the host of a process fails, the other processes notice it within minutes, even
+during computations that take hours.
 """
 
 import os
@@ -18,7 +18,7 @@ from dwc.errors import StoreError, TrainingError
 if TYPE_CHECKING:
     import torch
 
-# The variables that accelerate reads. Launchers of MPI set those other than WORLD_SIZE.
+# The variables that accelerate reads. Each MPI implementation sets one of the last three.
 _SIZE_VARIABLES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 _SECONDS_BETWEEN_MESSAGES = 0.2
 _TIMEOUT = timedelta(minutes=10)
@@ -61,9 +61,9 @@ class _Status(NamedTuple):
     """The status of a process, which is sent to all other processes.
 
     Attributes:
-        notes: The arguments of the process's calls of `wait` so far.
-        finished: How many of the process's pictures are finished.
-        total: How many pictures the process has to finish in total.
+        notes: The notes that the process has passed to `wait`, one per call.
+        finished: The number of pictures that the process has finished.
+        total: The number of pictures that the process has to finish in total.
         error: The message of the process's error; None if there is none.
         has_left: Whether the process has called `leave`, and needs no more messages.
     """
@@ -143,7 +143,7 @@ class ProcessGroup:
 
         Raises:
             OtherProcessError: Another process failed.
-            StoreError: Another process is gone.
+            StoreError: The connection to another process was lost.
         """
         notes = (*self._status.notes, note)
         self._update(notes=notes)
@@ -156,7 +156,7 @@ class ProcessGroup:
         return [status.notes[len(notes) - 1] for status in statuses]
 
     def leave(self) -> None:
-        """Wait until every process has called this method, and end the exchange of messages."""
+        """Wait until every process has called this method, then stop the exchange of messages."""
         self._update(has_left=True)
         self._thread.join()
         self._raise_error()
@@ -165,13 +165,13 @@ class ProcessGroup:
         """Report the progress of this process to the other processes.
 
         Args:
-            finished: The number of this process's finished pictures.
-            total: The number of all its pictures.
+            finished: The number of pictures that this process has finished.
+            total: The number of pictures that this process has to finish in total.
             seconds_left: Not used.
 
         Raises:
             OtherProcessError: Another process failed.
-            StoreError: Another process is gone.
+            StoreError: The connection to another process was lost.
         """
         self._raise_error()
         self._update(finished=finished, total=total)

@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _facts(args: argparse.Namespace) -> "CardFacts | None":
-    """Return the facts for the model card from the command line; None if no option gives any."""
+    """Return the model card's facts that the options state; None if no such option is given."""
     from dwc.checkpoints.model_card import CardFacts
     from dwc.checkpoints.save import read_evaluations
 

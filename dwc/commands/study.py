@@ -1,6 +1,7 @@
-"""Command `dwc study`: trains and compares variants of DWC and PL (Progressive Learning).
+"""Command `dwc study`: an ablation study of DWC and PL (Progressive Learning).
 
-All variants are trained on drawn garments, with the same data and training budget.
+The command trains variants of both models, for example without a part, and compares them. All
+variants are trained on the same data (drawn garments) with the same budget.
 """
 
 import argparse

@@ -3,9 +3,9 @@
 train catalogue     the bundled checkpoint, from random parameters, on drawn garments; optionally on
                     photographs afterwards
 train dwc           DWC on a benchmark, with an existing CLIP model and ResNet
-train progressive   the three stages of Progressive Learning (PL) on drawn garments, or its last
-                    two on drawings and photographs; a reconstruction of the paper, whose code was
-                    not released
+train progressive   the three stages of Progressive Learning (PL) on drawn garments, or the last
+                    two stages on drawings and photographs; reimplemented from the paper, whose
+                    code was not released
 """
 
 import argparse
@@ -212,8 +212,8 @@ def _run_catalogue(args: argparse.Namespace) -> int:
 def _train_jointly(args: argparse.Namespace) -> dict[str, Any]:
     """Train on drawings and photographs, and return the content of `evaluation.json`.
 
-    Training starts from a checkpoint that was trained on drawings alone. If the command line
-    names no such checkpoint, one is trained first.
+    Training starts from a checkpoint that was trained on drawings alone: the one that `--start`
+    names, or else one that this function trains first.
     """
     from dwc.training.catalogue.joint_training import JointRecipe, check_wardrobe, publish_joint
     from dwc.training.catalogue.recipe import CatalogueRecipe
@@ -328,8 +328,8 @@ def _log_recalls(out: Path, numbers: Mapping[str, Any]) -> None:
 
     Args:
         out: The folder of the checkpoint.
-        numbers: The results. In a distributed training, they are empty in all processes except one,
-            and empty results are not logged.
+        numbers: The results. In a distributed training, only one process has results; the others
+            pass an empty mapping, and nothing is logged.
     """
     if numbers:
         recalls = {name: value for name, value in numbers.items() if name.startswith("recall@")}

@@ -1,1 +1,1 @@
-"""Hugging Face Spaces: the files of a Space that serves the web app, their checks, and a trial."""
+"""Preparation of a Hugging Face Space that serves the web app: its files, checks and a test run."""

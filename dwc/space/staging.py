@@ -1,11 +1,11 @@
-"""Staging of a Space: collects the files of a Space in a folder, and checks them.
+"""Staging of a Hugging Face Space: collection of its files in a folder, and checks of these files.
 
 The folder has the app's entry point, its requirements, the package `dwc`, the checkpoints that are
 served, and a README.md. It has no tests, caches or other files, since the Hub stores and shows
 every file of a Space.
 
-The README.md begins with the front matter: YAML that configures the Space. Its rules are those of
-https://huggingface.co/docs/hub/spaces-config-reference.
+The README.md begins with the front matter: YAML that configures the Space. The fields of the front
+matter are documented at https://huggingface.co/docs/hub/spaces-config-reference.
 """
 
 import re
@@ -90,7 +90,7 @@ class SpaceSettings:
     Attributes:
         models: The models: names of bundled checkpoints, or names on the Hub, `owner/name` or
             `owner/name@revision`. Empty for all bundled checkpoints.
-        gallery: The dataset on the Hub that is the gallery; None for the drawn garments.
+        gallery: The dataset on the Hub that the Space searches; None for the drawn garments.
         title: The title of the Space.
         hardware: The Hub's name of the intended hardware.
     """
@@ -167,10 +167,10 @@ def check(folder: Path) -> None:
 
 
 def select_outdated(existing: Collection[str]) -> list[str]:
-    """Return which files of an existing Space an upload replaces or deletes.
+    """Return the paths of the files of an existing Space that an upload replaces or deletes.
 
     Args:
-        existing: The paths of the files in the Space.
+        existing: The paths of all files in the Space.
 
     Raises:
         SpaceError: The Space was not uploaded by this project, so its files must not be deleted.
@@ -262,7 +262,7 @@ def _render_app(settings: SpaceSettings, bundled: Sequence[str], commits: Sequen
 
 
 def _order(models: Sequence[str], bundled: Sequence[str], commits: Sequence[Commit]) -> list[str]:
-    """Return the models in their given order; a model on the Hub as `owner/name@hash`."""
+    """Return the models' names in the given order; for a model on the Hub, `owner/name@hash`."""
     by_repo = {commit.repo: f"{commit.repo}@{commit.hash}" for commit in commits}
     return [m if m in bundled else by_repo[m.partition("@")[0]] for m in models]
 

@@ -1,4 +1,4 @@
-"""Trial of a staged Space: starts its app as the Hub does, and runs one search with it.
+"""Test run of a staged Space: a start of its app as on the Hub, and one search.
 
 A staged Space is a folder with all files of a Hugging Face Space, ready for upload.
 """
@@ -36,7 +36,7 @@ _INHERITED = re.compile(
 
 
 class Trial(NamedTuple):
-    """The result of a trial.
+    """The result of a test run.
 
     Attributes:
         start_seconds: The time from the start until the page was served, in seconds.
@@ -64,7 +64,7 @@ def try_out(folder: Path, python: str = sys.executable, timeout: float = START_S
 
     Raises:
         SpaceError: The app ends, is not ready in time, or does not answer the search. The message
-            has the last lines of its output.
+            contains the last lines of the app's output.
     """
     with tempfile.TemporaryDirectory(prefix="dwc-space-") as scratch:
         log = Path(scratch) / "app.log"
