@@ -59,7 +59,7 @@ def write_fashion_iq(
 
     Args:
         root: The folder of the exported data set.
-        name: The part of the file names where FashionIQ has a category ("dress").
+        name: The part of the file names that is a category ("dress") in FashionIQ.
         split: "train", "val" or "test".
         items: All images of the split.
         triplets: The triplets of the split.

@@ -1,8 +1,8 @@
 """Random queries against a gallery of drawn garments, each with all gallery images that fit it.
 
 There are two kinds of queries. A benchmark's query (`queries`) changes one or many attributes, and
-at least one image of the gallery fits. A wish (`wishes`) changes a single attribute, as people
-often ask; possibly no image fits.
+at least one image of the gallery fits. A wish (`wishes`) changes a single attribute, as users often
+do; it is possible that no image fits.
 """
 
 import random
@@ -49,7 +49,7 @@ _RARELY = 10
 _WISH_TRIES = 10_000  # random values tried for one wish before the gallery is reported as too small
 
 Values = Mapping[str, Mapping[str, frozenset[str]]]
-"""The values of every attribute of every category."""
+"""Maps each category to its attributes, and each attribute to a set of values."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,8 @@ def benchmark(
 ) -> Benchmark:
     """Return a gallery and its queries as a `Benchmark`.
 
-    When the images are ranked for a query, the query's reference is left out.
+    When the images are ranked for a query, the query's reference is left out. `protocol` is the
+    name of the benchmark.
     """
     return Benchmark(
         protocol=protocol,
@@ -207,9 +208,9 @@ def wishes(items: Sequence[CatalogueItem], count: int, seed: int, are_offered: b
     """Return random wishes, each for one change: "in blue", "longer", "without stripes".
 
     The reference of each wish is a random garment of the gallery. The attribute to change is drawn
-    at random, the more often the more frequently annotators name it in captions; then a value that
-    the reference does not have is drawn. The text is in the catalogue's language; many texts allow
-    several values ("longer", "no stripes").
+    with a probability that follows its frequency in captions of FashionIQ and Shoes; then a value
+    that the reference does not have is drawn. Many texts allow several values ("longer", "no
+    stripes").
 
     Args:
         items: The gallery.
@@ -275,14 +276,14 @@ def _draw_change(rng: random.Random, reference: Garment, values: Values) -> tupl
     Args:
         rng: The random generator.
         reference: The garment to change.
-        values: The known values of every attribute of every category. Apart from values of the
-            reference, the changed garment has only known values; see `_has_values`.
+        values: The permitted values. The changed garment has only permitted values and values of
+            the reference; see `_has_values`.
 
     Returns:
         The changed attribute, or "category"; and the changed garment.
 
     Raises:
-        ValueError: The known values allow no change, or no change was found at random.
+        ValueError: The permitted values allow no change, or no random change was suitable.
     """
     named = _NAMED_OF_SHOES if reference.category in SHOES else _NAMED_OF_CLOTHES
     own = values[reference.category]
@@ -305,7 +306,7 @@ def _differs(target: Garment, reference: Garment, attribute: str) -> bool:
 
 
 def _can_change(reference: Garment, attribute: str, known: frozenset[str]) -> bool:
-    """Return whether one of the known values can replace the reference's value of an attribute."""
+    """Return whether a value in `known` can replace the reference's value of an attribute."""
     if attribute == "second_colour":
         if reference["pattern"] == "plain":
             return False
@@ -316,15 +317,15 @@ def _can_change(reference: Garment, attribute: str, known: frozenset[str]) -> bo
 
 
 def _has_values(target: Garment, reference: Garment, values: Values) -> bool:
-    """Return whether each value of the target is known or is the reference's value.
+    """Return whether each value of the target is permitted or is the reference's value.
 
     Two values are not checked: the shade of a black or white target, and the second color if the
-    category's known second colors are only "none" and the target's main color.
+    category's permitted second colors are only "none" and the target's main color.
 
     Args:
         target: The garment to check.
         reference: The garment that the target was made from.
-        values: The known values of every attribute of every category.
+        values: The permitted values.
     """
     known = values[target.category]
     ignored = {"shade"} if target["colour"] in UNSHADED else set()
@@ -340,9 +341,9 @@ def _has_values(target: Garment, reference: Garment, values: Values) -> bool:
 def _draw_target(rng: random.Random, reference: Garment, attribute: str, values: Values) -> Garment:
     """Return a variation of the reference with a random value of one attribute.
 
-    The random value may equal the reference's value. If `attribute` is "category", the target has a
-    random other category; it keeps color, shade, pattern and second color of the reference where
-    the new category can have them, and its other attributes are random.
+    The random value may equal the reference's value. If `attribute` is "category", the target has
+    another, random category. It has the color, shade, pattern and second color of the reference
+    where the new category allows them; its other values are random.
     """
     if attribute != "category":
         category = reference.category

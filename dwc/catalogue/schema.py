@@ -279,7 +279,7 @@ _TRIES = 200  # references tried in total before the pool is reported as too sma
 
 
 class EncodedGarments:
-    """A collection ("pool") of n garments, encoded to find matches and draw random pairs fast.
+    """A collection ("pool") of n garments, encoded as arrays for fast search and random pairs.
 
     The m garments of a category are encoded as an array (m, number of the category's attributes);
     an entry is the index of the garment's value in the list of the attribute's values. A further

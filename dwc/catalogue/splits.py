@@ -183,7 +183,7 @@ def gallery(split: Split, size: int, seed: int = 0) -> list[CatalogueItem]:
 
 
 def picture_seed(split: str, seed: int, index: int) -> int:
-    """Return the seed, below 2**31, of everything random in the drawing at `index` of a gallery.
+    """Return the seed, below 2**31, for the drawing of the garment at `index` of a gallery.
 
     `split` and `seed` identify the gallery.
     """
@@ -205,7 +205,7 @@ def training_triplets(
         seed: The seed of the random choice of pairs and words.
         count: The number of triplets; None for an endless iterator.
         wrong_text_share: Share (0 to 1) of triplets that have the modification of the previous pair
-            instead of their own. It is usually wrong, like a mistake of an annotator.
+            instead of their own. Such a modification is usually wrong, like an annotator's mistake.
         negation_share: Share (0 to 1) of modifications that exclude something ("no stripes"); see
             `draw_modification`.
 
@@ -245,11 +245,11 @@ _PATTERN_COLOR = "white"
 
 
 class Family(NamedTuple):
-    """A set of similar garments in the default gallery: combinations of a category's values.
+    """A set of similar garments in the default gallery: combinations of some attribute values.
 
     Attributes:
         category: The category of all garments.
-        second_pattern: A pattern; the garments are plain, striped, or have this pattern.
+        second_pattern: The pattern that the garments can have besides plain and striped.
         values: Maps each attribute except color, shade, pattern and second color to the values that
             are combined.
     """
@@ -280,8 +280,8 @@ def _family(category: str, second_pattern: str, **values: str) -> Family:
     return Family(category, second_pattern, {name: text.split() for name, text in values.items()})
 
 
-# Sleeves and lengths vary, since people name them most often after color and pattern. Values
-# between others ("medium") are left out like the shade "mid".
+# Sleeves and lengths vary, since captions name them most often after color and pattern. Middle
+# values ("medium") are left out, like the shade "mid".
 _FAMILIES = (
     _family(
         "dress", "floral", sleeve="sleeveless short long", neckline="round", length="short long",
@@ -316,7 +316,7 @@ _FAMILIES = (
 
 @cache
 def _shuffled() -> tuple[Garment, ...]:
-    """Return all garments of all families in random order, which is always the same."""
+    """Return all garments of all families in a fixed random order."""
     garments = [garment for family in _FAMILIES for garment in family.garments()]
     random.Random(FAMILIES).shuffle(garments)
     return tuple(garments)

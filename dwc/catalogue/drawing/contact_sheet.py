@@ -1,4 +1,4 @@
-"""Draw a page of garments, for the documentation and to inspect changes of the drawing code.
+"""Command that draws a page of garments, for the documentation and to inspect drawing changes.
 
 python -m dwc.catalogue.drawing.contact_sheet --out assets/figures/catalogue.png
 python -m dwc.catalogue.drawing.contact_sheet --style training --tile 80 --out /tmp/training.png
@@ -51,7 +51,7 @@ def contact_sheet(
         rows: The number of rows.
         tile: Width and height of each garment's image in pixels.
         style: The style of the images.
-        seed: The seed by which the garments are chosen.
+        seed: Seed of the random choice of garments.
         gap: Width in pixels of the white lines between and around the images.
     """
     sheet = Image.new("RGB", (columns * (tile + gap) + gap, rows * (tile + gap) + gap), "white")
@@ -63,7 +63,10 @@ def contact_sheet(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Draw a page of garments and write it to an image file, with command-line `arguments`."""
+    """Draw a page of garments and write it to an image file.
+
+    `arguments` are the command-line arguments; None stands for those of the process.
+    """
     parser = argparse.ArgumentParser(
         description="Draw a page of garments.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,

@@ -70,7 +70,7 @@ def crease_tile(roughness: float = 1.6, finest: int = 24) -> Field:
 def cut(tile: Field, rng: np.random.Generator, side: int, zoom: float = 1.0) -> Field:
     """Return a random section (side, side) of a repeating tile, randomly rotated and mirrored.
 
-    With `zoom` > 1, the section is magnified: it shows side / zoom pixels of the tile.
+    With `zoom` > 1, a smaller area of the tile, side / zoom pixels wide, is enlarged.
     """
     period = len(tile)
     need = max(4, min(period, round(side / zoom)))
@@ -296,7 +296,7 @@ def material_of(garment: Garment, rng: np.random.Generator) -> Material:
 
 @lru_cache(maxsize=64)
 def _dyed_alike(color: str, shade: str) -> tuple[Color, Color, Color]:
-    """Return the colors of trim, lining and sole that suit the main color `color`."""
+    """Return the colors of trim, lining and sole that suit the main color in its shade."""
     main = color_of(color, shade)
     level = lightness(main)
     trim = shifted(main, -0.2 if level > 0.45 else 0.22, 0.85)
@@ -317,7 +317,7 @@ def button_color(material: Material) -> Color:
 def weave_tile(weave: str, unit: int) -> Field:
     """Return a repeating tile (128, 128) with the fine structure of a material.
 
-    Its mean is about 0 and its values are mostly between -1 and 1.
+    The mean of the tile is about 0; most values are between -1 and 1.
 
     Args:
         weave: Name of the structure: "knit", "twill", "leather"; any other name gives cotton.

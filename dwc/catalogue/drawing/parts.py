@@ -165,7 +165,7 @@ def _cubic_basis(count: int) -> NDArray[np.float64]:
 def unit_steps(count: int) -> NDArray[np.float64]:
     """Return `count` evenly spaced numbers from 0 to 1.
 
-    The array is cached and cannot be written.
+    The array is cached and read-only.
     """
     steps = np.linspace(0, 1, count)
     steps.flags.writeable = False
@@ -257,7 +257,7 @@ def comb(top: Points, bottom: Points, count: int) -> Points:
 
 
 def _at(edge: Points, at: NDArray[np.float64]) -> Points:
-    """Return the points of an edge at positions `at`: 0 is its first point, 1 its last.
+    """Return points of an edge at positions from 0 (first point) to 1 (last point).
 
     The given points of the edge are treated as evenly spaced.
     """
@@ -268,7 +268,7 @@ def _at(edge: Points, at: NDArray[np.float64]) -> Points:
 def scalloped(start: Vector, end: Vector, sag: float, depth: float, count: int) -> Points:
     """Return an edge from `start` to `end` that consists of `count` rounded lobes.
 
-    The lobes hang down by `depth`. In its middle, the edge is lower by `sag`.
+    The lobes hang down by `depth`. The middle of the edge is `sag` lower than its ends.
     """
     u = unit_steps(count * 7 + 1)
     line = np.array(start) * (1 - u[:, None]) + np.array(end) * u[:, None]

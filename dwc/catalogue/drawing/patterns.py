@@ -1,7 +1,7 @@
 """Patterns of cloth, and prints on the chest of a garment.
 
-A pattern is a repeating tile whose pixels are weights: 0 shows the garment's main color, 1 its
-second color. Each tile is painted once with Pillow. A print is a set of outlines in the square
+A pattern is a repeating tile whose pixels are weights: 0 is the garment's main color, 1 its second
+color. Each tile is painted once with Pillow. A print is a set of outlines in the square
 [-1, 1] x [-1, 1].
 """
 
@@ -34,7 +34,7 @@ class Pattern:
     """The pattern of one garment.
 
     Attributes:
-        name: The pattern's name, one of the schema's.
+        name: The pattern's name, one of `schema.PATTERNS`.
         scale: Factor of the tile's size.
         phase: Offset (x, y) of the tile as a fraction of its size, 0 to 1.
         layout: Number that selects the arrangement of the pattern "colour_block".
@@ -133,7 +133,7 @@ def turned_tile(
     Args:
         tile: The name of a pattern, or the tile itself.
         size: Pixels per side of the section.
-        step: Side of a pixel of the section in pixels of the tile.
+        step: Size of one pixel of the section, in pixels of the tile.
         angle: Rotation of the tile in radians, clockwise.
         rng: Random generator that chooses the position in the tile.
     """
@@ -427,13 +427,13 @@ def draw_emblem(
     turn: float,
     least_radius: float = 0.0,
 ) -> tuple[list[Points], list[Points]]:
-    """Return the outlines of a random emblem and the outlines of its holes.
+    """Return the outlines of a random chest print, each (n, 2), and the outlines of its holes.
 
     Args:
         rng: Random generator.
-        box: Area (left, top, right, bottom) that the emblem fills, in pixels.
+        box: Area (left, top, right, bottom) of the print, in pixels.
         turn: Rotation in radians, clockwise.
-        least_radius: Lower limit of half the emblem's width, in pixels.
+        least_radius: Smallest allowed half width of the print, in pixels.
     """
     emblem = _EMBLEMS[int(rng.integers(len(_EMBLEMS)))]
     middle = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])

@@ -46,7 +46,7 @@ class Crumple:
         )
 
     def __call__(self, points: Points) -> Points:
-        """Return points (n, 2) after displacement."""
+        """Return displaced points (n, 2)."""
         angles = points @ self.waves.T
         across = np.sin(angles + self.phases[0]) @ self.heights[0]
         down = np.sin(angles + self.phases[1]) @ self.heights[1]
@@ -66,7 +66,7 @@ class Pose:
             coordinates.
         tilt: Perspective (x, y): with 0.1, the right side (x) or the lower side (y) of the square
             is 10 % farther from the camera; with -0.1, the opposite side is.
-        crumple: Displacement of the points before all other steps, or None.
+        crumple: Displacement field that is applied before all other steps; None for none.
     """
 
     turn: float = 0.0
@@ -78,7 +78,7 @@ class Pose:
     crumple: Crumple | None = None
 
     def place(self, shape: Shape, size: int) -> Shape:
-        """Return a shape in the pixel coordinates of an image `size` pixels wide and high."""
+        """Convert a shape to pixel coordinates of an image that is `size` pixels wide and high."""
         half = size / 2
         stretch = np.sqrt(self.aspect)
         cos, sin = np.cos(self.turn), np.sin(self.turn)

@@ -109,11 +109,11 @@ class Layer:
         self.tones[top:bottom, left:right] += amount
 
     def lit(self) -> NDArray[np.float32]:
-        """Apply `tones` to the colors and return them (size, size, 3), premultiplied by `alpha`.
+        """Apply `tones` to `rgb` and return the result (size, size, 3), premultiplied by `alpha`.
 
         A tone both multiplies a color and adds to it, so that folds are visible on black cloth,
-        too. Call this method only once, at the end: the array `rgb` is overwritten and returned,
-        because allocating a new array would take as long as the arithmetic.
+        too. Call this method only once, after all painting: it overwrites and returns the array
+        `rgb`, because a new array would take as long to allocate as the arithmetic takes.
         """
         tones, alpha = self.tones, self.alpha
         self.rgb *= (1 + np.float32(0.75) * tones)[..., None]
@@ -288,7 +288,7 @@ _DARK_LACE = oklch_to_srgb(0.30, 0.012, 90)
 
 
 class Renderer:
-    """Draws one garment onto a layer.
+    """Painter of one garment onto a layer.
 
     Attributes:
         layer: The layer that is drawn on.
@@ -394,7 +394,7 @@ class Renderer:
         self.layer.paint(box, as_field(mask), color, shade)
 
     def _gloss(self, shade: Field) -> Field:
-        """Return the highlights (h, w) of a glossy piece, where `shade` (h, w) is lightest."""
+        """Return a glossy piece's highlights (h, w): positive where `shade` (h, w) is lightest."""
         return np.float32(2.2 * self.material.gloss) * np.maximum(shade - np.float32(0.05), 0)
 
     def _weave(self, box: Box) -> Field:
@@ -576,10 +576,10 @@ class Renderer:
 
 
 def _tonal_lines_first(shape: Shape) -> list[Part | Line | Disc]:
-    """Return the drawing elements of a shape, sorted so that more of them can be painted at once.
+    """Return the elements of a shape, sorted so that more of them can be painted together.
 
     Between two pieces, the lines that only lighten or darken the cloth come first, sorted by kind.
-    The image stays the same, because their effects add up in any order.
+    The image stays the same: the effects of these lines are added, in any order.
     """
     ordered: list[Part | Line | Disc] = []
     tonal: list[Line] = []
@@ -598,7 +598,7 @@ def _tonal_lines_first(shape: Shape) -> list[Part | Line | Disc]:
 
 
 def _painted_together(item: Part | Line | Disc) -> tuple[object, object]:
-    """Return a key for grouping: neighboring elements with equal keys are painted at once."""
+    """Return a key for grouping: neighboring elements with equal keys are painted together."""
     if isinstance(item, Part):
         return ("part", id(item))
     if isinstance(item, Line):

@@ -1,8 +1,8 @@
-"""Backgrounds, light and shadows of the two styles of images.
+"""Backgrounds, light and shadows of images in the styles "gallery" and "training".
 
-The gallery style has calm backgrounds and a soft shadow (`backdrop`, `cast_shadow`).
+The style "gallery" has calm backgrounds and a soft shadow (`backdrop`, `cast_shadow`).
 
-The training style (`Snapshot`) imitates hasty photographs taken at home: cluttered background,
+The style "training" (`Snapshot`) imitates hasty photographs taken at home: cluttered background,
 uneven light, blur and noise. A model that is trained on such images learns to ignore these effects.
 The strength of the effects is random for each image; some images look almost like the gallery
 style. The mean hue changes only a little, because otherwise the garment's color could not be
@@ -151,8 +151,8 @@ _NAMED = ("striped", "checked", "dotted", "floral", "zigzag", "leopard", "pinstr
 def surroundings(rng: np.random.Generator, garment_colors: list[Color], size: int) -> ImageArray:
     """Return a random background (size, size, 3) as in a home: floor, carpet, bed sheet, wall, ...
 
-    Most backgrounds are chosen to contrast with the garment's colors; about one in five is
-    accepted unchecked.
+    A background that does not contrast with the garment's colors is drawn again, up to three times.
+    Each time, the background is accepted without this check with a probability of 0.2.
     """
     kinds, shares = zip(*_KINDS, strict=True)
     kind = kinds[int(rng.choice(len(kinds), p=np.array(shares) / sum(shares)))]

@@ -57,7 +57,8 @@ def describe(
         negation_share: Probability (0 to 1) that the description says what the garment is not
             ("anything but red"); see `describe_excluding`.
     """
-    # With a share of 0, draw no random number: the texts are then those of code without exclusions.
+    # With a share of 0, draw no random number, so that a seed gives the same texts as before
+    # exclusions were added.
     if negation_share > 0 and rng.random() < negation_share:
         return describe_excluding(garment, rng).text
     if detail is None:
@@ -120,8 +121,8 @@ def describe_fully(garment: Garment, rng: random.Random) -> str:
 def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool, bool]:
     """Return a random noun for the garment, whether it is plural, and whether it is countable.
 
-    Sometimes the noun is more general: "footwear" or "something". `bare` tells that the noun will
-    be the whole description; it is then never "something".
+    Sometimes the noun is more general: "footwear" or "something". If `bare`, the noun will be the
+    whole description and is never "something".
     """
     wide = [name for name, members in HYPERNYMS.items() if garment.category in members]
     if bare:

@@ -16,7 +16,7 @@ The package interprets such a text by these rules:
   white have only one shade), and "plain" specifies pattern and second color. Both attributes count
   as *stated*, that is, determined by the text alone.
 - An exclusion ("no stripes") changes an attribute only if the image has an excluded value, here
-  stripes. It then allows all other values.
+  stripes. In this case, the attribute may have any other value.
 """
 
 import random
@@ -74,7 +74,7 @@ _TO_BE_PLURAL = ("should be", "could they be", "need to be")
 def phrase_modification(
     reference: Garment, statements: Sequence[Statement], rng: random.Random
 ) -> tuple[str, ...]:
-    """Return one or two captions that together express all statements, in random words."""
+    """Return one or two captions that together express all statements, with random wording."""
     order = list(statements)
     rng.shuffle(order)
     if len(order) > 1 and rng.random() < _TWO_CAPTIONS_SHARE:
@@ -131,7 +131,7 @@ def phrase_change_of_category(
 def _caption(
     reference: Garment, statements: Sequence[Statement], rng: random.Random, alone: bool
 ) -> str:
-    """Return one caption that expresses the statements, in random words.
+    """Return one caption that expresses the statements, with random wording.
 
     With `alone`, the caption is the only one of the modification. It may then also say that
     everything else stays the same: "same but longer".
@@ -157,7 +157,7 @@ def _caption(
 
 
 _RESTATED_SHARE = 0.12  # share of modifications that also name an unchanged attribute
-_OWN_SHARE = 0.4  # share of a new category's own attributes that the text mentions
+_OWN_SHARE = 0.4  # share of the attributes specific to a new category that the text mentions
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,8 @@ def draw_modification(
         raise ValueError(
             f"nothing to change: reference and target are the same garment, {reference}"
         )
-    # With a share of 0, draw no random number: the texts are then those of code without exclusions.
+    # With a share of 0, draw no random number, so that a seed gives the same texts as before
+    # exclusions were added.
     excludes = negation_share > 0 and rng.random() < negation_share
     if reference.category != target.category:
         if excludes:
@@ -370,7 +371,7 @@ def _exclude_category(reference: Garment, target: Garment, rng: random.Random) -
 
 
 def _as_statements(reference: Garment, exclusions: Iterable[Exclusion]) -> list[Statement]:
-    """Return what the exclusions change in the reference, as statements without a text.
+    """Return the changes that exclusions make to the reference, as statements without a text.
 
     An attribute gets a statement only if its value in the reference is excluded: "no stripes" gives
     a statement for a striped dress, and none for a plain one.
@@ -488,10 +489,10 @@ def _read(
 
 
 def _names(reference: Garment, modification: Modification) -> tuple[str, ...]:
-    """Return the names of the attributes that the target is known to have.
+    """Return the names of the attributes that every allowed target has.
 
     These are the attributes of the target's category. If the modification excludes the reference's
-    category and names no other, only the attributes that all categories share (`COMMON`) are known.
+    category and names no other, they are the attributes that all categories share (`COMMON`).
     """
     if modification.category is None and modification.changes_category(reference):
         return COMMON

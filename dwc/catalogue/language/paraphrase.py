@@ -1,4 +1,4 @@
-"""Paraphrases of a text: other texts of the catalogue's language with the same meaning."""
+"""Paraphrases of a text: other texts with the same meaning that the parser accepts."""
 
 from typing import NamedTuple
 

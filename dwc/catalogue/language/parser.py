@@ -1,7 +1,8 @@
-"""Parser of the catalogue's language: turns a text into constraints on garment attributes.
+"""Parser that turns a text into constraints on garment attributes.
 
-The parser rejects every text that is not in the catalogue's language or that has several meanings,
-so that the result can serve as ground truth. The meanings of a text's phrases are combined by the
+The parser accepts the small part of English that this package can generate ("the catalogue's
+language"). It rejects all other texts and texts with several meanings, so that the result can serve
+as ground truth. The meanings of a text's phrases are combined by the
 rules in the docstring of `modifications`.
 
 A `Lexicon` has tables that map phrases to the attribute values that the phrases allow.
@@ -80,9 +81,9 @@ class Lexicon:
     Attributes:
         being: Phrases that follow "is" or stand before a noun: "long sleeved".
         having: Phrases that follow "with": "long sleeves".
-        lacking: The phrases of `excluded` that are also excluded as a later item of a list after
-            "no": "no stripes and belt" excludes a belt. Any other phrase ends the list: "no stripes
-            and long sleeves" asks for long sleeves.
+        lacking: The phrases of `excluded` that can continue a list after "no": "no stripes and
+            belt" excludes a belt. Any other phrase ends the list: "no stripes and long sleeves"
+            asks for long sleeves.
         excluded: Phrases that can follow "no", "not", "without" and similar words.
         names: Nouns: "dress".
         settings: Phrases that restrict nothing: "to match".
@@ -158,14 +159,14 @@ def named_in(tokens: Tokens, category: str) -> bool:
 
 @cache
 def words_of_category(category: str, is_named: bool) -> Lexicon:
-    """Return the lexicon of a category's phrases that mean the same for every reference garment.
+    """Return the lexicon of a category: the phrases whose meaning does not depend on a reference.
 
     Args:
         category: The category.
         is_named: If True, a noun of the category means that the target has this category. If False,
-            the category is known already, and a noun only restricts the attributes that the noun
-            specifies ("cardigan": with buttons). In this case, a noun that is also a phrase for a
-            value ("polo neck") has only the meaning of that phrase.
+            the target has this category anyway, and a noun only restricts the attributes that the
+            noun specifies ("cardigan": with buttons). In this case, a noun that is also a phrase
+            for a value ("polo neck") has only the meaning of that phrase.
     """
     lexicon = Lexicon()
     for color in COLORS:
@@ -197,9 +198,9 @@ def words_of_category(category: str, is_named: bool) -> Lexicon:
 def _add_exclusions(lexicon: Lexicon, category: str) -> None:
     """Add the phrases that can be excluded: names of the category's values and of all categories.
 
-    Phrases are added in the singular and the plural. A name of a category is never added as a
-    phrase that would exclude all values of an attribute: since all shoes of the category "heels"
-    have a heel, "no heels" there excludes the category.
+    Phrases are added in the singular and the plural. A phrase that would exclude all values of an
+    attribute is not added if it is also the name of a category; it then excludes only the category.
+    For example, all shoes of the category "heels" have a heel, so "no heels" excludes the category.
     """
     names = {text for name in CATEGORIES for text in category_names(name)}
     things: list[str] = []
@@ -244,7 +245,10 @@ _NO_OTHER_NUMBER = frozenset({"flats", "heels", "shorts"})
 
 
 def _add_other_numbers(phrases: Phrases, texts: Iterable[str]) -> None:
-    """Add the plural of each singular phrase and the singular of each plural phrase, if absent."""
+    """Add the plural of each singular text and the singular of each plural text to `phrases`.
+
+    Texts that are not in `phrases` are ignored; existing phrases keep their meanings.
+    """
     for text in texts:
         other = other_number(text)
         if other is not None and _key(text) in phrases:
@@ -404,7 +408,7 @@ class Demand:
         return category == self.category if self.category else category in self.by_category
 
     def values_for(self, category: str) -> Mapping[str, frozenset[str]]:
-        """Return the constraints on garments of a category; empty if it is not allowed.
+        """Return the constraints on garments of a category; empty if the category is not allowed.
 
         The dict maps each constrained attribute to its allowed values.
         """
@@ -414,7 +418,7 @@ class Demand:
 
     @property
     def is_possible(self) -> bool:
-        """Whether a category fits and no attribute is left without an allowed value."""
+        """Whether a category fits, and every attribute in `values` has an allowed value."""
         possible = bool(self.category or self.by_category)
         return possible and all(self.values.values())
 
@@ -478,8 +482,8 @@ class _Step(NamedTuple):
     """One step of the parser, which consumes a phrase or a connecting word.
 
     Attributes:
-        pieces: By how much the step increases the number of phrases: 0 for an article, a comma, a
-            conjunction or a negation ("no"), else 1.
+        pieces: The number of phrases that the step adds: 0 for an article, a comma, a conjunction
+            or a negation ("no"), else 1.
         end: The index of the token after the phrase.
         after: The mode of the parser after the phrase; see `_Reader`.
         meaning: The meaning of the phrase. The meaning of a connecting word restricts nothing.

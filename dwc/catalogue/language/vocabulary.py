@@ -649,7 +649,7 @@ ATTRIBUTE_NAMES: dict[str, tuple[str, ...]] = {
 
 @cache
 def words_for(category: str, attribute: str, value: str) -> Words:
-    """Return the words for a value of any attribute except the two colors."""
+    """Return the words for an attribute's value; the two colors are not supported."""
     special = _SPECIAL.get((category, attribute, value))
     return special or _GENERAL[attribute, value]
 

@@ -1,4 +1,4 @@
-"""Builders of all garments: one function per category returns a garment's drawing elements."""
+"""Builders of garments: for each category, a function that builds the garment's `Shape`."""
 
 from collections.abc import Callable
 

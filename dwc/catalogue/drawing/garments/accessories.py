@@ -293,7 +293,7 @@ def hat(garment: Garment, rng: np.random.Generator) -> Shape:
 
 
 def _ring(radius: float | Floats, height: float | Floats, angle: Floats = ROUND) -> Floats:
-    """Return the points (n, 3) in space of a horizontal ring.
+    """Return the points (n, 3) of a horizontal ring in space.
 
     Args:
         radius: Radius of the ring.
@@ -311,7 +311,7 @@ def _ring(radius: float | Floats, height: float | Floats, angle: Floats = ROUND)
 
 
 def _near(camera: Camera, radius: float, height: float, count: int = 17) -> Points:
-    """Return the image points (count, 2) of the half of a ring that is nearer to the camera."""
+    """Return the half of a ring that is nearer to the camera, as image points (count, 2)."""
     start = -camera.yaw - math.pi
     return camera.project(_ring(radius, height, start + np.linspace(0, math.pi, count)))
 

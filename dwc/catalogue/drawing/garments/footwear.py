@@ -108,8 +108,8 @@ class Upper:
         """Return the visible range of each interpolated cross-section.
 
         Returns:
-            The smallest and the largest position v (-1 to 1 across the shoe) at which the surface
-            faces the camera; one value per cross-section in each array.
+            Two arrays (s,) with one value per cross-section: the smallest and the largest position
+            v (-1 to 1 across the shoe) at which the surface faces the camera.
         """
         along = np.gradient(self._mesh, axis=0)
         across = np.gradient(self._mesh, axis=1)
@@ -181,7 +181,7 @@ class Upper:
         return not float(low) - 0.02 <= v <= float(high) + 0.02
 
     def ring(self, k: float, start: float = -1.0, end: float = 1.0, count: int = 24) -> Points:
-        """Return the image (count, 2) of a cross-section, including its hidden parts.
+        """Return a cross-section as points (count, 2) in the image, including its hidden parts.
 
         Args:
             k: The cross-section; the tip of the toe is 0.
@@ -242,9 +242,9 @@ class Upper:
     def _visible_stretch(
         self, front: tuple[float, float], back: tuple[float, float], reach: float
     ) -> Floats:
-        """Return the visible part of a strap as `BAND_POINTS` fractions of its length.
+        """Return `BAND_POINTS` evenly spaced positions along the visible part of a strap.
 
-        The fractions, 0 to 1, are evenly spaced.
+        The positions are fractions of the strap's length, 0 to 1.
 
         Args:
             front: The cross-sections at which the front edge starts and ends.
@@ -266,10 +266,10 @@ class Upper:
         return np.linspace(share[inside[0]], share[inside[-1]], BAND_POINTS)
 
     def inside_of_band(self, front: float, back: float) -> Points:
-        """Return the outline of the part of a strap around the leg that lies behind the leg.
+        """Return the outline (32, 2) of the rear part of an ankle strap, which lies behind the leg.
 
-        The inner side of this part is visible. `front` and `back` are the cross-sections of the
-        strap's edges; the tip of the toe is 0.
+        Its inner side is visible. `front` and `back` are the cross-sections of the strap's edges;
+        the tip of the toe is 0.
         """
         (low_front, low_back), (high_front, high_back) = self.visible([front, back])
         near = self.places(
@@ -300,8 +300,8 @@ class Upper:
 
         Args:
             side: The side, -1 or 1.
-            knots: Corners of the piece. Each is a cross-section (the tip of the toe is 0) and the
-                distance from the middle of the shoe (the lower edge of a side is at 1).
+            knots: Corners of the piece. Each corner is a pair: a cross-section (the tip of the toe
+                is 0), and the distance from the middle of the shoe (1 is the lower edge of a side).
             clamped: Whether hidden points are moved to the visible part of the surface. Otherwise,
                 parts that face away from the camera are included.
         """
@@ -378,14 +378,14 @@ BOOT_FOOT: Rows = (
 
 
 def boot_shaft(top: float, calf: float) -> tuple[Rows, float]:
-    """Return the cross-sections of a boot's shaft and the vertical distance between two of them.
+    """Return the cross-sections of a boot's shaft and the vertical distance between neighbors.
 
     Args:
         top: Height of the shaft's upper end above the footbed, in lengths of the shoe.
         calf: How much wider the shaft gets at the calf.
 
     Returns:
-        Rows for `Base.rows`, and the distance between two rows in lengths of the shoe.
+        Rows for `Base.rows`, and the distance between neighboring rows in lengths of the shoe.
     """
     levels = np.linspace(0.45, top, max(2, round((top - 0.3) / 0.28)))
     rows = []
@@ -429,7 +429,7 @@ TOE_HEIGHTS: dict[Toe, tuple[float, ...]] = {
 
 @dataclass(frozen=True)
 class Base:
-    """The measures of a sole; all distances are fractions of the shoe's length.
+    """The measurements of a sole; all distances are fractions of the shoe's length.
 
     Attributes:
         toe: Shape of the toe.
@@ -454,14 +454,14 @@ class Base:
     swing: float = 0.02
 
     def bed(self, x: NDArray[np.float64] | float) -> Floats:
-        """Return the height of the footbed above the ground at x, from 0 (heel) to 1 (toe)."""
+        """Return the height of the footbed above the ground at x (0 is the heel, 1 the toe)."""
         x = np.asarray(x, dtype=np.float64)
         slope = np.clip((0.7 - x) / 0.52, 0, 1)
         spring = np.clip(x - 0.75, 0, None) ** 2 * 0.35
         return np.asarray(self.platform + self.rise * slope**2 * (3 - 2 * slope) + spring)
 
     def centre(self, x: NDArray[np.float64] | float) -> Floats:
-        """Return the y of the center line at x, which curves inwards towards the toe."""
+        """Return the y of the sole's center line at x; the line curves inwards towards the toe."""
         x = np.asarray(x, dtype=np.float64)
         return np.asarray(self.swing * np.sin((x - 0.15) * 3.4) * np.clip(x, 0, 1))
 
@@ -503,8 +503,8 @@ class Base:
     def plan(self, margin: float | None = None) -> Points:
         """Return the outline (n, 2) of the sole from above: x along the shoe, y across.
 
-        `margin` is the distance by which the sole extends beyond the upper; if it is None, the
-        attribute of this name is used.
+        `margin` is the distance by which the sole extends beyond the upper; None stands for the
+        attribute `margin`.
         """
         margin = self.margin if margin is None else margin
         grown = self._plan.copy()
@@ -845,7 +845,7 @@ SHAFT_TOPS = {"short": 0.56, "medium": 1.0, "long": 1.62}
 
 
 def trainers(garment: Garment, rng: np.random.Generator) -> Shape:
-    """Build sports shoes with a rubber sole, low or above the ankle."""
+    """Build sports shoes with a rubber sole that end below or above the ankle."""
     tall = garment["length"] == "medium"
     chunky = garment["sole"] == "chunky"
     view = draw_view(rng, "tall" if tall else "low")

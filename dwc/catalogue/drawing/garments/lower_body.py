@@ -33,7 +33,7 @@ WAIST_STEPS = np.linspace(-1, 1, 13)
 def waist_line(half_width: float, y: float, dip: float) -> Points:
     """Return a horizontal curve (13, 2) around the waist at `y`, from left to right.
 
-    Its middle is lower by `dip`.
+    The middle of the curve is `dip` lower than its ends.
     """
     return np.stack([WAIST_STEPS * half_width, y + dip * (1 - WAIST_STEPS**2)], axis=1)
 
@@ -150,7 +150,7 @@ DOWN = np.array([0.12, 0.3, 0.5, 0.75, 1.0])  # positions along a leg: 0 is the 
 
 @dataclass(frozen=True)
 class Cut:
-    """The measures of trousers or shorts.
+    """The measurements of trousers or shorts.
 
     Attributes:
         waist: Half the width of the whole garment at the waist.
@@ -187,7 +187,7 @@ class Leg:
     """The right leg (x > 0) of trousers or shorts.
 
     Attributes:
-        cut: The measures of the garment.
+        cut: The measurements of the garment.
         spread: Outward rotation of the leg at the hip in radians; 0 is vertical.
         bend: Outward rotation of the lower leg at the knee in radians; 0 is straight.
     """

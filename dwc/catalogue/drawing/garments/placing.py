@@ -43,7 +43,7 @@ class Stance:
     """How a garment lies or hangs.
 
     Attributes:
-        setting: Whether the garment is laid flat, hung or worn.
+        setting: "flat" (laid on a surface), "hung" (from a hanger) or "worn".
         arms: Positions of the two sleeves; the sleeve on the left of the image is first.
         lean: Horizontal shear: meters to the right per meter downwards.
         bow: Amplitude of the sideways bend in meters.
@@ -72,7 +72,7 @@ class Stance:
 
 
 def draw_stance(rng: np.random.Generator) -> Stance:
-    """Return a random way for a garment to lie or hang; half of all garments are laid flat."""
+    """Return a random stance: half of all garments are flat, a quarter hung, a quarter worn."""
     setting: Setting = ("flat", "flat", "hung", "worn")[int(rng.integers(4))]
     manner = _draw_manner(rng, setting)
     other = _draw_manner(rng, setting) if setting == "flat" and rng.random() < 0.25 else manner
@@ -119,14 +119,14 @@ def moved(
     turn: float = 0.0,
     shift: tuple[float, float] = (0.0, 0.0),
 ) -> list[Item]:
-    """Return drawing elements after a transformation.
+    """Return drawing elements after mirroring, scaling, rotation and translation, in this order.
 
     Args:
         items: The drawing elements: pieces, lines and buttons.
         scale: Scale factor.
-        flip: Whether the elements are mirrored left to right first.
+        flip: Whether the elements are mirrored left to right.
         turn: Rotation in radians, clockwise.
-        shift: Translation (x, y), applied last.
+        shift: Translation (x, y).
     """
     cosine, sine = scale * math.cos(turn), scale * math.sin(turn)
     across = -1.0 if flip else 1.0
@@ -232,7 +232,7 @@ def place(
 ) -> Shape:
     """Return the drawing elements of a garment as a shape in the image.
 
-    The elements are distorted according to the way the garment lies or hangs, centered, and scaled.
+    The elements are distorted as `stance` says, centered, and scaled.
 
     Args:
         items: The pieces, lines and buttons of the garment, in meters.
@@ -354,14 +354,14 @@ class View:
     """The camera and the arrangement of one shoe or a pair in the image.
 
     Attributes:
-        arrangement: "single" for one shoe, else how the two shoes of a pair are placed: next to
-            each other, seen from the side, at an angle ("quarter"), from the front or from above,
-            or lying down.
+        arrangement: "single" for one shoe. All other values are for a pair of shoes. Four of them
+            name the direction of view: from the side, at an angle ("quarter_pair"), from the front
+            or from above. "lying" is a pair that lies on the floor.
         camera: The camera.
         flip: Whether the image is mirrored left to right.
         turn: Rotation of each shoe in the image, in radians, clockwise.
         spread: Distance between the two shoes, 0 (close) to 1.
-        slip: How much the second shoe deviates from its regular position, -1 to 1.
+        slip: How much the second shoe deviates from its regular position or rotation, -1 to 1.
     """
 
     arrangement: Arrangement

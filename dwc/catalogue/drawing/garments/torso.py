@@ -40,9 +40,9 @@ HIP = 0.60  # y of the hip in meters
 
 @dataclass(frozen=True)
 class Torso:
-    """The measures of a garment's body, given for the right half (x > 0).
+    """The measurements of a garment's body, given for the right half (x > 0).
 
-    The left half is its mirror image.
+    The left half is the mirror image of the right half.
 
     Attributes:
         neck: Half the neckline's width at the shoulder, in meters.
@@ -98,14 +98,14 @@ class Torso:
         return np.concatenate([right, hem, mirror(right)[:-1]])
 
     def level_hem(self, sag: float, count: int = 13) -> Points:
-        """Return a hem (count, 2) from right to left; its middle is `sag` meters lower."""
+        """Return a hem (count, 2) from right to left; its middle is `sag` meters below its ends."""
         x, y = self.hem
         return arc((x, y), (0.0, y + 2 * sag), (-x, y), count)
 
     def across(self, y: float, sag: float, count: int = 9) -> Points:
         """Return a line (count, 2) across the front at `y`, from left to right.
 
-        Its middle is `sag` meters lower.
+        The middle of the line is `sag` meters lower than its ends.
         """
         x = self.half_width(y)
         return arc((-x, y), (0.0, y + 2 * sag), (x, y), count)
@@ -147,7 +147,7 @@ def sides(
 
 @dataclass(frozen=True)
 class Block:
-    """The measures of a garment's body for one fit ("slim", "regular" or "loose").
+    """The measurements of a garment's body for one fit ("slim", "regular" or "loose").
 
     Attributes:
         shoulder: Half the width at the shoulders, in meters.
@@ -166,7 +166,7 @@ class Block:
     sleeve: float
 
     def eased(self, ease: float) -> "Block":
-        """Return wider measures, for garments that are worn over others.
+        """Return larger measurements, for garments that are worn over others.
 
         `ease`, in meters, is added to the half widths of chest, waist and hip. Half of `ease` is
         added to the shoulders and to the position of the armpit.
@@ -183,7 +183,7 @@ class Block:
     def torso(
         self, neck: float, length: float, *, drop: float = 0.0, sleeveless: bool = False
     ) -> Torso:
-        """Return a garment's body with these measures.
+        """Return a garment's body with these measurements.
 
         Args:
             neck: Half the neckline's width, in meters.
@@ -269,7 +269,7 @@ def darts(torso: Torso, y: float, length: float) -> list[Line]:
 
 
 def yoke(torso: Torso, y: float, sag: float) -> Line:
-    """Return the seam across the chest at `y`; its middle is lower by half of `sag`."""
+    """Return the seam across the chest at `y`; its middle is sag / 2 lower than its ends."""
     x = float(np.interp(y, torso.armhole[:, 1], torso.armhole[:, 0])) - 0.002
     return Line(arc((-x, y), (0, y + sag), (x, y), 9), "seam", 0.010)
 
@@ -449,7 +449,7 @@ def set_sleeves(
         length: Length from the tip of the shoulder, in meters. With 0, there are no sleeves, and
             the inner side of the back is visible in the armholes.
         widths: Half the sleeve's width at its start, middle and end, in meters.
-        finish: How the sleeves end.
+        finish: End of the sleeves: a ribbed or a buttoned cuff, turned up, or a plain hem.
         rng: The random generator for the folds.
         roundness: Strength of the shading, 0 (flat) to 1 (a tube).
 

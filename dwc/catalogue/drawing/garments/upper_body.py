@@ -252,8 +252,8 @@ def shirt(garment: Garment, rng: np.random.Generator) -> Shape:
 def shirt_tail(torso: Torso, tail: float) -> Points:
     """Return a shirt's hem from right to left, higher at the sides and lower in the middle.
 
-    `tail` is by how many meters the sides are higher, and the middle lower, than a straight hem.
-    Below 0.02, only the middle is lower.
+    `tail` is the distance in meters by which the sides are higher, and the middle is lower, than a
+    straight hem. If `tail` is below 0.02, the sides are not higher.
     """
     x, y = torso.hem
     if tail < 0.02:
@@ -269,7 +269,7 @@ def shirt_tail(torso: Torso, tail: float) -> Points:
 
 _DRESS_LENGTHS = {"short": 0.80, "medium": 1.06, "long": 1.40}
 _WAIST = 0.385
-_RUFFLE = 0.11  # by how much the lowest ruffle hangs below the hem
+_RUFFLE = 0.11  # height of a ruffle in meters; the hem is raised by it
 
 
 def dress(garment: Garment, rng: np.random.Generator) -> Shape:
