@@ -61,7 +61,7 @@ _CURE = "Give the tokenizer of this CLIP with --clip-tokenizer"
 def find_clip_tokenizer(
     given: str | Path | None, clip: str | Path, config: ClipBackboneConfig
 ) -> CLIPTokenizer | None:
-    """Return a CLIP model's tokenizer from the first existing source in the module's list.
+    """Return a CLIP model's tokenizer from the first existing source (see the module's docstring).
 
     Args:
         given: File or folder of the tokenizer that the user chose, or None.
@@ -100,7 +100,7 @@ def _require(given: Path) -> Path:
 
 
 def _find(clip: str | Path, tokens: int) -> Path | None:
-    """Return the first of the sources 2 to 4 in the module's list that exists.
+    """Return the first existing source among numbers 2 to 4 of the list in the module's docstring.
 
     Source 4 is used only if the vocabulary has as many tokens as OpenAI's.
 

@@ -241,8 +241,8 @@ def _resnet_rules() -> list[Rule]:
 def _inception_rules() -> list[Rule]:
     """Return rules that rename the tensors of the CNN stream's five Inception blocks.
 
-    The authors' numbers of layers also count activations: their `branch1.2` is the second layer of
-    a branch, after a layer 0 and an activation 1.
+    The authors' layer numbers also count activations: `branch1.0` is the first layer of a branch,
+    number 1 is an activation, and `branch1.2` is the second layer.
     """
     blocks = {
         "imgconv": "embed_regions",

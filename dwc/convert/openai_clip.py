@@ -44,7 +44,7 @@ _IGNORED_FIELDS = {"patch_dropout", "vocab_size_multiple", "custom_text"}
 _PREPROCESS_FIELDS = {"size", "mode", "mean", "std", "interpolation", "resize_mode", "fill_color"}
 # PIL's numbers of the filters.
 _FILTERS = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "box": 4, "hamming": 5}
-# OpenCLIP's names of filters; it augments training images with "random" ones.
+# OpenCLIP's names of filters. "random" is a random filter for each training image; bicubic is used.
 _RESAMPLING = {**{name: _FILTERS[name] for name in ("bilinear", "bicubic")}, "random": 3}
 _CURE = "give --clip-config none to convert without this config, or the config of these weights"
 
@@ -178,7 +178,7 @@ def read_json(file: str | Path, convert: Callable[[Any], Any] | None = None) -> 
 
     Args:
         file: The file.
-        convert: Function that the parsed content is passed to, such as `dict`; None for none.
+        convert: Function applied to the parsed content, such as `dict`; None for no function.
 
     Raises:
         CheckpointError: The file is a Git LFS pointer, cannot be read or is not JSON, or `convert`
@@ -282,7 +282,7 @@ def _correct(file: Path) -> str:
 
 
 def _require_supported(file: Path, content: Mapping[str, Any]) -> None:
-    """Check that a `preprocessor_config.json` has only settings that the converter can follow.
+    """Check that a `preprocessor_config.json` has only settings that the converter supports.
 
     Args:
         file: The file, for messages.
@@ -315,8 +315,8 @@ def _resizing(file: Path, content: Mapping[str, Any], image_size_px: int) -> tup
     """Return how a file's settings resize images.
 
     Returns:
-        True if images are resized to a square regardless of the aspect ratio, False if only their
-        short side is resized; and the length in pixels of the square's side or of the short side.
+        A pair: True if images are resized to a square regardless of the aspect ratio, False if the
+        aspect ratio is kept; and the length in pixels of the square's side or of the short side.
 
     Raises:
         CheckpointError: The setting `size` has a form that is not supported.

@@ -61,7 +61,7 @@ class Original(NamedTuple):
             (`module.`).
         rules: The rules that rename the tensors to this project's names; None if the names are the
             same.
-        notes: Messages on the dict keys and prefixes that were removed.
+        notes: Messages on removed dict keys and removed prefixes of names.
     """
 
     source: str
@@ -173,7 +173,7 @@ def read_authors_weights(file: str | Path) -> tuple[dict[str, Tensor], tuple[str
     The file contains a dict `{"model_state_dict": …}` or the state dict itself.
 
     Returns:
-        The state dict, and messages on other dict keys and prefixes that were removed.
+        The state dict, and messages on removed prefixes and on unusual dict keys.
     """
     state, notes = _unwrap(_read_pickle(Path(file)), Path(file))
     usual = f"taken from its entry {_NESTINGS[0]!r}"
@@ -200,8 +200,8 @@ def read_clip(
             None to use `open_clip_config.json` in the folder of the weights if it exists.
         activation: The activation, `gelu` or `quick_gelu`, which overrides the config files; None
             to use the config files.
-        read_preprocessing: Whether to read the image settings of a transformers CLIP; False if the
-            images are prepared otherwise, so that its settings do not matter.
+        read_preprocessing: Whether to read the image settings of a transformers CLIP; False if
+            other settings will be used.
 
     Raises:
         CheckpointError: The source is not a CLIP model, or its config does not fit its weights.
@@ -374,15 +374,15 @@ def _read_state(file: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
 
 
 def _unwrap(content: object, file: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Return the state dict that is nested in a training script's file.
+    """Return the state dict in a file of a training script, which may nest it in other dicts.
 
     Args:
         content: The content of the file: a state dict, or dicts such as `{"model": {…}}` around it.
         file: The file, for messages.
 
     Returns:
-        The state dict without the prefixes of training wrappers (`module.`), and one message for
-        each dict key under which it was nested and each removed prefix.
+        The state dict without the prefixes of training wrappers (`module.`), and messages on the
+        dict keys under which it was nested, on removed prefixes, and on weights that are not used.
 
     Raises:
         CheckpointError: There is no state dict.
@@ -424,7 +424,7 @@ def _is_state_dict(content: Mapping[Any, object]) -> bool:
 
 
 def _has_state_dict(content: Mapping[Any, object]) -> bool:
-    """Return whether a dict is a state dict, or has one under one of the usual keys."""
+    """Return whether a dict is a state dict, or has one under a key in `_NESTINGS`."""
     inner = [content, *(content.get(key) for key in _NESTINGS)]
     return any(isinstance(value, Mapping) and _is_state_dict(value) for value in inner)
 
@@ -443,7 +443,7 @@ def _read_pickle(file: Path) -> object:
 def _harmless_globals() -> list[Any]:
     """Return the types, other than tensors, that are safe to load from a pickle file.
 
-    Training scripts often save such values together with the weights.
+    Training scripts often save values of these types together with the weights.
     """
     scalar = type(np.float64(0)).__reduce__(np.float64(0))[0]
     numbers = [type(np.dtype(code)) for code in "?bBhHiIlLqQefdFD"]

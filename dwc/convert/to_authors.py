@@ -1,4 +1,4 @@
-"""Convert a checkpoint to files that the paper authors' code can load, and verify the files.
+"""Conversion of a checkpoint to verified files that the paper authors' code can load.
 
     global.pth      the CLIP stream, for `Our_global6`           {"model_state_dict": …}
     local.pth       the CNN stream, for `Our_local3`             {"model_state_dict": …}
@@ -47,7 +47,7 @@ GLOBAL_FILE, LOCAL_FILE, CLIP_FILE, WORDS_FILE = (
     "captions.json",
 )
 _STATE = "model_state_dict"
-_DIM = 1024  # embedding length of their CNN stream, which ignores their option --image_embed_dim
+_DIM = 1024  # embedding dimension of the authors' CNN stream, whatever their --image_embed_dim is
 _OPENAI_HEAD_DIM = 64
 _SIZES = ("word_embedding_dim", "hidden_dim", "word_temperature", "region_temperature")
 _RESNET = ("num_channels", "embedding_size", "hidden_sizes", "depths", "layer_type", "hidden_act",

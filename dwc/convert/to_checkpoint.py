@@ -44,7 +44,7 @@ CAPTION_TEMPLATES = {
     "fashion_iq": {"single": "<BOS> {0} <EOS>", "pair": "<BOS> {0} <AND> {1} <EOS>"},
     "plain": {"single": "{0}", "pair": "{0} and {1}"},
 }
-"""Caption templates: that of the authors' training on FashionIQ, and one for plain text."""
+"""Caption templates by name: the authors' template for FashionIQ, and one for plain text."""
 
 _logger = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ def convert(
         clip_activation: CLIP's activation, `gelu` or `quick_gelu`, which overrides config files;
             None to use the config files.
         preprocessing: "clip" to use the image preprocessing in CLIP's config files, or the authors'
-            preprocessing if these files have none; "authors" to use that of the authors always.
+            preprocessing if these files have none; "authors" to always use the authors'.
         template: The caption template used in training; by default that of FashionIQ.
         image_size_px: Height and width of the images in training, in pixels; by default those of
             CLIP, or 224 without CLIP.
@@ -523,9 +523,9 @@ def _changed(prefix: str, original: Original, model: DWCModel) -> list[str]:
 
 
 def _embed_fixed_query(model: DWCModel, processor: DWCProcessor) -> Tensor:
-    """Return the model's embedding of a fixed query of image and text.
+    """Return the model's embedding (1, d) of a fixed query: a random image and the text "red".
 
-    The shape is (1, sum of the streams' dimensions).
+    d is the sum of the streams' embedding dimensions.
     """
     size = prepared_image_size(processor)
     shape = (1, 3, *(size or (_AUTHORS_IMAGE_SIZE_PX, _AUTHORS_IMAGE_SIZE_PX)))
