@@ -272,8 +272,8 @@ _OTHER_CATEGORY_SHARE = 0.05  # share of pairs from two categories, if the pool 
 # that the time for a pair does not depend on the pool's size. Similar garments have neighboring
 # indices.
 _NEARBY = 512
-# The number of references for which a target with exactly the chosen number of different attributes
-# is searched. For later references, the closest number is accepted.
+# For this many references, only a target that differs in exactly the chosen number of attributes is
+# accepted. For later references, the target with the closest number is accepted.
 _PATIENCE = 6
 _TRIES = 200  # references tried in total before the pool is reported as too small
 

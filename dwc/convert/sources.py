@@ -56,7 +56,7 @@ class Original(NamedTuple):
 
     Attributes:
         source: The file, folder or Hub name.
-        kind: The expected kind of model, for messages: "a CLIP with OpenAI's names".
+        kind: The expected kind of model, for messages, such as "a CLIP with OpenAI's names".
         state: The tensors by their original names, without the prefixes of training wrappers
             (`module.`).
         rules: The rules that rename the tensors to this project's names; None if the names are the

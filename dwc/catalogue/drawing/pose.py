@@ -65,7 +65,7 @@ class Pose:
         centre: Offset (x, y) of the square's center from the image's, in units of the curve
             coordinates.
         tilt: Perspective (x, y): with 0.1, the right side (x) or the lower side (y) of the square
-            is 10 % farther from the camera; with -0.1, the opposite side is.
+            is 10 % farther from the camera than the center; with -0.1, the left or the upper side.
         crumple: Displacement field that is applied before all other steps; None for none.
     """
 
