@@ -15,11 +15,11 @@ Batch = TypeVar("Batch")
 def shard_and_prefetch(
     make: Callable[[int], Batch], total_steps: int, accelerator: Accelerator
 ) -> Callable[[int], Batch]:
-    """Return a function that returns the batches of this process, prefetched if that saves time.
+    """Return a function from step number to this process's batch, prefetched if that saves time.
 
     On Linux, a worker process prefetches batches if training runs on a GPU or if a CPU core is
     free. If training uses every core, a worker would cost more time than prefetching saves. Other
-    systems cannot fork a worker, and sending it all data would take too long.
+    systems cannot fork a worker, and copying all data to it would take too long.
 
     Args:
         make: Function that returns the batch with a given number; the same number must always give
@@ -61,7 +61,7 @@ class StepLoader(Generic[Batch]):
         self._iterator: Iterator[Batch] = iter(())
 
     def __call__(self, step: int) -> Batch:
-        """Return the batch of a step; a step that does not follow the last one restarts loading."""
+        """Return the batch of a step; restart loading if the step does not follow the last one."""
         if step != self._next:
             # Without its own generator, a loader uses torch's global one, and dropout would
             # differ between a resumed run and an uninterrupted one.

@@ -77,7 +77,7 @@ class ImagePool(Protocol):
 
 @dataclass(frozen=True)
 class CachedTexts:
-    """CLIP features of size F, and word ids, of T texts with at most L words.
+    """CLIP features and word ids of T texts of at most L words; F is the size of CLIP's features.
 
     Attributes:
         features: CLIP's text features (T, F).
@@ -92,8 +92,7 @@ class CachedTexts:
     def take(self, rows: Tensor) -> dict[str, Tensor]:
         """Return the inputs of `DWCModel.compose` for the texts with the given indices (N,).
 
-        CLIP's features take the place of token ids. Word ids are padded to the longest of the N
-        texts.
+        CLIP's features replace the token ids. Word ids are padded to the longest of the N texts.
         """
         lengths = self.lengths[rows]
         longest = int(lengths.max())
@@ -113,7 +112,7 @@ class CachedImages:
     Attributes:
         rows: One row per view and image (views, images, F + C h w): CLIP's F features, then the
             ResNet's flattened last feature map with C channels, height h and width w.
-        map_shape: (C, h, w).
+        map_shape: Shape (C, h, w) of the ResNet's last feature map.
     """
 
     rows: Tensor
@@ -131,15 +130,15 @@ class CachedImages:
         return self.rows.shape[-1] - channels * height * width
 
     def sample(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the row of a random view (augmented copy) for each of N image indices, in float32.
+        """Return the cached row of a random view (augmented copy) of each of N images, in float32.
 
         Args:
             indices: The image indices (N,).
             generator: Source of random choices.
 
         Returns:
-            Rows (N, F + C h w): CLIP's F features, and a feature map of C channels, height h and
-            width w.
+            Rows (N, F + C h w): CLIP's F features, then the flattened feature map with C channels,
+            height h and width w.
         """
         views = torch.randint(0, len(self.rows), (len(indices),), generator=generator)
         return self.rows[views, indices].float()
@@ -167,7 +166,7 @@ class CachedPool:
 class CachedClip(nn.Module):
     """Stand-in for CLIP that takes rows of cached features instead of pixels and token ids.
 
-    The rows are those of `CachedImages.rows` and `CachedTexts.features`.
+    Image rows have the format of `CachedImages.rows`, and text rows that of `CachedTexts.features`.
     """
 
     vision_model = None  # there are no feature maps to share with the CNN stream
@@ -181,7 +180,7 @@ class CachedClip(nn.Module):
         return rows[:, : self.feature_dim]
 
     def text_features(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return the cached features of N texts, of size F, (N, F), unchanged; ignore the mask."""
+        """Return the cached features (N, F) of N texts unchanged; the mask is ignored."""
         return features
 
 
@@ -236,8 +235,8 @@ class CachedTowers(nn.Module):
 def with_cached_features(model: DWCModel, cached: CachedPool) -> Iterator[DWCModel]:
     """Make the model accept cached features instead of pixels and token ids in the `with` block.
 
-    In the block, stand-ins replace CLIP and the CNN stream's ResNet. After the block, both are back
-    in place; training in the block does not change them.
+    In the block, stand-ins replace CLIP and the CNN stream's ResNet. After the block, CLIP and the
+    ResNet are back in the model. Training in the block does not change them.
     """
     assert model.clip is not None, "features are cached for both streams; this model lacks CLIP's"
     assert model.cnn_stream is not None, "features are cached for both streams; this model has one"
@@ -298,8 +297,8 @@ def cache_image_features(
 ) -> CachedImages:
     """Return CLIP's and the ResNet's features of augmented copies ("views") of every drawing.
 
-    The features are stored in a file. If the file exists already, for the same CLIP and ResNet,
-    drawings, number of views and seed, the features are loaded from it instead.
+    The features are stored in a file. If there is already a file for the same CLIP, ResNet,
+    drawings, number of views and seed, the features are loaded from that file instead.
 
     Args:
         model: Model with both streams; its CLIP and ResNet compute the features. It is left in eval
@@ -423,12 +422,12 @@ def encode_texts(model: DWCModel, processor: DWCProcessor, texts: Sequence[str])
 def _timed(folder: Path, kind: str, count: int) -> Iterator[None]:
     """Append the duration of the `with` block to the log of the stage "keeping".
 
-    "keeping" is the caching of features. This name must not change, since published files contain
-    the name.
+    "keeping" is the published name of the caching of features. Published files contain this name,
+    so it must not change.
 
     Args:
         folder: Folder of the log.
-        kind: What the block caches, "pictures" or "texts".
+        kind: Kind of the cached data, "pictures" or "texts".
         count: Number of images or texts.
     """
     start = time.monotonic()
@@ -445,7 +444,7 @@ def weights_digest(
     Args:
         modules: Modules whose tensors and their names are hashed, in this order.
         header: Bytes to hash before the modules.
-        skipped_prefix: Tensors whose names begin with this prefix are not hashed; None for none.
+        skipped_prefix: Tensors whose names begin with this prefix are not hashed; None to hash all.
     """
     digest = hashlib.sha256(header)
     for module in modules:
@@ -481,7 +480,7 @@ def last_image_layer(clip: ClipBackbone) -> nn.Linear:
 
 @torch.no_grad()
 def last_layer_inputs(clip: ClipBackbone, pixel_values: Tensor) -> Tensor:
-    """Run CLIP's image encoder on N images, and return what its last layer takes as input.
+    """Run CLIP's image encoder on N images, and return the inputs of its last layer.
 
     Args:
         clip: CLIP, on the device of the pixels.
@@ -507,7 +506,7 @@ def input_of(layer: nn.Module, call: Callable[[], object]) -> Tensor:
 def fused_bfloat16(backbone: nn.Module) -> nn.Module:
     """Return a copy of EfficientNet-Lite in bfloat16 whose convolutions include the batch norms.
 
-    On CPUs its forward pass takes half as long as that of the original.
+    On CPUs, the forward pass of the copy takes half as long as the original's.
     """
     fused = copy.deepcopy(backbone).eval()
     fused.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -521,8 +520,8 @@ def fused_bfloat16(backbone: nn.Module) -> nn.Module:
 def _fused_inputs(clip: ClipBackbone) -> Callable[[Tensor], Tensor]:
     """Return a fast `last_layer_inputs` of a CLIP model with an EfficientNet-Lite tower.
 
-    EfficientNet-Lite computes in bfloat16, the tower's small network for details in float32, which
-    is faster for it.
+    EfficientNet-Lite computes in bfloat16. The tower's small network for details computes in
+    float32, because this network is faster in float32.
     """
     tower = clip.vision_model
     assert isinstance(tower, EfficientNetLiteTower)
@@ -612,7 +611,7 @@ class ClipFeatureTable:
     texts_file: Path | None
 
     def images(self, names: Sequence[str], mirrored: Sequence[bool]) -> Tensor:
-        """Return CLIP's features of N images, of size F, (N, F) in float32.
+        """Return CLIP's features (N, F) of N images, in float32; F is the size of the features.
 
         Args:
             names: Names of the images.
@@ -625,7 +624,7 @@ class ClipFeatureTable:
         return torch.from_numpy(_mapped(self.images_file)[rows])
 
     def texts(self, triplets: Sequence[int]) -> Tensor | None:
-        """Return CLIP's text features of N triplets, of size F, (N, F) in float32.
+        """Return CLIP's text features (N, F) of N triplets, in float32; F is their size.
 
         The result is None if the table has no text features.
 
@@ -652,10 +651,10 @@ def cache_clip_features(
     accelerator: Accelerator,
     threads: int,
 ) -> ClipFeatureTable:
-    """Return the table of CLIP's features of images and texts, computing files that `folder` lacks.
+    """Return the table of CLIP's features of images and texts; compute the files that are missing.
 
     If there are several processes, only the first computes features. Images that cannot be read and
-    texts that cannot be tokenized get rows of NaN and cause no error here.
+    texts that cannot be tokenized get rows of NaN instead of causing an error.
 
     Args:
         clip: The frozen CLIP model.

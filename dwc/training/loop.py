@@ -1,11 +1,11 @@
-"""Training loop of all stages, with logging and resuming; its accelerator, optimizer and callbacks.
+"""Training loop of all stages, with logging, resuming, an optimizer and selection of an epoch.
 
 The batches of a stage depend only on the step number. A run that resumes from its last saved state
 therefore gets the same batches and ends with the same parameters as an uninterrupted run.
 `OptimizerStep` implements the optimizer of most stages: AdamW with a warm-up and cosine schedule of
 the learning rate, and gradient clipping. `new_accelerator` connects the processes of a training
-run. Two callbacks follow a run: `WeightAverage` averages the parameters over time, `EpochSelection`
-selects the best epoch.
+run. `WeightAverage` is a moving average of the parameters. The callback `EpochSelection` selects
+the best epoch.
 """
 
 import json
@@ -114,9 +114,10 @@ def run_stage(
 ) -> dict[str, float]:
     """Run a training stage to its end, resuming from its last saved state if there is one.
 
-    Every `log_every` steps, the means of the numbers that the steps returned since the last log
-    line are shown in the progress bar (in the Python log if there is no terminal), sent to the
-    accelerator's trackers, and appended as a JSON line to `folder/<stage>.jsonl`.
+    Every `log_every` steps, the numbers that the steps returned since the last log line are
+    averaged. The means are shown in the progress bar (or in the Python log if there is no
+    terminal), sent to the accelerator's trackers, and appended as a JSON line to
+    `folder/<stage>.jsonl`.
 
     Args:
         stage: Name of the stage and of its files.
@@ -192,9 +193,9 @@ class AdamWSettings:
     """Settings of a stage that is trained by AdamW with a warm-up and cosine schedule.
 
     Attributes:
-        total_steps: Number of steps of the stage; the learning rate reaches 0 after the last.
+        total_steps: Number of steps of the stage; the learning rate reaches 0 after the last step.
         learning_rate: Learning rate at the end of the warm-up.
-        weight_decay: Weight decay of parameter groups that define none of their own.
+        weight_decay: Weight decay, except for parameter groups that define another one.
         warmup_steps: Number of warm-up steps, included in `total_steps`.
         max_gradient_norm: Gradients with a larger norm are clipped to this norm.
     """
@@ -281,18 +282,18 @@ def new_accelerator(**options: Any) -> Accelerator:
 
 
 def launched_processes() -> PartialState:
-    """Return accelerate's record of the training's processes: their number and this one's index.
+    """Return the number of training processes and this process's index, as a `PartialState`.
 
-    The processes are connected like those of `new_accelerator`.
+    The processes are connected as in `new_accelerator`.
     """
     return PartialState(cpu=_trains_on_cpu())
 
 
 def _trains_on_cpu() -> bool:
-    """Return whether to train on the CPU, the value of the argument `cpu` of accelerate's classes.
+    """Return whether to train on the CPU; the result is the argument `cpu` of accelerate's classes.
 
-    It must be True if torch cannot connect processes through this machine's accelerator. Otherwise,
-    accelerate 1.15.0 treats each process that `torchrun` started as the only process.
+    If torch cannot connect processes on this machine's accelerator, the result is True. With False,
+    accelerate 1.15.0 would treat each process that `torchrun` started as the only process.
     """
     if parse_flag_from_env("ACCELERATE_USE_CPU"):
         return True
@@ -315,7 +316,7 @@ class WeightAverage:
 
     The decay is the share of the old average that an update retains. After n updates, the decay is
     at most (1 + n) / (10 + n), so that the random initial parameters soon lose their influence.
-    Batch-norm running statistics are averaged too; integer step counters are copied.
+    Running statistics of batch norms are also averaged; integer step counters are copied.
     """
 
     def __init__(self, model: DWCModel, decay: float) -> None:
@@ -348,7 +349,7 @@ class WeightAverage:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Give the model the averaged parameters, and its own again after the `with` block."""
+        """Use the averaged parameters in the model, and restore its own after the `with` block."""
         averaged = dict(cast(nn.ModuleDict, self._average.module).items())
         try:
             for name, stream in averaged.items():
@@ -427,7 +428,7 @@ class EpochSelection:
     def measure_epoch(self, epoch: int) -> None:
         """Evaluate the model after `epoch` finished epochs, and save its parameters if it is best.
 
-        Nothing happens if this epoch is not to be evaluated or has been evaluated already.
+        Do nothing if `epoch` is not one of the epochs to evaluate or was evaluated already.
         """
         if epoch not in self._epochs or epoch in self._lines:
             return

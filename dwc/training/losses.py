@@ -15,8 +15,9 @@ def soft_labels(
 ) -> Tensor:
     """Compute soft-similarity labels (SSG): target probabilities of each query over the batch.
 
-    Each row mixes a uniform distribution over the targets with the query's label (share
-    1 - `alpha`) and a softmax over the similarities of its target to all targets (share `alpha`).
+    Each row is a mixture of two distributions over the targets of the batch. One is uniform over
+    the targets with the query's label (share 1 - `alpha`). The other is the softmax over the
+    similarities of the query's own target to all targets (share `alpha`).
     The gradient flows through the similarities, as in the released code.
 
     Args:
@@ -121,7 +122,7 @@ def weight_loss(image_weight: Tensor, teacher_weight: Tensor) -> Tensor:
 
 
 def anchor_loss(embedding: Tensor, anchors: Tensor) -> Tensor:
-    """Compute the mean cosine distance of embeddings to anchors, which are embeddings to preserve.
+    """Compute the mean cosine distance between embeddings and anchors (embeddings to preserve).
 
     This loss is this project's own addition.
 
@@ -141,9 +142,9 @@ def anchor_loss(embedding: Tensor, anchors: Tensor) -> Tensor:
 def share_loss(image_weight: Tensor, image_shares: Tensor) -> Tensor:
     """Compute one minus the correlation of a stream's image weights with known image shares.
 
-    The loss depends only on how the weights vary from query to query. Their mean and their range
-    are left to the contrastive loss. This loss is this project's own addition. Only queries with an
-    image, a text and a known share count.
+    The loss depends only on how the weights vary from query to query, not on their mean or range.
+    This loss is this project's own addition. Only queries with an image, a text and a known share
+    count.
 
     Args:
         image_weight: This stream's image weights (B, 1), in [0, 1].

@@ -75,7 +75,7 @@ def recipe_record(recipe: Any) -> Any:
 
 
 def claim(folder: Path, recipe: Mapping[str, Any], writes: bool = True) -> None:
-    """Check that the recipe in a work folder is the same; write the recipe if there is none yet.
+    """Check that a work folder belongs to a recipe; write the recipe there if it has none yet.
 
     Args:
         folder: The work folder; created if missing. A folder without a recipe may already contain
@@ -143,7 +143,8 @@ def find_state(folder: Path) -> Path | None:
 def save_state(accelerator: "Accelerator", folder: Path) -> None:
     """Save the accelerator's state in `folder`, replacing the previous state there.
 
-    The previous state is removed only when the new one is complete. All processes must call this.
+    The previous state is removed only when the new one is complete. All processes must call this
+    function.
     """
     is_main = accelerator.is_main_process
     with (

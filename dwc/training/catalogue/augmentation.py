@@ -173,8 +173,8 @@ def find_garment(photograph: Pixels) -> GarmentMask | None:
 def _connected(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return a mask (96, 96) without its small connected regions outside the center.
 
-    A region stays if more than 40 of its pixels are in the center, or if it is larger than 15 % of
-    the largest region.
+    A region is retained if more than 40 of its pixels are in the center, or if its area is more
+    than 15 % of the largest region's.
     """
     parts, count = ndimage.label(mask)
     numbers = np.arange(1, count + 1)
@@ -190,8 +190,7 @@ def recolor(photograph: Pixels, garment: GarmentMask, colour: str, shade: str) -
 
     Args:
         photograph: Square photograph (H, H, 3) of H pixels a side, sRGB in [0, 1].
-        garment: The garment that `find_garment` detects in a copy of the photograph with 96 pixels
-            a side.
+        garment: Result of `find_garment` for a copy of the photograph with 96 pixels a side.
         colour: Name of the new color in the catalogue's schema, such as "blue".
         shade: Name of the new color's shade in the schema, such as "mid".
 

@@ -4,10 +4,10 @@ The images, their augmented copies ("views") and the texts of a batch depend onl
 the step number. A resumed run therefore gets the same batches as an uninterrupted one.
 
 Up to half of a batch for a contrastive loss are hard negatives: groups of four similar garments,
-which often differ in only one or two attributes. The list of garments has the variations of a
-garment one after another, so four consecutive garments form a group. Most garments that are sampled
-at random differ in category or color, so a model trained on random garments alone would not learn
-finer differences.
+which often differ in only one or two attributes. In the list of garments, the variations of a
+garment are neighbors, so four consecutive garments form a group. Two garments sampled at random
+mostly differ in category or color, so a model trained on such garments alone would not learn finer
+differences.
 """
 
 import random
@@ -57,8 +57,7 @@ class CatalogueBatches:
         The text of an image is its description, or a modification text whose target is the image.
         Modification texts teach CLIP words such as "longer" and "without", which a frozen CLIP
         model could not learn later. Hard negatives mostly get full descriptions, since a
-        description of a few words would match all garments of a group. The batches are for CLIP's
-        contrastive loss.
+        description of a few words would match all garments of a group.
 
         Args:
             size: Number of images in a batch.
@@ -96,7 +95,7 @@ class CatalogueBatches:
         return batch
 
     def labeled(self, size: int) -> Callable[[int], LabeledBatch]:
-        """Return a function that makes batches of images with the labels of their attributes.
+        """Return a function that makes batches of images with attribute labels.
 
         Args:
             size: Number of images in a batch.
@@ -205,7 +204,7 @@ def cached_triplet_batches(
     """Return a function that makes batches of queries and their target images as cached features.
 
     The batches are like those of `CatalogueBatches.triplets`, but have cached features in place of
-    pixels and token ids. The model that gets them must be prepared by `with_cached_features`.
+    pixels and token ids. The model to train must be prepared by `with_cached_features`.
 
     Args:
         cached: Cached features of the pool and its triplets.

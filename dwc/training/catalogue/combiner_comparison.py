@@ -50,8 +50,8 @@ class FeatureBank:
         """Sample `size` triplets at random; the result depends only on the step and the seed.
 
         Returns:
-            CLIP features of the reference images, of the texts and of the target images, of size F,
-            (size, F) each; and the targets' image indices (size,).
+            Three tensors (size, F) with the CLIP features of the reference images, the texts and
+            the target images; and the image indices (size,) of the targets.
         """
         generator = torch.Generator().manual_seed(random.Random(f"{seed}/{step}").getrandbits(63))
         drawn = torch.randint(0, len(self.texts), (size,), generator=generator)
@@ -239,8 +239,8 @@ def _evaluate(model: DWCModel, eval_set: CachedEvalSet) -> dict[str, Any]:
 def _clip_only(config: DWCConfig, combiner: str) -> DWCConfig:
     """Return a copy of a configuration without CNN stream, and with another combiner.
 
-    The copy also lacks the out-of-distribution (OOD) statistics, which tell how unusual a reference
-    image is.
+    The copy also lacks the out-of-distribution (OOD) statistics, which measure how unusual a
+    reference image is.
     """
     changed = copy.deepcopy(config)
     changed.cnn_config = None

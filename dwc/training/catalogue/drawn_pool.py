@@ -37,7 +37,7 @@ class PoolSettings:
     """Settings of a pool of drawings, which has one image of each garment in every style.
 
     By default, half of the images have the style of the gallery that users see, and half have the
-    training style, which resembles careless photographs. If all images had the training style, a
+    training style, which resembles poorly taken photographs. With the training style alone, a
     network would need twice as many images to recognize garments well.
 
     Attributes:
@@ -87,7 +87,7 @@ class DrawnPool:
 
 
 def draw_pool(settings: PoolSettings, folder: Path, workers: int) -> DrawnPool:
-    """Load the pool of drawings from a file; if the file does not exist, draw and store them first.
+    """Load a pool of drawings from its file; draw the images and write the file if it is missing.
 
     Args:
         settings: Settings of the pool; the file's name depends on them.

@@ -40,7 +40,7 @@ class JointTexts:
     Attributes:
         captions: One caption per photograph.
         short_texts: Four short texts per image: photographs first, then recolored photographs.
-        drawing_names: For each drawing, a noun, mostly with a color.
+        drawing_names: For each drawing, a noun, mostly with a color, such as "red dress".
         descriptions: One description per drawing.
         modifications: Triplets of drawings: index of the reference, index of the target,
             modification text, and true image weight (the share of the target's attributes that only
@@ -181,8 +181,8 @@ class BatchMix:
 class MixedBatches(ABC):
     """Batches of queries over drawings and photographs.
 
-    A batch depends only on the seed and the step. Subclasses define what represents an image and a
-    text in a batch.
+    A batch depends only on the seed and the step. Subclasses define how images and texts are
+    represented in a batch.
 
     Attributes:
         pool: The photographs.
@@ -205,19 +205,19 @@ class MixedBatches(ABC):
 
     @abstractmethod
     def _photograph(self, image: int, view: int) -> Tensor:
-        """Return the row (K,) that represents a view of a photograph, by its index in the pool."""
+        """Return the row (K,) that represents a view of the photograph with index `image`."""
 
     @abstractmethod
     def _drawing(self, item: int) -> Tensor:
-        """Return the row (K,) that represents the drawing with a given index."""
+        """Return the row (K,) that represents the drawing with index `item`."""
 
     @abstractmethod
     def _group(self, words: list[str] | None, images: list[Tensor] | None) -> dict[str, Tensor]:
         """Return the inputs of queries with the same modalities, as in `TripletBatch.queries`.
 
         Args:
-            words: The texts of the queries; None if they have none.
-            images: The rows of their reference images; None if they have none.
+            words: The texts of the queries; None for image-only queries.
+            images: The rows of the reference images; None for text-only queries.
         """
 
     def batches(self) -> Callable[[int], TripletBatch]:
@@ -323,7 +323,7 @@ class MixedBatches(ABC):
         )
 
     def _completed(self, batch: TripletBatch, drawn_rows: list[int]) -> TripletBatch:
-        """Return a batch with what a subclass adds to it.
+        """Return the batch with the fields that a subclass adds; by default, it is unchanged.
 
         Args:
             batch: The batch.
@@ -345,9 +345,9 @@ class JointBatches(MixedBatches):
             drawings.
         encoded: Cached features of all texts.
         rows: Text -> its index in `encoded`.
-        anchors: For each stream's name, the embeddings that the training should preserve: those of
-            the queries of all triplets of drawings, and those of all drawings. None if it should
-            preserve nothing.
+        anchors: For each stream's name, embeddings that the training should preserve: one per
+            triplet of drawings (of the triplet's query), and one per drawing. None if nothing
+            should be preserved.
     """
 
     photographs: Sequence[ImageRows]
@@ -373,8 +373,7 @@ class JointBatches(MixedBatches):
     def _anchors(self, rows: list[int], count: int) -> dict[str, tuple[Tensor, Tensor]] | None:
         """Return the embeddings that the training should preserve for the queries of a batch.
 
-        The first queries of the batch are those of triplets of drawings. Only they have such
-        embeddings.
+        Only the first queries of the batch, those of triplets of drawings, have such embeddings.
 
         Args:
             rows: Row numbers of these triplets in `texts.modifications`.
@@ -439,10 +438,10 @@ def _stable(number: Any, name: tuple[object, ...]) -> int:
     """Return the integer label of a target, given the name that identifies the target.
 
     Args:
-        number: Function that returns the integer of a name. It is called unless the name is that
-            of an image or a drawing.
-        name: The name, such as ("text", "red dress"). Images and drawings have the names
-            ("image", index) and ("drawing", index), from which the integer is computed.
+        number: Function that returns the integer of a name, for all names but those of images and
+            drawings.
+        name: The name, such as ("text", "red dress"). For an image ("image", index) or a drawing
+            ("drawing", index), the integer is computed from the index.
     """
     offsets = {"image": 10_000_000, "drawing": 20_000_000}
     kind, value = name[0], name[1]

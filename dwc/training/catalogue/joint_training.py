@@ -14,7 +14,7 @@ image features, CLIP's text encoder and both streams are trained too; the text e
 streams start from the weights learned on drawings.
 
 A sentence encoder is the teacher of CLIP's text encoder, which learns to output a linear map of the
-sentence encoder's vectors. Thus words that occur with no training image also get meaningful
+sentence encoder's vectors. As a result, words that occur with no training image also get meaningful
 features.
 """
 
@@ -98,7 +98,7 @@ class JointRecipe:
     Attributes:
         seed: Seed of all random numbers.
         image_size: Side of EfficientNet-Lite's input images in pixels.
-        pool: Settings of the pool of drawings, whose side is at least `image_size`.
+        pool: Settings of the pool of drawings; the drawings' side is at least `image_size`.
         trained_from: Index of the first of EfficientNet-Lite's 16 blocks that is trained.
         views: Number of randomly augmented copies ("views") of each photograph.
         triplets: Number of triplets of drawings.
@@ -176,8 +176,8 @@ def check_wardrobe(
     Args:
         folder: The folder; None if it was not given.
         target: Name of the training's target in the Makefile, for the error message.
-        packages: Names and versions of the packages that the training needs, by default those of
-            the joint training of DWC.
+        packages: Names and versions of the packages that the training needs; by default, the
+            packages for the joint training of DWC.
 
     Raises:
         TrainingError: `folder` is None, or a package that the training needs is not installed.
@@ -349,8 +349,8 @@ def drawing_anchors(
         file: Cache file; it is loaded if it exists, and written otherwise.
 
     Returns:
-        For each stream's name, embeddings of size D in float16: those of the queries of all T
-        triplets (T, D), and those of all N drawings (N, D).
+        For each stream's name, two tensors of embeddings of size D in float16: one for the queries
+        of all T triplets (T, D), and one for all N drawings (N, D).
     """
     if file.exists():
         return torch.load(file, weights_only=True)
@@ -466,9 +466,9 @@ def _widened(
 
 
 def refuse_open_words(words: Iterable[str]) -> None:
-    """Raise `TrainingError` if a word is one of `OPEN_WORDS`, which no training may teach.
+    """Raise `TrainingError` if a word is one of `OPEN_WORDS`, which no training text may contain.
 
-    The evaluation searches with these words to measure how a model reads words that it never saw.
+    The evaluation searches with these words to measure how well a model handles unknown words.
     """
     if taught := sorted(OPEN_WORDS.intersection(words)):
         raise TrainingError(
@@ -553,9 +553,10 @@ def train_streams(
 def fit_joint_ood(model: DWCModel, photographs: Sequence[ImageRows], drawings: ImageRows) -> None:
     """Fit the model's out-of-distribution (OOD) statistics to photographs and drawings, in place.
 
-    The statistics tell how unusual a reference image is. Those of photographs and those of drawings
-    are separate. Their thresholds are computed from held-out images: the last augmented view of the
-    photographs (a fifth of the photographs if there is only one view), and a fifth of the drawings.
+    The statistics measure how unusual a reference image is. Photographs and drawings have separate
+    statistics and thresholds. The thresholds are computed from held-out images: the last augmented
+    view of the photographs (a fifth of the photographs if there is only one view), and a fifth of
+    the drawings.
 
     Args:
         model: The model.
@@ -576,7 +577,7 @@ def _split(features: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _KnownFeatures(nn.Module):
-    """Placeholder for CLIP, never called because the batches contain CLIP's features."""
+    """Placeholder for CLIP; it is never called, because the batches contain CLIP's features."""
 
 
 logger = logging.getLogger(__name__)
@@ -594,7 +595,7 @@ def publish_joint(
 ) -> dict[str, Any]:
     """Train a copy of a drawings checkpoint on drawings and photographs, and write it to `out`.
 
-    Its evaluation, training log and model card are written to `out`, too.
+    The evaluation, the training log and the model card of the copy are also written to `out`.
 
     Args:
         start: Folder or name of the checkpoint trained on drawings only.

@@ -109,12 +109,12 @@ class _Projector(nn.Module):
         return self
 
     def forward(self, lower: Tensor, details: Tensor, with_gradient: bool = True) -> Tensor:
-        """Return the E features that are added to CLIP's features of each of N images, (N, E).
+        """Return the E new features of each of N images, (N, E), that extend CLIP's features.
 
         Args:
-            lower: Output of the frozen lower blocks with C channels on an h x w grid, (N, C, h, w).
-            details: D features from CLIP's small image encoder, (N, D).
-            with_gradient: Whether the upper blocks are trained by this call.
+            lower: Output (N, C, h, w) of the frozen lower blocks: C channels on an h x w grid.
+            details: Features (N, D) from CLIP's small image encoder, D per image.
+            with_gradient: Whether to compute gradients of the upper blocks.
         """
         with torch.set_grad_enabled(with_gradient and torch.is_grad_enabled()):
             pooled = self._upper(lower).float().mean(dim=(2, 3))
@@ -169,10 +169,10 @@ def train_image_tower(
     """Train EfficientNet-Lite's upper blocks and the new part of the image projection in place.
 
     The new part of the projection computes the features that widening added. The loss is a weighted
-    sum of three losses: the contrastive loss of images and texts (photographs have captions and
-    short texts, recolored photographs and drawings only short texts), the classification loss of
-    the photographs' attributes, and the contrastive loss of two views (augmented copies) of the
-    same photograph.
+    sum of three losses: the contrastive loss of images and texts, the classification loss of the
+    photographs' attributes, and the contrastive loss of two views (augmented copies) of the same
+    photograph. Photographs have captions and short texts; recolored photographs and drawings have
+    only short texts.
 
     Args:
         model: The widened model.
@@ -394,7 +394,7 @@ class _TextEncoder(nn.Module):
         self.clip = clip
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Return the features of N texts, F numbers each, (N, F).
+        """Return the features (N, F) of N texts; F is the number of features per text.
 
         Args:
             input_ids: CLIP token ids (N, L), padded to L tokens.

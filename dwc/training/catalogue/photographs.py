@@ -159,7 +159,7 @@ class PhotographPool:
         return len(self.pixels)
 
     def take(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the images with N given indices (N, 3, H, W), uint8; no choice is random."""
+        """Return the images with N given indices, (N, 3, H, W), uint8; `generator` is not used."""
         return self.pixels[indices]
 
     def with_recolorings(self, most: int) -> "PhotographPool":
@@ -178,7 +178,7 @@ class PhotographPool:
     def photograph_of(self, image: int) -> Photograph:
         """Return the record of the image with a given index in `pixels`.
 
-        The record of a recolored copy is that of its photograph with the new color and shade.
+        The record of a recolored copy is its photograph's record with the new color and shade.
         """
         count = len(self.photographs)
         if image < count:
@@ -330,7 +330,7 @@ def attribute_triplets(
     Args:
         pool: The photographs; recolored copies are not used.
         per_reference: Number of triplets for each reference photograph. A photograph is not
-            used as a reference if no other photograph differs from it in this way.
+            used as a reference if no other photograph differs from it in one or two attributes.
         seed: Seed of all random choices.
     """
     rng = random.Random(f"{seed}/attributes")
@@ -454,7 +454,8 @@ def text_exclusions(
 ) -> list[tuple[tuple[str, int], tuple[str, int]]]:
     """Return text-only queries for pairs of triplets, each with the index of its target image.
 
-    The texts are those of the triplets, mostly after a noun: "dress, in red" and "dress, not red".
+    Each text is a noun, in most cases, followed by the text of the triplet: "dress, in red" and
+    "dress, not red".
 
     Args:
         pool: The photographs with their recolored copies.

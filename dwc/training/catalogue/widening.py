@@ -2,9 +2,9 @@
 
 A drawings model is a model that was trained on drawings only. Widening adds EfficientNet-Lite next
 to CLIP's small image encoder and next to the CNN stream's ResNet, and extends both vocabularies.
-Old parameters are copied, and new ones are initialized so that they do not affect the output:
-except for differences in image downscaling, the widened model computes the same embeddings as the
-old one.
+Old parameters are copied, and new ones are initialized so that they do not affect the output. The
+widened model therefore computes the same embeddings as the old one, except for small differences
+that are due to image downscaling.
 """
 
 import json
@@ -303,9 +303,9 @@ class FrozenOutputs:
     In shapes, C and C' are numbers of channels, h and h' heights, and w and w' widths.
 
     Attributes:
-        lower: Output of EfficientNet-Lite's frozen lower blocks, (N, C, h, w).
-        details: D features from CLIP's small image encoder, (N, D).
-        regions: Feature map of the small ResNet, (N, C', h', w').
+        lower: Output (N, C, h, w) of EfficientNet-Lite's frozen lower blocks.
+        details: Features (N, D) from CLIP's small image encoder, D per image.
+        regions: Feature map (N, C', h', w') of the small ResNet.
     """
 
     lower: Tensor
@@ -318,10 +318,10 @@ class ImageRows:
     """Outputs of the image networks for N images.
 
     Attributes:
-        pooled: Spatial mean of EfficientNet-Lite's feature map, (N, 1280).
-        details: D features from CLIP's small image encoder, (N, D).
-        regions: Feature map of the small ResNet with C channels on an h x w grid, (N, C, h, w).
-        shared: EfficientNet-Lite's feature map on the same grid, (N, 1280, h, w).
+        pooled: Spatial mean (N, 1280) of EfficientNet-Lite's feature map.
+        details: Features (N, D) from CLIP's small image encoder, D per image.
+        regions: Feature map (N, C, h, w) of the small ResNet: C channels on an h x w grid.
+        shared: EfficientNet-Lite's feature map (N, 1280, h, w), resized to the same grid.
     """
 
     pooled: Tensor
@@ -457,8 +457,8 @@ def _frozen_outputs(
 class CachedRegions(nn.Module):
     """Stand-in for the ResNet that returns the CNN stream's region maps (image feature maps).
 
-    The ResNet's own channels are taken from the cache. Only the new channels are computed, by a
-    trainable layer, from the cached feature maps of the ResNet and of EfficientNet-Lite.
+    The old channels are the ResNet's and come from the cache. The new channels are computed by a
+    trainable layer from the cached feature maps of the ResNet and of EfficientNet-Lite.
     """
 
     def __init__(self, projection: nn.Conv2d, own: int, grid: tuple[int, int]) -> None:

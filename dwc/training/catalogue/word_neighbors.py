@@ -1,16 +1,18 @@
-"""Neighbors of words that a model was never taught: the known word to read instead of each.
+"""Neighbors of unknown words: for each, a word of the model's vocabulary with a similar meaning.
 
-The neighbors come from two lexical sources and no list made by hand:
+When a query contains an unknown word, its neighbor replaces it. The neighbors are derived from two
+lexical sources, without a list made by hand:
 
-- WordNet, a dictionary in which each sense of a word names a more general one: "breeches" are
-  "trousers". From a sense that is a garment or a color, a few steps upward lead to the sense of a
-  known word.
+- WordNet, a dictionary that links each sense of a word to more general senses (hypernyms), such as
+  "breeches" to "trousers". If an unknown word has a sense that is a garment or a color, its
+  neighbor is a known word with the same or a more general sense, at most two steps away.
 - The color survey of xkcd, in which thousands of people named colors on a screen. A name without a
-  color sense in WordNet, such as "pumpkin", is read as the color of the nearest name that says one.
+  color sense in WordNet, such as "pumpkin", gets as its neighbor the basic color, such as "orange",
+  of the most similar survey color whose name contains a known color name.
 
-Known words are first those of the catalogue's language, which were taught with images, then all
-other words of the vocabulary. The numbers of steps were chosen on taught words, each of which was
-held out in turn (`assets/docs/training.md`).
+Words of the catalogue's language, which are trained with images, take precedence over all other
+words of the vocabulary. The maximum numbers of steps were selected on words of the catalogue's
+language by holding out each of them in turn (`assets/docs/training.md`).
 """
 
 import json
@@ -29,13 +31,15 @@ from dwc.catalogue.language.vocabulary import BARE, HYPERNYMS, NAMED, NOUNS, SHO
 from dwc.errors import TrainingError
 from dwc.modeling.text_cleaning import FUNCTION_WORDS
 
-MOST_STEPS = 2  # from a word's sense to that of a word of the catalogue's language
-MOST_STEPS_TO_OTHERS = 1  # to that of another word of the vocabulary
+# Maximum number of steps from a sense to more general ones, to reach a word of the catalogue's
+# language, or another word of the vocabulary.
+MOST_STEPS = 2
+MOST_STEPS_TO_OTHERS = 1
 _LEAST_LETTERS = 4
 _GARMENT, _COLOR = "garment", "color"
 
 # WordNet's numbers of subjects. A name of the survey is used if the first sense of its noun is an
-# artifact, a food, a plant or a substance: "pumpkin" is, "twilight" is not.
+# artifact, a food, a plant or a substance, as for "pumpkin" but not for "twilight".
 _NAMESAKES = frozenset({"06", "13", "20", "27"})
 _HYPERNYMS = frozenset({"@", "@i"})
 _SIMILAR = "&"
@@ -113,17 +117,17 @@ class WordNet:
 
     @property
     def words(self) -> Collection[str]:
-        """All words; spaces and punctuation are left out, such as in "hotpants"."""
+        """All words, without spaces and punctuation: "hotpants" for "hot pants"."""
         return self._keys.keys()
 
     def keys(self, word: str) -> list[str]:
-        """Return the keys of the senses of a word; of a plural, those of its singular as well."""
+        """Return the keys of a word's senses; for a plural, those of its singular as well."""
         singulars = (word.removesuffix("s"), word.removesuffix("es"))
         singular = next((form for form in singulars if form in self._keys), word)
         return [key for form in dict.fromkeys((word, singular)) for key in self._keys.get(form, ())]
 
     def keys_of(self, word: str, kind: str) -> list[str]:
-        """Return the keys of those senses of a word that are garments, or that are colors."""
+        """Return the keys of a word's senses that are of a kind, "garment" or "color"."""
         return [key for key in self.keys(word) if self._is(key, kind)]
 
     def _is(self, key: str, kind: str) -> bool:
@@ -135,7 +139,7 @@ class WordNet:
         return bool(roots.intersection(self.ancestors(key)))
 
     def ancestors(self, key: str) -> set[str]:
-        """Return the key of a sense and those of all more general senses."""
+        """Return the key of a sense and the keys of all more general senses."""
         found: set[str] = set()
         level = {key}
         while level:
@@ -144,7 +148,10 @@ class WordNet:
         return found
 
     def is_namesake(self, word: str) -> bool:
-        """Return whether a word's first noun is a thing of which colors are often named."""
+        """Return whether a word's first noun sense is a thing that may give a color its name.
+
+        Such things are artifacts, foods, plants and substances, for example "pumpkin".
+        """
         nouns = [key for key in self._keys.get(word, ()) if key[0] == "n"]
         first = self.senses[nouns[0]] if nouns else None
         return (
@@ -163,7 +170,7 @@ def _lines(file: Path) -> list[str]:
 
 
 def normalize(text: str) -> str:
-    """Return a word as the word tokenizer reads it, without spaces: "hotpants" for "Hot_pants"."""
+    """Normalize a word as the word tokenizer does, and remove spaces: "Hot_pants" to "hotpants"."""
     return "".join(
         char for char in text.lower() if char.isascii() and char not in string.punctuation + " "
     )
@@ -171,10 +178,10 @@ def normalize(text: str) -> str:
 
 @dataclass(frozen=True)
 class ColorSurvey:
-    """Names of colors, with the color that people meant.
+    """Color names from a survey, and the color that belongs to each name.
 
     Attributes:
-        names: The names; one may consist of several words.
+        names: The names; a name may consist of several words.
         colors: Their colors (N, 3) in OKLab.
     """
 
@@ -202,15 +209,18 @@ class ColorSurvey:
         return cls(names, srgb_to_oklab(levels / 255))
 
     def color_of(self, word: str, colors: Mapping[str, str]) -> str | None:
-        """Return the color of the nearest name that says a color.
+        """Return the basic color of a survey name, such as "orange" for "pumpkin".
+
+        The survey's names are compared by their colors. The result is the basic color of the most
+        similar name that is a known color name, or whose last word is one.
 
         Args:
-            word: A name of the survey. Names that contain it are not used.
-            colors: Known name of a color -> the color, such as "navy" -> "blue". A name of the
-                survey says a color if it, or its last word, is one of these.
+            word: A name of the survey. Names that contain it as a word are not used.
+            colors: Known color name -> basic color, such as "navy" -> "blue".
 
         Returns:
-            The color; None if the word is not a name of the survey.
+            The basic color. None if `word` is not a name of the survey, or if no survey name
+            contains a known color name.
         """
         if word not in self.names:
             return None
@@ -224,7 +234,7 @@ class ColorSurvey:
 
 
 class Neighbors:
-    """Finds the known word to read instead of an unknown word."""
+    """Search for the neighbor of an unknown word, the known word that replaces it."""
 
     def __init__(self, vocabulary: Iterable[str], wordnet: WordNet, survey: ColorSurvey) -> None:
         """Collect the known words and their senses.
@@ -248,7 +258,7 @@ class Neighbors:
         )
         self._taught = {kind: self._senses(table, kind) for kind, table in taught.items()}
         self._others = {kind: self._senses(others, kind) for kind in taught}
-        for kind, senses in self._others.items():  # "garment" would say too little
+        for kind, senses in self._others.items():  # a word such as "garment" would be too general
             above = {
                 ancestor
                 for key in (*senses, *self._taught[kind])
@@ -257,7 +267,7 @@ class Neighbors:
             self._others[kind] = {key: words for key, words in senses.items() if key not in above}
 
     def _senses(self, words: Iterable[str], kind: str) -> dict[str, list[str]]:
-        """Return a dict from the first garment or color sense of each word to these words."""
+        """Group words by their first sense of a kind: key of the sense -> words with this sense."""
         senses: dict[str, list[str]] = {}
         for word in words:
             for key in self._wordnet.keys_of(word, kind)[:1]:
@@ -265,7 +275,7 @@ class Neighbors:
         return senses
 
     def find(self, word: str) -> str | None:
-        """Return the known word to read instead of `word`, or None."""
+        """Return the known word that replaces the unknown word `word`, or None if there is none."""
         found = self._climb(word, self._taught, MOST_STEPS)
         is_color = bool(self._wordnet.keys_of(word, _COLOR))
         if found is None and (is_color or self._wordnet.is_namesake(word)):
@@ -273,12 +283,15 @@ class Neighbors:
         return found or self._climb(word, self._others, MOST_STEPS_TO_OTHERS)
 
     def _climb(self, word: str, known: Mapping[str, dict[str, list[str]]], most: int) -> str | None:
-        """Return the known word that the fewest steps to more general senses lead to, or None.
+        """Return the known word that is reached in the fewest steps to more general senses.
 
         Args:
             word: The unknown word.
-            known: Kind -> key of a sense -> known words with this sense.
+            known: Kind ("garment" or "color") -> key of a sense -> known words with this sense.
             most: Maximum number of steps.
+
+        Returns:
+            The known word, or None if none is within `most` steps.
         """
         for kind in (_COLOR, _GARMENT):
             for key in self._wordnet.keys_of(word, kind):
@@ -293,7 +306,11 @@ class Neighbors:
 
 
 def taught_values() -> dict[str, dict[str, set[str]]]:
-    """Return the single words of the catalogue's language: kind -> word -> colors or categories."""
+    """Return the single words of the catalogue's language that name a garment or a color.
+
+    Returns:
+        "garment" or "color" -> word -> the categories or the colors that the word can mean.
+    """
     garments: dict[str, set[str]] = defaultdict(set)
     for category, nouns in NOUNS.items():
         for noun in nouns:
@@ -314,14 +331,15 @@ def taught_values() -> dict[str, dict[str, set[str]]]:
 def word_neighbors(
     vocabulary: Collection[str], wordnet: WordNet, survey: ColorSurvey
 ) -> dict[str, str]:
-    """Return the neighbors of all unknown words that have one: unknown word -> known word.
+    """Return the known word that replaces each unknown word: unknown word -> known word.
 
-    Words are in lower case and without punctuation. The plural of a known garment or color is read
-    as the singular; that of an unknown word is not listed.
+    Words are in lower case and without punctuation. Unknown words without a neighbor are omitted.
+    The plural of a known garment or color is mapped to its singular; plurals of unknown words are
+    not included.
 
     Args:
         vocabulary: All words that the model knows.
-        wordnet: WordNet, whose words are tried.
+        wordnet: WordNet, whose words are the candidates for unknown words.
         survey: The color survey.
     """
     known = set(vocabulary)

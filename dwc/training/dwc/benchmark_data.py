@@ -57,13 +57,13 @@ _MOST_QUERIES = 2_000  # most held-out queries per gallery; more would add littl
 
 
 class TripletSource(Protocol):
-    """Source of training triplets by index; a triplet may be chosen partly at random."""
+    """Source of training triplets by index; a triplet may depend on random choices."""
 
     def __len__(self) -> int:
         """Return the number of triplets in an epoch."""
 
     def draw(self, index: int, generator: random.Random, /) -> Triplet:
-        """Return the triplet of an index, making its random choices with `generator`."""
+        """Return the triplet with an index; `generator` is the source of random choices."""
 
     def names(self) -> Iterable[str]:
         """Return the names of all images that a triplet may contain, possibly with repetitions."""
@@ -79,7 +79,7 @@ class FixedTriplets:
         return len(self.triplets)
 
     def draw(self, index: int, generator: random.Random) -> Triplet:
-        """Return the triplet of an index; `generator` is not used."""
+        """Return the triplet with an index; `generator` is not used."""
         return self.triplets[index]
 
     def names(self) -> Iterable[str]:
@@ -100,7 +100,7 @@ class BenchmarkData:
             queries of the reported metrics.
         paths: Image name -> image file.
         mirrored: Whether training mirrors images at random.
-        chosen_by: Values of K; the epoch with the highest mean of these recalls@K is the best.
+        chosen_by: Values of K. The best epoch has the highest mean of the recalls at these K.
         counts: Numbers of triplets, images and queries for the log and the report, by name, such as
             "triplets_with_pictures".
         answers: Image name -> identity. Images of equal identity count as the same target. An image
@@ -209,8 +209,8 @@ class _Parts:
     def hold_out(self, preset: BenchmarkPreset) -> None:
         """Set `learned` to the training triplets, and hold some out for validation if requested.
 
-        The triplets whose targets are held out become the queries of `held_out`. Triplets with a
-        held-out reference image are not trained on either.
+        Triplets with a held-out target become the queries of `held_out`. Triplets with a held-out
+        reference image are also excluded from training.
         """
         learned = [triplet for group in self.groups for triplet in group]
         if preset.chooses_on == "held_out":
@@ -220,7 +220,7 @@ class _Parts:
                 queries = [t for t in group if self._answer(t.target) in held_out]
                 benchmark = _held_out_benchmark(queries, self.answers)
                 self.held_out.append(sample_queries(benchmark, _MOST_QUERIES, preset.seed))
-            # Triplets with a held-out reference image are not trained on either.
+            # Triplets with a held-out reference image are also excluded from training.
             learned = [
                 t for t in learned if held_out.isdisjoint(map(self._answer, _image_names([t])))
             ]
@@ -233,11 +233,11 @@ class _Parts:
 def is_held_out(target: str, preset: BenchmarkPreset) -> bool:
     """Return whether a target is held out: not trained on, but used to select the best epoch.
 
-    The choice is pseudorandom, and the same whenever target, seed and share are the same.
+    The choice is pseudorandom and depends only on the target, the seed and the share.
 
     Args:
-        target: The target's image name; or, if several images count as the same target, the name
-            of this group of images, a value of `BenchmarkData.answers`.
+        target: The target's image name; or, if several images count as the same target, their
+            common identity in `BenchmarkData.answers`.
         preset: Provides the seed, and the share (0 to 1) of targets that are held out.
     """
     digest = sha256(f"{preset.seed}/{target}".encode()).digest()
@@ -371,9 +371,9 @@ def cache_benchmark_features(
     accelerator: Accelerator,
     threads: int,
 ) -> ClipFeatureTable:
-    """Return CLIP's features of all training images, and of the texts unless they are random.
+    """Return CLIP's features of all training images, and of the texts unless texts are random.
 
-    Features that `folder` lacks are computed; see `cache_clip_features`.
+    Features that are not yet in `folder` are computed; see `cache_clip_features`.
 
     Args:
         clip: The frozen CLIP model.
@@ -497,7 +497,7 @@ class BenchmarkBatches:
         return pixels.contiguous(memory_format=torch.channels_last)
 
     def _cached_features(self, views: "list[_View]") -> Tensor:
-        """Return CLIP's cached features of B images, of size F, (B, F)."""
+        """Return CLIP's cached features (B, F) of B images, F features per image."""
         assert self.clip_table is not None
         return self.clip_table.images(
             [view.name for view in views], [view.mirrored for view in views]
@@ -561,9 +561,9 @@ def _describe(index: int, triplet: Triplet) -> str:
 class _BySteps(Dataset):
     """Data set that returns the batch of step s for the index s.
 
-    If a batch cannot be made, the DatasetError is returned in its place. The error is not raised,
-    because an error raised in a worker process reaches the main process with the worker's traceback
-    in its message.
+    If a batch cannot be made, the DatasetError is returned instead of the batch. The error is not
+    raised, because an error raised in a worker process reaches the main process with the worker's
+    traceback in its message.
     """
 
     def __init__(self, batches: BenchmarkBatches) -> None:

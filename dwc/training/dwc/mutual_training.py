@@ -40,9 +40,9 @@ class TripletBatch:
         image_shares: None, or true image weights of the queries (B,), in [0, 1]. The true image
             weight is the share of the target's attributes that only the query image determines; NaN
             where this share is unknown.
-        anchors: None, or for each stream's name two tensors (B, D) of embeddings of size D that the
-            stream should preserve: those of the queries and those of the targets. A row is NaN if
-            there is no such embedding.
+        anchors: None, or embeddings of size D that each stream should preserve: for each stream's
+            name, a tensor (B, D) for the queries and a tensor (B, D) for the targets. A row is NaN
+            if there is nothing to preserve.
     """
 
     queries: list[dict[str, Tensor]]
@@ -57,7 +57,7 @@ class TripletBatch:
         return self._map(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> "TripletBatch":
-        """Return the batch in pinned memory; `DataLoader` calls this method."""
+        """Return a copy of the batch in pinned memory; `DataLoader` calls this method."""
         return self._map(lambda tensor: tensor.pin_memory())
 
     def require_target_pixels(self) -> Tensor:
@@ -284,7 +284,7 @@ def train_mutually(
         callback: Object that is called before and after each step; see `Callback`.
 
     Returns:
-        The means that were logged last; see `run_stage`.
+        The means in the last log line; see `run_stage`.
     """
     model.to(accelerator.device, memory_format=torch.channels_last).train()
     trainers: dict[str, Any] = {}

@@ -1,9 +1,9 @@
 """Presets of all hyperparameters for training on a benchmark: the authors' recipe and ours.
 
 `AUTHORS` reproduces the authors' released code, including its mistakes; each mistake is controlled
-by a setting. There is one difference. When the released code evaluates an epoch, the padding of a
-batch affects the embeddings of its queries. Here, an embedding does not depend on the batch,
-neither in this evaluation nor in later use of the checkpoint.
+by a setting. There is one difference. When the released code evaluates an epoch, the embeddings of
+queries depend on the padding of their batch. Here, they do not depend on the batch, in evaluation
+or in later use of the checkpoint.
 
 `RECOMMENDED` corrects the mistakes and adds techniques that are common today. These techniques were
 useful on drawn garments, but are not tuned on any of these benchmarks.
@@ -234,11 +234,12 @@ def override(preset: BenchmarkPreset, assignments: Sequence[str]) -> BenchmarkPr
 
     Args:
         preset: The preset to change.
-        assignments: Texts of the form `name=value`, such as "epochs=20". Booleans are "yes" or
-            "no"; "none" is None. Published names of fields (`doubt` for `gce_q`) are accepted too.
+        assignments: Texts of the form `name=value`, such as "epochs=20". Booleans are written "yes"
+            or "no", and None is written "none". Fields may also have their published names, such as
+            `doubt` for `gce_q`.
 
     Raises:
-        TrainingError: there is no field of a given name, or the field does not allow the value.
+        TrainingError: a name is not the name of a field, or the field does not allow the value.
     """
     kinds = get_type_hints(BenchmarkPreset)
     names = [field.name for field in fields(BenchmarkPreset) if field.name != "name"]
@@ -264,7 +265,7 @@ def _parse(name: str, text: str, kind: Any) -> Any:
         kind: Type of the field.
 
     Raises:
-        TrainingError: the text is no value of this type.
+        TrainingError: the text is not a value of this type.
     """
     if get_origin(kind) is Literal:
         if text not in get_args(kind):

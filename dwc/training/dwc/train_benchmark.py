@@ -3,7 +3,7 @@
     read_benchmark -> build_model -> cache_benchmark_features -> train_mutually with EpochSelection
                    -> the best epoch's parameters -> a checkpoint -> its evaluation
 
-An interrupted training resumes when the same command is repeated.
+To resume an interrupted training run, repeat the same command.
 """
 
 import logging

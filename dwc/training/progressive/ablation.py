@@ -37,7 +37,7 @@ class AblationQueries:
 
     Attributes:
         queries: N composed queries with their image and text parts.
-        gallery: Unit-length embeddings of the gallery images, of size D, (M, D).
+        gallery: Unit-length embeddings (M, D) of the gallery images; D is the embedding size.
         hits: Boolean matrix (N, M), True where a gallery image is a correct result of a query.
         left_out: Boolean matrix (N, M), True where a gallery image is excluded from a query's
             ranking, such as the query's reference image. An excluded image is never a hit.
@@ -75,7 +75,7 @@ def best_fixed_weight(eval_set: AblationQueries) -> float:
     """Return the weight in `GRID` that gives the best recall at 1 (R@1) if all queries use it.
 
     If several weights give the same R@1, the one with the best mean rank is returned. For a fair
-    comparison, the queries should not be those of the evaluation.
+    comparison, these queries should differ from the queries of the evaluation.
     """
 
     def quality(weight: float) -> tuple[float, float]:
@@ -132,9 +132,10 @@ def weight_ablation(
 
 
 def rank_queries(eval_set: AblationQueries, benchmark: Benchmark) -> RankReport:
-    """Return the results of a benchmark whose queries `encode_queries` encoded.
+    """Rank a benchmark's gallery for queries that `encode_queries` has encoded.
 
-    They are those of `dwc.evaluation.retrieval.run_benchmark` for a model with a CLIP stream alone.
+    The result equals that of `dwc.evaluation.retrieval.run_benchmark` for a model that has only a
+    CLIP stream.
     """
     queries = eval_set.queries
     vectors = QueryVectors(

@@ -3,13 +3,13 @@
     checkpoint for drawings and photographs -> cached inputs of its image tower's last layer
         -> stage two -> stage three -> a complete checkpoint -> its evaluation
 
-PL starts from the CLIP model of a checkpoint that knows photographs already, so that stage one is
-complete. The image tower (image encoder) is frozen except for its last layer, a linear projection;
-this layer and the text encoder are trained. EfficientNet-Lite therefore stays as it is, and with it
-the out-of-distribution statistics of its features, which are copied from the checkpoint.
+PL starts from the CLIP model of a checkpoint that was trained on photographs, so stage one is not
+needed. The image tower (image encoder) is frozen except for its last layer, a linear projection;
+this layer and the text encoder are trained. EfficientNet-Lite does not change, so the
+out-of-distribution statistics of its features are copied from the checkpoint.
 
-The images are drawings, photographs and recolored photographs, and the queries of stage three are
-those of the joint training of DWC; see `dwc.training.catalogue.joint_batches`.
+The images are drawings, photographs and recolored photographs. The queries of stage three are
+generated as in the joint training of DWC; see `dwc.training.catalogue.joint_batches`.
 """
 
 import copy
@@ -88,13 +88,13 @@ class JointProgressiveRecipe:
         pool: Settings of the pool of drawings.
         cached_views: Number of augmented copies ("views") of each photograph for which the inputs
             of the image tower's last layer are cached, at least 2. Drawings and recolored
-            photographs have one.
-        recolorings: Largest number of recolored copies of each photograph.
+            photographs have one view each.
+        recolorings: Maximum number of recolored copies of each photograph.
         triplets: Number of triplets of drawings.
         negation_share: Share of the texts about drawings that exclude an attribute value, in
             [0, 1].
         fashion: Settings of stage two.
-        fashion_batch: Batch size of stage two; half of it are drawings.
+        fashion_batch: Batch size of stage two; half of the images are drawings.
         hybrid: Settings of stage three.
         mix: Number of queries of each kind in a batch of stage three.
         mixed_precision: Precision of both stages, in accelerate's terms: "no", "fp16" or "bf16".
@@ -149,15 +149,16 @@ class JointProgressiveRecipe:
 class JointProgressiveBatches(MixedBatches):
     """Batches of drawings and photographs for PL's stages two and three.
 
-    The batches have cached inputs of the image tower's last layer, K numbers per image, in place of
-    pixels.
+    Instead of pixels, the batches have cached inputs of the image tower's last layer, K numbers per
+    image.
 
     Attributes:
         start: Provides the tokenizer of the texts.
         items: The drawn garments.
-        of_drawings: Cached inputs of the drawings (items, K).
-        of_photographs: Cached inputs of each view of the photographs (images, K). The first view
-            has the recolored photographs, too, after the others; they have no other view.
+        of_drawings: Cached inputs (items, K) for the drawings.
+        of_photographs: Cached inputs (images, K) for the photographs, one tensor per view. In the
+            first tensor, the recolored photographs follow the photographs; the other tensors do not
+            contain recolored photographs.
     """
 
     start: Start
@@ -184,9 +185,9 @@ class JointProgressiveBatches(MixedBatches):
     def fashion(self, size: int) -> Callable[[int], FashionBatch]:
         """Return a function that makes the batches of stage two.
 
-        Half of a batch are drawings, mostly in groups of similar garments (hard negatives), each
-        with a description; the other half are photographs with their captions. Every image has a
-        tag. A drawing's second image is the same as the first, a photograph's is another view.
+        Half of a batch are drawings with descriptions, mostly in groups of similar garments (hard
+        negatives). The other half are photographs with their captions. Every image has a tag and a
+        second image, which is another view for a photograph and the same image for a drawing.
 
         Returns:
             A function that takes a step number and returns the batch of that step.
@@ -238,7 +239,7 @@ def _token_ids(start: Start, texts: list[str]) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class _Photographed:
-    """A photograph's garment as `Tag.suits` takes it."""
+    """The garment of a photograph, with the interface `Described` that `Tag.suits` requires."""
 
     category: str
     values: dict[str, str | None]
@@ -282,8 +283,8 @@ def train_joint_progressive(
         drawings: Folder of the pool of drawings, which are created if missing; `work` by default.
 
     Raises:
-        CheckpointError: the image tower of `start` is no EfficientNet-Lite, or has no
-            out-of-distribution statistics of its own.
+        CheckpointError: the image tower of `start` is not an EfficientNet-Lite, or `start` has no
+            out-of-distribution statistics of the tower's features.
         TrainingError: `work` belongs to another recipe, start or wardrobe, or the wardrobe is too
             small.
     """
@@ -355,10 +356,10 @@ def _cached_inputs(
     work: Path,
     settings: Sequence[Any],
 ) -> Tensor:
-    """Return what the image tower's last layer takes as input for a view of each image (images, K).
+    """Return the inputs (images, K) of the image tower's last layer for one view of each image.
 
-    The inputs are computed if the work folder lacks them; see `cache_tower_inputs`. `seed` is that
-    of the augmentation; `settings` identify the start and all images.
+    The inputs are computed if they are not in the work folder; see `cache_tower_inputs`. `seed` is
+    the seed of the augmentation. `settings` identify the CLIP model and the images.
     """
     preprocessing = preprocessing_of(start.processor)
     name = description_digest([images.images, seed, preprocessing, *settings])
@@ -398,9 +399,10 @@ def publish_joint_progressive(
     out: Path,
     drawings: Path | None = None,
 ) -> dict[str, Any]:
-    """Train, then write the checkpoint, its evaluation, its log and its model card.
+    """Train a PL model on drawings and photographs, and write the checkpoint and its evaluation.
 
-    The arguments are those of `train_joint_progressive`, and `out`, the folder of the checkpoint.
+    The training log and a model card are also written to `out`, the folder of the checkpoint. The
+    other arguments are described in `train_joint_progressive`.
 
     Returns:
         The content of `evaluation.json`, measured with the written checkpoint; empty on all

@@ -192,10 +192,10 @@ def progressive_config(
         combiner: Name of the combiner.
         dropout: Dropout probability in the combiner.
         template: Format strings that join the captions of a query to one text.
-        familiarity: Whether the model has out-of-distribution (OOD) statistics, which tell how
+        familiarity: Whether the model has out-of-distribution (OOD) statistics, which measure how
             unusual a reference image is.
-        ood_groups: Number of groups of images with statistics of their own; 0 for one mean of
-            CLIP's features.
+        ood_groups: Number of groups of training images with separate OOD statistics; 0 for common
+            statistics of all training images. See `DWCConfig`.
     """
     return DWCConfig(
         clip_config=clip,

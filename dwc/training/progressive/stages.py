@@ -71,13 +71,13 @@ class Towers(Protocol):
     logit_scale: nn.Parameter
 
     def image_features(self, pixel_values: Tensor, /) -> Tensor:
-        """Return features of size F of N images, (N, F)."""
+        """Return the features (N, F) of N images, F features per image."""
 
     def text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None, /) -> Tensor:
-        """Return features of size F of N texts, (N, F).
+        """Return the features (N, F) of N texts, F features per text.
 
-        The texts, padded to L tokens, are given as token ids (N, L) and a mask (N, L), which is 1
-        on tokens and 0 on padding.
+        The texts are padded to L tokens. They are given as token ids (N, L) and as a mask (N, L)
+        that is 1 on tokens and 0 on padding.
         """
 
     def requires_grad_(self, requires_grad: bool = True) -> Any:
@@ -176,8 +176,8 @@ def one_way_loss(left: Tensor, right: Tensor, matches: Tensor, scale: Tensor | f
     """Compute the contrastive loss InfoNCE from each row of `left` to its matches in `right`.
 
     Args:
-        left: N unit-length embeddings of size D, (N, D).
-        right: M unit-length embeddings of size D, (M, D).
+        left: N unit-length embeddings (N, D) of size D.
+        right: M unit-length embeddings (M, D).
         matches: Boolean matrix (N, M), True for matching pairs; rows without a match are ignored.
         scale: Factor of the cosine similarities.
 
@@ -194,7 +194,7 @@ def one_way_loss(left: Tensor, right: Tensor, matches: Tensor, scale: Tensor | f
 def matching_loss(left: Tensor, right: Tensor, matches: Tensor, scale: Tensor | float) -> Tensor:
     """Compute symmetric InfoNCE, the mean of `one_way_loss` in both directions.
 
-    The arguments are those of `one_way_loss`.
+    The arguments are the same as for `one_way_loss`.
     """
     forward = one_way_loss(left, right, matches, scale)
     return (forward + one_way_loss(right, left, matches.T, scale)) / 2
@@ -204,8 +204,8 @@ def top1_accuracy(left: Tensor, right: Tensor, matches: Tensor) -> float:
     """Return the share (0 to 1) of embeddings whose most similar counterpart is a match.
 
     Args:
-        left: N unit-length embeddings of size D, (N, D). The result is a share of these.
-        right: M unit-length embeddings of size D, (M, D), the possible counterparts.
+        left: N unit-length embeddings (N, D) of size D, over which the share is computed.
+        right: M unit-length embeddings (M, D), the possible counterparts.
         matches: Boolean matrix (N, M), True for matching pairs.
     """
     nearest = (left.detach() @ right.detach().T).argmax(dim=-1)  # (N,)

@@ -85,14 +85,14 @@ _FULL_SHARE = 0.6  # share of stage-two descriptions that mention every attribut
 
 
 class Described(Protocol):
-    """A garment whose attributes are known, drawn or photographed."""
+    """Interface of a drawn or photographed garment with known attributes."""
 
     @property
     def category(self) -> str:
         """Category of the garment, such as "dress"."""
 
     def get(self, attribute: str) -> str | None:
-        """Return an attribute's value, or None if the garment has none or it is not known."""
+        """Return an attribute's value, or None if the attribute is missing or unknown."""
 
 
 @dataclass(frozen=True)
@@ -140,9 +140,9 @@ class ProgressiveBatches(CatalogueBatches):
         size_px: Side of the square input images in pixels.
         mean: Mean to subtract from each channel, for values in [0, 1].
         std: Standard deviation to divide each channel by.
-        cached: What CLIP's last image layer takes as input, (views, garments, K): K numbers for
-            each augmented copy ("view") of each drawing, computed once by `cache_tower_inputs`.
-            The batches then have these inputs instead of pixels. None for batches with pixels.
+        cached: Inputs (views, garments, K) of CLIP's last image layer, from `cache_tower_inputs`: K
+            numbers for each augmented copy ("view") of each drawing. The batches have these inputs
+            instead of pixels. None for batches with pixels.
     """
 
     size_px: int = PICTURE_PX
@@ -354,7 +354,7 @@ def _with_cached_images(
 ) -> _Parts:
     """Return a copy of `parts` that replaces pixels with cached inputs of CLIP's last image layer.
 
-    The inputs are computed if the work folder lacks them; see `cache_tower_inputs`.
+    The inputs are computed if they are not in the work folder; see `cache_tower_inputs`.
     """
     name = description_digest(
         [start_name(start), recipe.seed, preprocessing, recipe.cached_views, asdict(recipe.pool)]
@@ -434,7 +434,7 @@ def publish_progressive(
     until: Stage = "hybrid",
     drawings: Path | None = None,
 ) -> dict[str, Any]:
-    """Train, then write the checkpoint, its evaluation, its log and its model card.
+    """Train a PL model on drawings, and write its checkpoint, evaluation, log and model card.
 
     The evaluation compares the learned image weights with fixed ones; the best fixed weight is
     selected on the catalogue's validation split.
@@ -471,7 +471,7 @@ def publish_progressive(
 
 
 def evaluate_progressive(loaded: Checkpoint, garments: int, count: int) -> dict[str, Any]:
-    """Measure a PL checkpoint on drawings, with its own image weights and with others.
+    """Evaluate a PL checkpoint on drawings, with learned, fixed and oracle image weights.
 
     Args:
         loaded: The checkpoint.

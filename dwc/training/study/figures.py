@@ -1,7 +1,7 @@
 """The study's figures as SVG, in shades of gray, for light and dark backgrounds.
 
-The project uses orange for the image and blue for the text, so the figures avoid both colors. Every
-number in a figure is in the tables as well.
+The project uses orange for the image and blue for the text, so the figures avoid both colors. The
+tables contain every number of the figures.
 """
 
 from collections.abc import Mapping, Sequence
@@ -125,7 +125,7 @@ def _rows(variants: Sequence[Mapping[str, Any]], family: str) -> list[PlotRow]:
 
 
 def _noise(summary: Mapping[str, Any]) -> list[PlotLine]:
-    """Return a line for each kind of training labels: the recall by the share of wrong texts.
+    """Return one line per kind of training labels: R@1 in % over the share of wrong texts in %.
 
     The line of the soft labels begins with the result of the variant "DWC's CLIP stream alone",
     which is trained with soft labels and no wrong texts.
@@ -253,7 +253,7 @@ def _ticks(top: float) -> list[float]:
 def _rounded_up(value: float) -> float:
     """Return the end of an axis that includes `value`: the next multiple of 10, at least 10.
 
-    The ticks, which divide the axis into five equal parts, are integers then.
+    The ticks divide the axis into five equal parts, so they are integers.
     """
     return max(10.0, 10.0 * -(-value // 10))
 

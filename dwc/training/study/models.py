@@ -364,11 +364,11 @@ class LinearTowers(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def image_features(self, rows: Tensor) -> Tensor:
-        """Return image features of size F for N cached rows, (N, F); see `CachedImages.rows`."""
+        """Return the image features (N, F) for N cached rows; see `CachedImages.rows`."""
         return self.image_layer(rows[:, : self.dim])
 
     def text_features(self, texts: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return text features of size F for N texts, (N, F); ignore the mask.
+        """Return the text features (N, F) for N texts; the mask is ignored.
 
         `texts` are CLIP's cached text features (N, F).
         """

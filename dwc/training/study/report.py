@@ -294,7 +294,7 @@ def _by_share(by_seed: BySeed) -> list[dict[str, Any]]:
 def _weights(by_seed: BySeed) -> dict[str, Any]:
     """Return mean and deviation over seeds of R@1 (recall at 1) for each kind of image weight.
 
-    The kinds of image weight are those of `weight_ablation`.
+    The kinds of image weight, such as "learned", are described in `weight_ablation`.
     """
     return _spreads(by_seed, {name: f"weights.{name}.recall@1" for name in _WEIGHTS})
 

@@ -131,8 +131,8 @@ def _bins(shares: Tensor) -> list[tuple[float, float, Tensor]]:
     """Divide N queries into bins by their true image weights `shares` (N,); see `SHARES`.
 
     Returns:
-        For each bin, its lower edge, its upper edge and the mask (N,) of its queries. The upper
-        edge belongs to the next bin, except that of the last bin.
+        For each bin, its lower edge, its upper edge and the mask (N,) of its queries. An upper edge
+        belongs to the next bin; only the last bin includes its upper edge.
     """
     bins = []
     for low, high in pairwise(SHARES):

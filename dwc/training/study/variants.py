@@ -84,7 +84,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Claim:
-    """Statement that a metric of a system variant exceeds that of another variant, or a number.
+    """Statement that a system variant's metric exceeds another variant's metric, or a number.
 
     The claim holds if `metric` of the variant `better` exceeds `metric` of the variant `worse` by
     more than `least`, and the excess over `least` is larger than two standard errors.
@@ -96,7 +96,7 @@ class Claim:
         metric: Dotted path of the metric in a run's numbers, such as "streams.clip.recall@1".
         source: Source of the claim: the paper on DWC, the paper on Progressive Learning ("PL"), or
             this project ("ours").
-        worse_metric: Dotted path of the metric of `worse`; None if it is `metric` as well.
+        worse_metric: Dotted path of the metric of `worse`; None if it is the same as `metric`.
         least: Smallest difference that supports the claim.
     """
 
@@ -110,7 +110,7 @@ class Claim:
 
 
 CORRELATED = 0.3
-"""Smallest Spearman correlation at which image weights count as following the true ones.
+"""Smallest Spearman correlation at which image weights count as correlated with the true ones.
 
 The true image weight of a query is the fraction of the target's attributes that come from the
 reference image and not from the text.
@@ -261,7 +261,7 @@ def _follows(text: str, variant: str, metric: str, source: Source = "DWC") -> Cl
         text: The claim, as a sentence.
         variant: Name of the system variant.
         metric: Dotted path of the correlation in the variant's numbers.
-        source: Which paper makes the claim.
+        source: Source of the claim, such as "DWC" for the paper on DWC.
     """
     return Claim(text, variant, None, metric, source, least=CORRELATED)
 
