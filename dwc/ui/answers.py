@@ -1,6 +1,7 @@
-"""Types of the JSON answers that programs get by HTTP or MCP; their JSON schemas are published.
+"""Types that document the JSON answers of the HTTP API and of MCP.
 
-The answers themselves are dicts from `to_dict` methods and from `api.py`; they are not instances of
+The JSON schemas of these types are part of the OpenAPI document and of the list of MCP tools. The
+answers themselves are dicts from `to_dict` methods and from `api.py`; they are not instances of
 these types. An answer may have more fields than its type.
 """
 
@@ -58,7 +59,7 @@ class Indexing(BaseModel):
 
 
 class GalleryPart(BaseModel):
-    """Base class of answers about a gallery; they tell whether only a part of it is indexed."""
+    """Base class of answers that say how much of the gallery is indexed, if not all of it."""
 
     indexing: Indexing | None = Field(
         None, description="Given only if the gallery is not indexed to the end."
@@ -66,7 +67,7 @@ class GalleryPart(BaseModel):
 
 
 class SearchAnswer(GalleryPart):
-    """The ranked results of a search, and the weights that were used."""
+    """The ranked results of a search, and the weights of picture and words."""
 
     weights: dict[str, Weight] = Field(description="By stream, such as clip and cnn.")
     results: list[Result] = Field(description="Best first.")
@@ -166,7 +167,7 @@ class ComparedResult(BaseModel):
 
 
 class Reading(BaseModel):
-    """The best pictures by one way to weigh picture and words."""
+    """The best pictures of one ranking: by picture, by words, by their average, or as learned."""
 
     name: str = Field(description="picture, words, average or learned.")
     weights: dict[str, Weight]
@@ -175,7 +176,7 @@ class Reading(BaseModel):
 
 
 class CompareAnswer(GalleryPart):
-    """The results of one query by several ways to weigh picture and words."""
+    """The results of one query in several rankings, each with other weights."""
 
     columns: list[Reading]
     fitting: list[str] | None = Field(
@@ -201,13 +202,13 @@ class GalleryAnswer(GalleryPart):
 
 
 class ModelsAnswer(BaseModel):
-    """The names of the models that can answer, and of the one that answers by default."""
+    """The names of all models that can answer, and the name of the default model."""
 
     models: list[str]
     default: str
 
 
 class ErrorAnswer(BaseModel):
-    """Why a request was refused, and what to do."""
+    """The error message of a refused request: the reason, and what to do."""
 
     error: str

@@ -41,9 +41,9 @@ from dwc.ui.request_parsing import (
 )
 
 COMPARED = 10
-"""The number of best results of each ranking that `/explain`, `/compare` and `/paraphrase` use.
+"""The number of best results in the rank trace of `/explain`.
 
-For `/compare` and `/paraphrase`, this number is only the default.
+It is also the default number of results in each ranking of `/compare` and `/paraphrase`.
 """
 
 ENDPOINTS = frozenset({"search", "explain", "compare", "paraphrase"})
@@ -58,7 +58,7 @@ MAP_PAGE = 10_000
 Answer = dict[str, Any]
 
 Lane = Mapping[str, Any]
-"""The queue of an endpoint's calls: Gradio's concurrency id, and the concurrency limit."""
+"""The Gradio options `concurrency_id` and `concurrency_limit`, which select an endpoint's queue."""
 
 
 def add_search_endpoint(models: ModelPool, images: GalleryImages, lane: Lane) -> None:
@@ -87,15 +87,15 @@ def add_search_endpoint(models: ModelPool, images: GalleryImages, lane: Lane) ->
                 positive numbers favor the picture, negative numbers the words; "inf" is the picture
                 alone, "-inf" the words alone.
             model: The name of the model that answers; empty for the first.
-            fold: Whether near-duplicates are folded under the best of each group, with further
-                results in their place.
+            fold: Whether to list only the best picture of each group of near-duplicates; further
+                results take the places of the others.
             filter: Only pictures whose metadata fit: "category = dress and price < 50"; empty for
                 all. `/gallery` lists the columns.
 
         Returns:
             The weights of picture and words in each stream; the results, each with its score and
-            the parts of the score; the words unknown to the model; the time of each step; and the
-            names of the model and the gallery.
+            the parts of the score; the words unknown to the model; the duration of each step; and
+            the names of the model and the gallery.
         """
         with api_errors():
             name = models.require(model)
@@ -145,10 +145,10 @@ def add_overview_endpoints(models: ModelPool) -> None:
             model: The name of the model; empty for the first.
 
         Returns:
-            The gallery's size; the number of pictures that were placed by t-SNE (each other picture
-            is placed between the three of these that are most similar to it); the mean share of a
+            The gallery's size; the number of pictures placed by t-SNE; the mean share of a
             picture's 10 nearest neighbors that are also among its 10 nearest on the map; and the
-            ids with x and y in [0, 1].
+            ids with x and y in [0, 1]. A picture that t-SNE did not place lies between the three
+            placed pictures that are most similar to it.
         """
         with api_errors(), models.using(models.require(model)) as searcher:
             return map_table(searcher, start, limit)
@@ -160,10 +160,10 @@ def add_overview_endpoints(models: ModelPool) -> None:
             model: The name of the model; empty for the first.
 
         Returns:
-            For each stream, a histogram of the picture weights. If it is known which
-            share of the target's attributes only the picture tells, also the mean weight by this
-            share, and Spearman's correlation of weight and share. Further, the queries with the
-            highest and the lowest picture weights.
+            For each stream, a histogram of the picture weights. Further, the queries with the
+            highest and the lowest picture weights. If the checkpoint contains, for each query, the
+            share of the target's attributes that only the picture tells: also the mean weight by
+            this share, and Spearman's correlation of weight and share.
         """
         with api_errors(), models.using(models.require(model)) as searcher:
             return statistics_table(searcher)
@@ -182,8 +182,8 @@ def add_overview_endpoints(models: ModelPool) -> None:
 
         Returns:
             The gallery's size; the number of pictures that fit; the type of each column, with the
-            number of pictures by value, or with the least and the greatest number; and the ids with
-            their metadata.
+            number of pictures for each value, or with the least and the greatest number; and the
+            ids with their metadata.
         """
         with api_errors(), models.using(models.require(model)) as searcher:
             return gallery_table(searcher, filter, start, limit)
@@ -218,9 +218,9 @@ def gallery_table(searcher: Searcher, filter: object, start: object, limit: obje
 
     Returns:
         A dict with `gallery_size`; `fits`, the number of images that fit; `columns`, which
-        describes each column by a dict with `type` and either `values` (counts by text) or `least`
-        and `greatest`; `start`; `ids`; `metadata`, a dict for each id; and the entry of
-        `indexing_entry`.
+        describes each column by a dict with `type` and either `values` (the number of images with
+        each value) or `least` and `greatest`; `start`; `ids`; `metadata`, a dict for each id; and
+        the entry that `indexing_entry` returns.
 
     Raises:
         QueryError: The filter is invalid, or `start` or `limit` is not a whole number of 0 or more.
@@ -255,7 +255,7 @@ def explain_query(searcher: Searcher, query: EncodedQuery, id: str, shift: float
         shift: Number added to the logit of each stream's image weight.
 
     Returns:
-        A JSON-compatible dict with these entries, and the entry of `indexing_entry`:
+        A JSON-compatible dict with the entry that `indexing_entry` returns, and these entries:
 
         - "why": the parts of the score, and the image's ranks.
         - "word_effects": the effect of each word.
@@ -282,13 +282,14 @@ def explain_query(searcher: Searcher, query: EncodedQuery, id: str, shift: float
 
 
 def compare_query(searcher: Searcher, images: GalleryImages, query: EncodedQuery, k: int) -> Answer:
-    """Return the `k` best results of each variant of a query, for the endpoint `/compare`.
+    """Rank the gallery for a query in four ways, and return the `k` best results of each ranking.
 
-    The variants rank by the image part alone, by the text part alone, by both parts with equal
-    weights, and by both parts with the learned weights.
+    This is the answer of the endpoint `/compare`. The rankings are by the image part alone, by the
+    text part alone, by both parts with equal weights, and by both parts with the learned weights.
 
     Returns:
-        A dict with the fields of `Comparison`, the entry of `indexing_entry`, and these entries:
+        A dict with the fields of `Comparison`, the entry that `indexing_entry` returns, and these
+        entries:
 
         - "fitting": the ids of all images that match everything the query asks for; None if these
           images are unknown.

@@ -44,7 +44,7 @@ from dwc.ui.uploads import UPLOAD_CHECK_SECONDS, UPLOAD_LIFETIME_SECONDS, UPLOAD
 logger = logging.getLogger(__name__)
 
 SEARCHES_AT_ONCE = 32
-"""The maximum number of searches that run at the same time; they share passes of the model."""
+"""The maximum number of searches at the same time; their queries share forward passes."""
 
 SEARCH_LANE: dict[str, Any] = {
     "concurrency_id": "search",
@@ -64,8 +64,8 @@ SEARCH: dict[str, Any] = {
     **SEARCH_LANE,
 }
 EXPLAIN: dict[str, Any] = {
-    # The inputs are texts and JSON values, which Gradio's preprocessing would pass through a thread
-    # each without a change.
+    # The inputs are texts and JSON values. Gradio's preprocessing would not change them, but would
+    # use a thread for each input.
     "preprocess": False,
     # By default, Gradio drops an event that is triggered while the same event is pending. The
     # handlers skip explanations of results that are no longer on the screen.
@@ -108,8 +108,7 @@ class PageBlocks(gr.Blocks):
     def __exit__(self, *error: Any) -> None:
         """Finish the page, and cache the signatures of its components' constructors.
 
-        Gradio inspects a constructor each time it describes a component, which it does for every
-        component of every session.
+        Gradio describes every component for every session, and inspects the constructor each time.
         """
         super().__exit__(*error)
         for kind in {type(block) for block in self.blocks.values()}:
@@ -142,12 +141,12 @@ class PageBlocks(gr.Blocks):
                 _check_field(component, value)
 
     async def postprocess_data(self, block_fn: Any, predictions: Any, state: Any) -> list[Any]:
-        """Check that no output names a file outside the allowed folders, and prepare it as Gradio
-        does.
+        """Check the files that the outputs name, and prepare the outputs for the browser.
 
-        If a handler returns values for some of its components only, only these are prepared. Gradio
-        would construct each of the other components anew, although they do not change, which takes
-        longer than most handlers. Texts and JSON values are prepared without threads.
+        An output may name only files in the allowed folders. If a handler returns values for only
+        some of its components, only these values are prepared. Gradio would construct all other
+        components again, although they do not change, and this takes longer than most handlers.
+        Texts and JSON values are prepared without threads.
         """
         check_values([predictions], self.image_folder)
         if not isinstance(predictions, dict) or block_fn.batch:
@@ -276,7 +275,7 @@ def build_page(models: ModelPool, images: GalleryImages, examples: Sequence[Exam
 
 
 class _Wiring:
-    """Connects the events of the page's components to handlers."""
+    """Helper of `build_page` that connects the events of components to handlers."""
 
     def __init__(
         self,
@@ -497,8 +496,8 @@ class _Wiring:
     def _on(self, component: Any, name: str, *handling: Any, **options: Any) -> Any:
         """Connect a handler to an event that an element's script sends, and return the listener.
 
-        While the handler runs, the browser holds back further events of this element and name. When
-        the handler has ended, `static/events.js` sends the latest of these events.
+        While the handler runs, the browser holds back further events with this name from this
+        element. When the handler has ended, `static/events.js` sends the latest of these events.
 
         Args:
             component: The element, which must have an `elem_id`.
@@ -514,20 +513,21 @@ class _Wiring:
         return event
 
     def _explain_after(self, event: Any, key: str) -> None:
-        """Connect what follows a search: it is added to the history, and its result is explained.
+        """Connect the steps after a search: its result is added to the history and then explained.
 
-        If the server is too busy to run the search, the browser sends it again later.
+        If the server is too busy to run the search, the browser sends the search again later.
 
         Args:
             event: The listener of the search.
-            key: The key by which the scripts send the search again: "search" for the search button.
-                For other events, it is the element's id and the event's name: "examples-ask".
+            key: Identifies the event that the scripts must send again. It is "search" for the
+                search button. For other events, it consists of the element's id and the event's
+                name, as in "examples-ask".
         """
         self._retry_after(event, f"(wait) => window.dwcSession.refuse(wait, '{key}')")
         self._fill_panels_after(self._record_after(event))
 
     def _retry_after(self, event: Any, js: str) -> None:
-        """Connect a script that runs in the browser if an event fails, to send it again later.
+        """Connect a script that runs in the browser if an event fails, and sends the event again.
 
         Handlers show the errors of a search themselves. So an event fails only if the server is too
         busy, refuses the inputs, has an internal error, or cannot be reached.
@@ -542,7 +542,7 @@ class _Wiring:
         waited.then(None, c.wait, js=js, api_visibility="private")
 
     def _fill_panels_after(self, event: Any) -> None:
-        """Connect the explanations that are added after an event that shows a search result.
+        """Connect the steps that explain a search result, after the event that shows the result.
 
         First the fast explanation panels are filled, then the slow panels. At the end, the panel
         that compares rankings gets further columns: one for the search that the visitor has pinned,

@@ -22,7 +22,7 @@ from dwc.search.query import MODEL_QUEUE
 
 
 class SearchActivity:
-    """Counts the searches in progress, so that explanations can wait for them. Thread-safe."""
+    """Thread-safe counter of the searches in progress; explanations wait until it is zero."""
 
     def __init__(self) -> None:
         self._running = 0
@@ -45,8 +45,8 @@ class SearchActivity:
         """Wait until no search is in progress, or until the time is over.
 
         Args:
-            seconds: The maximum time to wait, in seconds. With this limit, explanations are made
-                even if searches follow one another without a pause.
+            seconds: The maximum time to wait, in seconds. Without this limit, there would be no
+                explanations while searches follow one another without a pause.
 
         Returns:
             How long this function waited, in seconds.
@@ -58,7 +58,7 @@ class SearchActivity:
 
 
 OPERATIONS_AT_ONCE = 16
-"""The maximum number of operations that run at the same time; they share passes of the model."""
+"""The maximum number of operations at the same time; their queries share forward passes."""
 
 MAX_OPERATIONS_WAITING = 256
 """The maximum number of operations that wait; further operations are refused."""
@@ -70,7 +70,7 @@ Returned = TypeVar("Returned")
 
 
 class Workers:
-    """Runs functions in a limited number of threads, first come, first served."""
+    """Limited number of threads, which run functions in the order in which `run` is called."""
 
     def __init__(
         self, at_once: int = OPERATIONS_AT_ONCE, max_waiting: int = MAX_OPERATIONS_WAITING
@@ -113,11 +113,11 @@ _UNAVAILABLE = 503  # the status with which Gradio refuses an event when its que
 
 
 def busy_seconds() -> int:
-    """Return how many seconds a client should wait if the full queue refused its event, 1 to 60.
+    """Return the seconds (1 to 60) that a client should wait after the full queue refused an event.
 
     This is the estimated time in which the server answers a quarter of a full queue: the average
-    time of one of the last searches, times a quarter of `QUEUE_LENGTH`. After a shorter time, there
-    would be room for only a few of the refused clients.
+    time of a recent search, times a quarter of `QUEUE_LENGTH`. After a shorter time, the queue
+    would have room for only a few of the refused clients.
     """
     seconds = math.ceil(QUEUE_LENGTH / 4 * MODEL_QUEUE.item_seconds)
     return min(max(seconds, 1), _MAX_BUSY_SECONDS)

@@ -74,7 +74,7 @@ def weight_in_words(image_weight: float) -> str:
 def percents(image_weight: float) -> tuple[int, int]:
     """Return the image weight and the text weight in percent, as integers that sum to 100.
 
-    The result has 0 and 100 only if the image weight is exactly 0 or 1.
+    The values 0 and 100 occur only if the image weight is exactly 0 or 1.
     """
     picture = round(100 * image_weight)
     if 0 < image_weight < 1:
@@ -138,8 +138,8 @@ def on_load(function: str, *events: str) -> str:
     """Return the JavaScript that runs when the browser has inserted an element into the page.
 
     The JavaScript calls a function of the scripts in `static/`. This function can then trigger
-    events of the element. While an event is being handled, further events of the same name wait;
-    when it has been handled, only the latest of them is sent (see `static/events.js`).
+    events of the element. While an event is being handled, further events with the same name wait.
+    Afterwards, only the latest of these events is sent (see `static/events.js`).
 
     Args:
         function: The function with its namespace, such as `dwcPanels.examples`.

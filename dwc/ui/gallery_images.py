@@ -41,7 +41,7 @@ class GalleryImages(Protocol):
 
     @property
     def folder(self) -> Path:
-        """The folder of the thumbnails. All its files are served, so it must contain no others."""
+        """The folder of the thumbnails. It has no other files, since all its files are served."""
 
     @property
     def metadata(self) -> Metadata:
@@ -73,7 +73,8 @@ class GalleryImages(Protocol):
 
         Args:
             image_id: The image's id.
-            drawn_px: The width and height in pixels at which a drawn garment is drawn.
+            drawn_px: The width and height of the result in pixels if the image is a drawn garment;
+                not used for other images.
 
         Raises:
             KeyError: There is no image with this id.
@@ -120,7 +121,7 @@ class StoreImages:
         self.folder = (store.path / THUMBNAILS).absolute()
 
     def show(self, store: Store) -> None:
-        """Show the images of another store, which has more images of the same gallery."""
+        """Replace the store by another one with more images of the same gallery."""
         self._store = store
 
     @property
@@ -173,7 +174,8 @@ class StoreImages:
 
         Args:
             image_id: The image's id.
-            drawn_px: The width and height in pixels at which a drawn garment is drawn.
+            drawn_px: The width and height of the result in pixels if the image is a drawn garment;
+                not used for other images.
 
         Raises:
             KeyError: There is no image with this id.
@@ -251,7 +253,8 @@ def _name_category(garment: Garment) -> str:
 def describe_test_garment(image_id: str) -> str | None:
     """Describe a garment of the catalogue's test gallery, given the id of its image.
 
-    The panel of weight statistics shows queries to this gallery; the page may show another one.
+    The panel of weight statistics shows queries to the test gallery, even if the page has another
+    gallery.
 
     Args:
         image_id: The id, such as "test-00012".

@@ -123,8 +123,8 @@ class PageComponents:
             fields).
         state: The visitor's search result, cached on the server.
         parcel: A file for the browser to download, as returned by `export_answer`.
-        pin: The data that repeats the pinned search, with which later searches are compared, in the
-            form of `screen`. None if no search is pinned.
+        pin: The data to repeat the pinned search, in the form of `screen`. Later searches are
+            compared with the pinned search. None if no search is pinned.
         pin_cache: The result of the pinned search, cached on the server.
         wait: The seconds after which to send a refused search again, as returned by
             `PageHandlers.estimate_wait`.
@@ -182,7 +182,7 @@ class PageComponents:
 
     @property
     def growing(self) -> list[Any]:
-        """The components that change if the gallery does, as when more of it is indexed."""
+        """The components that change when the gallery changes, for example during indexing."""
         return [self.header, self.facets, self.gallery, self.left_out]
 
     @property
@@ -369,7 +369,7 @@ class PageHandlers:
         screen: object,
         filter: str = "",
     ) -> Update:
-        """Search with the reference and the text of the input fields, and the current filter."""
+        """Search with the content of the input fields and the current filter."""
         request = replace(self._parse_fields(reference, words, model), filter=filter)
         return self._search(request, screen)
 
@@ -465,10 +465,11 @@ class PageHandlers:
         return (self._open_with_own_answer() | self._show_ignored(visit)) or gr.skip()
 
     def restore(self, event: gr.EventData) -> Update:
-        """Show the search that the page showed before a reload, or else the search of its address.
+        """Show again the search from before a reload, or else the search in the page's address.
 
-        The browser sends the data about the visit with the event: when the page opens, after Back
-        or Forward, and after a failed attempt. The explanation panels are filled by later events.
+        The browser triggers this event when the page opens, after Back or Forward, and after a
+        failed attempt. The event contains the data about the visit. The explanation panels are
+        filled by later events.
 
         An address without a reference and without a text may have a filter, a model or a weight
         shift. They then apply to the search with which the page opens or, if there is none, to the
@@ -506,8 +507,9 @@ class PageHandlers:
         """Parse what the browser sends about a visit.
 
         Returns:
-            Three values: the search to show, None for the search with which the page opens; an
-            error message if the page's address is invalid, else empty; and the visit's data.
+            Three values: the search to show, or None for the search with which the page opens; an
+            error message, which is empty if the page's address is valid; and the data about the
+            visit as a mapping.
         """
         known = visit if isinstance(visit, Mapping) else {}
         request, message = _request_on_screen(known.get("screen")), ""
@@ -528,7 +530,7 @@ class PageHandlers:
     def go_back(self, history: object, model: str, screen: object, event: gr.EventData) -> Update:
         """Repeat a search of the history, at the image weight at which it was last shown.
 
-        The model that answered the search before answers it again, and becomes the page's model.
+        The search uses the same model as before, which becomes the page's selected model.
         """
         there = SearchHistory.from_dict(history).back_to(get_attribute(event, "step"))
         step = None if there is None else there.current_step
@@ -698,7 +700,7 @@ class PageHandlers:
         return {self._components.gallery: render_gallery(self._images, page, filter)}
 
     def grow(self, filter: str, model: str, event: gr.EventData) -> Update:
-        """Show the pictures that were indexed since the page was opened.
+        """Update the gallery browser with the pictures that were indexed since the page was opened.
 
         The browser sends the index of the gallery browser's current page. When indexing has ended,
         the header, the filter section and the note on omitted files are updated, too.
@@ -771,8 +773,8 @@ class PageHandlers:
     def _carried(self, screen: object) -> SearchRequest:
         """Return an empty request with the settings that carry over to a visitor's next search.
 
-        From a search on the screen, this is `folded`: whether near-duplicates are hidden. Without
-        one, it is the weight shift of the link that opened the page; see `_keep_settings`.
+        If a search is on the screen, this is `folded`: whether near-duplicates are hidden.
+        Otherwise, it is the weight shift of the link that opened the page; see `_keep_settings`.
         """
         request = _request_on_screen(screen)
         if request is not None:
@@ -861,13 +863,14 @@ class PageHandlers:
         }
 
     def _keep_settings(self, request: SearchRequest, notice: str = "") -> Update:
-        """Return updates for a page without a result, that keep settings for the first search.
+        """Return updates that store the model and weight shift of an address for the first search.
 
-        `_fill_fields` and `_show_filter` keep the other parts of the request.
+        They are needed on a page without a search result. `_fill_fields` and `_show_filter` store
+        the other parts of the request.
 
         Args:
-            request: The request that an address describes. Its model and its weight shift are kept.
-            notice: Text for the place where the results will be.
+            request: The request that the address describes.
+            notice: Text to show where the results will be; empty for none.
         """
         update = self._show_model(request.model) if request.model in self._models.names else {}
         if request.shift or notice:
@@ -878,10 +881,11 @@ class PageHandlers:
         return update
 
     def _show_ignored(self, visit: object, error: str = "") -> Update:
-        """Return updates that show an error and which parameters of the page's address are ignored.
+        """Return updates that show an error message and the ignored parameters of the address.
 
-        The updates are empty if there is neither. An entry of the browser's history with a search
-        has nothing to do with the address.
+        The updates are empty if there is no error and no ignored parameter. If the visit restores a
+        search from the browser's history, the address is not checked, because that search does not
+        come from the address.
 
         Args:
             visit: The data that the browser sends; see the attribute `visit` of `PageComponents`.
@@ -898,7 +902,7 @@ class PageHandlers:
         """Return the updates for a page that opens with the result of an example search.
 
         The updates fill only hidden components and the history, since the layout already shows this
-        result in all other components. There are none if the page opens without a result.
+        result in all other components. If the page opens without a result, there are no updates.
         """
         if self._opening is None:
             return {}
@@ -947,7 +951,10 @@ class PageHandlers:
         }
 
     def _describe_gallery(self, model: str) -> Update:
-        """Return updates of the header and of the note on omitted files."""
+        """Return updates of the two components that describe the gallery as a whole.
+
+        These are the header and the note on omitted files.
+        """
         c = self._components
         return {c.header: self.render_header(model), c.left_out: render_left_out(self._images)}
 
@@ -978,7 +985,7 @@ def _request_on_screen(screen: object) -> SearchRequest | None:
 def _is_of_other_gallery(screen: object, state: SearchState) -> bool:
     """Return whether a new search result has another model or gallery than the one on the screen.
 
-    A page may be older than the server, which was then restarted with other pictures.
+    For example, the server may have been restarted with other pictures while the page was open.
 
     Args:
         screen: The data about the search result that was on the screen before.

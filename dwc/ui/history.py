@@ -17,7 +17,7 @@ from dwc.ui.state import SearchRequest, SearchState
 from dwc.ui.uploads import is_upload
 
 MAX_STEPS = 24
-"""The maximum number of steps in the history, which need a few kilobytes."""
+"""The maximum number of steps in the history; as JSON, they have a few kilobytes."""
 
 _MAX_SENT_STEPS = 10 * MAX_STEPS  # pages send at most MAX_STEPS; checking takes quadratic time
 
@@ -158,7 +158,7 @@ class SearchHistory:
         return replace(self, steps=steps)
 
     def back_to(self, number: object) -> "SearchHistory | None":
-        """Return the history in which the step of this number is the current step.
+        """Return the history in which the step with this number is the current step.
 
         The result is None if there is no such step.
         """
@@ -172,7 +172,7 @@ class SearchHistory:
         Args:
             query: The query.
             number: The number of the preferred step, if several steps have the query. If the step
-                of this number does not have the query, the newest step with the query is used.
+                with this number has another query, the newest step with the query is used.
 
         Returns:
             The history; None if no step has the query.
@@ -331,7 +331,7 @@ def record_answer(history: SearchHistory, state: SearchState | None) -> SearchHi
 
 
 def query_of(request: SearchRequest) -> HistoryQuery:
-    """Return the query that the history records for a search."""
+    """Return the part of a search request that a history step stores as its query."""
     return HistoryQuery(
         request.words, request.reference_id, request.upload, request.filter, request.model
     )

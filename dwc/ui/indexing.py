@@ -27,7 +27,7 @@ _ALMOST_FINISHED_SECONDS = 3.0
 _OPEN_AT_LATEST_SECONDS = 10.0
 
 # The store is opened again when it has grown by this fraction, because opening takes longer for a
-# larger store. It is also opened again after some seconds.
+# larger store. If it grows more slowly, it is opened again after `_SECONDS_BETWEEN_AT_MOST`.
 _GROWTH = 0.05
 _SECONDS_BETWEEN = 1.0
 _SECONDS_BETWEEN_AT_MOST = 15.0
@@ -71,7 +71,7 @@ class StoppedError(DWCError):
 
 
 class GalleryIndexing:
-    """Indexes one gallery in a thread. The methods are thread-safe.
+    """The indexing of one gallery in a thread. The methods are thread-safe.
 
     Attributes:
         is_open: Whether the page opened before the complete gallery was indexed.
@@ -99,9 +99,8 @@ class GalleryIndexing:
     def subscribe(self, publish: Callable[[Store], None]) -> None:
         """Add a function that is called with the store whenever the store has grown.
 
-        The function that was added last is called first. So functions that display images are added
-        after functions that update searches: the page can then show every picture that a search
-        finds.
+        The function that was added last is called first. So add functions that display images after
+        functions that update searches: the page can then show every picture that a search finds.
         """
         self._subscribers.insert(0, publish)
 
@@ -133,7 +132,7 @@ class GalleryIndexing:
     ) -> Store:
         """Start indexing in a thread, and wait until some pictures can be searched.
 
-        If indexing takes only a few seconds, this function waits for its end.
+        If indexing takes only a few seconds, this method waits until indexing ends.
 
         Args:
             path: The folder of the store.

@@ -29,7 +29,7 @@ from dwc.ui.uploads import UPLOAD_MINUTES
 
 @dataclass(frozen=True)
 class PageContent:
-    """What the page shows when it is opened.
+    """The data that the page shows when it is opened.
 
     Attributes:
         models: The models.

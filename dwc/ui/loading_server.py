@@ -1,7 +1,7 @@
 """A small web server that answers while the app loads its first model.
 
-Without it, monitors and visitors could not distinguish a server that is starting from one that is
-down. This module imports only the standard library, so that the server can answer at once.
+Without this server, monitors and visitors could not distinguish an app that is starting from an app
+that is down. The module imports only the standard library, so that the server can answer at once.
 """
 
 import json
@@ -50,8 +50,8 @@ def answer_while_loading(host: str | None, port: int | None) -> Iterator[int | N
     """Answer all requests with status 503 (service unavailable) within the `with` block.
 
     The answer to `/health` is the status as JSON. The answer to any other path is a page that
-    reloads itself. If the given port cannot be used, no server is started; the page's own server
-    will report the error later.
+    reloads itself. If the given port cannot be used, no server is started; the server of the page
+    reports the error when it starts after the block.
 
     Args:
         host: The host name or address to listen on. If None, it is taken from the environment

@@ -72,9 +72,9 @@ class McpMount:
             operations: The operations to offer.
             workers: The threads that run the operations.
             max_body_bytes: The maximum size of a request's body in bytes.
-            is_local: Whether the server is only for this machine. If so, requests with another host
-                name are refused. Otherwise a website could read the gallery through a visitor's
-                browser (DNS rebinding).
+            is_local: Whether the server is only for this machine. If so, requests with the host
+                name of another machine are refused, since otherwise a website could read the
+                gallery through a visitor's browser (DNS rebinding).
         """
         hosts = [f"{host}:*" for host in _LOOPBACK]
         origins = [f"http://{host}" for host in hosts]
@@ -109,7 +109,8 @@ class McpMount:
 class _Endpoint:
     """The ASGI app that answers the requests of MCP clients.
 
-    It is a class, because a route of Starlette does not treat a function as an ASGI app.
+    It is a class because Starlette's `Route` treats a function as a request handler, not as an ASGI
+    app.
     """
 
     def __init__(self, manager: StreamableHTTPSessionManager) -> None:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 REQUEST_ID = "x-request-id"
-"""The header with a request's id. A proxy may set it; every response has it."""
+"""The header with a request's id. A proxy may set it in the request; every response has it."""
 
 # A request's id is written to the logs, so it must not contain other characters.
 _VALID_ID = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
@@ -173,7 +173,7 @@ def route_of(path: str) -> str:
     """Return the part of a path that does not depend on a visitor's pictures or words.
 
     Example: `/gradio_api/file` for `/gradio_api/file=/home/me/coat.jpg`. The result is "other" for
-    every path that the app does not have, so that the number of different results is small.
+    all paths that the app does not have, so that the metrics have only a few different routes.
     """
     match = _ROUTES.match(path)
     return match[0] if match else OTHER
@@ -374,7 +374,7 @@ METRICS = "/metrics"
 
 
 class MonitoringOptions(NamedTuple):
-    """The options of the monitoring.
+    """Which parts of the monitoring are switched on.
 
     Attributes:
         logs: Whether to log requests and events.
@@ -388,7 +388,7 @@ class MonitoringOptions(NamedTuple):
 
     @classmethod
     def from_args(cls, args: argparse.Namespace) -> "MonitoringOptions":
-        """Return the options that the command-line arguments of `dwc app` request."""
+        """Return the options for parsed command-line arguments of `dwc app`."""
         return cls(args.log_level is not None, args.log_queries, args.metrics)
 
 

@@ -1,7 +1,7 @@
-"""The operations that programs may call, by HTTP (`rest.py`) or by MCP (`mcp_server.py`).
+"""The operations that programs may call over HTTP (`rest.py`) or over MCP (`mcp_server.py`).
 
-Each class whose name ends in `Arguments` has the arguments of one operation. Its JSON schema is in
-the OpenAPI document and in the list of MCP tools.
+Each class whose name ends in `Arguments` defines the arguments of one operation. The JSON schema of
+the class is in the OpenAPI document and in the list of MCP tools.
 """
 
 import base64
@@ -97,7 +97,7 @@ Filter = Annotated[
 
 
 class Arguments(BaseModel):
-    """Base class of the arguments of an operation; unknown arguments are errors."""
+    """Base class of the arguments of an operation; an unknown argument is an error."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -128,7 +128,7 @@ class QueryArguments(Arguments):
 
 
 class SearchArguments(QueryArguments):
-    """The arguments of a search."""
+    """The arguments of a search: the query, and the options of the ranking."""
 
     k: Whole = Field(DEFAULT_RESULTS, ge=1, le=MAX_RESULTS, description="How many results.")
     shift: Number | Literal["inf", "-inf"] = Field(
@@ -154,7 +154,7 @@ class ExplainArguments(QueryArguments):
 
 
 class CompareArguments(QueryArguments):
-    """The arguments of a comparison."""
+    """The arguments of a comparison: the query, and the number of results of each ranking."""
 
     k: Whole = Field(COMPARED, ge=1, le=MAX_RESULTS, description="How many results per reading.")
 
@@ -170,13 +170,13 @@ class GalleryArguments(Arguments):
 
 
 class ModelsArguments(Arguments):
-    """The arguments of the model listing; there are none."""
+    """The arguments of the model listing, which has none."""
 
 
 class Operations:
-    """The operations: search, explain, compare, list the gallery and list the models.
+    """The operations of an app: search, explain, compare, list the gallery, and list the models.
 
-    All methods are thread-safe and return JSON-compatible values.
+    All methods are thread-safe. The answers are JSON-compatible dicts.
     """
 
     def __init__(
@@ -198,7 +198,7 @@ class Operations:
             return operation.call(self, args, picture)
 
     def search(self, args: SearchArguments, picture: bytes | None = None) -> Answer:
-        """Search the gallery.
+        """Search the gallery, and return the ranked results with scores and weights.
 
         Args:
             args: The query, the number of results, the weight shift, and whether to fold
@@ -217,10 +217,10 @@ class Operations:
             return {**result.to_dict(), **origin_of(searcher).to_dict()}
 
     def explain(self, args: ExplainArguments, picture: bytes | None = None) -> Answer:
-        """Explain why a picture has its rank.
+        """Explain why a picture has its rank in the results of a query.
 
         Args:
-            args: The query, and the id of the picture.
+            args: The query, the id of the picture, and the weight shift.
             picture: The file content of the reference image; None if there is none or it is in
                 `args`.
 
@@ -237,7 +237,7 @@ class Operations:
             return explain_query(searcher, query, image_id, parse_shift(args.shift))
 
     def compare(self, args: CompareArguments, picture: bytes | None = None) -> Answer:
-        """Rank the gallery by the image part, the text part, both equally, and the learned weights.
+        """Rank the gallery by image, by text, by both with equal weights, and by learned weights.
 
         Args:
             args: The query, and the number of results of each ranking.
@@ -269,7 +269,7 @@ class Operations:
         return {**table, "descriptions": descriptions}
 
     def list_models(self, args: ModelsArguments, picture: bytes | None = None) -> Answer:
-        """List the models. The arguments are not used."""
+        """Return the names of all models and of the default model. The arguments are not used."""
         return list_models(self.models)
 
     def thumbnail(self, image_id: str) -> Path:
@@ -309,14 +309,15 @@ class Operations:
         return {"image": image, "text": text, "reference_id": args.reference_id or None}
 
     def _complete_id(self, image_id: str, name: str) -> str:
-        """Return the id of the gallery's picture that is meant; empty if `image_id` is empty.
+        """Return the exact id of the gallery picture that `image_id` refers to.
 
         Args:
             image_id: The id, perhaps in other letter case or with accents in another Unicode form.
-            name: The name of the argument, for the message.
+                If it is empty, the result is empty.
+            name: The name of the argument, for the error message.
 
         Raises:
-            NotFoundError: The gallery has no such picture, or several.
+            NotFoundError: No picture of the gallery matches, or several do.
         """
         if not image_id:
             return ""

@@ -29,9 +29,10 @@ class Relevance:
     Attributes:
         ids: The ids of the relevant images; None if they are unknown.
         why_unknown: The reason why the relevant images are unknown; empty if they are known.
-        lacking: A sentence that says which part of the query no image of the gallery matches; empty
-            if an image is relevant or the relevant images are unknown.
-        demand: The constraints of the query; None if the relevant images are unknown.
+        lacking: A sentence that says which part of the query no image of the gallery matches. Empty
+            if at least one image is relevant, or if the relevant images are unknown.
+        demand: The constraints that the query puts on the target; None if the relevant images are
+            unknown.
         reference: The garment that the text modifies; None if there is none.
     """
 
@@ -69,8 +70,8 @@ _MOST_NAMED = 3  # a longer list of allowed values comes from an exclusion ("not
 def _describe_value(value: str, allowed: frozenset[str]) -> str:
     """Return why an attribute's value is wrong, such as "purple, not blue" if blue is allowed.
 
-    If many values are allowed, the text has excluded the wrong one, and the result says this:
-    "blue is excluded".
+    If more than three values are allowed, the text probably excludes the value, as in "not blue".
+    The result is then "blue is excluded".
     """
     if len(allowed) > _MOST_NAMED:
         return f"{_word(value)} is excluded"
@@ -213,19 +214,19 @@ def _word(name: str) -> str:
 
 
 def count_relevant(ids: Sequence[str], relevant: frozenset[str]) -> int:
-    """Return how many of the image ids in `ids` are also in `relevant`."""
+    """Return the number of image ids in `ids` that are also in `relevant`."""
     return sum(id in relevant for id in ids)
 
 
 def own_queries(images: GalleryImages) -> tuple[dict[str, str], ...]:
-    """Return a few queries from the catalogue's own retrieval benchmark.
+    """Return up to three queries from the retrieval benchmark of the catalogue (drawn garments).
 
     Each of these queries has a short text and at least two relevant images. The choice is
     deterministic.
 
     Returns:
         For each query, a dict with the parameters of its link: `ref`, the id of the reference, and
-        `text`. Empty if the gallery is not the catalogue of drawn garments, or is too small.
+        `text`. Empty if the gallery is not the catalogue, or has fewer than 240 garments.
     """
     return _own_queries(images) if isinstance(images, StoreImages) else ()
 

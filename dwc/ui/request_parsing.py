@@ -35,7 +35,7 @@ from dwc.ui.state import SearchRequest
 from dwc.ui.uploads import is_in_upload_folder, is_inside, read_upload
 
 MAX_CHARACTERS = 1000
-"""The maximum number of characters of a text; a model reads far fewer."""
+"""The maximum number of characters of a text; models process far fewer."""
 
 
 MAX_RESULTS = 200
@@ -203,8 +203,8 @@ def get_attribute(event: EventData, name: str) -> Any:
 def check_values(values: Iterable[Any], image_folder: Path | None) -> None:
     """Check the values that a request sends to an event handler or an endpoint.
 
-    If any input has the form of Gradio's file objects, Gradio opens or downloads the file. So this
-    function refuses file objects with other paths than the allowed ones.
+    If a value has the form of Gradio's file objects, Gradio opens or downloads the file. So this
+    function accepts file objects only if they name an upload or a thumbnail.
 
     Args:
         values: The values, as parsed from JSON.
@@ -468,7 +468,10 @@ def with_link_settings(
 
 
 def _read_setting(value: Any, read: Callable[[Any], Any]) -> tuple[Any, str]:
-    """Return what `read` makes of a setting of a link, and an error message or an empty text."""
+    """Convert a setting of a link with `read`; return the result and an error message.
+
+    The message is empty if the setting is valid; otherwise the result is None.
+    """
     try:
         return read(value), ""
     except QueryError as error:
@@ -476,9 +479,10 @@ def _read_setting(value: Any, read: Callable[[Any], Any]) -> tuple[Any, str]:
 
 
 def describe_ignored(link: str) -> str:
-    """Return a message that names the parameters of a link that the page does not know.
+    """Return a message that names the parameters of a link that the page ignores.
 
-    The result is empty if there are none but those that hosts and other websites add.
+    Parameters that hosts or other websites add to links are not named. The result is empty if no
+    other parameter is ignored.
     """
     names = dict.fromkeys(
         name
@@ -516,13 +520,13 @@ def _split_link(link: str) -> list[tuple[str, str]]:
 
 
 def _link_name(name: str) -> str:
-    """Return the parameter of links that a name stands for; another name is returned unchanged."""
+    """Return the link parameter with this name or synonym; return any other name unchanged."""
     folded = name.lower()
     known = _SYNONYMS.get(folded, folded)
     return known if known in _LINK_NAMES else name
 
 
 def _repeated_parameters(link: str) -> list[str]:
-    """Return the names of those search parameters for which a link gives different values."""
+    """Return the names of the search parameters for which a link has several different values."""
     counts = Counter(name for name, _ in dict.fromkeys(_split_link(link)))
     return [name for name in _LINK_NAMES if counts[name] > 1]

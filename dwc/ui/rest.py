@@ -34,10 +34,10 @@ from dwc.ui.operations import OPERATIONS, NotFoundError, Operation, Operations, 
 from dwc.ui.security import body_limits
 
 ADDRESS = "/api"
-"""The path of the HTTP API on the page's server; the description is `openapi.json` below it."""
+"""The path of the HTTP API on the page's server; its OpenAPI document is `/api/openapi.json`."""
 
 OTHER_DOCUMENT_ADDRESSES = ("/openapi.json", "/gradio_api/openapi.json")
-"""Further addresses of the description, at which some programs expect it."""
+"""Further paths of the OpenAPI document, at which some programs expect it."""
 
 _LOCAL_HOSTS = (None, "127.0.0.1", "localhost", "::1")
 
@@ -129,7 +129,7 @@ class RestApi:
             workers: The threads that run the operations.
             root_url: Function that returns the address of the page as the client of a request sees
                 it, without a slash at the end.
-            has_mcp: Whether MCP is served too; the description then mentions it.
+            has_mcp: Whether MCP is served too; the OpenAPI document then mentions it.
         """
         self._operations, self._workers = operations, workers
         self._root_url, self._has_mcp = root_url, has_mcp
@@ -227,7 +227,7 @@ def _refuse_query_string(request: Request) -> None:
     Names that begin with two underscores are accepted, as in `parse_query_string`.
 
     Raises:
-        _RequestError: The address has arguments; they would be ignored.
+        _RequestError: The address has arguments, which would be ignored without this check.
     """
     names = [name for name in request.query_params if not name.startswith("__")]
     if names:
@@ -239,7 +239,7 @@ def _refuse_query_string(request: Request) -> None:
 
 
 def _parse_field(name: str, value: str) -> Any:
-    """Convert a field of a form to the type that JSON would have; invalid numbers stay strings."""
+    """Convert a field of a form to the type that it has in JSON; invalid numbers stay strings."""
     if name == "fold" and value.lower() in ("true", "false"):
         return value.lower() == "true"
     if name == "k" and _WHOLE_NUMBER.fullmatch(value):
@@ -333,7 +333,7 @@ def describe_api(operations: Operations, server: str, has_mcp: bool = False) -> 
     Args:
         operations: The operations; their models and gallery appear in the document.
         server: The address of the API, without a slash at the end.
-        has_mcp: Whether the text mentions MCP.
+        has_mcp: Whether the description of the API mentions MCP.
     """
     schemas = _component_schemas(operations.models.names)
     paths: dict[str, Any] = {

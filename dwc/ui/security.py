@@ -1,8 +1,8 @@
 """Protection of the web server: refused routes, limits of requests, and error responses.
 
 No request can make the server fetch something from another address. Requests that are too large or
-too slow are refused. Errors are answered in JSON, without paths of this computer.
-`request_parsing.py` checks the values in requests, and `uploads.py` which files they may name.
+too slow are refused. Error responses are JSON, and contain no paths of the server's files.
+`request_parsing.py` checks the values in requests; `uploads.py` checks paths of uploaded files.
 
 `assets/docs/security.md` lists the threats, each with the tests of its defense.
 """
@@ -123,7 +123,7 @@ def is_below(path: str, route: str) -> bool:
 
 
 class LimitRequests:
-    """Middleware that refuses too large or too slow requests, and uploads if the folder is full."""
+    """Middleware that refuses requests that are too large or slow, and uploads to a full folder."""
 
     def __init__(self, app: ASGIApp, limits: Mapping[str, int]) -> None:
         """Create the middleware.
@@ -136,7 +136,7 @@ class LimitRequests:
         self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Forward a request within the limits; answer any other request with an error in JSON."""
+        """Forward a request within the limits; answer other requests with an error in JSON."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -169,20 +169,21 @@ class LimitRequests:
 FAILED = (
     "This failed because of a mistake in the server, which has been logged. Try another search."
 )
-"""The message on unexpected errors, whose own messages may contain paths."""
+"""The message for all unexpected errors, whose original messages may contain paths."""
 
 
 class MarkBadInputs:
     """Middleware that sets the status 400 if a direct call failed because of its inputs.
 
-    Gradio answers every error of a direct call (one without the queue) with status 500.
+    A direct call bypasses Gradio's queue. Gradio answers every error of such a call with status
+    500.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Forward a request; change the status of an error response if the inputs were at fault."""
+        """Forward a request; change the status of an error response if the inputs are invalid."""
         if scope["type"] != "http" or f"{API_PREFIX}/run/" not in scope["path"]:
             await self.app(scope, receive, send)
             return
@@ -213,11 +214,11 @@ def _explains(body: bytes) -> bool:
 
 
 class _BodyRefused(Exception):
-    """Ends the reading of a request's body that is too large or too slow."""
+    """Exception that ends the reading of a request's body that is too large or too slow."""
 
 
 class _LimitedBody:
-    """Receives a request's body, and raises an error if it is too large or too slow.
+    """ASGI `receive` function that raises an error if a request's body is too large or too slow.
 
     Attributes:
         refusal: The response to a body that is too large or too slow; None while the body is
@@ -254,7 +255,7 @@ class _LimitedBody:
 
 
 async def _check_room() -> Response | None:
-    """Return a refusal if the upload folder is full; otherwise None."""
+    """Return an error response if the upload folder is full, else None."""
     if not await to_thread.run_sync(is_full, Path(get_upload_folder())):
         return None
     return refuse(
@@ -265,9 +266,9 @@ async def _check_room() -> Response | None:
 
 
 def _check_head(scope: Scope, limit: int) -> Response | None:
-    """Return a refusal if a request's address, headers or body are too large, otherwise None.
+    """Return an error response if a request's address, headers or body are too large, else None.
 
-    The size of the body is the one that the header `Content-Length` declares.
+    The size of the body is taken from the header `Content-Length`.
     """
     address = len(scope.get("raw_path") or b"") + len(scope.get("query_string", b""))
     if address > MAX_HEADER_BYTES:
@@ -290,8 +291,8 @@ def _too_large(size: str, limit: int) -> str:
 def refuse(status: int, message: str) -> JSONResponse:
     """Return an error message as a JSON response.
 
-    The response contains the message twice: as `error`, the name that our API uses, and as
-    `detail`, a name that Gradio uses.
+    The response contains the message twice: as `error`, the field of this project's API, and as
+    `detail`, the field that Gradio's scripts read.
     """
     return JSONResponse({"detail": message, "error": message}, status_code=status)
 
@@ -327,4 +328,7 @@ EXCEPTION_HANDLERS = {
     ClientDisconnect: _answer_disconnected,
     Exception: _answer_failure,
 }
-"""Functions that answer invalid requests in JSON; Gradio would report an internal error."""
+"""The function that answers errors of each class in JSON.
+
+Without these functions, Gradio would report invalid requests as internal errors.
+"""

@@ -1,4 +1,4 @@
-"""Start-up of the app: opens the models, embeds the gallery with each, and sets launch options.
+"""Start-up of the app: loading of the models, embedding of the gallery, and launch options.
 
 To embed a gallery with a model means to compute the vectors of its images with that model. The
 vectors are saved in a gallery store (a folder with vectors and thumbnails) and reused at later
@@ -87,11 +87,11 @@ def open_models(
     index: str = AUTO,
     indexing: GalleryIndexing | None = None,
 ) -> OpenedModels:
-    """Open the models for a gallery.
+    """Load the models of the app, and compute each model's vectors of the gallery.
 
-    A model that is opened for the first time embeds the gallery: it computes the vectors of its
-    images. The first model is the default; if it cannot be opened, an error is raised. If another
-    model cannot be opened, a warning is logged and the model is left out.
+    A model that is opened for the first time embeds the gallery: it computes the vectors of the
+    gallery's images. The first model is the default; if it cannot be opened, an error is raised. If
+    another model cannot be opened, a warning is logged and the model is left out.
 
     Args:
         arguments: Where each model is loaded from: a folder, a name on the Hugging Face Hub, or
@@ -199,8 +199,8 @@ def _open_or_withdraw(models: ModelPool, name: str) -> None:
 def name_models(arguments: Sequence[str | None]) -> dict[str, str]:
     """Give every model a unique name, and return the locations of the models by name.
 
-    The name of a folder is the last component of its path. If several folders have the same name,
-    as many parent folders are added as are needed to distinguish them. A name on the Hugging Face
+    The name of a model in a folder is the last component of the folder's path. If several models
+    have the same name, parent folders are added until the names differ. A name on the Hugging Face
     Hub is used unchanged.
 
     Args:
@@ -220,9 +220,10 @@ def name_models(arguments: Sequence[str | None]) -> dict[str, str]:
 
 
 class _OpenedBefore(NamedTuple):
-    """Identifies a model that was opened before, so that the same model is opened again.
+    """Identity of a model that was opened before, so that exactly the same model is loaded again.
 
-    If its files have changed since, it is not opened, because the gallery's vectors would not fit.
+    If the model's files have changed in the meantime, the model is not loaded, because the stored
+    vectors of the gallery come from the earlier files.
 
     Attributes:
         fingerprint: A hash of the checkpoint's content.
@@ -236,14 +237,14 @@ class _OpenedBefore(NamedTuple):
 
 
 class _ModelOpener:
-    """Opens models for one gallery.
+    """Loader of the app's models for one gallery.
 
     When a model is opened for the first time, it embeds the pictures of the gallery that were not
     embedded in an earlier run of the app. When it is reopened, its vectors are read from the store.
 
     Attributes:
-        stores: A dict with one entry, the first model's name and its gallery store. The page shows
-            the images of this store. Empty until this model is opened.
+        stores: Maps the first model's name to its gallery store, whose images the page shows. Other
+            models have no entry. Empty until the first model is opened.
     """
 
     def __init__(
@@ -272,7 +273,7 @@ class _ModelOpener:
         return searcher
 
     def publish(self, models: ModelPool, name: str, store: Store) -> None:
-        """Let the first model search a gallery store to which indexing has added pictures.
+        """Make the first model search a gallery store to which indexing has added pictures.
 
         The first model is the default model of the app, with which the gallery is indexed.
 
@@ -513,13 +514,13 @@ is always a thread for short events.
 MAX_SESSIONS = 256
 """The maximum number of visitors whose search results the server caches.
 
-The searches of other visitors are repeated when they are needed. Gradio keeps the values of a
-visitor's page for an hour after the visitor left, and its default is 10,000 visitors.
+For further visitors, a search is repeated when its result is needed again. Gradio caches the values
+of a visitor's page for an hour after the visitor left; its default maximum is 10,000 visitors.
 """
 
 
 def make_theme() -> gr.themes.Base:
-    """Return a theme that gives Gradio's own components, such as buttons, the page's colors."""
+    """Return a theme that gives Gradio's components, such as buttons, the colors of the page."""
     return gr.themes.Base(
         primary_hue=gr.themes.colors.slate,
         neutral_hue=gr.themes.colors.slate,

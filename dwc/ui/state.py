@@ -143,8 +143,8 @@ class SearchState:
             if the model's checkpoint has no such weights.
         near_duplicates: Finds near-duplicates in the gallery by the model's vectors.
         part: The store that was searched, if only a part of the gallery was indexed. Explanations
-            of the result use this store, since the gallery may have grown since. None if the
-            complete gallery was searched.
+            of the result use this store, because the gallery may have grown in the meantime. None
+            if the complete gallery was searched.
     """
 
     request: SearchRequest
@@ -160,7 +160,7 @@ class SearchState:
         return self  # Gradio copies session state; this object is immutable
 
     def explained_by(self, searcher: Searcher) -> Searcher:
-        """Return a searcher of the pictures that were searched, for explanations of the result.
+        """Return a searcher of exactly the pictures that were searched, to explain the result.
 
         Args:
             searcher: The model's current searcher, whose gallery may have grown since the search.
@@ -196,8 +196,8 @@ def rank(sweep: WeightSweep, near_duplicates: NearDuplicates, request: SearchReq
     """Return the hits to show for a request, best first, including hidden near-duplicates.
 
     These are the best `request.count` hits. If the request folds near-duplicates (hides them under
-    the better-ranked image), further hits are added, so that `request.count` hits are not hidden.
-    But no hit with a rank beyond `MAX_HITS_FOLDED` is added.
+    the better-ranked image), further hits are added until `request.count` hits are visible, or
+    until the rank `MAX_HITS_FOLDED` is reached.
 
     Args:
         sweep: The gallery's scores for the query at any image weight.

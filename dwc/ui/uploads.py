@@ -73,8 +73,8 @@ def delete_expired_uploads(folder: Path) -> None:
     deletes interrupted uploads, and those of an earlier process that was killed.
 
     Args:
-        folder: The upload folder. Only its own files, and the files in subfolders whose names are
-            hashes as Gradio gives them, are deleted.
+        folder: The upload folder. Files directly in this folder are deleted, and files in those
+            subfolders whose names are hashes, as Gradio's are. Other subfolders are not changed.
     """
     latest = time.time() - UPLOAD_LIFETIME_SECONDS
     for entry in _scan(folder):
@@ -127,12 +127,12 @@ def is_full(folder: Path) -> bool:
 
 @asynccontextmanager
 async def expire_uploads(app: Any) -> AsyncIterator[None]:
-    """Delete expired uploads at regular intervals within the context.
+    """Delete expired uploads at regular intervals while the server runs.
 
-    The server runs within this context, which is its `lifespan`.
+    This is the server's `lifespan`: the context in which the server runs.
 
     Args:
-        app: Not used; a lifespan has this parameter.
+        app: Not used; every lifespan function has this parameter.
     """
 
     async def delete_regularly() -> None:

@@ -34,12 +34,12 @@ _log = logging.getLogger(__name__)
 
 
 def is_lent() -> bool:
-    """Return whether this process runs on ZeroGPU, so that it has a GPU only during calls."""
+    """Return whether this process runs on ZeroGPU, which provides a GPU only during calls."""
     return spaces is not None and bool(spaces.config.Config.zero_gpu)
 
 
 def use_local_gpu(model: "DWCModel") -> None:
-    """Move a model to this machine's own GPU, if there is one; do nothing on ZeroGPU."""
+    """Move a model to the local GPU, if there is one; do nothing on ZeroGPU."""
     if not is_lent():
         from dwc.modeling.modeling_dwc import local_device
 
