@@ -1,8 +1,8 @@
-"""Panel of attention maps, drawn over the reference image.
+"""Panel with two maps that are drawn over the reference image: attention and gate.
 
-The first drawing shows how a word's attention is distributed over the regions of the image. The
-second drawing shows the gate: the factor from 0 to 1 by which the CNN stream multiplies the image
-features of each region before it combines image and text.
+The first map shows how a word's attention is distributed over the regions of the image. The second
+map shows the gate: for each region, the factor from 0 to 1 by which the CNN stream multiplies the
+image features before it combines image and text.
 """
 
 import base64
@@ -47,7 +47,7 @@ _LOCATIONS = (
 
 
 class _Frame(NamedTuple):
-    """The drawn reference image, and the rectangle of the image that the network receives.
+    """The reference image as drawn, and the part of it that the network receives.
 
     Attributes:
         address: The reference image, reduced in size, as a data URL.
@@ -81,9 +81,9 @@ def render_attention(searcher: Searcher, query: EncodedQuery) -> str:
 
 
 def render_attention_maps(maps: AttentionMaps, reference: Image.Image) -> str:
-    """Return the HTML of the drawings of attention and gate, with legends.
+    """Return the HTML of the attention map and the gate map, with legends and descriptions.
 
-    A visitor chooses the word whose attention is drawn. The maps are also described in sentences.
+    On the page, a visitor chooses the word whose attention is drawn.
 
     Args:
         maps: The attention maps.
@@ -103,11 +103,11 @@ def render_attention_maps(maps: AttentionMaps, reference: Image.Image) -> str:
 
 
 def locate_maximum(maps: AttentionMaps, grid: Grid) -> str:
-    """Describe where in the image a map has its maximum, such as "the upper left".
+    """Return the part of the image in which a map has its maximum, such as "the upper left".
 
     Args:
         maps: The attention maps, which contain the position of the regions in the image.
-        grid: A map: an array (rows, columns) with a value for each region.
+        grid: The map (rows, columns) with a value for each region.
     """
     row, column = np.unravel_index(int(grid.argmax()), grid.shape)
     (left, top, right, bottom), (width, height) = maps.box, maps.size

@@ -1,9 +1,8 @@
-"""Panel that compares several rankings for one query side by side, each in a column.
+"""Panel that shows several rankings for one query side by side, each in a column.
 
-If the relevant images (those that match everything the query asks for) are known, they are marked
-and counted. A visitor can pin a search result; later searches are then compared with that result.
-This module also has `ComparisonHandlers`, the event handlers of this panel and of the paraphrase
-panel.
+A relevant image matches everything that the query asks for. If the relevant images are known, they
+are marked and counted. A visitor can pin a search result, to compare later searches with it. The
+class `ComparisonHandlers` has the event handlers of this panel and of the paraphrase panel.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -66,7 +65,7 @@ class Pin:
     Attributes:
         description: The search in one line.
         column: The ranking by the learned weights, as a column of the comparison.
-        screen: The data that repeats the search, as `dwc.ui.handlers.describe_screen` returns it.
+        screen: The data to repeat the search, as `dwc.ui.handlers.describe_screen` returns it.
     """
 
     description: str
@@ -85,7 +84,7 @@ def pin_answer(
     Args:
         state: The search result.
         images: The gallery.
-        screen: The data that repeats the search, as `dwc.ui.handlers.describe_screen` returns it.
+        screen: The data to repeat the search, as `dwc.ui.handlers.describe_screen` returns it.
         model: The model's name, which is added to the description; empty if there is only one
             model.
     """
@@ -111,8 +110,9 @@ def render(
         searcher: Not used; every panel's `render` has this parameter.
         images: The gallery.
         state: The search result.
-        pin: The pinned search result, which gets a column; None if no result is pinned.
-        others: The other models that get a column, by name; None for no other models.
+        pin: The pinned search result, shown as a column; None if no result is pinned.
+        others: Searchers of other models by the model's name, each shown as a column; None for no
+            other models.
     """
     pinned = [] if pin is None else [pin.column]
     comparison = compare(state.sweep, state.query, COMPARED, others, pinned)
@@ -176,9 +176,9 @@ def _hit(
 def _moved(hit: ComparedHit) -> str:
     """Return a mark that compares an image's rank in a column with its rank by learned weights.
 
-    Examples: "▲ 3" for an image that is three ranks better in the column, "▼ 2" for an image that
-    is two ranks worse, "=" for the same rank, and "new" for an image that is not among the best by
-    learned weights.
+    The mark is "▲ 3" for an image that is three ranks better in the column, "▼ 2" for an image that
+    is two ranks worse, "=" for the same rank, and "new" for an image that is not among the 10 best
+    by learned weights.
     """
     if hit.learned_rank is None or hit.change is None:
         return _mark("new", "new", "not ranked as learned")
@@ -218,12 +218,12 @@ def _describe_relevance(relevance: Relevance, total: int) -> str:
 def _pinning(pin: Pin | None, is_present: bool) -> str:
     """Return the HTML of the buttons that pin a search result or remove the pin.
 
-    The button with the id `pin` receives the keyboard focus when the panel has been updated.
+    When the panel has been updated, the keyboard focus moves to the button with the id `pin`.
 
     Args:
         pin: The pinned search result; None if no result is pinned.
         is_present: Whether the pinned search has the same results as the current search. If so,
-            there is no button to pin the current search instead.
+            the button that replaces the pinned search by the current search is omitted.
     """
     pin_label = "Pin this answer, to compare the next one with it"
     if pin is None:
@@ -263,8 +263,8 @@ def _ids(column: ComparisonColumn) -> list[str]:
 class ComparisonHandlers:
     """Handlers for the events of the comparison panel and of the paraphrase panel.
 
-    The browser stores the data that repeats the pinned search. The server caches the result of the
-    pinned search.
+    The browser stores the data to repeat the pinned search. The server caches the result of that
+    search.
     """
 
     def __init__(
@@ -283,7 +283,7 @@ class ComparisonHandlers:
             images: The gallery.
             current_state: The method `current_state` of the page's `PageHandlers`.
             panels: The components of the explanation panels, by id.
-            pin: The component with the data that repeats the pinned search.
+            pin: The component with the data to repeat the pinned search.
             pin_cache: The component with the cached result of the pinned search.
         """
         self._models, self._images, self._current_state = models, images, current_state
@@ -293,7 +293,7 @@ class ComparisonHandlers:
     def pin_or_drop(
         self, state: SearchState | None, screen: Mapping[str, Any] | None, event: gr.EventData
     ) -> dict[Any, Any]:
-        """Pin the search result on the screen or remove the pin, as the visitor chose."""
+        """Pin the search result on the screen, or remove the pin, depending on the button."""
         try:
             current = self._current_state(state, screen)
             if current is None or screen is None:
@@ -310,7 +310,7 @@ class ComparisonHandlers:
     def add_columns(
         self, state: SearchState | None, screen: object, pin: object, cache: Pin | None
     ) -> dict[Any, Any]:
-        """Add the pinned search result and the other models in memory to the comparison."""
+        """Add columns for the pinned search result and for the other models in memory."""
         try:
             current = self._current_state(state, screen)
             if current is None or (pin is None and not self._other_models(current)):
@@ -339,7 +339,7 @@ class ComparisonHandlers:
         """Return the pinned search result, from the cache or by searching again.
 
         Args:
-            pin: The data that repeats the pinned search, as sent by the browser.
+            pin: The data to repeat the pinned search, as sent by the browser.
             cache: The cached pin, which may be None or the pin of another search.
 
         Returns:
@@ -360,8 +360,9 @@ class ComparisonHandlers:
     def _other_models(self, state: SearchState) -> list[str]:
         """Return the names of the models in memory, except the model of this search result.
 
-        Only these models get a column, so a comparison never loads a model. If only a part of the
-        gallery was searched, the list is empty, because other models search the complete gallery.
+        Models that are not in memory get no column, because loading them takes time. If only a part
+        of the gallery was searched, the list is empty, because other models search the complete
+        gallery.
         """
         if state.part is not None:
             return []

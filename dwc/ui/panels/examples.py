@@ -31,9 +31,9 @@ class Example:
 
 @dataclass(frozen=True)
 class Wish:
-    """A modification text for an example, with conditions on the garment in the reference image.
+    """A modification text for an example, and the properties that its reference must have.
 
-    For the text "no pattern", for example, the garment must have a pattern.
+    For the text "no pattern", for example, the garment in the reference image must have a pattern.
 
     Attributes:
         words: The modification text.
@@ -81,7 +81,7 @@ CATALOGUE_WORDS_ONLY = "a yellow floral skirt"
 
 
 def choose_examples(images: StoreImages) -> list[Example]:
-    """Return example searches that suit this gallery."""
+    """Return example searches for a gallery of drawn garments or of any other images."""
     if images.garments:
         return choose_from_catalogue(images.garments)
     return choose_generic(images)
@@ -105,9 +105,9 @@ def choose_from_catalogue(garments: Mapping[str, Garment]) -> list[Example]:
 
 
 def choose_generic(images: GalleryImages) -> list[Example]:
-    """Return example searches for any gallery.
+    """Return example searches for a gallery of any images.
 
-    The references are images at even intervals in the gallery; the texts are `GENERIC_WORDS`.
+    The references are evenly spaced in the order of the gallery; the texts are `GENERIC_WORDS`.
     """
     total = len(images.ids)
     indices = dict.fromkeys(

@@ -4,9 +4,9 @@ The browser shows all images that fit the filter, page by page; a click makes an
 reference.
 
 The filter section is collapsed at first. It has one part for each column of the metadata:
-checkboxes with counts for texts and truth values, a range for numbers. The count beside a value is
-the number of pictures that have the value and fit the conditions on the other columns. The section
-also has a field in which a visitor can type a filter.
+checkboxes with counts for a column of texts or truth values, a range for a column of numbers. The
+count of a value is the number of pictures that have the value and fit the conditions on the other
+columns. The section also has a field in which a visitor can type a filter.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ HEADING = """
 
 
 def _fitting_positions(images: GalleryImages, filter: str) -> Sequence[int] | NDArray[np.int64]:
-    """Return the indices in the gallery of the images that fit a filter; all if it is empty.
+    """Return the indices of the images that fit a filter; all indices if the filter is empty.
 
     Raises:
         QueryError: The filter is invalid.
@@ -64,8 +64,8 @@ def count_pages(images: GalleryImages, filter: str = "") -> int:
 def parse_page(page: object, images: GalleryImages, filter: str = "") -> int:
     """Return the index of an existing page, from 0, for a page index that a browser sent.
 
-    A negative index becomes 0, and a too large index becomes that of the last page. The result is 0
-    for a value that is not an integer.
+    The result is 0 for a negative index or a value that is not an integer, and the last page's
+    index for an index that is too large.
     """
     if not isinstance(page, int):
         return 0
@@ -139,7 +139,7 @@ def _button(label: str, page: int, disabled: bool) -> str:
 
 
 MAX_FACET_VALUES = 60
-"""The maximum number of different texts in a column that gets checkboxes."""
+"""The maximum number of different texts in a column for which checkboxes are shown."""
 
 FACETS_ON_LOAD = on_load("dwcPanels.facets", "filter")
 
@@ -268,7 +268,8 @@ def _render_column(
         number: The index of the column, which makes the ids of the elements unique.
         name: The column's name.
         metadata: The gallery's metadata.
-        by_column: The parts of the current filter that refer to a single column, by its name.
+        by_column: The parts of the current filter that refer to a single column, by that column's
+            name.
         others: The parts of the current filter that refer to several columns.
     """
     column, own = metadata.columns[name], by_column.get(name, [])

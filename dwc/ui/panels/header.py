@@ -2,9 +2,10 @@
 
 The header has the title, the model in use, the gallery, and the theme toggle.
 
-The line is only on a page that opened before its gallery was indexed to the end. Its script reads
-the line from the server at once and then every two seconds. When more pictures can be searched, the
-script triggers the event `grow`, whose handler shows them in the gallery browser.
+The progress line exists only on a page that opened before the complete gallery was indexed. A
+script reads the line from the server when the page opens, and then every two seconds. When more
+pictures can be searched, the script triggers the event `grow`, whose handler shows these pictures
+in the gallery browser.
 """
 
 from collections.abc import Sequence
@@ -79,7 +80,7 @@ def _commit(revision: str | None) -> str:
 
 
 INDEXING_ADDRESS = "indexing"
-"""The path, relative to the page, from which the script reads the line."""
+"""The path, relative to the page, from which a script reads the progress of indexing."""
 
 INDEXING_ON_LOAD = on_load("dwcPanels.indexing", "grow")
 

@@ -2,9 +2,9 @@
 
 The map is two-dimensional; images that the model finds similar are close together. This module
 renders the markers and a description of the map in words. The script `map.js` draws the images of
-the gallery as dots. When the map scrolls into view, the script requests the positions of the images
-from `MapService`. Only then is the map of a new gallery computed. `map_table` returns the positions
-for the API.
+the gallery as dots. When a visitor scrolls to the map, the script requests the positions of the
+images from `MapService`, which computes the map of a new gallery at the first request. `map_table`
+returns the positions for the API.
 """
 
 import base64
@@ -29,7 +29,7 @@ from dwc.ui.request_parsing import parse_whole_number
 from dwc.ui.state import SearchState
 
 MIN_GROUP = 10
-"""The minimum number of images in a category that gets a label on the map."""
+"""The minimum number of images in a category for which the map shows a label."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def describe_map(
     describe: Describe,
     kinds: Sequence[str] | None = None,
 ) -> str:
-    """Return the HTML of a note that says in sentences where a search result is on the map.
+    """Return the HTML of a note that says in words where query, reference and results are.
 
     Args:
         marks: The markers of the reference, the query and the results.
@@ -223,7 +223,7 @@ SERVICE_ON_LOAD = (
 _UNFINISHED = "The map is made when the gallery is indexed to the end. Search again then."
 
 PROJECTIONS = ProjectionCache()
-"""Cache of computed maps, shared by the whole app: a map depends only on the gallery's vectors."""
+"""Cache of computed maps for all visitors; a map depends only on the gallery's vectors."""
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
@@ -342,7 +342,7 @@ def _describe_accuracy(projection: Projection) -> str:
 class MapService:
     """Server functions that the script `map.js` calls from the browser.
 
-    The functions check their arguments, which come from a browser.
+    The arguments come from a browser, so the functions check them.
     """
 
     def __init__(self, models: ModelPool, images: GalleryImages) -> None:
@@ -406,8 +406,8 @@ def add_map_service(models: ModelPool, images: GalleryImages) -> gr.HTML:
     """Create the hidden element through which `map.js` calls `MapService`, and return it.
 
     `map.js` triggers two events of the element. The event `laid_out` says that a gallery's map has
-    been computed and can be shown. The event `follow` has the id of an image that becomes the
-    reference. Call this function inside `gr.Blocks`.
+    been computed and can be shown. The event `follow` makes an image the reference, and contains
+    the image's id. Call this function inside `gr.Blocks`.
     """
     service = MapService(models, images)
 
@@ -449,8 +449,8 @@ def map_table(searcher: Searcher, start: object, limit: object) -> dict[str, Any
         A dict with these entries:
 
         - `gallery_size`: the number of images in the gallery.
-        - `laid_out` and `neighbours_kept`: how many images were placed directly, and how well the
-          map keeps neighbors together; see `Projection`.
+        - `laid_out`: the number of images that t-SNE placed; see `Projection`.
+        - `neighbours_kept`: how well the map preserves neighborhoods; see `Projection`.
         - `start`: the argument.
         - `ids`, `x` and `y`: lists with the id and the coordinates, in [0, 1], of each image.
 

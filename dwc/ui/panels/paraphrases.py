@@ -1,4 +1,4 @@
-"""Panel that tests how much a query's results and image weights depend on the text's wording."""
+"""Panel that shows how much a query's results and weights depend on the wording of its text."""
 
 from collections.abc import Mapping, Sequence
 
@@ -24,7 +24,7 @@ COMPARED = 10
 """The number of best results that are compared between wordings."""
 
 MAX_WORDINGS = 8
-"""The maximum number of wordings that are compared with the query's own text."""
+"""The maximum number of wordings that are compared with the text of the query."""
 _SUGGESTED = 3
 
 
@@ -62,7 +62,7 @@ def render_form(wordings: Sequence[str], are_suggested: bool = False) -> str:
 
     Args:
         wordings: The wordings.
-        are_suggested: Whether the wordings are suggestions. If so, the field's label says this.
+        are_suggested: Whether the wordings are suggestions, which the label of the field then says.
     """
     label = "Say the same in other words, one wording a line, and see what changes."
     if are_suggested and wordings:
@@ -119,8 +119,8 @@ def parse_wordings(wordings: object) -> list[str]:
 def render_probe(probe: ParaphraseProbe) -> str:
     """Return the HTML of a table with one row per wording, and of a summary in sentences.
 
-    A row shows the image weights for a wording, and how many results it shares with the first
-    wording, which is the query's own text.
+    A row shows the image weights for a wording, and the number of results that it shares with the
+    first wording, which is the text of the query.
     """
     first = probe.wordings[0]
     rows = "".join(_row(wording, first) for wording in probe.wordings)

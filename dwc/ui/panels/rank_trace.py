@@ -24,7 +24,7 @@ LIMIT = 30
 """The largest rank that is drawn exactly; all larger ranks are drawn at the bottom edge."""
 
 LEADERS = 3
-"""The number of best images that are highlighted: by learned weights, by text and by image."""
+"""The number of best images to highlight of each ranking: learned weights, text and image."""
 
 _WIDTH, _HEIGHT = 1000, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 990, 26, 284
@@ -35,7 +35,7 @@ NO_WEIGHT = render_hint("There is nothing to lean to: give a picture and words."
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Return the HTML of the rank trace for a search result; a hint if the weight is fixed."""
+    """Return the HTML of the rank trace; a hint if the query has only an image or only a text."""
     if not state.has_two_modalities:
         return NO_WEIGHT
     steps = range(1, POSITIONS - 1)
@@ -138,8 +138,8 @@ def _x(weight: float) -> float:
 def _y(rank: int | None) -> float:
     """Return the y coordinate of a rank in the chart, which has a logarithmic scale.
 
-    Rank 1 is at the top edge. Ranks above `LIMIT` are at the bottom edge, and so is None, a rank
-    that was not computed because it is too large.
+    Rank 1 is at the top edge. Ranks above `LIMIT` are at the bottom edge, as is None, which stands
+    for a rank that was too large to be computed.
     """
     share = 1.0 if rank is None or rank > LIMIT else math.log(rank) / math.log(LIMIT + 1)
     return _TOP + (_BOTTOM - _TOP) * share
@@ -161,10 +161,10 @@ def _leaders(trace: RankTrace, step: int, end: str, images: GalleryImages) -> st
 
 
 def _steadiness(trace: RankTrace, weights: Sequence[float]) -> str:
-    """Return a sentence that says for what share of image weights the first result stays first.
+    """Return a sentence that says on which share of the image weights the first result stays first.
 
-    The first result is the best image at the learned weights. The share is relative to all image
-    weights from 0 to 1. The sentence is empty if the trace has no first result.
+    The first result is the best image at the learned weights. The share is the part of the range
+    from 0 to 1. The sentence is empty if the trace has no first result.
 
     Args:
         trace: The rank trace.

@@ -43,7 +43,8 @@ class ExplanationPanel:
         of_result: Whether the panel explains the selected result. Such a panel is filled again
             whenever another result is selected.
         slow: Whether the panel takes long to compute. Such a panel is filled after the fast panels.
-        uses_model: Whether the panel runs the model, so that it may have to wait for searches.
+        uses_model: Whether computing the panel needs forward passes of the model, which may have to
+            wait for searches.
         on_load: The JavaScript that the browser runs when it inserts the panel; None for no
             JavaScript.
     """
@@ -114,7 +115,7 @@ MAP_PANELS = tuple(panel for panel in PANELS if panel.id == "map")
 SHIFT_PANELS = (*RESULT_PANELS, *MAP_PANELS)
 """Panels that are filled again when the slider of the image weight stops moving.
 
-The rank trace is not among them, since it covers all image weights anyway.
+The rank trace is not among them, because it shows all image weights at once.
 """
 
 
@@ -133,8 +134,8 @@ def render_panels(
         state: The search result; None before the first search.
 
     Returns:
-        The HTML of each panel, in order. A panel that cannot be rendered has an error message
-        instead, and does not affect the other panels. If there are no results, every panel is
+        The HTML of each panel, in the same order. If a panel cannot be rendered, its HTML is an
+        error message; the other panels are not affected. If there are no results, all HTML is
         empty.
     """
     if state is None or not state.result.hits or not panels:

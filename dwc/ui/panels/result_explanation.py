@@ -1,10 +1,10 @@
 """Panels that explain a result and its query: the score split, the word effects, the model's input.
 
-- The score split draws the score of the selected result as a waterfall chart, and states the
-  result's ranks. The bar of each score part begins where the bar before it ends, so that the last
-  bar ends at the score.
-- The word effects say how much each word changes the image weight, and the score of the selected
-  result. To measure this, the model encodes the query again without the word.
+- The score split shows the score of the selected result as a waterfall chart, and lists the
+  result's ranks. In the chart, the bar of each score part begins where the previous bar ends, so
+  the last bar ends at the score.
+- The word effects show how much each word changes the image weight and the score of the selected
+  result. To measure an effect, the model encodes the query again without the word.
 - The model's input is the preprocessed reference image and the tokenized text.
 """
 
@@ -124,8 +124,8 @@ def render_words_panel(searcher: Searcher, images: GalleryImages, state: SearchS
 def render_word_effects(effects: WordEffects, rank: int | None) -> str:
     """Return the HTML of a table with one row per word.
 
-    A bar to the right means that the word increases the image weight, a bar to the left that the
-    word decreases it.
+    A bar to the right means that the word increases the image weight; a bar to the left means that
+    the word decreases the image weight.
 
     Args:
         effects: The effects of the words.

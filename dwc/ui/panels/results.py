@@ -1,9 +1,9 @@
 """The results of a search: the result cards, and the toolbar to save them or copy a link.
 
-Each card shows a result's rank, image, score and score parts, and has buttons. A switch above the
-cards folds near-duplicates: each near-duplicate is then hidden under the better-ranked image. A
-button below the cards shows more results. The toolbar saves the results as CSV or JSON, or copies a
-link to the search.
+Each card shows a result's rank, image, score and score parts, and has buttons for actions on the
+result. A switch above the cards folds near-duplicates, that is, hides each near-duplicate under the
+better-ranked image. A button below the cards shows more results. The toolbar saves the results as
+CSV or JSON, or copies a link to the search.
 """
 
 import csv
@@ -86,7 +86,7 @@ class Scale:
 def render_answer(state: SearchState, images: GalleryImages) -> str:
     """Return the HTML of the results of a search, and of the button for more results.
 
-    The HTML includes folded near-duplicates; scripts on the page hide and show them.
+    The HTML includes the folded (hidden) near-duplicates; scripts on the page hide and show them.
     """
     groups, is_folded = state.duplicate_groups, state.request.folded
     relevance = relevance_of(images, state.query)
@@ -106,8 +106,8 @@ def render_results(
     Args:
         result: The search result.
         images: The gallery.
-        ranked: The number of images that could become results: those that fit the filter, without
-            the reference and its copies. None to omit the button for more results.
+        ranked: The number of images that were ranked: those that fit the filter, without the
+            reference and its copies. None to omit the button for more results.
         groups: The near-duplicates among the hits, which the page can hide; None if unknown.
         is_folded: Whether the near-duplicates are hidden now. Hidden hits do not count as shown.
         relevance: The relevant images. If they are known, hits that contradict the text are marked,
@@ -162,8 +162,8 @@ def render_more(visible: int, ranked: int, listed: int | None = None) -> str:
 
     Args:
         visible: The number of results on the screen (20 in the example).
-        ranked: The number of images that could become results (500): those that fit the filter,
-            without the reference and its copies.
+        ranked: The number of images that were ranked (500): those that fit the filter, without the
+            reference and its copies.
         listed: The number of results on the screen and of near-duplicates hidden under them (24);
             None if nothing is hidden.
     """
@@ -261,7 +261,7 @@ def _sum_positive(parts: Mapping[str, float]) -> float:
 def _group_of(
     index: int, hits: Sequence[Hit], groups: DuplicateGroups | None
 ) -> tuple[int | None, int]:
-    """Return how a hit is grouped with its near-duplicates.
+    """Return the group of near-duplicates to which a hit belongs, as two numbers.
 
     Args:
         index: The index of the hit, from 0.
@@ -269,8 +269,8 @@ def _group_of(
         groups: The near-duplicates among the hits; None if unknown.
 
     Returns:
-        Two values. The first is the rank of the better hit of which this hit is a near-duplicate,
-        or None if there is no such hit. The second is the number of worse hits that are
+        Two values. If the hit is a near-duplicate of a better hit, the first value is the rank of
+        that better hit, otherwise None. The second value is the number of worse hits that are
         near-duplicates of this hit.
     """
     if groups is None:
@@ -293,8 +293,8 @@ def _card(
         hit: The result.
         images: The gallery.
         scale: The scale of the bars of all results.
-        under: The rank of the better result of which this result is a near-duplicate; None if there
-            is no such result.
+        under: If this result is a near-duplicate of a better result, the rank of that better
+            result, otherwise None.
         duplicates: The number of near-duplicates of this result.
         contradiction: How the image contradicts the query's text; empty for no contradiction.
     """
@@ -399,8 +399,8 @@ def export_answer(kind: object, state: SearchState) -> dict[str, str] | None:
 
     Returns:
         A dict with the file's `name`, media `type` and `content`; None if `kind` is another value.
-        The content of a CSV file begins with a byte-order mark, without which Excel does not read
-        the file as UTF-8.
+        The content of a CSV file begins with a byte-order mark, because Excel otherwise does not
+        read the file as UTF-8.
     """
     if not isinstance(kind, str) or kind not in _FILE_FORMATS:
         return None

@@ -1,7 +1,7 @@
-"""Section with the results of the ablation study, which measures what each model part contributes.
+"""Section with the results of the ablation study of DWC and Progressive Learning (PL).
 
-The study compares models that were trained with and without a part. The models are DWC and
-Progressive Learning (PL). If the file with the study's results is missing, the section is empty.
+The study trains each model with and without a part, to measure the contribution of that part. If
+the file with the study's results is missing, the section is empty.
 """
 
 import json

@@ -2,9 +2,8 @@
 
 The panel shows the distribution of the weights, and the queries with the highest and the lowest
 weights. It also shows the correlation of the weights with the true image weights. The true image
-weight of a query says how much of its target (the image to find) comes from the reference image and
-not from the text, as a fraction of the target's attributes. The id of the panel on the page is
-"atlas".
+weight of a query is the fraction of its target's attributes that are determined by the reference
+image, not by the text. The id of the panel on the page is "atlas".
 """
 
 from collections.abc import Mapping, Sequence
@@ -60,8 +59,8 @@ def render_statistics(
 
     Args:
         statistics: The statistics of the model's image weights.
-        weights: The weights of the current search, by the stream's name, which are marked in the
-            charts. Empty for no marks.
+        weights: The weights of the current search by the stream's name, to mark in the charts;
+            empty for no marks.
         images: The gallery.
     """
     rows = "".join(
@@ -211,9 +210,9 @@ def _x(share: float) -> float:
 
 
 def _y(share: float) -> float:
-    """Return the y coordinate of a value in a chart, from 0 (bottom) to 1 (top).
+    """Return the y coordinate at which a chart shows a value from 0 (bottom) to 1 (top).
 
-    Values outside this range are drawn at its ends.
+    Values outside this range are drawn at the nearest end of the range.
     """
     return _BOTTOM - (_BOTTOM - _TOP) * min(max(share, 0.0), 1.0)
 

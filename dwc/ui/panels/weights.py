@@ -30,8 +30,8 @@ it is in the bar under each result, exactly, part by part.</p></details>
 def render_answer_weights(state: SearchState) -> str:
     """Return the HTML of a search's weights: a sentence, a comparison with other queries, a dial.
 
-    All of them show the weights of the current ranking: the learned weights, or the weights that
-    the visitor set with the slider.
+    The weights are those of the current ranking: the learned weights, or the weights that the
+    visitor set with the slider.
     """
     weights, shift = state.result.weights, state.result.shift
     composed, reference_weights = state.query.encoding.composed, state.reference_weights
