@@ -105,10 +105,10 @@ def describe_folder(folder: Path) -> str:
 
 
 def _describe_siblings(path: Path) -> str:
-    """Return a remark, for an error message, about the other files in a missing file's folder.
+    """Return a part of an error message that lists other files in the folder of a missing file.
 
-    Files with similar names are listed, to reveal a misspelled name. If there are none, the content
-    of the folder is listed.
+    Files with similar names are listed, since the name may be misspelled. If there are no such
+    files, the content of the folder is listed.
     """
     start, end = path.name.split(".")[0], path.suffix
     names = sorted(other.name for other in path.parent.glob(f"{start}*{end}"))
@@ -141,10 +141,11 @@ def is_number(text: str) -> bool:
 def read_csv_rows(table: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows of a CSV file; the first row usually has the names of the columns.
 
-    The file is UTF-8, or UTF-16 with a byte-order mark. Cells are separated with commas, or with
-    semicolons or tabs if the first row has more of these. A byte-order mark and spaces around cells
-    are removed, and so are empty cells at the end of the first row, and at the end of rows that are
-    longer than it. Rows without any text are omitted. Rows may have different numbers of cells.
+    The file is UTF-8, or UTF-16 with a byte-order mark. The separator is the comma, or the
+    semicolon or the tab if the first row contains more of them. The byte-order mark and spaces
+    around cells are removed. Trailing empty cells of the first row are removed, and trailing empty
+    cells of later rows if such a row is longer than the first. Rows without any text are omitted.
+    Rows may have different numbers of cells.
 
     Yields:
         The number of the row's last line, from 1, and the cells.
@@ -199,8 +200,8 @@ def _without_empty_end(cells: list[str]) -> list[str]:
 def read_table(table: Path, columns: Collection[str]) -> list[tuple[int, dict[str, str]]]:
     """Read a CSV file whose first row has the names of the columns.
 
-    The names of the columns may differ from the given names as `spelling_key` allows. Further
-    columns are returned with their names as written.
+    Names of columns are compared by `spelling_key`, so that "T-Shirt" matches "t_shirt". Additional
+    columns are returned under the names in the file.
 
     Args:
         table: The CSV file; see `read_csv_rows`.
@@ -210,8 +211,8 @@ def read_table(table: Path, columns: Collection[str]) -> list[tuple[int, dict[st
         For each row, the number of its last line, and its cells by column.
 
     Raises:
-        DatasetError: The file cannot be read, lacks a column or has one twice, has no rows, or a
-            row has too few or too many cells.
+        DatasetError: The file cannot be read, a column is missing or occurs twice, there are no
+            rows, or a row has too few or too many cells.
     """
     expected = {spelling_key(name): name for name in columns}
     names: list[str] = []
@@ -237,7 +238,7 @@ def read_table(table: Path, columns: Collection[str]) -> list[tuple[int, dict[st
 
 
 def wrong_cell_count(position: str, cells: int, columns: int) -> str:
-    """Return the message for a row that has another number of cells than there are columns.
+    """Return the error message for a row whose number of cells is not the number of columns.
 
     Args:
         position: The table and the line of the row.
@@ -263,9 +264,9 @@ def best_copy(paths: Sequence[Path]) -> Path:
     """Return the first complete file of several files that should contain the same image.
 
     A failed download leaves an empty file, an HTML page or the beginning of an image, often in the
-    same folder as an intact copy. Completeness is judged by a file's first and last bytes. If no
-    file is complete, the first file that at least begins like an image file is returned. If there
-    is no such file either, the first file is returned.
+    same folder as an intact copy. Whether a file is complete is judged by its first and last bytes.
+    If no file is complete, the first file that begins like an image file is returned, or else the
+    first file.
     """
     if len(paths) == 1:
         return paths[0]
@@ -319,12 +320,12 @@ class ImageFiles(ABC):
     def missing(self, names: Iterable[str]) -> list[str]:
         """Return the names of missing images, without repetition, in the order of `names`.
 
-        An image that exists but cannot be read is not missing. If the names of some files differ
-        from missing names in case only, a warning says so.
+        An image that exists but cannot be read is not missing. If missing names differ from the
+        names of files only in upper and lower case, a warning is logged.
 
         Raises:
             DatasetError: The folders have no images at all; or all of `names` are missing, and some
-                of them differ from the names of files in case only.
+                of them differ from the names of files only in upper and lower case.
         """
         wanted = list(dict.fromkeys(names))
         missing = [name for name in wanted if name not in self._paths]
@@ -333,7 +334,7 @@ class ImageFiles(ABC):
         return missing
 
     def _report_other_case(self, missing: list[str], all_missing: bool) -> None:
-        """Warn if names of missing images differ from the names of files in case only.
+        """Warn if names of missing images differ from file names only in upper and lower case.
 
         If all requested images are missing, a `DatasetError` is raised instead.
         """
@@ -352,7 +353,7 @@ class ImageFiles(ABC):
 
 
 class NamedImages(ImageFiles):
-    """Lookup of images whose file names without suffix are their ids, in several folders.
+    """Lookup of images in several folders; the id of an image is its file name without suffix.
 
     If several files have the same id, the first complete file is used. Files are ordered by folder,
     and within a folder by their suffix, in the order of `SUFFIXES`.
@@ -387,7 +388,7 @@ class NamedImages(ImageFiles):
 
 
 class ListedImages(ImageFiles):
-    """Lookup of images whose paths, relative to some folder, are listed by the benchmark."""
+    """Lookup of images whose relative paths are listed in the benchmark's files."""
 
     def __init__(
         self, bases: Sequence[Path], relative: Mapping[str, Sequence[str]], owner: str

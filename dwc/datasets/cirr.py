@@ -5,7 +5,8 @@
     image_splits/split.rc2.<split>.json  {name: path, …}
     dev/…png, test1/…png, train/<n>/…png the images, at these paths or under images/ or img_raw/
 
-Both folders may be in a folder `cirr` next to the images, as in the authors' archive. The targets
+`captions` and `image_splits` may be in a folder `cirr` next to the images, as in the authors'
+archive. The targets
 of the split test1 are not published; predictions for it are scored by the authors' test server.
 """
 
@@ -104,7 +105,7 @@ def cirr_benchmark(root: Path, split: str = "val", targets_withheld: bool = Fals
     Args:
         root: The data folder.
         split: Name of the split, one of `SPLITS`.
-        targets_withheld: Whether queries may have no target, as in the split test1.
+        targets_withheld: Whether the targets may be unpublished, as in the split test1.
 
     Returns:
         The benchmark; its queries are of the type `CirrQuery`.
@@ -133,11 +134,11 @@ def cirr_benchmark(root: Path, split: str = "val", targets_withheld: bool = Fals
 
 
 def cirr_images(root: Path, split: str) -> ListedImages:
-    """Return a lookup from the names of images to the image files of a split.
+    """Return a lookup of the image files of a split by image name.
 
-    A file may lie at the path that CIRR lists, such as "train/7/a.png", or at a shorter one without
-    the inner folder ("train/a.png") or without any folder ("a.png"). Paths are relative to the data
-    folder or to its folders images/ and img_raw/.
+    A file may be at the path that CIRR lists, such as "train/7/a.png", or at a shorter path,
+    "train/a.png" or "a.png". Paths are relative to the data folder or to its folders images/ and
+    img_raw/.
     """
     folders = [Path(root), Path(root).parent] if Path(root).name == "cirr" else [Path(root)]
     bases = [folder / inner for folder in folders for inner in ("", "images", "img_raw")]

@@ -12,9 +12,9 @@ in `objects_img`, from 0. Scenes with the same label have the same content, so a
 target's label are correct results (hits) of a query.
 
 A pickle is a program that may call any importable function. The unpickler in this module allows
-only the functions and classes with which numpy pickles arrays, types and numbers. These are
-replaced with classes of this module, because numpy's functions would trust the lengths and flags in
-the file. The result consists of dicts, lists, tuples, text, bytes, numbers and objects of the class
+only the functions and classes with which numpy pickles arrays, types and numbers. It replaces them
+with classes of this module, because numpy's functions do not check the lengths and flags in the
+file. The result consists of dicts, lists, tuples, text, bytes, numbers and objects of the class
 `PickledArray`.
 """
 
@@ -116,9 +116,9 @@ class _Number:
 
 
 class _Bytes:
-    """Replacement for the two functions with which bytes are pickled for Python 2.
+    """Replacement for `codecs.encode` and `bytes`, with which bytes are pickled for Python 2.
 
-    These are `codecs.encode`, and `bytes` without arguments for empty bytes.
+    `bytes`, called without arguments, stands for empty bytes.
     """
 
     def __new__(cls, text: Any = "", encoding: Any = "latin1") -> Any:
@@ -217,8 +217,8 @@ class _Split:
     Attributes:
         size: Number of scenes.
         labels: Label of each scene; scenes with the same label have the same content.
-        changes: Modifications as tuples (text, index of the reference scene, index of the target
-            scene); the indices are positions in `labels`.
+        changes: Modifications as tuples (text, reference, target). Reference and target are indices
+            of scenes in `labels`.
     """
 
     def __init__(self, root: Path, split: str) -> None:

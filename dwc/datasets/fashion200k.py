@@ -4,11 +4,11 @@
     test_queries.txt                            path of the reference, of the target
     women/…/<product>_<n>.jpeg                  the pictures, or under images/
 
-There are no modification texts by annotators. Two images whose captions differ in one word form a
-pair, whose text states the two words: "replace red with blue". Any image with the target's caption
-is a hit (correct result). DWC's released code appends "and get <the target's caption>" to the text,
-so that a query contains the description of its hits; the argument `states_answer` controls this.
-Metrics with and without this addition are not comparable.
+Fashion200k has no modification texts by annotators. Two images whose captions differ in one word
+form a pair, and the pair's text states the two words: "replace red with blue". Any image with the
+target's caption is a hit (correct result). DWC's released code appends "and get <the target's
+caption>" to the text, so that a query contains the description of its hits; the argument
+`states_answer` controls this addition. Metrics with and without it are not comparable.
 """
 
 import random
@@ -77,8 +77,8 @@ def labeled_images(root: Path, split: str) -> list[LabeledImage]:
 def replacing_text(source: str, target: str, states_answer: bool = False) -> str:
     """Return the modification text "replace A with B" for two captions.
 
-    A is the first word of `source` that is not in `target`, and B the first word of `target` that
-    is not in `source`. If a caption has no such word, its last word is used.
+    A is the first word of `source` that is not in `target`, and B is the first word of `target`
+    that is not in `source`. If all words of a caption are in the other one, its last word is used.
 
     Args:
         source: Caption of the reference image.
@@ -104,8 +104,7 @@ def fashion200k_benchmark(
             `replacing_text`.
 
     Raises:
-        DatasetError: Files are missing or not as documented, or the split is "train", which has no
-            queries.
+        DatasetError: Files are missing or not as documented, or `split` is not "test".
     """
     if split != "test":
         raise DatasetError(f"Fashion200k has queries for the split test only; asked for {split!r}")
@@ -145,8 +144,8 @@ class TrainPairs:
     """Source of random training triplets whose reference and target captions differ in one word.
 
     Two captions differ in one word if removing one word from each leaves the same sequence of
-    words. The index of a triplet is the index of its reference image among all images for which
-    such a target exists.
+    words. A triplet's index is the index of its reference image among the images that can be
+    references, that is, for which such a target exists.
     """
 
     def __init__(self, pictures: Sequence[LabeledImage], states_answer: bool = False) -> None:

@@ -4,9 +4,9 @@
     image_splits/split.<category>.<split>.json  [id, …]
     images/<id>.png|jpg|webp|gif                or in another of the folders of `TREES`
 
-Many of the published image links are dead, so missing images are no error: they are left out of the
-benchmark, which lists their names. Metrics of different evaluation protocols (`PROTOCOLS`) are not
-comparable.
+Many of the published image links are dead, so missing images do not cause an error. They are left
+out of the benchmark, and `Benchmark.missing` lists their names. Metrics of different evaluation
+protocols (`PROTOCOLS`) are not comparable.
 """
 
 import logging
@@ -60,8 +60,8 @@ class Protocol:
         full_gallery: If True, the gallery is all images of the split; if False, only the reference
             and target images of its triplets.
         reference_removed: Whether the reference image of a query is excluded from its results.
-        captions_joined: If True, both captions of a triplet form one query; if False, each caption
-            forms a query of its own.
+        captions_joined: If True, the two captions of a triplet form one query; if False, each
+            caption forms a separate query.
         used_by: Names of methods whose papers use the protocol.
     """
 
@@ -82,8 +82,8 @@ PROTOCOLS: Mapping[str, Protocol] = {
 def fashion_iq_triplets(root: Path, category: str, split: str) -> list[Triplet]:
     """Return all triplets of a category and split, in the order of the file.
 
-    Triplets with blank captions are included, and the number of such captions is logged as a
-    warning.
+    Triplets with blank captions are included; a warning with the number of blank captions is
+    logged.
 
     Raises:
         DatasetError: The file is missing, is not as documented, or withholds the targets (as
@@ -187,9 +187,9 @@ def _published_size(category: str, split: str, rules: Protocol) -> PublishedSize
 
 
 def _caption_deviations(triplets: Sequence[Triplet], protocol: str) -> tuple[str, ...]:
-    """Return a message if some triplets do not have two captions, as all of FashionIQ's have.
+    """Return a message if some triplets do not have two captions, unlike the published data.
 
-    The result is empty if all have two.
+    The result is empty if all triplets have two captions.
     """
     counts = Counter(len(triplet.captions) for triplet in triplets)
     others = ", ".join(

@@ -47,8 +47,8 @@ class DeclaredColor(NamedTuple):
 def declared_color(image: Image.Image, file: IO[bytes] | None) -> DeclaredColor | None:
     """Return the color space that a file declares without an ICC profile.
 
-    Code points take precedence over an ICC profile in a PNG (PNG, third edition, section 4.3), and
-    are used only without a profile in other formats.
+    In a PNG, code points take precedence over an ICC profile (PNG, third edition, section 4.3). In
+    other formats, they are used only if there is no profile.
 
     Args:
         image: The image as opened, with the file's metadata.
@@ -98,7 +98,8 @@ _D65 = (0.3127, 0.3290)
 _SRGB_PRIMARIES = ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060))
 _ADOBE_PRIMARIES = ((0.640, 0.330), (0.210, 0.710), (0.150, 0.060))
 _ADOBE_GAMMA = 563 / 256
-# From cone responses of the Bradford model to adapt colors to another white point.
+# Matrix from XYZ to the cone responses of the Bradford model, which are scaled to adapt colors to
+# another white point.
 _BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
 )
@@ -247,9 +248,8 @@ def _nclx_code_points(file: IO[bytes]) -> tuple[int, int, bool] | None:
     precede or follow the pixels.
 
     Returns:
-        The code points of the primaries and of the transfer function, and True for the full range,
-        since the decoder has already expanded levels of a limited range. None if there is no such
-        box.
+        The code point of the primaries, the code point of the transfer function, and True, since
+        the decoder has already expanded the levels to the full range. None if there is no such box.
     """
     with suppress(struct.error, OSError):
         end = file.seek(0, 2)
@@ -293,10 +293,10 @@ def jpeg2000_profile(file: IO[bytes]) -> bytes | None:
 
 
 def _find_box(file: IO[bytes], kind: bytes, start: int, end: int) -> tuple[int, int] | None:
-    """Return where the content of the first box of a kind starts and ends; None if there is none.
+    """Return the start and end of the content of the first box of a kind; None if not found.
 
     Args:
-        file: A file that consists of boxes. Each box has its length, its kind and then its content.
+        file: A file that consists of boxes, each with its length, its kind and its content.
         kind: The kind, of four bytes.
         start: Position in the file at which the first box starts.
         end: Position at which the last box ends.
@@ -365,10 +365,9 @@ def _transform(icc: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | Non
         mode: Pillow's mode of the images.
 
     Returns:
-        The transform. None if the profile is sRGB itself, so that no conversion is needed, or if no
-        conversion is possible because the profile is broken or belongs to another color space than
-        the mode. An image that was converted to another mode may retain its old profile: a CMYK
-        profile in an RGB image, for example, is meaningless.
+        The transform. None if the profile is sRGB itself, if it is broken, or if its color space
+        does not fit the mode. For example, an RGB image that was converted from CMYK may still have
+        a CMYK profile.
     """
     try:
         if icc is None:

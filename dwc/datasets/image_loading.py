@@ -4,7 +4,7 @@ The model, the thumbnails and the web page all use this decoder, so that they ge
 
 - The image is rotated according to its EXIF orientation, converted to sRGB, and decoded at its true
   brightness even if it is stored with more than 8 bits per channel.
-- In a file with several frames or pages, the first one with more than a single color is used. Pages
+- In a file with several frames or pages, the first one that is not a single color is used. Pages
   that are a smaller copy or a mask of another page are skipped.
 - A transparent background is replaced with a color that contrasts with the object.
 - A large image is reduced in size, during decoding if the file format allows it.
@@ -139,7 +139,7 @@ def decode(source: str | Path | bytes | Image.Image, max_pixels: int | None = No
             pixels after the reduction counts.
 
     Raises:
-        ImageError: The source is missing or too large, or may not or cannot be accessed.
+        ImageError: The source is missing, too large or not accessible.
         UndecodableImageError: The source is empty, not an image, truncated or damaged.
         UnsupportedImageError: The source is an image of a kind that cannot be read here.
     """
@@ -234,8 +234,8 @@ def hash_pixels(image: Image.Image) -> str:
 def _open_image(file: IO[bytes], header: bytes, name: str) -> Image.Image | None:
     """Open a file in the first of `FORMATS` that recognizes it; return None if no format does.
 
-    Unlike `Image.open`, this function has no limit of pixels. The limit of `Image.open` counts the
-    full size of a JPEG, although the image may be small enough after its reduction.
+    Unlike `Image.open`, this function does not limit the number of pixels. `Image.open` would apply
+    its limit to the full size of a JPEG, although the image may be small enough after reduction.
     """
     formats = list(FORMATS)
     if name.lower().endswith(".tga"):  # TGA has no signature at its beginning
@@ -389,7 +389,7 @@ def _check_size(image: Image.Image, name: str, limit: int, shrink: int) -> None:
 def _is_multi_scan(image: Image.Image) -> bool:
     """Return whether decoding a JPEG needs memory for the full image even if the image is reduced.
 
-    This is the case for progressive files, and for sequential files whose first scan does not
+    The result is True for progressive files, and for sequential files whose first scan does not
     contain all color components.
     """
     if image.info.get("progressive") or image.info.get("progression"):
@@ -439,7 +439,7 @@ def _seek_full_page(image: Image.Image) -> None:
 def _seek_content(image: Image.Image, name: str, limit: int) -> None:
     """Seek to the first frame, from the current one on, that has more than a single color.
 
-    If there is no such frame, the current frame stays the same.
+    If there is no such frame, the position does not change.
 
     Args:
         image: The image.
@@ -475,8 +475,9 @@ def _turn_upright(image: Image.Image, original: Image.Image) -> Image.Image:
 def _exif_orientation(image: Image.Image) -> int | None:
     """Return the orientation in an image's EXIF data.
 
-    An orientation in XMP data is ignored, as in browsers, because editors that rotate the pixels
-    may leave it outdated. Pillow's `getexif` would use it if the EXIF data have no orientation.
+    An orientation in XMP data is ignored, as in browsers, because it may be outdated: some editors
+    rotate the pixels without changing it. Pillow's `getexif` would use it if the EXIF data have no
+    orientation.
     """
     content = image.info.get("exif")
     if content is not None:
@@ -510,9 +511,9 @@ _INTEGER_FORMATS = {1: "B", 3: "H", 4: "I"}  # EXIF's types of integers
 
 
 def _prevent_rotation_by_xmp(image: Image.Image) -> None:
-    """Remove the orientation in the XMP data of a TIFF that has no other orientation.
+    """Remove the orientation from the XMP data of a TIFF that has no orientation elsewhere.
 
-    Otherwise, Pillow would rotate the pixels by it while loading them.
+    Otherwise, Pillow would rotate the pixels by this orientation while loading them.
     """
     if isinstance(image, TiffImagePlugin.TiffImageFile) and _ORIENTATION_TAG not in image.tag_v2:
         with suppress(*_DECODER_ERRORS):
@@ -562,10 +563,10 @@ def _convert_layers(image: Image.Image, icc: bytes | None) -> Image.Image:
 
 
 def _scale_transparent_level(image: Image.Image) -> None:
-    """Scale the level that marks transparent pixels in a gray PNG of 2 or 4 bits to 8 bits.
+    """Scale the transparent gray level of a PNG of 2 or 4 bits to 8 bits.
 
-    Pillow scales the pixels to 8 bits, but not this level. Call the function before the pixels are
-    loaded.
+    In such a PNG, all pixels of one gray level are transparent. Pillow scales the pixels to 8 bits,
+    but not this level. Call the function before the pixels are loaded.
     """
     level = image.info.get("transparency")
     tiles = getattr(image, "tile", None)
@@ -576,11 +577,11 @@ def _scale_transparent_level(image: Image.Image) -> None:
 
 
 def _read_byte_palette(image: Image.Image) -> None:
-    """Replace the black palette of a TIFF whose palette has 8-bit levels instead of 16-bit ones.
+    """Correct the palette of a TIFF that has 8-bit levels in its palette of 16-bit numbers.
 
-    Some scanners and old programs write such files. Pillow reads the high byte of each level, which
-    is then zero. Like libtiff, this function assumes 8-bit levels if none is above 255. Call it
-    before the pixels are loaded.
+    Some scanners and old programs write such files. Pillow reads only the high byte of each number,
+    which is zero, so the palette would be black. Like libtiff, this function assumes 8-bit levels
+    if no level is above 255. Call it before the pixels are loaded.
     """
     if image.format != "TIFF" or image.mode not in ("P", "PA") or image.palette is None:
         return
@@ -634,7 +635,7 @@ def _is_zero_white(tags: Mapping[int, Any]) -> bool:
 
 
 def _drop_unused_alpha(image: Image.Image, format: str | None) -> Image.Image:
-    """Return an image without its alpha channel if the whole image would be invisible.
+    """Return an image without its alpha channel if all of its pixels would be transparent.
 
     Many programs write BMP and TGA files whose fourth channel is unused and zero.
 
@@ -698,9 +699,9 @@ def _from_numbers(values: NDArray[np.float64]) -> Image.Image:
     """Convert numbers (height, width) or (height, width, 3) to an 8-bit image.
 
     Black is 0, and white is the smallest of 1, 255 and 65,535 that no value exceeds. There are two
-    exceptions. Values with fractions and a maximum of at most `_HIGHLIGHT` are assumed to belong to
-    an image with highlights brighter than white: white is 1, and larger values are clipped. If
-    values are negative or exceed 65,535, their minimum is black and their maximum is white.
+    exceptions. If some values are not integers and the maximum is at most `_HIGHLIGHT`, the image
+    is assumed to have highlights brighter than white: white is 1, and larger values are clipped. If
+    values are negative or exceed 65,535, the minimum is black and the maximum is white.
     """
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
@@ -744,14 +745,13 @@ _CMYK_COLORS = 5
 def _is_declared_scaled(image: Image.Image, file: IO[bytes] | None) -> bool:
     """Return whether a file of 16-bit levels declares that they use the full range of 16 bits.
 
-    A TIFF does so with a tag that gives its highest level as 65,535. A PNG does so with a chunk
-    that gives its number of significant bits as 16, or as at most 8. A number of 9 to 15 bits is
-    ignored, because cameras' levels of that many bits are often stored unscaled, against the
-    format's specification.
+    In a TIFF, this is a tag with the highest level 65,535. In a PNG, it is a chunk with the number
+    of significant bits, which is 16 or at most 8. A number from 9 to 15 is ignored, because
+    cameras' levels of 9 to 15 bits are often stored unscaled, against the specification of PNG.
 
     Args:
         image: The loaded image.
-        file: The file that contains it; None if a PIL image was given.
+        file: The file that contains the image; None if a PIL image was given.
     """
     if image.format == "TIFF":
         highest = getattr(image, "tag_v2", {}).get(_MAX_SAMPLE_TAG)
@@ -773,9 +773,9 @@ def _restore_depth(
 ) -> Image.Image:
     """Return a color image of 16 bits per channel as an 8-bit image at its true brightness.
 
-    Usually the result is the decoded image itself, which has the high byte of each level. If all
-    levels are below a quarter of the range, the image may have 10, 12 or 14 bits. The file is then
-    read again to obtain the low bytes of the levels, and the levels are scaled by `_from_levels`.
+    Usually the result is the decoded image, which has the high byte of each level. If all levels
+    are below a quarter of the range, the image may have only 10, 12 or 14 bits. In this case, the
+    file is read again to obtain the low bytes, and `_from_levels` scales the levels.
 
     Args:
         image: The decoded image, with the high bytes of the levels.
@@ -944,9 +944,9 @@ def _turn_as_tagged(image: Image.Image, tags: Mapping[int, Any]) -> Image.Image:
 def _damaged(name: str, error: BaseException) -> ImageError:
     """Return the error to raise for an exception of a decoder.
 
-    Usually, the result is an `UndecodableImageError`, which says that the file's content is at
-    fault. If memory was short, or if the operating system failed to read the file (the exception
-    then has an error number), the result is a general `ImageError`.
+    Usually, the cause is the file's content, and the result is an `UndecodableImageError`. If the
+    memory was insufficient, or if the operating system failed to read the file (the exception then
+    has an error number), the result is a general `ImageError`.
 
     Args:
         name: Name of the image for the message.

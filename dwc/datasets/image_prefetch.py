@@ -1,4 +1,4 @@
-"""Execution of tasks in worker threads or processes, before their results are needed.
+"""Execution of tasks in advance, in worker threads or processes, and prefetching of images.
 
 Results are returned in the order of the tasks. The gallery builder, the evaluation and the training
 use this module to load or draw images.
@@ -33,9 +33,9 @@ def worker_pool(count: int, tasks: int, computed: bool) -> Executor:
     """Return a pool of worker threads or of worker processes, whichever is faster.
 
     The result is a pool of processes if there are several workers and many tasks that mainly run
-    Python code, such as drawing garments: only one thread of a process can run Python code at a
-    time. Otherwise it is a pool of threads, which start faster. They can, for example, decode image
-    files at the same time, since that is not done by Python code.
+    Python code, such as drawing garments, because only one thread of a process can run Python code
+    at a time. Otherwise, the result is a pool of threads, which start faster. Threads are
+    sufficient for decoding image files, for example, because Pillow's decoders are not Python code.
 
     Args:
         count: Number of workers.
@@ -62,10 +62,10 @@ def _start_in_background() -> None:
 
 
 class LookAhead(Generic[Task, Result]):
-    """Queue of tasks that a pool executes in order, before their results are taken.
+    """Queue of tasks that a pool executes in order, before their results are requested.
 
     At any time, at most `window` tasks are executing, waiting for a worker, or finished with a
-    result that has not been taken.
+    result that has not yet been requested with `take`.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class LookAhead(Generic[Task, Result]):
 
     @property
     def pending(self) -> list[Task]:
-        """Tasks whose results have not been taken yet, in order."""
+        """Submitted tasks whose results have not yet been requested with `take`, in order."""
         return [task for task, _ in self._pending]
 
     def take(self) -> tuple[Task, Future[Result]] | None:
@@ -139,9 +139,9 @@ def image_order(benchmark: Benchmark) -> Iterable[str]:
 class ImagePrefetcher:
     """Callable that returns images by name, and loads them in advance in an expected order.
 
-    If the requested image is among those loaded in advance, the images before it in the expected
+    When an image is requested that was loaded in advance, the images before it in the expected
     order are discarded. Any other image is loaded when it is requested. The object is a context
-    manager.
+    manager, which stops the loading at its end.
     """
 
     def __init__(self, paths: Mapping[str, Path], order: Iterable[str], threads: int) -> None:

@@ -1,4 +1,4 @@
-"""Reader for the benchmark Shoes (the one with relative captions) in its authors' format.
+"""Reader for the benchmark Shoes (with relative captions) in the format of its authors.
 
     relative_captions_shoes.json    [{"ImageName": target, "ReferenceImageName", "RelativeCaption"}]
     train_im_names.txt, eval_im_names.txt                       one image file name per line
@@ -11,7 +11,7 @@ queries. Set the argument `listing` to "twice" to reproduce this, or to "once" t
 once.
 
 If the reference and the target of a pair are the same image, the target is never in the results,
-since the reference is excluded from them. `self_pairs` returns such images.
+since the reference is excluded from the results. `self_pairs` returns such images.
 """
 
 from collections.abc import Iterable, Sequence

@@ -53,9 +53,9 @@ class Benchmark:
         queries: The queries.
         reference_removed: Whether the reference image of a query is excluded from its results.
         missing: Names of gallery images that were removed because their files are missing.
-        notes: Further facts for reports: a dict from the title of each fact to its text.
-        is_compared: Whether the benchmark was compared with the size of the published split, which
-            is possible if that size is known.
+        notes: Additional information for reports: title -> text.
+        is_compared: Whether the benchmark's size was compared with the published split's size. If
+            False, the published size is unknown.
         deviations: Sentences on how the files differ from the published split, for example in the
             number of queries; empty if no difference is known.
     """
@@ -83,7 +83,7 @@ class PublishedSize(NamedTuple):
 
 
 def compare_size(benchmark: Benchmark, published: PublishedSize | None) -> Benchmark:
-    """Compare a benchmark's size with that of the published split.
+    """Compare a benchmark's numbers of queries and gallery images with the published numbers.
 
     Args:
         benchmark: The benchmark, from which no missing images have been removed yet.
@@ -111,8 +111,8 @@ def drop_missing(benchmark: Benchmark, missing: Collection[str]) -> Benchmark:
     """Return a benchmark without the images whose files are missing.
 
     Missing images are removed from the gallery and from the queries' hits (correct results), and
-    are listed in `missing`. A query is removed if its reference is missing or all of its hits are.
-    The numbers of removed images and queries are logged.
+    are listed in `missing`. A query is removed if its reference or all of its hits are missing. The
+    numbers of missing images and remaining queries are logged.
 
     Args:
         benchmark: The benchmark with all images.

@@ -3,10 +3,12 @@
 A wardrobe is a folder with the table `attributes.csv`, which has one row per photograph, and the
 sub-folder `photos/`. The table's columns are `file`, `split`, `label` (the class assigned by the
 photographer), `category`, `colour`, `shade`, `pattern`, `second` (the second color), `sleeve`,
-`neckline`, `length`, `fastening` and `caption`; further columns are ignored. The attribute value
-`-` means that an attribute does not apply to the garment, `?` that the photograph does not show
-the attribute, and `other` that the attribute has a value that queries do not ask for. `n/a`,
-`unknown`, long dashes and, for the attributes in `CHANGEABLE`, `none` are read as `?`.
+`neckline`, `length`, `fastening` and `caption`; other columns are ignored.
+
+Some attribute values have a special meaning. `-` means that the attribute does not apply to the
+garment, `?` that it is not visible in the photograph, and `other` that it has a value that no query
+requests. `n/a`, `unknown` and long dashes are treated like `?`, and so is `none` for the attributes
+in `CHANGEABLE`.
 """
 
 import random
@@ -107,7 +109,7 @@ class AttributeChange:
         words: The modification text.
         hits: Indices of the correct results: photographs of the reference's category with the new
             values of the changed attributes. For the other attributes in `CHANGEABLE`, a correct
-            result has the values of the reference, where these are known.
+            result has the reference's values, unless they are unknown.
         image_share: True image weight of the query, in [0, 1]: the fraction of the target's
             attributes that come from the reference image and not from the text.
     """
@@ -127,10 +129,10 @@ def read_wardrobe(folder: Path, split: str | None = None) -> list[Photograph]:
         split: Name of the split to read; None for all splits.
 
     Raises:
-        DatasetError: There is no table, the table cannot be read or lacks columns, a row has a
-            value that is not allowed, too few or too many cells or an empty caption, a photograph
-            has two rows, values of a column differ only in their spelling ("red" and "Red"), or no
-            row belongs to the split.
+        DatasetError: The table is missing, cannot be read or lacks columns; a row has a value that
+            is not allowed, too few or too many cells, or an empty caption; a photograph has two
+            rows; values of a column differ only in spelling ("red" and "Red"); or no row belongs to
+            the split.
     """
     table = folder / TABLE
     if not table.is_file():
@@ -184,9 +186,10 @@ def _read_rows(table: Path) -> list[dict[str, str]]:
 
 
 def _unify_unknown(name: str, value: str) -> str:
-    """Return `?` for other spellings of an unknown value, such as `n/a`, in the column `name`.
+    """Return the standard spelling of an unknown value in the column `name`.
 
-    Spellings of `other`, such as `Other`, are returned as `other`, and all other values unchanged.
+    The standard spelling is `?` for values such as `n/a`, and `other` for values such as `Other`.
+    All other values are returned unchanged.
     """
     if name != "category" and name not in WARDROBE_ATTRIBUTES:
         return value
@@ -214,8 +217,8 @@ class _Spellings:
     def check(self, name: str, value: str, line: int, position: str) -> None:
         """Raise `DatasetError` if a value is not spelled as expected, such as "Red" after "red".
 
-        Most names of colors and shades have a fixed spelling; any other value has to be spelled as
-        in the first row that has it.
+        Most names of colors and shades have a fixed spelling. The expected spelling of any other
+        value is the spelling in the first row that contains the value.
 
         Args:
             name: The name of the column.
@@ -333,13 +336,13 @@ def fitting(
     """Return the indices of all photographs that are correct results of a query.
 
     A correct result has the new values of the changed attributes. For the other attributes in
-    `CHANGEABLE`, it has the values of the reference, where these are known.
+    `CHANGEABLE`, it has the reference's values, unless they are unknown.
 
     Args:
         photographs: All photographs.
         reference: Index of the reference photograph, which is never a result.
         changes: Name of a changed attribute -> its new value.
-        among: Indices of the photographs to consider, those of the reference's category.
+        among: Indices of the photographs to consider, which have the reference's category.
     """
     wanted = {
         name: changes.get(name, photographs[reference].known(name))

@@ -91,7 +91,7 @@ class Evaluation:
         split: Name of the evaluated split.
         options: The options of the evaluation.
         results: Maps the name of each evaluated part to its result.
-        left_out: Maps the name of each part that could not be evaluated to the error that occurred.
+        left_out: Maps the name of each part that could not be evaluated to the error.
         coverages: For each part, in order, how many of its images and queries were available. Parts
             that could not be evaluated are included.
     """
@@ -185,7 +185,7 @@ def evaluate_benchmark(
         model: The model.
         processor: The model's processor.
         root: Folder of the benchmark's files.
-        options: The options of the evaluation; by default those of `BenchmarkOptions()`.
+        options: The options of the evaluation; by default `BenchmarkOptions()`.
         queries: Number of queries per part to evaluate, sampled with `seed`; by default all.
         seed: Random seed of the sample.
 
@@ -252,8 +252,8 @@ def _read_shoes(root: Path, split: str, options: BenchmarkOptions) -> list[Part]
 def _report_shoes(run: Evaluation) -> dict[str, Any]:
     """Return the report on Shoes, in which each pair of reference and target counts twice.
 
-    Published results count pairs twice, too. The field `each_pair_once` has the recalls if every
-    pair counts once.
+    Published results also count each pair twice. The field `each_pair_once` has the recalls over
+    queries in which each pair occurs once.
     """
     report = run.only.report
     rank_of = dict(zip(report.benchmark.queries, report.ranks["together"], strict=True))
@@ -328,11 +328,11 @@ CIRR_HEADLINE = "mean_of_recall@5_and_recall_subset@1"
 def cirr_report(result: BenchmarkResult) -> dict[str, Any]:
     """Return CIRR's report: recalls among all images of the split, and recalls within subsets.
 
-    For the latter, only the images of the query's subset are ranked. A subset is CIRR's set of six
-    similar images to which the reference belongs.
+    The subset of a query is CIRR's set of six similar images that contains the reference. For the
+    recalls within subsets, only the images of this set are ranked.
 
-    The reference itself is never among the results. Only the image `target_hard` of the annotations
-    is a hit, as on the server and in papers. `target_soft` is not used: for 37 queries of the
+    The reference is never among the results. Only the image `target_hard` of the annotations is a
+    hit, as on the server and in papers. `target_soft` is not used: for 37 queries of the
     validation split, it names the reference instead of the target.
 
     Returns:
@@ -476,7 +476,7 @@ def best_of_split(encoded: EncodedBenchmark) -> dict[str, list[str]]:
 def best_of_subset(encoded: EncodedBenchmark) -> dict[str, list[str]]:
     """Return, for each query, the names of the 3 best images in the reference's set.
 
-    The set consists of six similar images; the reference itself is left out.
+    The set is CIRR's set of six similar images; the reference is left out.
 
     Returns:
         A dict from the query's pair id to the names, best first.

@@ -100,7 +100,7 @@ def catalogue_weights(
 ) -> tuple[tuple[RetrievalQuery, ...], dict[str, NDArray[np.float32]]]:
     """Compute the image weights that a model gives to the N queries of `evaluate_catalogue`.
 
-    The parameters are those of `evaluate_catalogue`.
+    The arguments are the same as for `evaluate_catalogue`.
 
     Returns:
         The queries, and a dict from the name of each stream to its image weights (N,).
@@ -120,11 +120,11 @@ def evaluate_wishes(
 ) -> dict[str, Any]:
     """Measure how often the default gallery has a requested garment and how often it is found.
 
-    A query consists of a reference garment and a text that changes one attribute, such as "in blue"
-    or "as a skirt". A query is granted if the gallery contains a garment that has the requested
-    value and otherwise equals the reference. Two sets of `count` queries are drawn at random: one
-    that asks only for values that occur in the gallery ("offered"), one that asks for any value
-    that garments can have ("language").
+    A query (a "wish") consists of a reference garment and a text that changes one attribute, such
+    as "in blue" or "as a skirt". A query is granted if the gallery contains a garment that has the
+    requested value and otherwise equals the reference. Two sets of `count` queries are drawn at
+    random. The queries of the set "offered" request only values that occur in the gallery. The
+    queries of the set "language" request any value that garments can have.
 
     Args:
         model: The model.
@@ -135,10 +135,11 @@ def evaluate_wishes(
         pictures: Function that takes a garment's id and returns its image; None to draw the images.
 
     Returns:
-        A dict with the protocol, the size of the gallery and the seed. `offered` and `language`
-        have the number of queries; `granted`, the fraction (0 to 1) of granted queries;
-        `first_fits`, the fraction of all queries whose first result is the requested garment; and
-        `attributes`, the same numbers for the queries about each attribute.
+        A dict with the protocol, the size of the gallery and the seed, and for each set of queries,
+        `offered` and `language`, a dict with: `wishes`, the number of queries; `granted`, the
+        fraction (0 to 1) of granted queries; `first_fits`, the fraction of all queries whose first
+        result is the requested garment; and `attributes`, the same numbers for the queries about
+        each attribute.
     """
     items = catalogue_items(FAMILIES, gallery_size)
     drawn = {
@@ -160,16 +161,16 @@ def evaluate_wishes(
 
 
 def _summarize_wishes(drawn: Sequence[Wish], fits: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return the shares of wishes that the gallery can fulfill and that the first result fulfills.
+    """Return the results of one set of queries, as described in `evaluate_wishes`.
 
     Args:
-        drawn: N randomly chosen wishes, each a text that changes one attribute of a garment.
-        fits: Whether the first result of each wish fulfills it, (N,).
+        drawn: The N queries ("wishes"), each a text that changes one attribute of a garment.
+        fits: For each query, whether the first result is a requested garment, (N,).
 
     Returns:
-        `wishes`, the number N; `granted`, the share (0 to 1) of wishes that a garment of the
-        gallery fulfills; `first_fits`, the share of wishes that the first result fulfills; and
-        `attributes`, the same numbers for the wishes about each attribute.
+        `wishes`, the number N; `granted`, the share (0 to 1) of queries with a requested garment in
+        the gallery; `first_fits`, the share of queries whose first result is a requested garment;
+        and `attributes`, the same numbers for the queries about each attribute.
     """
     granted = np.array([bool(wish.hits) for wish in drawn])
     attributes = np.array([wish.attribute for wish in drawn])

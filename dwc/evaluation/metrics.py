@@ -1,9 +1,9 @@
 """Ranks, recall and rank correlation.
 
 A hit is an image that matches the query; every other image is a miss. If a hit and a miss have the
-same score, the miss gets the better rank. So a model that gives the same score to all images has a
-recall@K of 0, unless K exceeds the number of misses. A hit with the score NaN gets the worst rank,
-and a miss with the score NaN gets the best rank.
+same score, the miss gets the better rank. A model that gives the same score to all images therefore
+has a recall@K of 0, unless K exceeds the number of misses. A hit with the score NaN gets the worst
+rank, and a miss with the score NaN gets the best rank.
 """
 
 from collections.abc import Iterable
@@ -18,8 +18,8 @@ def first_hit_rank(scores: NDArray[np.floating], hits: NDArray[np.bool_]) -> int
     """Return the rank (from 1) of the hit (correct result) with the highest score.
 
     Args:
-        scores: Scores (M,) of M images. Images to leave out (the reference) have -inf and must not
-            be hits.
+        scores: Scores (M,) of M images. An image to exclude, such as the reference image, must have
+            the score -inf and must not be a hit.
         hits: Mask (M,) of the images that are hits.
 
     Returns:
@@ -38,7 +38,7 @@ def recall_at(ranks: ArrayLike, k: int) -> float:
 
 
 def recalls(ranks: ArrayLike, ks: Iterable[int] = (1, 10, 50)) -> dict[str, float]:
-    """Return the recall (0 to 1) at each number K of `ks`, under the key `recall@K`."""
+    """Return the recall (0 to 1) at each K in `ks`, under the key `recall@K`."""
     return {f"recall@{k}": recall_at(ranks, k) for k in ks}
 
 

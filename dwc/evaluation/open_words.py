@@ -1,8 +1,8 @@
-"""Evaluation on words that a model was never taught, over the photographs of a wardrobe.
+"""Evaluation of text queries with words that no model was trained on, on a wardrobe's photographs.
 
-`OPEN_WORDS` is a fixed list of names of colors and garments. A training refuses them, so that no
-model knows them. A model can still find them if its processor reads an unknown word as a known one;
-see `DWCProcessor.read_typed`.
+A wardrobe is a folder of labeled photographs of clothes. `OPEN_WORDS` is a fixed set of names of
+colors and garments that no training text may contain. A model can still find matching photographs
+if its processor replaces an unknown word with a known one; see `DWCProcessor.read_typed`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,10 @@ from dwc.modeling.processing_dwc import DWCProcessor, fill_template
 
 
 def _words(values: Mapping[str, str]) -> dict[str, frozenset[str]]:
-    """Return a mapping from each word to its right values, given words by right values."""
+    """Return a mapping word -> correct values, the inverse of a mapping correct values -> words.
+
+    In the given mapping, both the values and the words are separated by spaces.
+    """
     return {
         word: frozenset(right.split()) for right, words in values.items() for word in words.split()
     }
@@ -43,7 +46,7 @@ OPEN_COLORS = _words(
         "white": "alabaster",
     }
 )
-"""Name of a color -> the values of a photograph's attribute `colour` that are right."""
+"""Name of a color -> values of a photograph's attribute `colour` that count as correct."""
 
 OPEN_GARMENTS = _words(
     {
@@ -65,10 +68,10 @@ OPEN_GARMENTS = _words(
         "hat": "sombrero stetson bowler",
     }
 )
-"""Name of a garment -> the categories of photographs that are right."""
+"""Name of a garment -> categories of photographs that count as correct."""
 
 OPEN_WORDS = frozenset(OPEN_COLORS) | frozenset(OPEN_GARMENTS)
-"""All words that are kept out of every training."""
+"""All words that no training text may contain."""
 
 
 @torch.inference_mode()
@@ -78,10 +81,10 @@ def evaluate_open_words(
     photographs: Sequence[Photograph],
     gallery: Vectors,
 ) -> dict[str, Any]:
-    """Search with each word of `OPEN_WORDS` alone, and check the first result.
+    """Search with each word of `OPEN_WORDS` as the only text, and check the first result.
 
-    A word that the processor cannot read counts as not found. Words whose right values no
-    photograph has are left out.
+    A word that the processor cannot read counts as a wrong result. A word is left out if none of
+    its correct values occurs among the photographs.
 
     Args:
         model: The model.
@@ -92,11 +95,12 @@ def evaluate_open_words(
 
     Returns:
         A dict with the keys:
-        `share`: the fraction of words whose first result has a right value; `colors` and
-        `garments`: the same for each kind of word. None if there are no such words.
+        `share`: the fraction (0 to 1) of words whose first result has a correct value, or None if
+        there are no words; `colors` and `garments`: the same for each kind of word.
         `count`: the number of words.
-        `words`: a dict from each word to `read`, the text that the model gets (None if it cannot
-        read the word), `found`, the value of the first result, and `right`.
+        `words`: for each word a dict with `read`, the text that the model gets (None if the
+        processor cannot read the word); `found`, the value of the first result; and `right`,
+        whether this value is correct.
     """
     template = model.config.caption_template or {}
     colors = [photograph.attributes["colour"] for photograph in photographs]

@@ -99,7 +99,7 @@ def evaluate_photographs(
 ) -> dict[str, Any]:
     """Search photographs by the name of each class, and compute the precision@k.
 
-    The precision@k of a class is the fraction of the k best photographs that belong to the class.
+    The precision@k of a class is the fraction of the k best-ranked photographs that belong to it.
 
     Args:
         model: The model.
@@ -112,7 +112,8 @@ def evaluate_photographs(
         of `class_precision`.
 
     Raises:
-        DatasetError: None of the photographs can be read, or none belongs to a known class.
+        DatasetError: No photograph can be read, or no photograph belongs to a class in
+            `CLASS_WORDS`.
     """
     label_of = dict(zip(map(str, photographs.paths), photographs.labels, strict=True))
     gallery, unreadable = embed_readable(model, processor, list(label_of), decode)
@@ -152,8 +153,8 @@ def class_precision(
         `chance`: the mean precision of random results.
         `classes`: a dict from each class to its precision.
         `words`: a dict from each class to its query text.
-        `highest_possible`: the mean precision of perfect results, only if it is below 1, since
-        some class has fewer than k photographs.
+        `highest_possible`: the mean precision of perfect results. This key is present only if the
+        value is below 1, that is, if a class has fewer than k photographs.
 
     Raises:
         DatasetError: None of the classes occurs in the labels.

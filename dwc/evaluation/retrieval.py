@@ -41,9 +41,8 @@ def readable_text(
 ) -> tuple[str, bool]:
     """Insert a query's captions into the caption template, and shorten them to the token limit.
 
-    Some captions of benchmarks exceed the number of tokens that CLIP accepts. The last word of the
-    longest caption is then removed repeatedly until the text is short enough. All words of the
-    template remain.
+    If the text has more tokens than CLIP accepts, the last word of the longest caption is removed
+    until the text is short enough. Words of the template are never removed.
 
     Args:
         processor: The model's processor.
@@ -95,9 +94,8 @@ class EncodedBenchmark:
         benchmark: The benchmark without the images that could not be read.
         gallery: Vectors of the M gallery images, (M, sum of the streams' dimensions).
         queries: Vectors and image weights of the queries.
-        answerable: Number of queries for which the reference image and at least one correct target
-            could be read. It includes all such queries, even if only a random sample of them is
-            evaluated.
+        answerable: Number of queries whose reference image and at least one hit could be read. All
+            such queries count, even if only a random sample of them is evaluated.
         unreadable: Maps the id of each image that could not be read to the reason.
         most_copied: Ids of the largest group of gallery images with identical pixels; empty if no
             two images are identical.
@@ -135,9 +133,9 @@ class RankReport:
 
     Attributes:
         benchmark: The evaluated benchmark.
-        ranks: Maps the name of each stream, and "together" for all streams, to one rank for each of
-            N queries, (N,): that of the query's best-ranked hit (correct result). The first rank is
-            1.
+        ranks: Maps the name of each stream, and "together" for all streams, to the ranks (N,) of N
+            queries. The rank of a query is the rank of its best-ranked hit (correct result). The
+            first rank is 1.
         image_weights: Maps the name of each stream to the image weights (N,), 0 to 1.
         texts_cut: Number of texts that were shortened to the model's token limit.
     """
@@ -162,9 +160,10 @@ class RankReport:
     def to_dict(self, ks: Sequence[int] = (1, 10, 50)) -> dict[str, Any]:
         """Return the results as JSON-compatible values.
 
-        In some benchmarks, the only hit of a query is its reference image, which is removed from
-        the results. Such queries count as failures, as in published results. If there are any,
-        `unanswerable` is their number, and `answerable` has the recalls of all other queries.
+        In some benchmarks, there are queries whose only hit is the reference image, which is
+        removed from the results. Such queries count as failures, as in published results. If there
+        are any, the entry `unanswerable` is their number, and the entry `answerable` has the
+        recalls of all other queries.
 
         Args:
             ks: The numbers K for which recall@K is computed.
@@ -259,7 +258,7 @@ def embed_readable(
 ) -> tuple[Vectors, dict[str, str]]:
     """Compute the gallery vectors of all images that can be read.
 
-    The arguments are those of `embed_gallery`.
+    The arguments are the same as for `embed_gallery`.
 
     Returns:
         The vectors (M, sum of the streams' dimensions) of the M readable images, in the order of
@@ -497,7 +496,7 @@ class Coverage:
 
     @classmethod
     def total(cls, parts: Iterable["Coverage"]) -> "Coverage":
-        """Return the coverage of a benchmark from that of its parts, by adding their counts."""
+        """Return the coverage of a benchmark: the sum of the coverages of its parts."""
         every = list(parts)
         return cls(
             queries=sum(part.queries for part in every),
@@ -525,9 +524,9 @@ class Coverage:
     def comparable(self) -> bool:
         """Whether the recalls are comparable with published ones.
 
-        This requires that all images were available, that all queries were evaluated, and that no
-        deviations from the published benchmark are known. If `is_compared` is False, the size of
-        the published benchmark is unknown, and the files may be only a part of it.
+        The recalls are comparable if all images were available, all queries were evaluated, and no
+        deviation from the published benchmark is known. If `is_compared` is False, the size of the
+        published benchmark is unknown, and the files may be only a part of it.
         """
         return (
             not self.missing
@@ -537,7 +536,7 @@ class Coverage:
         )
 
     def describe(self) -> str:
-        """Return a text on whether the recalls are comparable with those of the full benchmark."""
+        """Return a text that says whether the recalls are comparable with published ones."""
         if self.comparable:
             known = (
                 "of the published split"
@@ -662,7 +661,7 @@ def encode_files(
 ) -> tuple[EncodedBenchmark, Coverage]:
     """Compute the vectors of a benchmark's available images and queries, without ranking them.
 
-    The arguments and the treatment of missing images are those of `evaluate_files`.
+    The arguments and the treatment of missing images are the same as in `evaluate_files`.
 
     Returns:
         The vectors, and how much of the benchmark was available.
