@@ -217,8 +217,8 @@ def update_store(
             one per core. The catalogue's garments are drawn in processes instead, so a script that
             builds a store of the catalogue needs an `if __name__ == "__main__"` guard.
         progress: Callback, called at the beginning and whenever pictures are finished.
-        prune: Whether to remove pictures whose files are gone; otherwise these pictures keep their
-            rows, and are listed in `Store.away`.
+        prune: Whether to remove pictures whose files no longer exist; otherwise these pictures keep
+            their rows, and are listed in `Store.away`.
         precomputed: Rows and vectors of drawn garments that need not be drawn and embedded, by
             content key (a hash of the content).
         find_embedded: Function that returns the pictures that other processes embedded; None if
@@ -278,7 +278,7 @@ class _Build:
         left_to_others: frozenset[str],
     ) -> None:
         self.embedded = self.removed = 0
-        self.unpruned = 0  # number of gone pictures that were not removed since all were gone
+        self.unpruned = 0  # number of pictures whose files are gone, if all are and none is removed
         self._precomputed = precomputed if source.computed else {}
         self._find_embedded, self._left_to_others = find_embedded, left_to_others
         self._writer, self._listing, self._embed = writer, listing, embed
@@ -289,7 +289,7 @@ class _Build:
         self._gone_by_key: dict[str, list[str]] = {}
 
     def run(self, progress: Progress | None, prune: bool) -> None:
-        """Check known pictures, embed new and changed ones, and write the report of the build."""
+        """Check stored pictures, embed new and changed ones, and write the report of the build."""
         writer, listing = self._writer, self._listing
         for entry in listing.left_out.values():
             if entry.message is not None:
@@ -344,9 +344,9 @@ class _Build:
             listed: The ids of the pictures that the source lists.
 
         Returns:
-            The ids of pictures whose files are gone; and the ids of pictures that are left out now,
-            for example by an exclude pattern. Pictures whose file, format or folder cannot be read
-            are in neither.
+            The ids of pictures whose files no longer exist; and the ids of pictures that are left
+            out now, for example because of an exclude pattern. Pictures whose file, format or
+            folder cannot be read are in neither list.
         """
         gone, dropped = [], set()
         for row in self._writer.rows:
@@ -562,9 +562,12 @@ class _Build:
             del changed[id]
 
     def _remaining(self, gone: Iterable[str]) -> set[str]:
-        """Return the ids of those gone pictures that still have a row in the store.
+        """Return those of the given ids that still have a row in the store.
 
-        If the file of a gone picture was moved, `_reuse` gave its row the id of the moved file.
+        If the file of a picture was moved, `_reuse` has given the picture's row the new id.
+
+        Args:
+            gone: The ids of pictures whose files no longer exist under these ids.
         """
         return set(self._writer.content_keys.select(gone))
 
@@ -599,7 +602,7 @@ class _Build:
         }
 
     def _describe_metadata(self, listed: Collection[str]) -> dict[str, object]:
-        """Return the value of `Manifest.metadata`: what is known about the pictures' metadata.
+        """Return the value of `Manifest.metadata`, a summary of the pictures' metadata.
 
         Args:
             listed: The ids of the listed pictures.
@@ -674,8 +677,8 @@ def sort_items(items: Sequence[Item], state: StoredState, computed: bool) -> Sor
 def _has_inodes(items: Sequence[Item], files: Mapping[str, KnownFile]) -> bool:
     """Return whether any file has the same inode as at the last build.
 
-    If no file has, inodes are not compared: some file systems, such as FAT and those of some
-    network drives, give new inodes to all files whenever they are mounted.
+    If there is no such file, inodes are not compared: some file systems, such as FAT and those of
+    some network drives, give new inodes to all files whenever they are mounted.
     """
     return any(
         item.stamp is not None and file is not None and item.stamp.inode == file.stamp.inode
@@ -688,7 +691,8 @@ def _with_state(
 ) -> Iterator[tuple[Item, str | None, KnownFile | None]]:
     """Yield each picture with its stored content key (a hash) and the stored state of its file.
 
-    A value is None if nothing is stored. The values are read in blocks, which is faster.
+    The key or the state is None if it is not stored. The database is read in blocks, which is
+    faster.
     """
     for start in range(0, len(items), _COMPARED_AT_ONCE):
         block = items[start : start + _COMPARED_AT_ONCE]
@@ -741,7 +745,7 @@ def _prepare(item: Item, known: Collection[str]) -> _Result:
 
 
 def _move_thumbnail(file: Path, target: Path) -> None:
-    """Move a thumbnail of another process's store; do nothing if it was moved before."""
+    """Move a thumbnail out of another process's store; do nothing if `file` does not exist."""
     if file.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(file, target)

@@ -1,8 +1,8 @@
-"""Galleries in datasets of the library `datasets`: saved with `save_to_disk`, or in Parquet files.
+"""Galleries in datasets of Hugging Face's library `datasets`, and in Parquet files.
 
-One column has the pictures; the other columns become metadata. The bytes of the picture files are
-read from the dataset and decoded by this package, not by the library. Only this module needs the
-library: pip install 'dwc[datasets]'.
+The datasets are folders that `save_to_disk` wrote. One column has the pictures; the other columns
+become metadata. The library returns the bytes of the picture files, and this package decodes them.
+Only this module needs the library: pip install 'dwc[datasets]'.
 """
 
 import datetime
@@ -91,8 +91,10 @@ class DatasetSource:
             column: The column with the pictures; None if only one column has pictures.
             exclude: Patterns of pictures to leave out, in the syntax of `.gitignore`.
             within: A folder. Picture files outside of it are left out, even if the dataset refers
-                to them, which protects against downloaded datasets. None to allow files anywhere.
-            visit_once: Whether a file in the folder that has several names (links) counts once.
+                to them. So a malicious downloaded dataset cannot read other files. None to allow
+                files anywhere.
+            visit_once: Whether a file in the folder that has several names (links) is listed only
+                once.
 
         Raises:
             ImageError: There is no such dataset, or a pattern is malformed.
@@ -107,7 +109,7 @@ class DatasetSource:
 
     @property
     def argument(self) -> str:
-        """The absolute path or pattern, and `#` with the column if a column is given."""
+        """The absolute path or pattern, followed by `#` and the column if a column is given."""
         return self.location if self.column is None else f"{self.location}#{self.column}"
 
     @property
@@ -207,7 +209,7 @@ class DatasetSource:
 
 
 def _combine(stamps: Sequence[Stamp]) -> Stamp:
-    """Combine the stamps of several files into one stamp, which reveals a change of any file."""
+    """Combine the stamps of several files into one stamp, which changes if any file changes."""
     return Stamp(
         sum(stamp.size for stamp in stamps),
         max(stamp.mtime_ns for stamp in stamps),

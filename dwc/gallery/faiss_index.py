@@ -10,10 +10,11 @@ Two numbers are chosen when the index is built: how many clusters a search reads
 candidates it returns. They are the cheapest pair with which trial queries find `TARGET_RECALL` of
 their 50 best images. The trial queries are about as hard for the index as a model's queries.
 
-FAISS's own `IndexRefine` and `IndexHNSW` are not used, because the argument `params` of their
-method `search` has unwanted effects: `IndexRefine` ignores the set of allowed positions in it, and
-uses the default of `k_factor` instead of the index's own value; `IndexHNSW` does the same with
-`efSearch`. `tests/gallery/test_faiss_index.py` checks this with the installed version.
+FAISS's classes `IndexRefine` and `IndexHNSW` are not used, because the argument `params` of their
+method `search` has unwanted effects. `IndexRefine` ignores the set of allowed positions in
+`params`, and replaces the index's value of `k_factor` by the default. `IndexHNSW` replaces the
+index's value of `efSearch` by the default. `tests/gallery/test_faiss_index.py` checks this with the
+installed version.
 
 The index is one file in the folder of the store:
 
@@ -22,7 +23,7 @@ The index is one file in the folder of the store:
                          and `_MAGIC`
 
 The description contains a fingerprint of the vectors, so that an index of other vectors is not
-used. The file can be deleted at any time; a new file replaces it in one step.
+used. The file can be deleted at any time; it is replaced atomically.
 """
 
 import json
@@ -106,7 +107,7 @@ class IndexDescription:
 
 
 def require_faiss() -> ModuleType:
-    """Import FAISS and return it.
+    """Import FAISS and return the module.
 
     Raises:
         DWCError: FAISS is not installed. The message has the command that installs it.
@@ -121,9 +122,9 @@ def require_faiss() -> ModuleType:
 
 
 def vectors_fingerprint(store: Store) -> str:
-    """Return a hash (16 hex digits) of a store's vectors in their order and of their model.
+    """Return a hash (16 hex digits) of a store's model and of its vectors in their order.
 
-    It is computed from the checksums of the vectors, which the store has read already.
+    The hash is computed from the checksums of the vectors, which the store has read already.
     """
     digest = sha256(store.manifest.model.fingerprint.encode())
     digest.update(np.ascontiguousarray(store.rows.checksums, dtype="<u4").data)

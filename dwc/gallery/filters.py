@@ -29,8 +29,6 @@ from dwc.gallery.metadata import Column, Metadata, Value, fold_column, format_va
 MAX_CHARACTERS = 20_000
 """The greatest length of a filter's text, in characters."""
 
-"""The greatest length of a filter's text, in characters."""
-
 MAX_DEPTH = 40
 """The deepest nesting of parentheses and negations in a filter."""
 
@@ -206,7 +204,7 @@ _COMPARE: dict[str, Callable[[NDArray[np.float64], float], Mask]] = {
 
 
 def unmatched_notes(filter: Filter, metadata: Metadata) -> list[str]:
-    """Return a message for each text value of a filter that no picture has in that column."""
+    """Return a message for each text value in a filter's conditions that no picture has."""
     notes = []
     for condition in _conditions(filter):
         column = metadata.columns.get(condition.column)

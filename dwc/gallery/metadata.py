@@ -1,12 +1,13 @@
-"""Metadata of a gallery's pictures: typed columns of text, numbers or truth values.
+"""Metadata of a gallery's pictures: typed columns of text, numbers or Boolean values.
 
-A source lists the metadata of its pictures as `ListedMetadata`. The store saves them, and reads
-them as `Metadata`: one array per column, in the order of the store's rows.
+A source lists the metadata of its pictures as `ListedMetadata`. The store saves the metadata, and
+reads it as `Metadata`: one array per column, in the order of the store's rows.
 
-In a table without types, such as CSV, the cells of a column determine its type. A column has truth
-values if all its cells are `true` or `false`. It has numbers if all its cells are numbers in the
-usual form; an id such as `00123` is not, so that it does not lose its zeros. Any other column has
-text, and words such as `NA` or `null` are text, too. Only an empty cell is a missing value.
+In a table without types, such as CSV, the cells of a column determine its type. A column is Boolean
+if all its cells are `true` or `false`. It has numbers if all its cells are numbers in the usual
+form. An id such as `00123` does not count as a number, because it would lose its zeros. Any other
+column has text, and words such as `NA` or `null` are text, too. Only an empty cell is a missing
+value.
 """
 
 import json
@@ -49,7 +50,7 @@ _LARGEST_INTEGER = 2**53  # greater integers lose digits as 64-bit floating-poin
 
 
 class UntypedText(str):
-    """A cell of a table without types: it may be a text, a number or a truth value."""
+    """A cell of a table without types: it may be a text, a number or a Boolean value."""
 
     __slots__ = ()
 
@@ -77,9 +78,9 @@ class Column:
 
     Attributes:
         type: "text", "number" or "boolean".
-        values: The values (n,). Numbers are float64, and NaN if missing. Truth values are int8:
+        values: The values (n,). Numbers are float64, and NaN if missing. Boolean values are int8:
             1, 0, and -1 if missing. Texts are int32 indices in `texts`, and -1 if missing.
-        texts: The different texts, sorted; empty for a column of another type.
+        texts: The distinct texts, sorted; empty for a column of another type.
         folded: The result of `fold_text` for each of the texts, in the same order; None to compute
             it when it is first used.
     """
@@ -254,8 +255,8 @@ _BETWEEN_WORDS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
 def fold_column(name: str) -> str:
     """Return a column's name in the form in which names of columns are compared.
 
-    Names have the same form if they differ in letter case, in spaces at their ends, or in spaces,
-    hyphens and underscores between words: `Unit-Price` and `unit_price`.
+    Two names have the same form if they differ only in letter case, in spaces at their ends, or in
+    spaces, hyphens and underscores between words. Example: `Unit-Price` and `unit_price`.
     """
     return fold_text(_BETWEEN_WORDS.sub(" ", name.strip()))
 
@@ -499,8 +500,9 @@ def _read_jsonl(path: Path, table: str, collected: "MetadataCollector") -> _Rows
 class MetadataCollector:
     """Collects the metadata of pictures, and determines a type for each column from its values.
 
-    Columns whose names have the same `fold_column` are one column, under the first of the names. If
-    one row has several of them, they are meant to be different, and stay apart.
+    Columns with different spellings of the same name are joined into one column, with the first of
+    the spellings; `fold_column` defines which names are the same. The columns are not joined if one
+    row has several of them, because they are then probably meant to be different.
 
     Attributes:
         problems: Messages for the user about tables that are not used, with the reasons.
@@ -518,14 +520,13 @@ class MetadataCollector:
         self._apart: dict[str, str] = {}  # first name -> the table with several of the names
 
     def add(self, id: str, row: Mapping[str, Any], table: str = "") -> None:
-        """Add a row of values of a picture. Values from earlier rows of the picture stay.
+        """Add a row of values of a picture; values from the picture's earlier rows take precedence.
 
         Args:
             id: The picture's id.
             row: The row's values by column. None, empty texts, NaN and infinities are missing
                 values. A column with lists or other nested values is not used.
-            table: Name of the row's table, for messages, such as that an earlier table has other
-                values.
+            table: Name of the row's table, for messages about contradictions between tables.
         """
         values = self._rows.setdefault(id, {})
         for name, value in row.items():
@@ -652,9 +653,9 @@ class _CollectedColumn:
     """Determines which types fit all values of a column.
 
     Attributes:
-        nested: The first value that is not a text, number or truth value, such as a list, as the
-            beginning of its JSON text; None if there is none. A column with such values is not
-            used, and a message quotes this text.
+        nested: The beginning of the JSON text of the first value that is neither a text, a number
+            nor a Boolean value, such as a list; None if there is no such value. A column with such
+            values is not used, and a message quotes this JSON text.
     """
 
     def __init__(self) -> None:
@@ -670,7 +671,7 @@ class _CollectedColumn:
         return "boolean" if self._may_be_boolean else "number" if self._may_be_number else "text"
 
     def check(self, value: Any) -> Value | None:
-        """Record which types fit a value, and return it; None for a missing or nested value."""
+        """Record which types fit a value, and return the value; None if it is missing or nested."""
         if _is_missing(value):
             return None
         if not isinstance(value, (str, int, float)):

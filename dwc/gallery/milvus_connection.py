@@ -1,8 +1,8 @@
 """Connections to Milvus: to Milvus Lite, which runs in this process, or to a server.
 
-Milvus Lite stores its data in a folder whose name ends in `.db`, and answers on a port of this
-machine. Only one process can have such a folder open. Within the process, all connections to a
-folder share one instance of Milvus Lite, which is stopped when the last connection is closed.
+Milvus Lite stores its data in a folder whose name ends in `.db`, and listens on a local port. Only
+one process at a time can open such a folder. Within the process, all connections to a folder share
+one instance of Milvus Lite, which is stopped when the last connection is closed.
 """
 
 import logging
@@ -27,7 +27,7 @@ TOKEN_VARIABLE = "DWC_INDEX_TOKEN"
 """Environment variable with the token, or `user:password`, of a Milvus server."""
 
 TIMEOUT_S = 30.0
-"""How long one request to Milvus may take, in seconds."""
+"""The maximum duration of one request to Milvus, in seconds."""
 
 _CONNECT_S = 10.0
 _LITE_SUFFIX = ".db"
@@ -141,8 +141,8 @@ class MilvusConnection:
         again and repeats the operation once.
 
         Args:
-            operation: function that is called with the `pymilvus.MilvusClient` and `args`. It must
-                allow a second call after a first call that was interrupted.
+            operation: function that is called with the `pymilvus.MilvusClient` and `args`. After an
+                interrupted call, a second call must give the correct result.
             args: further arguments of the operation.
 
         Raises:
@@ -261,7 +261,7 @@ def open_client(location: str) -> Any:
 def _logged_failures() -> Iterator[list[Exception]]:
     """Collect the exceptions that Milvus Lite logs when it cannot start, instead of logging them.
 
-    The error that pymilvus then raises does not contain the reason.
+    They say why Milvus Lite cannot start; the exception that pymilvus then raises does not.
     """
     failures: list[Exception] = []
 

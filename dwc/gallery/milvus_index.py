@@ -13,14 +13,14 @@ A row of such a collection belongs to one picture, and has these fields:
     c0, c1, …  the metadata, one field for each column of the gallery, in order
 
 No field may be null, since operators of Milvus differ in whether a negated condition fits null. A
-text is stored as `=` and the text in lower case, a missing text as the empty text. A truth value is
-stored as 1, 0, or -1 if it is missing. A number has a second field, such as `c0_known`, which is
+text is stored as `=` and the text in lower case, a missing text as the empty text. A Boolean value
+is stored as 1, 0, or -1 if it is missing. A number has a second field, such as `c0_known`, which is
 false if the number is missing; the number is then stored as 0. So a condition and its negation fit
 exactly the pictures that they fit in `dwc.gallery.filters`.
 
 The collection `dwc_galleries` has one row for each collection of a gallery: its layout, the digest
 of its rows, and whether an update was finished. An update first marks the collection as unfinished,
-then deletes and writes the rows that differ, and at last writes the new digest. Rows whose digest
+then deletes and writes the rows that differ, and finally writes the new digest. Rows whose digest
 is not that of the store are not used: the caller then searches exactly.
 """
 
@@ -300,7 +300,7 @@ class MilvusIndex:
             logger.warning("%s All pictures are compared until then.", error)
 
     def _load(self, client: Any) -> None:
-        """Load `dwc_galleries` and the gallery's collection for searches, as far as they exist."""
+        """Load `dwc_galleries` and the gallery's collection for searches, if they exist."""
         for name in (GALLERIES, self.collection):
             if client.has_collection(name, timeout=TIMEOUT_S):
                 client.load_collection(name, timeout=_LOAD_S)
@@ -461,8 +461,8 @@ class MilvusIndex:
     def _scan(self, fields: list[str], limit: int) -> Iterator[list[dict[str, Any]]]:
         """Yield all rows in Milvus, in lists of fewer than `limit` rows.
 
-        The keys are hashes, so that ranges of keys of equal length have about equally many rows. If
-        a range has `limit` rows or more, it is divided.
+        The rows are read by ranges of keys. Since the keys are hashes, ranges of equal length have
+        about the same number of rows. A range with `limit` rows or more is divided.
 
         Args:
             fields: The fields to read.
@@ -537,7 +537,7 @@ def _create_collection(client: Any, name: str, schema: Any) -> None:
 
 
 class Field(NamedTuple):
-    """The field in which Milvus has the values of a metadata column.
+    """The field in which Milvus stores the values of a metadata column.
 
     Attributes:
         name: The name of the field in Milvus, such as `c0`.
@@ -596,7 +596,7 @@ class GalleryRows:
         self.digest = digest.hexdigest()
 
     def positions(self, keys: Sequence[int]) -> Integers:
-        """Return the gallery positions (m,) of the pictures with m keys; -1 for an unknown key."""
+        """Return the gallery positions (m,) for m keys of pictures; -1 for a key of no picture."""
         requested = np.array(keys, dtype=np.int64)
         indices = np.searchsorted(self._sorted_keys, requested)
         indices = np.minimum(indices, len(self.keys) - 1)
@@ -757,5 +757,5 @@ def _format_number(number: float) -> str:
 
 
 def _normalize(number: Any) -> Any:
-    """Replace -0.0 by 0.0, in a number or in an array; `in` of Milvus Lite distinguishes them."""
+    """Replace -0.0 by 0.0 in a number or an array, since Milvus Lite's `in` distinguishes them."""
     return number + 0.0

@@ -55,8 +55,8 @@ class Share(NamedTuple):
         items: The pictures, including the pictures that are already in the part of the process.
         left_to_others: Content keys (hashes of the content) of the pictures in the gallery store,
             which are not embedded again.
-        plan: Number and hash of the pictures that are in no part yet. It is equal in all processes
-            if they list the same pictures.
+        plan: A text with the number and a hash of the pictures that are in no part yet. All
+            processes have the same text if they list the same pictures.
     """
 
     items: list[Item]
@@ -236,7 +236,7 @@ def join_parts(
         model: Identity of the model.
         batch_size: Number of pictures that are committed together.
         progress: Callback, called at the beginning and whenever pictures are finished.
-        prune: Whether to remove pictures whose files are gone.
+        prune: Whether to remove pictures whose files no longer exist.
         expected: The number of pictures in the part of each process.
 
     Raises:
@@ -291,7 +291,10 @@ class EmbeddedParts:
         return None if self.find(item) is None else self._located[item.id][0].folder
 
     def find(self, item: Item) -> EmbeddedPicture | None:
-        """Return the row, vector and thumbnail of a picture in a part; see `FindEmbedded`."""
+        """Return the row, vector and thumbnail of a picture from its part.
+
+        The result is None if the picture must be embedded; see `dwc.gallery.builder.FindEmbedded`.
+        """
         if item.id not in self._located:
             return None
         part, position = self._located[item.id]
@@ -303,7 +306,7 @@ class EmbeddedParts:
             return None
         if vector is None or checksum(vector) != row.checksum:
             return None
-        # A run that was killed while it joined the parts has moved some thumbnails.
+        # A run that was killed while it joined the parts may have moved the thumbnail already.
         if not thumbnail.is_file() and not thumbnail_file(self._path, row.content_key).is_file():
             return None
         return EmbeddedPicture(row, vector, thumbnail, item.id in part.ignored_profiles)

@@ -68,7 +68,7 @@ class Projection:
 
 
 def project(vectors: NDArray[np.float32], landmarks: int = LANDMARKS) -> Projection:
-    """Project n vectors to two dimensions; the result is the same for the same vectors.
+    """Project n vectors to two dimensions; equal vectors give equal results.
 
     If there are more than `landmarks` pictures, t-SNE places a random sample of that size. Every
     other picture is placed at the mean position of the three most similar pictures in the sample,
@@ -102,11 +102,11 @@ def project(vectors: NDArray[np.float32], landmarks: int = LANDMARKS) -> Project
 def interpolate_positions(
     rows: NDArray[np.float64], others: NDArray[np.float64], points: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return positions for pictures, each between the known positions of similar pictures.
+    """Return positions of pictures, interpolated between the positions of similar pictures.
 
     Args:
         rows: Coordinates (m, C) of m pictures to be placed, in C principal components.
-        others: Coordinates (l, C) of l pictures whose positions are known.
+        others: Coordinates (l, C) of l pictures that already have positions.
         points: Positions (l, 2) of these l pictures.
 
     Returns:
@@ -271,7 +271,7 @@ class ProjectionCache:
     def known(self, store: Store) -> Projection | None:
         """Return a gallery store's projection from memory or from the store's folder.
 
-        The result is None if the projection has yet to be computed.
+        The result is None if neither has the projection; this method does not compute it.
         """
         if store.fingerprint not in self._computed and (read := _read(store)) is not None:
             self._computed[store.fingerprint] = read

@@ -95,7 +95,7 @@ class StoredRows(BlockSequence[StoredImage]):
             sizes: The width and height of each picture (n, 2).
             checksums: The CRC-32 of each vector (n,).
             known_sizes: The different sizes in ascending order, each as one integer; see
-                `_pack_sizes`. They may include sizes that only other pictures have.
+                `_pack_sizes`. They may include sizes that none of the n pictures has.
         """
         self.ids, self.content_keys, self.pixel_hashes = texts
         self.checksums = checksums
@@ -134,9 +134,9 @@ class StoredRows(BlockSequence[StoredImage]):
         return width, height
 
     def may_have_size(self, size: tuple[int, int]) -> bool:
-        """Return False if no picture has the given width and height; True if some may have them.
+        """Return False if no picture has the given width and height; True if a picture may have.
 
-        The sizes of the single pictures are not read.
+        The sizes of the individual pictures are not read.
         """
         (wanted,) = _pack_sizes(np.array([size]))
         place = int(np.searchsorted(self._known_sizes, wanted))
@@ -160,7 +160,7 @@ class RowSnapshot(NamedTuple):
 
     Attributes:
         rows: The rows of the n pictures.
-        metadata: Their metadata.
+        metadata: The metadata of the n pictures.
         file: The file in the store's folder that has the snapshot; None if there is no such file.
     """
 
@@ -180,7 +180,7 @@ class RowSnapshot(NamedTuple):
 def _select(column: Column, positions: Positions) -> Column:
     """Return a column with only the values of the pictures at the given positions.
 
-    Its `texts` are limited to those that at least one of these pictures has.
+    The `texts` of the result are only the texts that at least one of these pictures has.
     """
     values = column.values[positions]
     if column.type != "text":
@@ -205,7 +205,7 @@ REVISIONS = (
         for event in events
     ),
 )
-"""Statements that make a database count the changes after which a snapshot is outdated.
+"""SQL statements that make a database count the changes after which a snapshot is outdated.
 
 The triggers count changes by any program, also by older versions of this one. Rows that are added
 or removed need no trigger: they change the number of rows, or the generation of the vector file.

@@ -6,8 +6,8 @@ that size, an exact search is fast enough.
 
 A `CandidateIndex` is an approximate index, in FAISS or in Milvus. It proposes candidates for a
 query without reading all vectors. Then `dwc.search.weight_sweep` computes the candidates' scores
-from their vectors, by the same code as without an index. So scores, their parts and the order of
-results are exact; only an image that the index does not propose can be missing.
+from their vectors, by the same code as without an index. So the scores and the order of the results
+are exact. The only possible error is a missing image, which the index did not propose.
 """
 
 import logging
@@ -34,7 +34,7 @@ EXACT = "exact"
 FAISS = "faiss"
 
 LARGE_GALLERY = 200_000
-"""The number of pictures from which the program chooses an approximate index by itself."""
+"""The smallest number of pictures for which the option "auto" chooses an approximate index."""
 
 _FEW = 8  # number of excluded positions up to which they are compared one by one
 _GROUP = 64  # number of scores in each group of `_lower_bound`
@@ -70,8 +70,8 @@ def best_positions(
         scores: The scores (n,) of n images.
         k: Number of positions to return.
         exclude: Positions that are never returned.
-        selected: Whether each image (n,) may be returned, for example since it fits a filter; None
-            if all images may.
+        selected: Whether each image (n,) may be returned, for example because it fits a filter;
+            None if all images may be returned.
 
     Returns:
         The positions in order of descending score. If scores are equal, the lower position comes
@@ -97,7 +97,7 @@ def best_positions(
 
 
 def without_positions(positions: NDArray[np.int64], excluded: Collection[int]) -> NDArray[np.int64]:
-    """Return the positions (m,) that are not among the excluded positions, in the same order."""
+    """Return the positions without the excluded positions, as an array (m,) in the same order."""
     if len(excluded) > _FEW:
         return positions[~np.isin(positions, list(excluded))]
     for position in excluded:  # this is faster
@@ -153,7 +153,7 @@ class CandidateIndex(Protocol):
                 with the query vector.
             k: number of best images that are needed, 1 or more. More candidates than that are
                 usually returned, since the index does not know which of them are the best.
-            selected: whether each of the n images may be returned; None if all may.
+            selected: whether each of the n images may be returned (n,); None if all may be.
             condition: the filter from which `selected` was computed; None without a filter. An
                 index that filters by metadata may use the condition instead of `selected`.
 
@@ -162,7 +162,8 @@ class CandidateIndex(Protocol):
             caller searches exactly.
 
         Raises:
-            StoreError: the index cannot be searched, for example since its server does not answer.
+            StoreError: the index cannot be searched, for example because its server does not
+                answer.
         """
 
     def summary(self) -> str:
@@ -209,7 +210,8 @@ def open_index(name: str, store: Store, build: bool = True) -> CandidateIndex | 
             database. If False, the store is searched exactly in these cases.
 
     Returns:
-        The index; None for exact search, which is also used for stores with few pictures.
+        The index; None for exact search, which is also used for a store with few pictures, and for
+        a part of a store (see `Store.restrict`).
 
     Raises:
         QueryError: there is no index of this name.
@@ -249,8 +251,8 @@ def verify_index(name: str, store: Store) -> None:
     """Verify the approximate indexes of a gallery store, if it has any.
 
     Args:
-        name: the name of an index, as in `open_index`. A Milvus database is verified if this is its
-            location. An index of FAISS is always verified.
+        name: the name of an index, as in `open_index`. If it is the location of a Milvus database,
+            that database is verified. An existing index of FAISS is always verified.
         store: the store.
 
     Raises:

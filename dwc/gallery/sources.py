@@ -1,4 +1,4 @@
-"""Sources of a gallery's pictures: a folder, a dataset on the Hub, or the drawn catalogue.
+"""Sources of a gallery's pictures: a folder, a dataset on the Hub, or the catalogue of drawings.
 
 The modules `webdataset_source` and `dataset_source` contain the sources of pictures in tar files,
 in Parquet files and in datasets that the library `datasets` saved.
@@ -64,7 +64,7 @@ class Stamp(NamedTuple):
 
 
 class Item(Protocol):
-    """Interface of a picture of a source that is not decoded yet.
+    """Interface of a picture in a source, before the picture is decoded.
 
     An object with this interface takes little memory and can be pickled.
     """
@@ -81,7 +81,7 @@ class Item(Protocol):
         """Return the content key, a hash that identifies the picture's content.
 
         Raises:
-            ImageError: The picture is gone or cannot be read.
+            ImageError: The picture no longer exists or cannot be read.
         """
 
     def open(self) -> Image.Image:
@@ -107,7 +107,7 @@ class Listing:
     """The pictures that a source contained when it was listed, and the entries left out.
 
     Attributes:
-        items: The pictures, in an order that is the same whenever the pictures are the same.
+        items: The pictures. The same pictures always have the same order.
         left_out: The files and folders that are not in `items`, with the reasons, by id.
         unused_patterns: The exclude patterns that matched nothing, with the likely reasons.
         metadata: The metadata of the pictures; None if the source could not be read, or cannot have
@@ -303,7 +303,7 @@ class FolderSource:
         return {"kind": "folder", "folder": str(self.folder), **excluded}
 
     def list(self) -> Listing:
-        """Walk the folder and list its pictures, ordered by id, with the metadata of its tables."""
+        """List the pictures in the folder, ordered by id, with the metadata in its tables."""
         items, left_out, unused = [], {}, {}
         for entry in walk_folder(self.folder, self.exclude, self._visit_once):
             if isinstance(entry, LeftOut):
@@ -352,8 +352,9 @@ class HubDatasetSource:
 
     If the repository has Parquet or tar files and no table that lists picture files, the pictures
     are those in the Parquet or tar files. Otherwise they are the repository's picture files. The
-    library `datasets` is not used to choose the files, since it would use only a folder `train` or
-    a file `train-print-shirt.jpg` if there is one.
+    library `datasets` is not used to choose the files. It takes names such as `train` for names of
+    splits, and would ignore all other pictures if there is a folder `train` or a file
+    `train-print-shirt.jpg`.
     """
 
     computed = False
@@ -469,7 +470,7 @@ class DrawnItem:
         return draw(self.garment.garment, self.garment.picture_seed, self.picture_px)
 
     def load(self, known: Collection[str]) -> tuple[str, Image.Image | None]:
-        """Return the content key (a hash) and the drawing, which is None if the key is known."""
+        """Return the content key (a hash) and the drawing; None if the key is in `known`."""
         key = self.content_key()
         return key, None if key in known else self.open()
 
@@ -647,9 +648,9 @@ def is_same_gallery(spec: dict[str, Any], source: Source, content_keys: Mapping[
 
     Datasets are compared by repository id or location, and column; folders by path; and galleries
     of the catalogue by split. A folder with another path counts as the recorded folder if the
-    recorded folder was probably renamed or moved to that path. The condition is checked on a sample
-    of the store's pictures: no picture is in the recorded folder any more, and at least half are in
-    the source's folder with the same content.
+    recorded folder was probably renamed or moved to that path. This is assumed if, in a sample of
+    the store's pictures, no picture is in the recorded folder any more, and at least half of the
+    pictures are in the source's folder with the same content.
 
     Args:
         spec: The property `spec` of the store's source, as recorded in the store.

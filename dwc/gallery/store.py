@@ -148,7 +148,7 @@ class Manifest:
         away: Ids of the stored pictures whose files were missing at the last build.
         ignored_profiles: Ids of the pictures whose color profile is broken and was ignored.
         unused_patterns: The exclude patterns that matched nothing, with the likely reasons.
-        metadata: What is known about the metadata of the pictures: `columns`, a dict from names to
+        metadata: A summary of the metadata of the pictures: `columns`, a dict from names to
             types; `missing`, the ids with metadata for which there is no picture; `without_row`,
             the number of pictures without metadata; and `problems`, sentences. Empty if there is no
             metadata.
@@ -240,7 +240,7 @@ class StoredState(NamedTuple):
 
 
 class IndexedPart(NamedTuple):
-    """How far the indexing of a gallery has come, if it is not finished.
+    """The progress of indexing a gallery that is not completely indexed.
 
     Attributes:
         pictures: Number of pictures in the store.
@@ -367,9 +367,9 @@ def read_files(connection: sqlite3.Connection) -> dict[str, KnownFile]:
 
 
 def read_state(folder: Path) -> StoredState:
-    """Read the content keys (hashes), the states of the files and the report of a folder's store.
+    """Read the content keys, the states of the files and the report of the store in a folder.
 
-    All three are empty if there is no store in the folder.
+    Content keys are hashes of pictures' contents. All three are empty if the folder has no store.
     """
     if not (folder / DATABASE).is_file():
         return StoredState({}, {}, {})
@@ -593,7 +593,7 @@ class Store:
 
     @property
     def indexed_part(self) -> IndexedPart | None:
-        """How far the indexing of the gallery has come; None if it is finished."""
+        """The progress of indexing the gallery; None if the gallery is completely indexed."""
         if self.manifest.complete:
             return None
         return IndexedPart(len(self), self.expected)
@@ -683,9 +683,9 @@ class Store:
         return positions[0]
 
     def complete_id(self, id: str) -> str:
-        """Return the id of the picture that is meant by an id in another spelling; see `match_id`.
+        """Return the id of the picture for an id that may be spelled differently; see `match_id`.
 
-        If no picture or several pictures may be meant, the result is the given id.
+        If no picture or several pictures match, the result is the given id.
         """
         return match_id(id, self.ids) or id
 
@@ -734,10 +734,10 @@ class Store:
         return self._source is not None and self._source.computed
 
     def picture(self, id: str) -> GalleryImage:
-        """Return the decoded picture, or its thumbnail if the original is gone or changed.
+        """Return the decoded picture, or its thumbnail if the original is missing or changed.
 
         Raises:
-            ImageError: Both the original and the thumbnail are gone.
+            ImageError: Both the original and the thumbnail are missing.
         """
         row = self.rows[self.position(id)]
         if self._source is not None:
@@ -782,14 +782,15 @@ class Store:
 
 
 def match_id(id: str, ids: Collection[str]) -> str | None:
-    """Return the id among `ids` that looks like the given id.
+    """Return the id among `ids` that matches the given id, possibly in another spelling.
 
-    Two ids may look alike although their characters differ: in the Unicode form of accented
-    letters, in `./` and doubled slashes, or in upper and lower case.
+    Two ids match if they differ only in the Unicode form of accented letters, in `./` and doubled
+    slashes, or in upper and lower case.
 
     Returns:
-        The given id itself if it is in `ids`; otherwise the only id that looks alike, in the same
-        letter case or, if there is none, in another. None if no id or several ids look alike.
+        The given id itself if it is in `ids`; otherwise the only id that matches in the same letter
+        case or, if no id does, the only id that matches in another letter case. None if no id or
+        several ids match.
     """
     if id in ids:
         return id
@@ -830,7 +831,7 @@ def _select_vectors(
 ) -> NDArray[np.float32]:
     """Return the vectors (m, D) at m positions.
 
-    From `MAPPED_ROWS` vectors on, they are in a temporary file, which is mapped into memory.
+    If there are `MAPPED_ROWS` vectors or more, the result is a memory map of a temporary file.
     """
     if len(positions) < MAPPED_ROWS:
         return vectors[positions]
@@ -847,7 +848,7 @@ def find_store(folder: Path, fingerprint: str, source: Source) -> Path | None:
 
     Stores are compared with the source by `is_same_gallery`, not by name, so that the store of a
     folder of pictures is found after that folder is renamed or moved. Stores that cannot be read
-    are passed over.
+    are skipped.
 
     Args:
         folder: Folder that contains the stores, whose names end in `-<model fingerprint>`.

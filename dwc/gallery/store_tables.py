@@ -1,6 +1,7 @@
 """Sequences and mappings that read the tables of a store's database when an element is accessed.
 
-They are used by the process that writes the store: no other process changes the tables meanwhile.
+The process that writes a store uses them. It has locked the store, so no other process changes the
+tables meanwhile.
 """
 
 import sqlite3
@@ -34,10 +35,10 @@ class KnownFile(NamedTuple):
 
 
 class PictureTable(BlockSequence[StoredImage]):
-    """The rows of the table `pictures` in the order of their positions.
+    """Sequence of the rows of the table `pictures`, ordered by the column `position`.
 
     Attributes:
-        total: The number of rows.
+        total: The number of rows; `StoreWriter` updates it after each change of the table.
     """
 
     def __init__(self, connection: sqlite3.Connection, total: int) -> None:
@@ -117,7 +118,7 @@ class TableMapping(Mapping[str, _V]):
 
 
 class ContentKeyTable(TableMapping[str]):
-    """The content keys (hashes of the content) of the stored pictures by id."""
+    """Mapping from the ids of the stored pictures to their content keys (hashes of the content)."""
 
     _table = "pictures"
 
@@ -128,15 +129,15 @@ class ContentKeyTable(TableMapping[str]):
 
 
 class FileTable(TableMapping[KnownFile]):
-    """The states of the files when they were last read, by id.
+    """Mapping from ids to the states of the files when they were last read.
 
-    Changes are kept in memory until `write` is called.
+    Changes stay in memory until `write` is called.
     """
 
     _table = "files"
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        """Create the mapping for a database, to which `write` writes the changes."""
+        """Create the mapping for a database; `write` saves changes of the mapping there."""
         super().__init__(connection)
         self._changed: dict[str, KnownFile | None] = {}  # None for a file to be removed
 
@@ -180,7 +181,7 @@ class FileTable(TableMapping[KnownFile]):
         self._changed.clear()
 
     def remove_unused(self) -> None:
-        """Remove from the tables the states of files whose pictures are neither stored nor skipped.
+        """Remove the states of files whose ids are in neither table `pictures` nor `skipped`.
 
         The removal is part of the caller's transaction.
         """
@@ -197,7 +198,7 @@ _FILE_TABLES = ("files", "file_changes")
 def select_values(mapping: Mapping[str, _V], ids: Iterable[str]) -> dict[str, _V]:
     """Return the values of the given ids in a mapping, by id; unknown ids are omitted.
 
-    The values in a table are read many at a time.
+    A `TableMapping` is read with one query per 500 ids, instead of one query per id.
     """
     if isinstance(mapping, TableMapping):
         return mapping.select(ids) if mapping else {}

@@ -2,9 +2,9 @@
 
 Pictures are added in batches. If the process is killed, only the unfinished batch is lost: the
 batch's vectors are appended to the vector file and flushed to disk, and then one transaction adds
-one row per picture to the database. Before the transaction is committed, the batch does not count;
-afterwards it is complete. To remove rows, a new vector file is written, and one transaction makes
-the store use that file. The number in the name of the vector file is its generation.
+one row per picture to the database. Readers ignore the batch's vectors until the transaction is
+committed. To remove rows, a new vector file is written, and one transaction makes the store use
+that file. The number in the name of the vector file is its generation.
 """
 
 import json
@@ -86,7 +86,8 @@ class StoreWriter:
 
         Raises:
             StoreError: The folder contains other files, another model's vectors or a damaged
-                database, another process is writing it, or `check_source` raised the error.
+                database; or another process is writing the store; or `check_source` raised the
+                error.
         """
         self.path = Path(path)
         self.model = model
@@ -152,9 +153,9 @@ class StoreWriter:
         return self._files
 
     def snapshot(self) -> StoredRows:
-        """Return a copy of the rows committed so far, which does not change later.
+        """Return a copy of the rows committed so far; later commits do not change the copy.
 
-        Its `content_keys` can be searched quickly.
+        The attribute `content_keys` of the copy can be searched quickly.
         """
         state = (self._connection, self.path, self._generation, len(self._rows))
         file = snapshot_file(*state)
@@ -455,7 +456,10 @@ def _refuse_foreign_folder(folder: Path) -> None:
 
 
 def lock_folder(folder: Path) -> sqlite3.Connection:
-    """Lock a folder until the returned connection is closed; raise `StoreError` if it is locked."""
+    """Lock a folder until the returned connection is closed.
+
+    `StoreError` is raised if the folder is locked already, or if the lock file cannot be written.
+    """
     # SQLite's exclusive lock works on every system and is released when its process dies.
     connection = None
     try:

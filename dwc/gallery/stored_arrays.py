@@ -1,9 +1,9 @@
-"""A file of named arrays and texts, whose content is read when it is used.
+"""A file format for named arrays and texts, which are read from the file only when they are used.
 
-The arrays follow one another in the file; a directory in JSON is at its end. Numbers are mapped
-into memory. Texts are read from the file one by one, since mapped pages count as memory of the
-process. A million texts in such a file take no memory; as Python strings in a list, they take
-100 MB.
+The arrays follow one another in the file; a directory in JSON is at the end of the file. Arrays of
+numbers are mapped into memory. Texts are read from the file one by one, since mapped pages count as
+memory of the process. A million texts in such a file take no memory; as Python strings in a list,
+they take 100 MB.
 """
 
 import json
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 _MAGIC = b"DWCARRAY"
 _ALIGNMENT = 8  # arrays begin at multiples of this number of bytes
 _BOUNDS = struct.Struct("=qq")  # where a text begins and ends, among the texts
-_CACHED = 1024  # number of texts of a sequence that are kept when they were read one by one
+_CACHED = 1024  # number of texts that a sequence caches if they are read one by one
 _BLOCK = 4096  # number of items that are encoded, decoded or read together
 
 Positions = NDArray[np.int64]
@@ -33,7 +33,7 @@ _T = TypeVar("_T")
 
 
 class BlockSequence(Sequence[_T]):
-    """Base class of sequences that read their items in blocks: a slice costs as little as an item.
+    """Base class of sequences with fast slices; iteration reads the items in blocks.
 
     Such a sequence equals any other sequence, of any type, with equal items in the same order.
     """
@@ -60,7 +60,7 @@ class ArrayWriter:
         self._entries: dict[str, tuple[str, int, list[int]]] = {}
 
     def add(self, name: str, values: NDArray[Any]) -> None:
-        """Write an array, which `StoredArrays.array` returns by its name."""
+        """Write an array under a name, by which `StoredArrays.array` returns it."""
         self._align()
         self._entries[name] = values.dtype.str, self._size, list(values.shape)
         self._write(np.ascontiguousarray(values).data.cast("B") if values.size else b"")
@@ -68,7 +68,7 @@ class ArrayWriter:
     def add_texts(self, names: Sequence[str], rows: Iterable[Sequence[str]], count: int) -> None:
         """Write several columns of texts, together with hashes by which texts can be found.
 
-        The texts of a row are beside each other in the file.
+        The texts of a row are adjacent in the file.
 
         Args:
             names: The names of the columns.
@@ -142,7 +142,7 @@ class MemoryContent:
 
 
 class FileContent:
-    """The content of a file on the disk, which may be removed while it is open."""
+    """The content of a file on disk; the file may be deleted while this object exists."""
 
     def __init__(self, file: BinaryIO) -> None:
         """Open the content of an open file; the caller may close `file` afterwards."""
@@ -172,7 +172,8 @@ class StoredArrays:
     """The arrays in a file that `ArrayWriter` wrote.
 
     Attributes:
-        description: What was passed to `ArrayWriter.finish`, as JSON-compatible values by name.
+        description: The description that `ArrayWriter.finish` wrote: JSON-compatible values by
+            name.
     """
 
     def __init__(self, content: Content) -> None:
@@ -217,7 +218,7 @@ class StoredArrays:
 
 @dataclass(frozen=True)
 class _TextColumn:
-    """Where the n texts of a column are in a file; offsets are in bytes from the file's beginning.
+    """The location of a column of n texts in a file; offsets are bytes from the file's beginning.
 
     The file has the texts of all columns that were written together, row by row without separators;
     then an array with the place of each text; and for each column an array with the sorted hashes
@@ -227,7 +228,7 @@ class _TextColumn:
         content: The content of the file.
         count: The number n of texts in the column.
         width: The number of columns that were written together.
-        number: The index of this column among them, from 0.
+        number: The index of this column among these columns, from 0.
         texts: The offset of the first text.
         bounds: The offset of the int64 array that has the place of each text: the number of bytes
             from the first text to the beginning of this text. The last item is the end of the last
@@ -274,14 +275,14 @@ class _TextColumn:
         ]
 
     def candidates(self, encoded: bytes) -> list[int]:
-        """Return the positions, ascending, of all texts that have the same hash as a text."""
+        """Return the positions, ascending, of all texts with the hash of the given UTF-8 text."""
         value = np.uint32(zlib.crc32(encoded))
         first, last = self._search(value, "left"), self._search(value, "right")
         stored = self.content.read(self.order + 4 * first, self.order + 4 * last)
         return np.frombuffer(stored, np.uint32).tolist()
 
     def _search(self, value: np.uint32, side: Literal["left", "right"]) -> int:
-        """Return what `np.searchsorted` returns for the array of all hashes and a hash."""
+        """Return the same as `np.searchsorted(all hashes, value, side)`; read only one block."""
         block = max(0, int(np.searchsorted(self.firsts, value, side)) - 1) * _BLOCK
         stop = min(block + _BLOCK, self.count)
         hashes = self.content.read(self.hashes + 4 * block, self.hashes + 4 * stop)
@@ -289,7 +290,7 @@ class _TextColumn:
 
 
 class Texts(BlockSequence[str]):
-    """n texts that are read from a file when they are used."""
+    """Sequence of n texts, each of which is read from a file when it is accessed."""
 
     def __init__(self, column: _TextColumn, selected: Positions | None = None) -> None:
         """Create the sequence.
@@ -335,7 +336,7 @@ class Texts(BlockSequence[str]):
         return isinstance(text, str) and bool(self.find(text))
 
     def find(self, text: str) -> list[int]:
-        """Return the positions of all texts that equal a text, ascending."""
+        """Return the positions, ascending, of all texts that equal the given text."""
         encoded = text.encode("utf-8", "surrogatepass")
         column = self._column
         found = [n for n in column.candidates(encoded) if column.encoded(n) == encoded]
@@ -351,7 +352,10 @@ class Texts(BlockSequence[str]):
         ]
 
     def index(self, text: str, start: int = 0, stop: int | None = None) -> int:
-        """Return the first position of a text; raise `ValueError` if no text equals it."""
+        """Return the first position of a text in the range from `start` to before `stop`.
+
+        If the range does not contain the text, `ValueError` is raised.
+        """
         for position in self.find(text):
             if start <= position and (stop is None or position < stop):
                 return position

@@ -4,11 +4,11 @@
 that are left out, with the reasons. Symbolic links are followed only after all real folders have
 been listed, so that a picture inside the gallery is listed under its own path rather than under the
 path of a link. Folders and files are identified by device and inode. Each folder is visited only
-once, so that circular links end; and by default each file is listed only once, even if it has
-several names.
+once, so that circular links do not cause an endless loop. By default, each file is listed only
+once, even if it has several names.
 
-`expand_location` lists tar or Parquet files, given a file, a folder or a pattern. In a folder the
-same rules hold as for picture files.
+`expand_location` lists tar or Parquet files, given a file, a folder or a pattern. In a folder, the
+same rules apply as for picture files.
 """
 
 import os
@@ -74,9 +74,9 @@ _CACHE_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"
 DATABASE = "gallery.sqlite"
 _STORE_MEMBERS = ("writer.lock", "thumbnails", "vectors-")
 HEADER_BYTES = 64
-"""Number of bytes at the beginning of a file by which its kind is identified."""
+"""Number of bytes at the beginning of a file that are read to identify its format."""
 INODE_BITS = (1 << 63) - 1
-"""The largest integer in a database; some file systems have larger inodes."""
+"""The largest integer in SQLite, as a bit mask for inodes, which may be larger."""
 _NOT_PICTURES = frozenset({".thm", ".ico", ".cur"})  # previews of videos, and icons
 
 _ARCHIVE_SUFFIXES = (
@@ -84,7 +84,7 @@ _ARCHIVE_SUFFIXES = (
 )  # fmt: skip
 
 PACKED_SUFFIXES = (".tar", ".parquet")
-"""Suffixes, in lower case, of files that may have pictures in them."""
+"""Suffixes, in lower case, of files that may contain pictures: tar and Parquet files."""
 
 _NUMBERS = re.compile(r"\{([0-9]+)\.\.([0-9]+)\}")
 _MAX_FILES = 100_000
@@ -171,7 +171,7 @@ def cache_folder() -> Path:
 
 
 def is_service_folder(name: str, parent: str = "") -> bool:
-    """Return whether a folder, by its name, is one in which programs keep files of their own.
+    """Return whether a folder's name shows that programs store internal files in the folder.
 
     Examples are folders of previews ("@eaDir") and of deleted files ("$RECYCLE.BIN").
 
@@ -198,8 +198,8 @@ def walk_folder(
     The unused patterns come last. They are the exclude patterns that matched nothing.
 
     Args:
-        root: The folder. It is listed even if a subfolder of the same name would be left out, but
-            not if it is itself a gallery store.
+        root: The folder, which may have any name. If it is a gallery store, nothing in it is
+            listed.
         exclude: Patterns in the syntax of `.gitignore`, relative to the folder. Everything in an
             excluded folder is excluded.
         visit_once: Whether a file that has several names is listed only once. It is False for the
@@ -356,7 +356,7 @@ class _Walk:
 
 
 class _PatternUse:
-    """Records whether an exclude pattern matched a path, or matches one in another letter case."""
+    """Records whether an exclude pattern matched a path, or would match one if case is ignored."""
 
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern
@@ -457,7 +457,7 @@ def _found(id: str, path: str, info: os.stat_result) -> GalleryFile:
 
 
 def is_archive(path: str) -> bool:
-    """Return whether a file has the name of an archive, such as `photos.zip`, that is not read."""
+    """Return whether a file's name is that of an unsupported archive, such as `photos.zip`."""
     return path.lower().endswith(_ARCHIVE_SUFFIXES)
 
 
@@ -485,7 +485,7 @@ def unsupported(id: str, path: str, kind: str) -> LeftOut:
     Args:
         id: The id of the picture.
         path: The path of the picture, for the message.
-        kind: The name of the format, as of `identify_kind`.
+        kind: The name of the format, as returned by `identify_kind`.
     """
     message = f"{printable(path)}: is a {kind} picture, which is not read here. {advice_for(kind)}"
     return LeftOut(id, KIND_NOT_SUPPORTED, kind, message)
@@ -516,7 +516,7 @@ class PackedFiles(NamedTuple):
 
     @property
     def expected_count(self) -> int:
-        """Number of files, including those that a range of numbers names and that do not exist."""
+        """Number of files, including missing ones that a range such as `{000..015}` names."""
         missing = sum(entry.reason == MISSING for entry in self.left_out.values())
         return len(self.files) + missing
 
@@ -530,8 +530,8 @@ def expand_location(
         location: The path of a file; the path of a folder, for all files with the suffix in the
             folder and its subfolders; or a pattern with `*`, `?`, `[` or numbers such as
             `{000..015}`.
-        suffix: The suffix of the files in a folder, in lower case. The suffix of a file may be in
-            any letter case.
+        suffix: The suffix of the files, in lower case. In a folder, files with this suffix in any
+            letter case are listed.
         exclude: Patterns of files to leave out, in the syntax of `.gitignore`.
         visit_once: Whether a file in a folder that has several names is listed only once.
 
@@ -588,7 +588,7 @@ def _find_in_folder(
 def _find_matches(pattern: str, exclude: Sequence[str]) -> PackedFiles:
     """Return the files that match a pattern.
 
-    Among `left_out` are the files that a range such as `{000..015}` names and that do not exist.
+    If a range such as `{000..015}` names files that do not exist, these files are in `left_out`.
     """
     parts = _expand_numbers(pattern)
     matches: set[Path] = set()
@@ -645,7 +645,10 @@ def _describe_missing(path: Path, pattern: str) -> str:
 
 
 def _literal_folder(pattern: str) -> Path:
-    """Return the longest folder at the beginning of a pattern without special characters."""
+    """Return the folders of a pattern before the first part with a wildcard or a range of numbers.
+
+    For `photos/2*/a.tar`, the result is `photos`.
+    """
     folder = Path(pattern).parent
     while has_magic(str(folder)) or _NUMBERS.search(str(folder)):
         folder = folder.parent

@@ -1,6 +1,6 @@
 """Galleries in WebDataset archives: tar files whose members with the same key form a sample.
 
-The key of a member is its path up to the first dot of its file name. The members `a/7.JPG`,
+The key of a member is its path up to the first dot in the file name. The members `a/7.JPG`,
 `a/7.json` and `a/7.txt` form the sample `a/7`: a picture with metadata. Suffixes may have upper or
 lower case. The archives are not extracted; pictures are read from their positions in the archives.
 """
@@ -202,9 +202,11 @@ def _list_archive(path: str, name: str, stamp: Stamp) -> _Archive:
 
 @lru_cache(maxsize=1024)
 def _reason_for_folder(folder: str) -> tuple[str, str] | None:
-    """Return the outermost hidden or service folder in a path, and why it is left out, else None.
+    """Return the outermost folder in a path that is left out, and the reason; None if none is.
 
-    For `a/.cache/b`, the folder is `a/.cache`. Service folders have previews or deleted files.
+    Hidden folders and service folders are left out. Programs store previews or deleted files in
+    service folders; see `is_service_folder`. For the path `a/.cache/b`, the result is `a/.cache`
+    and "hidden".
 
     Args:
         folder: The path of a folder in a tar file.
@@ -278,7 +280,7 @@ def _members(path: str, name: str, left_out: dict[str, LeftOut]) -> Iterator[tar
 def _describe_end(path: str, offset: int) -> str | None:
     """Return a message about a damaged end of a tar file; None if the end is intact.
 
-    The check is needed, since `tarfile` ends at a damaged or incomplete header without an error.
+    The check is needed because `tarfile` stops at a damaged or incomplete header without an error.
 
     Args:
         path: The file.
