@@ -28,7 +28,7 @@ class WordAttention:
         position: index of the word among the typed words, from 0.
         word: the word as typed.
         unknown: whether the word is missing from the vocabulary; the stream encodes all unknown
-            words alike.
+            words with the same word vector.
         attention: (H, W), the word's attention to each region, divided by the maximum over all
             regions, in [0, 1].
         focus: the maximum of the word's attention over all regions, in (0, 1]. If it is 1 / (H W),
@@ -49,7 +49,7 @@ class WordAttention:
 class AttentionMaps:
     """The attention maps of one query, on the network's grid of H rows and W columns of regions.
 
-    Attention does not tell what determined the results, for three reasons. Only the CNN stream has
+    Attention does not show what determined the results, for three reasons. Only the CNN stream has
     attention maps, but the results also depend on the CLIP stream. The features of a region depend
     on an area of the image that is much larger than the region. And later layers may ignore the
     features with high attention.
@@ -117,9 +117,9 @@ def attention_maps(
     Args:
         checkpoint: the checkpoint that encoded the query.
         query: the encoded query.
-        image_features: function that returns the model's features of an image, given the
-            processor's output for it, such as `QueryComposer.image_features`, which caches them.
-            None to compute them here.
+        image_features: function that returns the model's features of an image, given the pixels
+            that the processor returns for the image. An example is `QueryComposer.image_features`,
+            which caches the features. None to compute the features without a cache.
 
     Returns:
         The maps. None if the model has no CNN stream, if the query has no image, or if the query
@@ -172,7 +172,7 @@ def _typed_rows(checkpoint: Checkpoint, query: EncodedQuery) -> dict[int, str]:
     The attention maps have one row for each word of the model's input. Rows that are not in the
     result belong to words of the caption template.
     """
-    # The processor removes characters that UTF-8 cannot encode in the same way.
+    # Characters that UTF-8 cannot encode are removed, as in the processor.
     text = query.encoding.model_text.encode("utf-8", "ignore").decode("utf-8")
     template = (checkpoint.model.config.caption_template or {}).get("single", "{0}")
     start = len(template.partition("{0}")[0].format())

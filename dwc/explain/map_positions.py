@@ -1,7 +1,7 @@
 """The positions of a query and its results on the two-dimensional map of a gallery.
 
-Only gallery images have positions of their own. A query and an uploaded image are placed at the
-mean position of the gallery images that are most similar to them by the model's vectors.
+The map contains only the gallery's images. A query or an uploaded image is placed at the mean
+position of the gallery images that are most similar to it by the model's vectors.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from dwc.search.results import SearchResult
 from dwc.search.searcher import Searcher
 
 NEIGHBORS = 5
-"""A query is placed at the mean position of this many gallery images: the most similar ones."""
+"""Number of gallery images, the most similar ones, at whose mean position a query is placed."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,10 @@ def locate_answer(
 ) -> MapMarks:
     """Return the points of a query, its reference and its results on the gallery's map.
 
-    A reference from the gallery and the results are at the positions of these images. The query is
-    at the mean position of the best results. An uploaded reference has no position of its own: it
-    is placed at an identical gallery image or, if there is none, at the mean position of the
-    gallery images most similar to it.
+    The results, and a reference from the gallery, are at the positions of these images. The query
+    is at the mean position of the best results. An uploaded reference is placed at an identical
+    gallery image or, if there is none, at the mean position of the gallery images that are most
+    similar to it.
     """
     positions = [searcher.store.position(hit.id) for hit in result.hits]
     scores = [hit.score for hit in result.hits]

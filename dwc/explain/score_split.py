@@ -55,7 +55,7 @@ def explain_score(sweep: WeightSweep, id: str, shift: float = 0.0) -> ScoreExpla
         sweep: the query's scores at any image weight.
         id: the image's id.
         shift: number added to the logit of every image weight. It does not affect `ranks`, since
-            the variants of the query have weights of their own.
+            the weights of the variants do not depend on it.
 
     Raises:
         QueryError: if the id is not in the gallery, is excluded or does not fit the query's filter,

@@ -49,10 +49,10 @@ def remove_word(text: str, position: int) -> str:
     """Return a text without one of its words, with the punctuation adjusted.
 
     A mark after the removed word (, ; : . ! ?) moves to the word before the removed word. If that
-    word has a mark already, the stronger one of the two marks stays: commas are weakest, and full
+    word already has a mark, the stronger of the two marks remains: commas are weakest, and full
     stops, exclamation marks and question marks are strongest. Quotes and brackets that enclose only
-    the removed word are removed; quotes and brackets around several words stay. White space becomes
-    single spaces. The result is empty if no word remains.
+    the removed word are removed; quotes and brackets around several words remain. White space
+    becomes single spaces. The result is empty if no word remains.
 
     Example: "red, long; and (very) wide" without its word 1, "long", becomes
     "red; and (very) wide".
@@ -122,7 +122,7 @@ class WordEffect:
 
     Attributes:
         position: index of the word among the typed words, from 0. A word that occurs twice has two
-            positions, each with its own effect.
+            positions and two effects.
         word: the word without punctuation.
         without: the text that remains if the word is removed.
         weight_effect: the image weight of the complete text minus the image weight of the text
@@ -132,7 +132,8 @@ class WordEffect:
             without the word, in [-4, 4] for two streams. It is positive if the word raises the
             score; None if no result was selected.
         unknown: whether the word is missing from the word vocabulary. The CNN stream encodes all
-            unknown words alike; CLIP splits any word into known pieces.
+            unknown words with the same word vector; CLIP splits any word into pieces of its
+            vocabulary.
     """
 
     position: int
@@ -277,7 +278,7 @@ class ParaphraseAnswer:
         ids: the ids of the results, best first.
         unknown_words: the words of the cleaned text that are not in the word vocabulary. Exception:
             if the vocabulary has none of the text's content words, the model cannot use the text,
-            and all of its words are listed, also known ones such as "with".
+            and all of its words are listed, including words of the vocabulary such as "with".
         notes: messages for the user, such as which part of a long text was cut off.
     """
 

@@ -2,7 +2,7 @@
 
 The image weight of a query is the factor of its image part, from 0 to 1. The page compares a search
 with these queries. The weights are also compared with the true image weights of the queries, if
-these are known. The true image weight of a query is the fraction of the target's attributes that
+these are recorded. The true image weight of a query is the fraction of the target's attributes that
 come from the reference image and not from the text.
 """
 
@@ -78,15 +78,15 @@ class StreamStatistics:
 class ExtremeQuery:
     """One of the reference queries with the highest or the lowest image weights.
 
-    The reference queries are a fixed set of queries, stored with the checkpoint. The mean of a
-    query's image weights over the streams decides.
+    The reference queries are a fixed set of queries, stored with the checkpoint. They are compared
+    by the mean of their image weights over the streams.
 
     Attributes:
         reference: the id of the query's reference image.
         words: the query's text.
         image_weights: the image weights in [0, 1], by the stream's name.
         picture_share: the true image weight in [0, 1]: the fraction of the target's attributes that
-            come from the reference image and not from the text; None if it is not known.
+            come from the reference image and not from the text; None if it is not recorded.
     """
 
     reference: str

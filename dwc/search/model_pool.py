@@ -178,7 +178,7 @@ class ModelPool:
             self._release(name)
 
     def replace(self, name: str, searcher: Searcher) -> None:
-        """Replace the searcher of a checkpoint, for example since its gallery grew.
+        """Replace the searcher of a checkpoint, for example because its gallery has grown.
 
         Threads that are using the previous searcher continue with it. If the checkpoint is not in
         memory, only the description that `origin` returns changes.

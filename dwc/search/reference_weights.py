@@ -1,10 +1,10 @@
 """Reference weights: the image weights of the reference queries, which are a fixed set of queries.
 
-A checkpoint computes them, and they are stored with it. They show whether the image weight of
-another query is high or low. On its own, an image weight of 0.6 means little: it is the factor by
-which a query's image part is multiplied, not a share of the result, since the image part and the
-text part may have different lengths. The weight means more if it is known, for example, that most
-reference queries have a weight of 0.7.
+A checkpoint's model computes these weights, and the checkpoint's folder has a file of them. They
+show whether the image weight of another query is high or low. Without a comparison, an image weight
+of 0.6 means little: it is the factor by which a query's image part is multiplied. It is not a share
+of the result, since the image part and the text part may have different lengths. The weight of 0.6
+can be called low if, for example, most reference queries have a weight of 0.7.
 """
 
 import json
@@ -35,7 +35,7 @@ class ReferenceQueries:
         references: ids of the queries' reference images in the gallery that was searched.
         words: the queries' texts as a person would type them, each on one line.
         picture_shares: true image weights in [0, 1]: the fraction of the target's attributes that
-            come from the reference image and not from the text; None if they are not known.
+            come from the reference image and not from the text; None if they are unknown.
         image_weights: maps each stream's name to the checkpoint's image weights, in [0, 1].
     """
 

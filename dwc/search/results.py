@@ -1,9 +1,9 @@
 """The results of searches as plain data, a record of each search, and near-duplicates of results.
 
-A result contains no tensors and can be converted to JSON. `record_searches` records what was
-searched by a block of code, and how long it took. The caller of `Searcher` decides whether there is
-a record; the record never changes a result. It belongs to the thread (or task) that creates it, so
-that concurrent searches do not mix.
+A result contains no tensors and can be converted to JSON. `record_searches` records the queries and
+the durations of the searches in a block of code. The caller of `Searcher` decides whether searches
+are recorded; a record never changes a result. A record belongs to the thread (or task) that creates
+it, so that concurrent searches are not mixed.
 
 Near-duplicates are detected by their embeddings: two gallery images are near-duplicates if the
 distance between their embeddings is at most 1/20 of the median distance between two images of the
@@ -159,7 +159,8 @@ class SearchResult:
         hits: the images, best first.
         weights: the image and text weights of each stream, by the stream's name.
         unknown_words: typed words that are not in the model's word vocabulary; all typed words if
-            the model cannot use the text, because none of its content words is known.
+            none of the text's content words is in the vocabulary, since the model then cannot use
+            the text.
         timings_ms: the durations `encode`, `search` and `total` in milliseconds.
         gallery_size: the number of images in the gallery.
         shift: the number that was added to the logit of every stream's image weight; 0 for the
@@ -333,8 +334,8 @@ class DuplicateGroups:
     """The near-duplicates among K ranked images.
 
     Attributes:
-        duplicate_of: for each of the K images, the index (from 0) of the higher-ranked image that
-            it duplicates; None if there is no such image, as for the duplicated image itself.
+        duplicate_of: for each of the K images, the index (from 0) of the higher-ranked image of
+            which it is a near-duplicate; None if there is no such image.
         threshold: the minimum cosine of two images that count as near-duplicates.
         median_cosine: the median cosine between two images of the gallery.
     """

@@ -49,7 +49,7 @@ from dwc.search.weight_sweep import WeightSweep
 
 ImageInput = Image.Image | str | Path
 
-_COPIES_CHECKED = 24  # number of images checked at a time for being copies of the reference
+_COPIES_CHECKED = 24  # number of images in which copies of the reference are searched at a time
 _CELLS_CACHED = 4096  # maximum number of thumbnails whose mean colors are cached, 6 KB each
 _COPIES_NAMED = 3
 
@@ -154,9 +154,9 @@ class Searcher:
             shift: number added to the logit of every stream's image weight. 0 uses the learned
                 weights; positive values favor the image, negative values the text. Infinity uses
                 the image part alone, minus infinity the text part alone.
-            reference_id: id of a gallery image to use as the reference instead of `image`. An id
-                in another spelling is accepted if only one image can be meant: in other letter
-                case, with a leading `./`, or with accents in another Unicode form.
+            reference_id: id of a gallery image to use as the reference instead of `image`. The id
+                may differ from the image's id in letter case, by a leading `./`, or in the Unicode
+                form of accents, if only one image has such an id.
             exclude_reference: whether the reference is left out of the results: the image
                 `reference_id`, images with identical pixels, and copies that were saved again or
                 have another size.
@@ -271,8 +271,8 @@ class Searcher:
     def unknown_words(self, typed: TypedText) -> list[str]:
         """Return the typed words that are not in the word vocabulary.
 
-        If the model cannot use the text, because none of its content words is known, all typed
-        words are returned.
+        If none of the text's content words is in the vocabulary, the model cannot use the text.
+        Then all typed words are returned.
         """
         if typed.unreadable:
             return list(dict.fromkeys(typed.unreadable))
@@ -288,7 +288,7 @@ class Searcher:
         return [*typed.notes, *self._negation_notes(typed.text, has_image)]
 
     def notes(self, query: EncodedQuery, sweep: WeightSweep) -> list[str]:
-        """Return messages for the user about problems of a query and images left out of results.
+        """Return messages for the user: problems of a query, and images left out of its results.
 
         Args:
             query: the return value of `encode_query`.
@@ -317,12 +317,15 @@ class Searcher:
     ) -> ComposedQuery:
         """Combine one image, or none, with each of N texts into N composed queries.
 
-        `excluded` has names of patterns that all queries exclude, although the texts do not name
-        them.
-
         Usually one forward pass of the model computes all N queries. There is one exception: if an
-        image is given, and the model knows no word of one of the texts, that query is encoded from
-        the image alone, and each query takes a separate forward pass.
+        image is given, and the model cannot use any word of one of the texts, this text's query is
+        encoded from the image alone, and each query takes a separate forward pass.
+
+        Args:
+            image: the reference image; None for none.
+            texts: the N texts as typed.
+            excluded: names of patterns that all N queries exclude, in addition to the exclusions in
+                the texts.
         """
         typed = [self.read_typed(text) for text in texts]
         is_blank = any(not text.strip() for text in texts)
@@ -444,7 +447,7 @@ class Searcher:
         The result is a list with one message, or empty if the text has no such negations.
         """
         if self.checkpoint.processor.rephrase_exclusions:
-            _, text = find_exclusions(text)  # the others are followed, see `dwc.search.query`
+            _, text = find_exclusions(text)  # `dwc.search.query` applies the removed exclusions
         unknown_words = self.checkpoint.processor.unknown_words
         note = negation_note(text, lambda word: not unknown_words(word), has_image)
         return [note] if note else []

@@ -9,9 +9,10 @@ embedding with a gallery vector g is therefore a weighted sum of the dot product
 g·j]. These two or three dot products are computed once for each image and stream; only this step
 reads the gallery's vectors. The scores at any weight shift are then computed from the dot products.
 
-With an approximate index, the best images at a weight shift are chosen among the candidates that
-the index proposes for the embedding at that shift, by the same scores. The dot products of all
-images are then computed only when something needs the scores of all images, such as a rank.
+With an approximate index, only candidates are scored: the images that the index proposes for the
+embedding at a weight shift. The best of them are chosen by the same scores as without an index. The
+dot products of all images are computed only if the scores of all images are needed, for example for
+a rank.
 """
 
 import copy
@@ -89,8 +90,8 @@ class WeightSweep:
     Attributes:
         ids: the ids of the n images, in the order of the vectors.
         excluded: positions of images that are never ranked, ascending.
-        selected: whether each of the n images may be ranked, since it fits the query's filter;
-            None without a filter.
+        selected: whether each of the n images fits the query's filter and may be ranked (n,); None
+            without a filter.
         build_ms: duration of the preparation in milliseconds: computing the dot products and, if
             `Searcher.sweep` made the object, finding copies of the reference.
     """
@@ -622,8 +623,9 @@ def _gallery_products(streams: Mapping[str, Composition], vectors: Vectors) -> V
 def _allocate(shape: tuple[int, int]) -> Vectors:
     """Return a new float32 array whose memory goes back to the system when the array is freed.
 
-    Ordinary memory of freed arrays is kept by the C library for later ones; so a process that
-    searches a million images would take up to 32 MB more. Arrays below 1 MB use ordinary memory.
+    The C library does not return the ordinary memory of freed arrays, but reuses it for later
+    arrays. So a process that searches a million images would take up to 32 MB more. Arrays below
+    1 MB use ordinary memory.
     """
     size = 4 * shape[0] * shape[1]
     if size < _MAPPED_BYTES or not hasattr(mmap, "MAP_ANONYMOUS"):
