@@ -56,7 +56,7 @@ from dwc.files import file_digest, write_text
 # ValueError occurs for a response in an unexpected format or an invalid name, RuntimeError in
 # uploads and in the Hub's Xet storage.
 FAILURES = (HTTPError, OSError, XetDownloadError, ValueError, KeyError, RuntimeError)
-"""Errors of the Hub's client that `explain` can explain."""
+"""Exceptions that the Hub's client raises, and that `explain` converts to a message."""
 
 _WAITS_S = (1.0, 2.0, 4.0)  # seconds between attempts
 _LONGEST_WAIT_S = 30.0  # seconds; applies even if the Hub requests a longer wait

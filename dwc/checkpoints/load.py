@@ -71,8 +71,8 @@ _PARTS = re.compile(
 _SHA256_DIGITS = 64  # the Hub lists another, shorter hash for small files
 _CONTENT_RULES = "3"  # version of what `fingerprint` hashes and of what `load` checks
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
-# Fields that the fingerprint ignores, since no vector depends on them: those that only transformers
-# reads, and how typed texts are rephrased before the model reads them.
+# Fields that the fingerprint ignores, since no vector depends on them: two fields that only
+# transformers reads, and the option to rephrase typed texts before the model encodes them.
 _UNREAD_FIELDS = ("transformers_version", "_name_or_path", "rephrase_exclusions")
 
 
@@ -115,7 +115,7 @@ def load(
 
     Raises:
         CheckpointError: The checkpoint does not exist, belongs to another project, is incomplete or
-            is inconsistent; the message says which.
+            is inconsistent. The message says what is wrong.
     """
     location = _locate(name_or_path, revision, token)
     folder, name = location.folder, location.name
@@ -146,8 +146,9 @@ def fingerprint(folder: str | Path, hashes: Mapping[str, str] | None = None) -> 
 
     Args:
         folder: The checkpoint's folder.
-        hashes: Known hashes of files by path, in hex digits. A file with a known SHA-256 is not
-            hashed again, which saves half a second for the weights of the paper's model.
+        hashes: Hashes of files by path, in hex digits; None if there are none. A file whose SHA-256
+            is given is not hashed again, which saves half a second for the weights of the paper's
+            model.
     """
     folder = Path(folder)
     digest = hashlib.sha256()
@@ -179,7 +180,8 @@ def content(folder: Path) -> list[Path]:
     Weight files that are not read, such as shards that the index does not name, are left out.
 
     Raises:
-        CheckpointError: The index of the weights cannot be read, or names a file elsewhere.
+        CheckpointError: The index of the weights cannot be read, or names a file outside the
+            folder.
     """
     read = set(weight_files(folder))
     return [file for file in parts(folder) if file.suffix != ".safetensors" or file in read]
@@ -196,8 +198,8 @@ def parts(folder: Path) -> list[Path]:
 def is_companion(path: str) -> bool:
     """Return whether a file is a companion of a checkpoint, by its path in the checkpoint's folder.
 
-    Companions are computed from the weights or the vocabulary and stored in the same folder, but
-    no vector depends on them, so they are not part of the checkpoint.
+    Companions are files that are computed from the weights or the vocabulary and stored in the same
+    folder. No vector depends on them, so they are not part of the checkpoint.
     """
     return path in _COMPANIONS
 
@@ -218,8 +220,8 @@ class _Location(NamedTuple):
         folder: The folder with the checkpoint's files.
         name: The name or path by which the checkpoint was requested.
         revision: The commit's hash for a Hub repository; None for a local folder.
-        hashes: Maps the path of each file to its hash on the Hub, which the file was verified
-            against; "" if the hash is unknown. None for a local folder.
+        hashes: Maps the path of each file to its hash on the Hub, with which the file's content was
+            compared; "" if the hash is unknown. None for a local folder.
     """
 
     folder: Path

@@ -695,7 +695,7 @@ python -m dwc evaluate {JOINT_NAME} --dataset wardrobe --data FOLDER --split {wa
 
 
 def _open_words(measured: Mapping[str, Any] | None) -> str:
-    """Return a paragraph on the words that were never taught; empty if they were not measured."""
+    """Return a paragraph on the words that all trainings omit; empty if they were not measured."""
     if not measured or measured["share"] is None:
         return ""
     return f"""

@@ -39,14 +39,14 @@ def save_checkpoint(
     """Write a checkpoint into a folder, in place of any checkpoint that is there.
 
     All files are first written into a temporary folder next to `folder` and then moved. If writing
-    is interrupted, the previous checkpoint stays as it was.
+    is interrupted, the previous checkpoint is not changed.
 
     Args:
         model: The model.
         processor: The model's processor.
         folder: The checkpoint's folder, which is created if necessary.
         dtype: Type of the weights on disk; `load` converts any type to float32.
-        max_shard_mb: Maximum size of a file in millions of bytes; a larger tensor gets its own
+        max_shard_mb: Maximum size of a file in millions of bytes; a larger tensor gets a separate
             file.
         clip_tokenizer_optional: Whether to write a checkpoint that lacks only CLIP's tokenizer,
             which `load` rejects by default.
@@ -139,8 +139,8 @@ def _cast(state: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch
 def list_files(folder: str | Path) -> dict[str, Path]:
     """Return the files of a checkpoint's folder that `push` uploads.
 
-    The result has the files of the checkpoint, the files that are computed from its weights and
-    stored with it, and the model card if there is one.
+    These are the files of the checkpoint, its companion files (see `companions`), and the model
+    card if there is one.
 
     Returns:
         A dict from the path in the repository to the local path.

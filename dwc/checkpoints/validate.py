@@ -5,9 +5,9 @@ are downloaded. Weights may be large, or unsafe to load.
 
 A checkpoint with pickle files is rejected even if it also has safetensors. Many repositories on the
 Hub have a `pytorch_model.bin` for old programs, but no version of this program has ever written a
-pickle. So a pickle in a DWC checkpoint comes from elsewhere. The file may be the state of a
-training or malicious code, and the difference is visible only after the file is loaded. The remedy
-is easy: the owner deletes the file, or the user requests an earlier commit.
+pickle. So a pickle in a DWC checkpoint comes from another program. The file may contain the state
+of a training or malicious code; which of the two is visible only after the file is loaded. The
+remedy is easy: the owner deletes the file, or the user requests an earlier commit.
 """
 
 import json

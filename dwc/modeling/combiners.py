@@ -34,7 +34,7 @@ _MIN_TEXT_WEIGHT = 0.05  # keeps text parts finite where the image weight is nea
 
 
 def normalize(vectors: Tensor) -> Tensor:
-    """Scale all vectors to unit length; they run along the last axis. A zero vector stays zero."""
+    """Scale the vectors along the last axis to unit length; a zero vector stays zero."""
     return functional.normalize(vectors, dim=-1, eps=1e-12)
 
 
@@ -122,15 +122,16 @@ class Composition:
         return Composition.mix(self.image_part, self.text_part, weight, joint)
 
     def excluding(self, directions: Tensor) -> "Composition":
-        """Return the same queries, moved away from what they exclude.
+        """Return the same queries after subtracting excluded properties, such as colors.
 
-        The embedding of the result is norm(q - directions), where q is the present embedding. The
-        directions are subtracted from the text part: the image weights stay as they are, and the
-        parts still sum to the scores.
+        The embedding of the result is norm(q - directions), where q is the embedding of this
+        object. The directions are subtracted from the text part. So the image weights do not
+        change, and the contributions of the parts still sum to the scores.
 
         Args:
-            directions: Vectors (N, D) in the space of the embeddings; zero for queries that exclude
-                nothing. A vector of length 1 counts as much as the query itself.
+            directions: Vectors (N, D) in the space of the embeddings, which point towards the
+                excluded properties; zero for queries that exclude nothing. A vector of length 1
+                counts as much as the query's embedding, which has this length.
         """
         mixed = self.image_weight * self.image_part + (1 - self.image_weight) * self.text_part
         if self.joint_part is not None:
@@ -227,8 +228,8 @@ class ComposedQuery:
     def embedding(self) -> Tensor:
         """The N query vectors, one per row: the CLIP stream's unit vector, then the CNN stream's.
 
-        The dot product of a query vector with a gallery vector, which is built alike, is the sum of
-        the streams' scores.
+        Gallery vectors concatenate the streams' vectors in the same order. So the dot product of a
+        query vector with a gallery vector is the sum of the streams' scores.
         """
         return torch.cat([stream.embedding for stream in self.streams.values()], dim=-1)
 
@@ -242,10 +243,10 @@ class ComposedQuery:
         return replace(self, clip=shifted.get("clip"), cnn=shifted.get("cnn"))
 
     def excluding(self, directions: Mapping[str, Tensor]) -> "ComposedQuery":
-        """Return the same queries, moved away from what they exclude.
+        """Return the same queries after subtracting excluded properties in every stream.
 
         Args:
-            directions: For each stream by name, vectors as in `Composition.excluding`.
+            directions: The argument of `Composition.excluding` for each stream, by its name.
         """
         moved = {name: part.excluding(directions[name]) for name, part in self.streams.items()}
         return replace(self, clip=moved.get("clip"), cnn=moved.get("cnn"))
@@ -262,7 +263,7 @@ class ComposedQuery:
         )
 
     def to_tuple(self) -> tuple[Any, ...]:
-        """Return the queries as nested tuples: (clip, cnn, ood_score), without those that are None.
+        """Return the queries as nested tuples: (clip, cnn, ood_score), without values of None.
 
         `clip` and `cnn` are themselves tuples, as `Composition.to_tuple` returns them.
         """
@@ -465,7 +466,8 @@ def pseudo_weights(
     A query's pseudo weight is large if its image alone finds the target better than its text alone.
     The score of a modality is the total probability of the correct targets in a softmax over the
     modality's cosines with all targets of the batch. The higher the image's score is relative to
-    the text's score, the larger the weight. The formula is this project's own reconstruction.
+    the text's score, the larger the weight. The formula is this project's reconstruction, not the
+    paper's.
 
     Args:
         image_features: Image features (N, D) of N queries; they need not have unit length.
@@ -515,12 +517,12 @@ def _log_probability(query: Tensor, gallery: Tensor, matches: Tensor, temperatur
 
 @register("progressive")
 class ProgressiveCombiner(Combiner):
-    """Mixes CLIP's own features with an image weight that is trained to match pseudo weights.
+    """Mixes CLIP's unprojected features, with an image weight trained to match pseudo weights.
 
     This is the combiner of Progressive Learning (PL). The paper's abstract names a self-supervised
     adaptive weighting of image and text; the paper's code was not released. **This is a
-    reconstruction**: the inputs of the weight MLP, the pseudo weights and the loss are this
-    project's own choice.
+    reconstruction**: this project chose the inputs of the weight MLP, the pseudo weights and the
+    loss.
 
         v, t    CLIP's features of image and text, unit length
         w       image weight: sigmoid(MLP[v; t; v * t]), without a gradient into v and t
@@ -565,7 +567,7 @@ class ProgressiveCombiner(Combiner):
 class FixedWeightCombiner(Combiner):
     """Combiner of Progressive Learning (PL) with a fixed image weight of 0.5.
 
-    A query is the mean of CLIP's own image and text features.
+    A query is the mean of CLIP's image and text features, without learned projections.
     """
 
     uses_projections = False
@@ -640,8 +642,8 @@ class Clip4CirCombiner(Combiner):
     """The Combiner of CLIP4Cir: a joint part plus a weighted mean of image and text features.
 
     The inputs are CLIP's features scaled to unit length. The joint part and the weight are computed
-    from projections of both inputs together. The projections are four times as wide as the
-    features, and the hidden layers eight times as wide.
+    from the concatenated projections of both inputs. A projection has four times as many numbers as
+    the features, and a hidden layer eight times as many.
 
     Parameter names: `project_image`, `project_text`, `join`, `output`, `weigh.{0,3}`.
     """

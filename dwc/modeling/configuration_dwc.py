@@ -49,8 +49,8 @@ def require_known_fields(
 
     Args:
         kind: The config class.
-        values: Field name -> value. transformers' own fields and names with a leading underscore
-            are accepted too.
+        values: Field name -> value. The fields that transformers adds to any config, and names with
+            a leading underscore, are accepted too.
         location: Name of the config in the error message.
 
     Raises:
@@ -168,16 +168,16 @@ class EfficientNetLiteConfig(PretrainedConfig):
         image_size: Height and width of the input in pixels.
         projection_dim: Length of the output features; used by the image tower only.
         detail_config: ModifiedResNetConfig of a small second network, the detail network; None for
-            no second network. The detail network gets the image at the `image_size` of its own
-            config, and its features are concatenated with the backbone's. Used by the image tower
-            only.
+            no second network. The input of the detail network is the image, resized to the
+            `image_size` in the detail network's config. Its features are concatenated with the
+            backbone's. Used by the image tower only.
     """
 
     model_type = "efficientnet_lite"
     base_config_key = "vision_config"
     sub_configs: ClassVar[dict[str, type]] = {"detail_config": ModifiedResNetConfig}
     feature_dim: ClassVar[int] = 1280  # channels of the last map, whatever the width
-    reduction: ClassVar[int] = 32  # the last map is this much smaller than the image on each side
+    reduction: ClassVar[int] = 32  # side of the image divided by the side of the last map
 
     width: float = 1.0
     depth: float = 1.0
@@ -299,8 +299,8 @@ class CnnStreamConfig(PretrainedConfig):
             or an EfficientNet-Lite.
         shared_channels: If above 0, this stream also uses the feature map of CLIP's image tower,
             which adds this number of channels to the stream's feature map. The image tower must
-            then be an EfficientNet-Lite. 0 to use the stream's own backbone alone.
-        resnet_size: Height and width in pixels to which images are reduced for the stream's own
+            then be an EfficientNet-Lite. 0 to use only this stream's backbone.
+        resnet_size: Height and width in pixels to which images are downscaled for this stream's
             backbone if `shared_channels` is above 0.
         vocab_size: Number of ids of the word vocabulary, including special words like `<UNK>`.
         word_embedding_dim: Length of word vectors.
@@ -393,9 +393,9 @@ class DWCConfig(PretrainedConfig):
             captions (`pair`), as in training.
         familiarity: Whether the weights include out-of-distribution (OOD) statistics of the
             training images.
-        ood_groups: Number of groups of training images with OOD statistics of their own, computed
-            from the feature map of an EfficientNet-Lite image tower; 0 for statistics of all
-            training images, computed from CLIP's features.
+        ood_groups: Number of groups of training images for which there are separate OOD statistics,
+            computed from the feature map of an EfficientNet-Lite image tower. 0 for common
+            statistics of all training images, computed from CLIP's features.
         ood_components: Number of principal components in the statistics of a group.
         format_version: Version of the checkpoint format.
     """
@@ -446,8 +446,8 @@ class DWCConfig(PretrainedConfig):
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
         """Return a config from the content of `config.json`.
 
-        Unknown fields are rejected in this project's configs only, since transformers' own configs
-        may have fields from any version of that library.
+        Unknown fields are rejected only in this project's configs, since the configs of
+        transformers may have fields from any version of that library.
 
         Raises:
             ValueError: One of this project's configs has unknown fields.

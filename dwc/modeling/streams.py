@@ -18,7 +18,7 @@ because these towers output vectors of the shared feature space themselves.
 
 Parameter names of `ClipStream`: `project_image` and `project_text` (W_i and W_t in the DWC paper),
 each with `.weight` and `.bias`; and `combiner.*`, documented in the combiner's class. The
-projections do not exist if the combiner takes CLIP's own features.
+projections do not exist if the combiner takes CLIP's features directly.
 
 Parameter names of `CnnStream` (Inc1d and Inc2d are the blocks `Inception1d` and `Inception2d`, GeM
 is the pooling layer `GeneralizedMean`):
@@ -272,8 +272,8 @@ class ClipBackbone(StrictModel):
         """Initialize a module as in OpenAI's training of CLIP.
 
         Linear layers get random weights that preserve the length of vectors on average.
-        Convolutions are initialized as PyTorch does by default, and all other modules as
-        transformers does, which follows OpenAI for transformers' own text and image towers.
+        Convolutions get PyTorch's default initialization. All other modules are initialized as in
+        transformers, which follows OpenAI for its CLIP text and image towers.
         """
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=module.in_features**-0.5)
@@ -364,8 +364,8 @@ class ClipStream(nn.Module):
         """Project N feature vectors to unit vectors: normalize(dropout(relu(W x + b))).
 
         Args:
-            projection: The linear layer W x + b. None if the combiner takes CLIP's own features,
-                which are then only normalized.
+            projection: The linear layer W x + b. None if the combiner takes CLIP's features
+                directly; then they are only normalized.
             features: CLIP's features of size F, (N, F).
 
         Returns:

@@ -40,8 +40,8 @@ class StrictModel(PreTrainedModel):
         Args:
             *arguments: Positional arguments of transformers' `from_pretrained`.
             **options: Options of transformers' `from_pretrained`. In addition, `weights` may be a
-                `Weights` object for the same folder and `dtype` if the caller has already started
-                to load one.
+                `Weights` object for the same folder and `dtype`, if the caller has already created
+                one to load the tensors earlier.
 
         Raises:
             CheckpointError: Tensors are missing, unexpected, misshapen or not finite; files are
