@@ -228,7 +228,7 @@ def _package_files() -> dict[str, Path]:
 
 
 def _asset_files(bundled: Iterable[str]) -> dict[str, Path]:
-    """Return the files of bundled checkpoints and other assets by path in the Space.
+    """Return the files of the given bundled checkpoints and of other assets, by path in the Space.
 
     Raises:
         CheckpointError: A bundled checkpoint is missing.

@@ -52,7 +52,7 @@ class Trial(NamedTuple):
 def try_out(folder: Path, python: str = sys.executable, timeout: float = START_SECONDS) -> Trial:
     """Start the app of a staged Space, search with a picture, stop the app, and return the result.
 
-    The app runs in its own process, whose working directory is the folder. The process inherits
+    The app runs in a separate process, whose working directory is the folder. The process inherits
     only general environment variables, such as `PATH` and the proxies, and its caches are empty. So
     it can use no files outside the folder, except the packages of the Python interpreter.
 

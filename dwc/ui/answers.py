@@ -52,7 +52,7 @@ class GalleryOrigin(BaseModel):
 
 
 class Indexing(BaseModel):
-    """How much of the gallery was searched, if only a part of the gallery is indexed so far."""
+    """The part of the gallery that was searched, while the gallery is not completely indexed."""
 
     pictures: int = Field(ge=0, description="How many pictures were searched.")
     total: int | None = Field(description="How many pictures the gallery has, if that is known.")
@@ -91,7 +91,7 @@ class SearchAnswer(GalleryPart):
 
 
 class ScoreExplanation(BaseModel):
-    """Why a picture has its score and its rank."""
+    """The explanation of a picture's score and rank."""
 
     id: str
     rank: int = Field(ge=1)
@@ -135,7 +135,7 @@ class TracedItem(BaseModel):
 
 
 class RankTrace(BaseModel):
-    """How the ranks of the leading pictures change with the image weight."""
+    """The ranks of the best pictures at several image weights."""
 
     shifts: list[Shift] = Field(description="Ascending, from the words alone to the picture alone.")
     learned: int = Field(ge=0, description="Index of the shift 0 in `shifts`.")

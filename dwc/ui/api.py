@@ -361,7 +361,7 @@ class _ExplainingEndpoints:
         model: str = "",
         filter: str = "",
     ) -> Answer:
-        """Rank by the picture, by the words, by their average, and by the learned weights.
+        """Rank the gallery by picture, by words, by their average, and by the learned weights.
 
         Args:
             reference: The picture to start from (a file), or null for words alone.

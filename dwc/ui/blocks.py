@@ -86,10 +86,10 @@ LIGHT: dict[str, Any] = {
 class PageBlocks(gr.Blocks):
     """Gradio blocks that check the inputs of every event, and hide details of the server's errors.
 
-    The public endpoints may be called without their last inputs. Gradio's own clients send default
-    values for omitted inputs, but scripts that send plain HTTP requests do not. This class fills in
-    the omitted inputs. Without it, such scripts would fail as soon as an endpoint gets an
-    additional input.
+    The public endpoints may be called without their last inputs. Gradio's clients send default
+    values for omitted inputs, but scripts that send plain HTTP requests do not. For such scripts,
+    this class fills in the omitted inputs. Otherwise they would fail as soon as a new version of an
+    endpoint has an additional input.
 
     Attributes:
         image_folder: The folder with the gallery's thumbnails, which requests may name; None if
@@ -218,7 +218,7 @@ _QUICK = (gr.HTML, gr.JSON, gr.State, gr.Textbox)  # types whose values need no 
 
 
 def _serialize(value: Any) -> Any:
-    """Return a prepared value as JSON-compatible values, as Gradio sends it."""
+    """Convert a prepared value to the JSON-compatible form in which Gradio sends it."""
     return value.model_dump() if isinstance(value, (GradioModel, GradioRootModel)) else value
 
 
@@ -366,7 +366,7 @@ class _Wiring:
         """Connect the opening of the page, and the events that store or restore a search.
 
         The script `session.js` stores the search on the screen in the browser's history and in the
-        page's address, so that it can be restored after a reload or with the Back button.
+        page's address. So the search can be restored after a reload or with the Back button.
         """
         c, handlers = self.components, self.handlers
         opened = self.page.load(

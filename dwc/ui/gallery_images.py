@@ -49,7 +49,7 @@ class GalleryImages(Protocol):
 
     @property
     def skipped(self) -> Mapping[str, str]:
-        """The files that could not be read: the reason for each, by its path in the gallery."""
+        """The files that could not be read: maps a file's path in the gallery to the reason."""
 
     @property
     def remarks(self) -> Sequence[str]:
@@ -82,7 +82,7 @@ class GalleryImages(Protocol):
         """
 
     def describe(self, image_id: str) -> str:
-        """Return a description of the image in words, as its alternative text."""
+        """Return a description of the image in words, which the page uses as alternative text."""
 
     def id_of(self, thumbnail: str | Path) -> str | None:
         """Return the id of the image with this thumbnail; None if there is no such image."""
@@ -146,7 +146,7 @@ class StoreImages:
 
     @property
     def skipped(self) -> dict[str, str]:
-        """The files that could not be read: the reason for each, by its path in the gallery.
+        """The files that could not be read: maps a file's path in the gallery to the reason.
 
         The paths of the server's folders are removed from the reasons.
         """

@@ -254,7 +254,7 @@ def describe_screen(state: SearchState, images: GalleryImages, names_model: bool
     Returns:
         A dict with these entries:
 
-        - `request`: the request, as a dict, with which the search can be repeated.
+        - `request`: the request that repeats the search, as a dict.
         - `origin`: a string that identifies the model and the gallery.
         - `link`: the query string that repeats the search; None for an uploaded reference.
         - `reference`: the path of the reference's file; None for a search without a reference. The
@@ -504,7 +504,7 @@ class PageHandlers:
         return update | self._restore_draft(known.get("draft"))
 
     def _read_visit(self, visit: object) -> tuple[SearchRequest | None, str, Mapping[str, Any]]:
-        """Parse what the browser sends about a visit.
+        """Parse the data that the browser sends about a visit.
 
         Returns:
             Three values: the search to show, or None for the search with which the page opens; an
@@ -726,9 +726,9 @@ class PageHandlers:
         return render_header(self._models.names, model, self._models.origin(model), self._images)
 
     def _search(self, request: SearchRequest, screen: object) -> Update:
-        """Return the updates that show the result of a request.
+        """Run the search of a request, and return the updates that show its result.
 
-        If the search fails, the updates show an error message, and the former results stay on the
+        If the search fails, the updates show an error message, and the earlier results stay on the
         screen.
         """
         try:

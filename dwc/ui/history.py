@@ -43,7 +43,7 @@ class HistoryQuery:
 
 @dataclass(frozen=True)
 class WeightShift:
-    """How the visitor shifted the image weights of a search, and the resulting image weight.
+    """The shift that a visitor applied to a search's image weights, and the resulting weight.
 
     Attributes:
         shift: The number that is added to the logit of every stream's image weight; 0 for the
@@ -190,11 +190,11 @@ class SearchHistory:
     def rows(self) -> list[HistoryRow]:
         """Arrange the tree in rows for drawing, from top to bottom; each step is in one row.
 
-        The first row contains the path from the root to the current step, then the newest child of
-        the current step, the newest child of that child, and so on. Every step that is not in the
-        row of its parent begins another row below, one column to the right of its parent. Rows that
-        begin further to the right come first, so that the vertical line from the first step of a
-        row up to its parent crosses no other row.
+        The first row contains the path from the root to the current step. It continues with the
+        newest child of the current step, the newest child of that child, and so on. Every step that
+        is not in the row of its parent begins another row below, one column to the right of its
+        parent. Rows that begin further to the right come first. So the vertical line from the first
+        step of a row up to its parent crosses no other row.
 
         Returns:
             The rows; empty if the history has no steps.

@@ -246,7 +246,7 @@ def _lay_out_panel(panel: ExplanationPanel, value: str) -> gr.HTML:
 
 
 def html(value: str, **options: Any) -> gr.HTML:
-    """Create an HTML element without Gradio's own styles and scripts.
+    """Create an HTML element without Gradio's default styles and scripts.
 
     Args:
         value: The HTML content of the element.

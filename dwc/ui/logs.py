@@ -22,8 +22,9 @@ logger = logging.getLogger("dwc.ui.monitoring")
 class JSONFormatter(logging.Formatter):
     """Formatter that writes a log record as one line of JSON.
 
-    The object has the entries `time` (ISO 8601 in UTC), `level`, `logger` and `message`, the
-    record's `fields` if it has such an attribute, and `exception` (a traceback) if there is one.
+    The object has the entries `time` (ISO 8601 in UTC), `level`, `logger` and `message`. If the
+    record has an attribute `fields` (a dict), the entries of this dict are added. If the record has
+    an exception, its traceback is added as `exception`.
     """
 
     def format(self, record: logging.LogRecord) -> str:

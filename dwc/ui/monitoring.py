@@ -374,7 +374,7 @@ METRICS = "/metrics"
 
 
 class MonitoringOptions(NamedTuple):
-    """Which parts of the monitoring are switched on.
+    """The parts of the monitoring that are switched on.
 
     Attributes:
         logs: Whether to log requests and events.

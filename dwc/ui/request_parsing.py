@@ -185,7 +185,7 @@ def parse_reference(
 
 
 def get_attribute(event: EventData, name: str) -> Any:
-    """Return the value that the browser sent with an event under a name; None if it is missing.
+    """Return the value of this name that the browser sent with an event; None if it is missing.
 
     Raises:
         QueryError: The value is nested too deeply, or has a text that cannot be encoded.
@@ -243,7 +243,11 @@ _FETCHED = ("http", "https", "ftp", "file", "data")
 
 
 def _iterate(values: Iterable[Any]) -> Iterator[Any]:
-    """Yield all values in nested lists and mappings, without recursion; refuse deep nesting."""
+    """Yield all values in nested lists and mappings, without recursion.
+
+    Raises:
+        QueryError: The values are nested more than `MAX_DEPTH` levels deep.
+    """
     stack = [(value, 1) for value in values]
     while stack:
         value, depth = stack.pop()

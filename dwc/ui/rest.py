@@ -136,7 +136,7 @@ class RestApi:
 
     @property
     def routes(self) -> list[BaseRoute]:
-        """The routes to add to the page's server, before its own routes.
+        """The routes to add to the page's server, before the routes of Gradio.
 
         They are not in a `Mount`, because Starlette finds no route in a mount if a proxy has
         removed a path prefix (the root path).
@@ -222,9 +222,9 @@ async def _read_form(request: Request) -> tuple[dict[str, Any], bytes | None]:
 
 
 def _refuse_query_string(request: Request) -> None:
-    """Refuse arguments in the address of a request whose arguments are in its body.
+    """Raise an error if a request that must have its arguments in the body has some in the address.
 
-    Names that begin with two underscores are accepted, as in `parse_query_string`.
+    Names that begin with two underscores are ignored, as in `parse_query_string`.
 
     Raises:
         _RequestError: The address has arguments, which would be ignored without this check.

@@ -65,7 +65,7 @@ def _is_unused(scope: Scope) -> bool:
 
 
 class FetchNothing:
-    """Middleware that refuses routes that the page does not use or that fetch from the web."""
+    """Middleware that refuses routes that are not used, or that make the server fetch a URL."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -385,7 +385,7 @@ def store_folder(fingerprint: str, source: Source) -> Path:
 
 
 def open_gallery(argument: str, checkpoint: Checkpoint, progress: Progress | None = None) -> Store:
-    """Embed a gallery with a model, or update its store of an earlier start; return the store.
+    """Build or update the store of a gallery for a model, and return the store.
 
     Args:
         argument: "catalogue", a folder, or a dataset on the Hugging Face Hub.
@@ -400,7 +400,7 @@ def open_gallery(argument: str, checkpoint: Checkpoint, progress: Progress | Non
 
 
 class GalleryPlan(NamedTuple):
-    """A gallery to embed.
+    """A gallery to embed: the source of its pictures, and the folder of its store.
 
     Attributes:
         argument: "catalogue", a folder, or a dataset on the Hugging Face Hub.
@@ -440,7 +440,7 @@ def plan_gallery(argument: str, checkpoint: Checkpoint) -> GalleryPlan:
 def build_gallery(
     plan: GalleryPlan, checkpoint: Checkpoint, progress: Progress | None = None
 ) -> Store:
-    """Embed a planned gallery, or update its store of an earlier start; return the store.
+    """Build or update the store of a planned gallery, and return the store.
 
     Args:
         plan: The return value of `plan_gallery` for this model.

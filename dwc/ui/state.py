@@ -39,7 +39,7 @@ MAX_HITS_FOLDED = 192
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """Everything that is needed to repeat a search and to show the same results.
+    """The data that is needed to repeat a search and to show the same results.
 
     Attributes:
         words: The modification text, which says what should be different; may be empty.

@@ -29,7 +29,7 @@ MAX_UPLOADED_FILES = 10_000
 
 
 def is_upload(path: str) -> bool:
-    """Return whether a path is that of an existing file in the upload folder."""
+    """Return whether a path names an existing file in the upload folder."""
     try:
         return is_in_upload_folder(path) and Path(path).is_file()
     except OSError:  # for example, the path is too long or has a loop of symbolic links
@@ -67,7 +67,9 @@ def is_inside(path: str, folder: Path) -> bool:
 
 
 def delete_expired_uploads(folder: Path) -> None:
-    """Delete files in the upload folder that are older than the lifetime, and empty folders.
+    """Delete expired files in the upload folder, and subfolders that are old and empty.
+
+    A file expires after `UPLOAD_LIFETIME_SECONDS`.
 
     Gradio deletes only the uploads that the running process has completed. This function also
     deletes interrupted uploads, and those of an earlier process that was killed.

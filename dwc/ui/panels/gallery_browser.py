@@ -64,8 +64,8 @@ def count_pages(images: GalleryImages, filter: str = "") -> int:
 def parse_page(page: object, images: GalleryImages, filter: str = "") -> int:
     """Return the index of an existing page, from 0, for a page index that a browser sent.
 
-    The result is 0 for a negative index or a value that is not an integer, and the last page's
-    index for an index that is too large.
+    A negative index or a value that is not an integer becomes 0. An index that is too large becomes
+    the index of the last page.
     """
     if not isinstance(page, int):
         return 0
@@ -187,11 +187,12 @@ def choose_filter(text: str, metadata: Metadata, choice: Mapping[str, Any]) -> s
     """Return the filter after a visitor's choice, as text.
 
     Args:
-        text: The former filter.
+        text: The filter before the choice.
         metadata: The gallery's metadata.
-        choice: What the browser sent. It has either `text`, a complete filter, or `column`, a
-            column's name. With a column, it has either `values`, the texts of all checked values,
-            or `least` and `greatest`, the ends of a range as texts, which may be empty.
+        choice: The data that the browser sent. It has either `text`, a complete filter, or
+            `column`, the name of a column. In the second case, it also has either `values`, the
+            list of all checked values as texts, or `least` and `greatest`, the ends of a range as
+            texts. An end may be empty.
 
     Raises:
         QueryError: The choice is invalid.

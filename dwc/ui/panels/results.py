@@ -422,9 +422,9 @@ def to_csv(state: SearchState, origin: Origin) -> str:
     """Return a CSV text with one line per result, below a line with the names of the columns.
 
     Each line repeats the query, the image weights, the model and the gallery. If only a part of the
-    gallery was searched, the line also has the number of searched pictures. A text that a
-    spreadsheet would interpret as a formula gets an apostrophe in front, so an id such as
-    "-coat.jpg" is written differently than in the JSON file.
+    gallery was searched, the line also has the number of searched pictures. If a spreadsheet would
+    interpret a text as a formula, an apostrophe is added in front. For example, the id "-coat.jpg"
+    is written as "'-coat.jpg".
     """
     query = _query_fields(state)
     weights = {f"{name}_weight": w.image for name, w in state.result.weights.items()}
