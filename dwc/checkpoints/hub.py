@@ -485,7 +485,7 @@ def publish(
         files: Local files by path in the repository.
         repo: The repository's name, with or without its owner.
         outdated: Function that gets the paths of all files in the repository and returns the paths
-            of those to delete. Files that are uploaded are never deleted.
+            of the files to delete. Files that are uploaded are never deleted.
         revision: The branch; None for the default branch.
         private: Whether to make a new repository private.
         token: Access token for the Hub; None for the client's default.

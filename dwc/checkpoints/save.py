@@ -219,8 +219,8 @@ def push(
 
     Files of an earlier checkpoint that are not in the folder are deleted from the repository, so
     that the published checkpoint has the same fingerprint as the folder. All other files of the
-    repository stay. If the folder has no model card, one is rendered and uploaded; the local folder
-    does not change.
+    repository remain. If the folder has no model card, one is rendered and uploaded; the local
+    folder does not change.
 
     Args:
         folder: The checkpoint's folder.

@@ -71,7 +71,7 @@ class Comparison:
     earlier queries.
 
     Each part is computed from both the image and the text, so the columns "picture" and "words" are
-    not the results of a search by image or by text alone. Differences between columns do not tell
+    not the results of a search by image or by text alone. Differences between columns do not show
     which results are better.
     """
 

@@ -214,7 +214,7 @@ def update_store(
         model: Identity of the model, recorded in the store.
         batch_size: Number of pictures that are embedded and committed together.
         workers: Number of threads that read and decode pictures while the model runs; by default
-            one per core. The catalogue's garments are drawn in processes instead, so a script that
+            one per core. The catalogue's garments are drawn in other processes, so a script that
             builds a store of the catalogue needs an `if __name__ == "__main__"` guard.
         progress: Callback, called at the beginning and whenever pictures are finished.
         prune: Whether to remove pictures whose files no longer exist; otherwise these pictures keep
@@ -223,8 +223,8 @@ def update_store(
             content key (a hash of the content).
         find_embedded: Function that returns the pictures that other processes embedded; None if
             there are no such pictures.
-        left_to_others: Content keys (hashes of the content) of pictures that this build neither
-            embeds nor adds.
+        left_to_others: Content keys (hashes of the content) of pictures that this build skips: it
+            does not embed them, and adds no rows for them.
 
     Raises:
         ImageError: The source lists no pictures, and either an exclude pattern left something out,
@@ -323,7 +323,7 @@ class _Build:
         """Divide the listed pictures into unchanged, possibly changed and new pictures.
 
         Returns:
-            The number of unchanged pictures, including those whose content is known to be
+            The number of unchanged pictures, including those whose content is recorded as
             undecodable; the stored pictures that may have changed; and the new pictures, including
             those that could not be accessed by the last build.
         """
@@ -499,9 +499,9 @@ class _Build:
     def _reuse(self, known: Sequence[_Known], stored: Texts) -> None:
         """Add pictures whose content is stored already, without embedding them.
 
-        If the file of a stored picture with the same content is gone, it is assumed to have been
-        moved, and its row gets the new id. Otherwise the new picture is assumed to be a copy, and
-        the row of the stored picture is duplicated.
+        If the file of a stored picture with the same content no longer exists, the file is assumed
+        to have been moved, and the stored row gets the new id. Otherwise the new picture is assumed
+        to be a copy, and the row of the stored picture is duplicated.
 
         Args:
             known: The pictures.
@@ -631,9 +631,9 @@ class SortedItems(NamedTuple):
 
     Attributes:
         unchanged: The stored pictures that are unchanged.
-        undecodable: The pictures whose content is known to be undecodable.
+        undecodable: The pictures whose content is recorded as undecodable.
         stale: The stored pictures that may have changed.
-        new: The pictures that are neither stored nor known to be undecodable.
+        new: All other pictures. They are not stored, and not recorded as undecodable.
         restamped: The new state of each unchanged file that has another inode than the stored one,
             by id; see `_has_inodes`.
     """

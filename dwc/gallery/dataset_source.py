@@ -290,7 +290,7 @@ class _Table:
 
 
 def _plain(value: Any) -> Any:
-    """Convert dates to text and decimals to numbers; other values stay as they are."""
+    """Convert dates to text and decimals to numbers; return other values unchanged."""
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
     return float(value) if isinstance(value, decimal.Decimal) else value

@@ -398,10 +398,10 @@ def _trial_queries(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return trial queries (Q, D) that are about as hard for the index as a model's queries.
 
     The embedding of a text is far from the vectors of all images, so that the best images are in
-    many clusters. A trial query imitates this: it is the sum of two image vectors and of Gaussian
-    noise that is 2 or 3 times as long as the sum, scaled to the length of an image vector. For the
-    bundled model, the recall of queries without an image is between the recall of trial queries
-    with the shorter noise and the recall of trial queries with the longer noise.
+    many clusters. A trial query imitates this: it is the sum of two image vectors, plus Gaussian
+    noise that is 2 or 3 times as long as this sum. The result is scaled to the length of an image
+    vector. For the bundled model, the recall of queries without an image is between the recall of
+    trial queries with the shorter noise and the recall of trial queries with the longer noise.
     """
     rng = np.random.default_rng(1)
     first, second = vectors[rng.integers(0, len(vectors), (2, _TRIAL_QUERIES))]  # (Q, D) each

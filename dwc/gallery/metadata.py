@@ -366,15 +366,16 @@ def _convert_decimal_commas(
     A spreadsheet in German writes 1200.5 as "1.200,5" or "1200,5". If a table has such cells, its
     columns of numbers are converted: "1.200,5" becomes "1200.5", and "1.200" becomes "1200".
 
-    Other tables stay as they are: "1.200" is then the number 1.2, and "1,200" a text. A table also
-    stays as it is if a column of numbers without commas has a decimal point, as in "1.5", or if all
-    cells with a comma look like "1,200", which may be an English 1200.
+    Other tables are not changed: "1.200" is then the number 1.2, and "1,200" a text. There are two
+    exceptions in which a table with commas is not changed either: a column of numbers without
+    commas has a decimal point, as in "1.5"; or all cells with a comma look like "1,200", which may
+    be an English 1200.
 
-    A message is added to the problems if cells are converted, or if the table stays as it is
-    although a column has numbers such as "1.200".
+    A message is added to the problems if cells are converted. Another message is added if a table
+    that is not changed has a column of numbers such as "1.200".
 
     Args:
-        collected: The object whose `problems` get the message.
+        collected: The object to whose `problems` the message is added.
         table: The table's relative path.
         rows: The table's rows; only cells of CSV files are converted.
     """

@@ -50,7 +50,7 @@ class Projection:
         positions: Coordinates (n, 2) in the order of the store, x to the right and y downwards,
             integers from 0 to `SIDE`.
         laid_out: Number of pictures that t-SNE placed. Each other picture is placed between the
-            three t-SNE-placed pictures that are most similar to it.
+            three most similar of these pictures.
         neighbours_kept: How well the projection preserves neighborhoods, 0 to 1: the fraction of a
             picture's 10 nearest neighbors among the vectors that are also among its 10 nearest
             neighbors in the projection, averaged over a sample of pictures. None if the gallery has

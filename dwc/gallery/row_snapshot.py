@@ -134,7 +134,7 @@ class StoredRows(BlockSequence[StoredImage]):
         return width, height
 
     def may_have_size(self, size: tuple[int, int]) -> bool:
-        """Return False if no picture has the given width and height; True if a picture may have.
+        """Return False if certainly no picture has the given width and height, otherwise True.
 
         The sizes of the individual pictures are not read.
         """
@@ -275,7 +275,7 @@ def renew_snapshot(
 
     The copy (snapshot) is a file in the store's folder. Nothing is saved for a store with fewer
     than `MAPPED_ROWS` rows. The parameters are those of `snapshot_file`. If the file cannot be
-    written, this is logged.
+    written, a message is logged.
     """
     file = snapshot_file(connection, folder, generation, count) if count >= MAPPED_ROWS else None
     if file is not None and _open_file(file, count) is None:

@@ -655,7 +655,7 @@ class Store:
     def _has_sound_copy(self, connection: sqlite3.Connection) -> bool:
         """Return whether the copy of the rows in the store's folder equals the database.
 
-        The result is also True if there is no copy, or only a copy of former rows.
+        The result is also True if there is no copy, or only an outdated copy.
         """
         connection.execute("BEGIN")
         manifest = read_manifest(connection, self.path)
@@ -878,7 +878,7 @@ class ListedStore(NamedTuple):
         model: Name of the model.
         pictures: Number of pictures.
         bytes: Size of the store on disk.
-        orphan: Whether the pictures are those of a folder that does not exist any more.
+        orphan: Whether the source of the pictures is a folder that no longer exists.
     """
 
     path: Path

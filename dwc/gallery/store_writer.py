@@ -219,10 +219,10 @@ class StoreWriter:
         """Replace the saved metadata in one transaction, which writes only what has changed.
 
         Args:
-            metadata: The metadata that the source lists. Values of pictures that are neither in
-                `listed` nor in the store are not saved.
-            listed: The ids of the pictures that the source lists. A stored picture that is neither
-                among them nor in the metadata keeps its former values.
+            metadata: The metadata that the source lists. Only the values of pictures that are in
+                `listed` or in the store are saved.
+            listed: The ids of the pictures that the source lists. A stored picture keeps its former
+                values if it is not listed and has no values in `metadata`.
         """
         former_types, former_rows = read_metadata(self._connection)
         if not former_types and not metadata.columns:

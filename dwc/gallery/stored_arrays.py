@@ -153,7 +153,7 @@ class FileContent:
         self._mapped = np.memmap(file, dtype=np.uint8, mode="r").view(np.ndarray)
 
     def read(self, start: int, stop: int) -> bytes:
-        """Return the bytes from `start` to `stop`; they are not mapped into memory."""
+        """Return the bytes from `start` to `stop`, without mapping them into memory."""
         if hasattr(os, "pread"):
             return os.pread(self._descriptor, stop - start, start)
         with self._lock:  # on Windows

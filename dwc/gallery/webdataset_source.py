@@ -253,12 +253,12 @@ def _describe_link(archive: _Archive, name: str, id: str, link: tarfile.TarInfo)
 
 
 def _members(path: str, name: str, left_out: dict[str, LeftOut]) -> Iterator[tarfile.TarInfo]:
-    """Yield the members of a tar file except folders; if it is damaged, add it to `left_out`.
+    """Yield the members of a tar file except folders; add a damaged tar file to `left_out`.
 
     Args:
         path: The path of the tar file.
         name: The tar file's name, with which ids begin.
-        left_out: The files that are left out, by id; changed in place.
+        left_out: The files that are left out, by id. A damaged tar file is added in place.
     """
     try:
         with tarfile.open(path, "r:") as archive:

@@ -152,7 +152,7 @@ class DWCProcessor(ProcessorMixin):
             clip_tokenizer: CLIP's tokenizer, or None.
             word_tokenizer: The CNN stream's word tokenizer, or None.
             clip_text_cleaning: "openai" to clean texts for CLIP like OpenAI's `clip.tokenize`, as
-                in the training of DWC's authors; "none" to leave texts as they are.
+                in the training of DWC's authors; "none" to leave texts unchanged.
             rephrase_exclusions: Whether `read_typed` rephrases exclusions in typed texts; see the
                 function of that name in `dwc.modeling.text_cleaning`.
             word_neighbors: Maps words outside the word vocabulary, in lower case and singular, to

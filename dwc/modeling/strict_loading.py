@@ -34,8 +34,9 @@ class StrictModel(PreTrainedModel):
         """Load a model from a folder or a Hub id; raise an error if its weights are incomplete.
 
         Only safetensors files are read. The model's tensors have the type `dtype` (float32 by
-        default), and the model is in eval mode. If no options except `dtype` and `weights` are
-        given, a folder is loaded by this module, which is several times as fast as transformers.
+        default), and the model is in eval mode. If only the options `dtype` and `weights` are
+        given, this method loads a folder itself, which is several times as fast as the method of
+        transformers.
 
         Args:
             *arguments: Positional arguments of transformers' `from_pretrained`.

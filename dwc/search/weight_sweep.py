@@ -174,7 +174,7 @@ class WeightSweep:
         Images that are excluded or do not fit the filter are left out.
 
         Args:
-            scores: scores (n,) of all n images; they need not be those of this object's query.
+            scores: scores (n,) of all n images, possibly for another query.
             k: number of images, 1 or more. If fewer are left, all of them are returned.
         """
         return best_positions(scores, _require_positive(k), self.excluded, self.selected)
