@@ -130,7 +130,7 @@ def spelling_key(text: str) -> str:
 
 
 def is_number(text: str) -> bool:
-    """Return whether a cell is a number as Python writes it, such as `1.5`, `-2e3` or `nan`."""
+    """Return whether a text is a number in Python's notation, such as `1.5`, `-2e3` or `nan`."""
     try:
         float(text)
     except ValueError:
@@ -192,7 +192,7 @@ def _decode(table: Path) -> str:
 
 
 def _without_empty_end(cells: list[str]) -> list[str]:
-    """Return cells without the empty ones at the end."""
+    """Return a row's cells without the empty cells at its end."""
     filled = [position for position, cell in enumerate(cells, start=1) if cell]
     return cells[: filled[-1]] if filled else []
 
@@ -364,7 +364,7 @@ class NamedImages(ImageFiles):
 
         Args:
             folders: Folders of images; some may not exist.
-            owner: Name of the benchmark in the possessive ("FashionIQ's"), for error messages.
+            owner: Possessive form of the benchmark's name ("FashionIQ's"), for error messages.
         """
         self._folders = list(folders)
         self._owner = owner
@@ -399,7 +399,7 @@ class ListedImages(ImageFiles):
             bases: Folders that the paths may be relative to. If several contain an image, the first
                 complete file is used.
             relative: Image id -> possible relative paths of the image.
-            owner: Name of the benchmark in the possessive ("CIRR's"), for error messages.
+            owner: Possessive form of the benchmark's name ("CIRR's"), for error messages.
         """
         self._bases = bases
         self._relative = relative

@@ -5,9 +5,9 @@
     image_splits/split.rc2.<split>.json  {name: path, …}
     dev/…png, test1/…png, train/<n>/…png the images, at these paths or under images/ or img_raw/
 
-`captions` and `image_splits` may be in a folder `cirr` next to the images, as in the authors'
-archive. The targets
-of the split test1 are not published; predictions for it are scored by the authors' test server.
+The folders captions/ and image_splits/ may be in a folder cirr/ next to the images, as in the
+authors' archive. The targets of the split test1 are not published; the authors' test server scores
+predictions for this split.
 """
 
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ def cirr_queries(root: Path, split: str) -> list[CirrQuery]:
     """Return all queries of a split, in the order of the file.
 
     Raises:
-        DatasetError: A file is missing or not as documented.
+        DatasetError: A file is missing or does not have the documented format.
     """
     path = _file(root, split, "captions", "cap")
     queries = [
@@ -72,8 +72,8 @@ def cirr_triplets(root: Path, split: str) -> list[Triplet]:
     """Return all triplets of a split.
 
     Raises:
-        DatasetError: A file is missing or not as documented, or the split is test1, whose targets
-            are withheld.
+        DatasetError: A file is missing or does not have the documented format, or the split is
+            test1, whose targets are not published.
     """
     queries = cirr_queries(root, split)
     _require_targets(queries, split)
@@ -84,7 +84,7 @@ def image_paths(root: Path, split: str) -> dict[str, str]:
     """Return the relative paths of a split's images by image name, in the order of the file.
 
     Raises:
-        DatasetError: The file is missing or not as documented.
+        DatasetError: The file is missing or does not have the documented format.
     """
     path = _file(root, split, "image_splits", "split")
     paths = read_json(path, dict, _ADVICE)
@@ -111,8 +111,8 @@ def cirr_benchmark(root: Path, split: str = "val", targets_withheld: bool = Fals
         The benchmark; its queries are of the type `CirrQuery`.
 
     Raises:
-        DatasetError: A file is missing or not as documented, or a query has no target although
-            `targets_withheld` is False.
+        DatasetError: A file is missing or does not have the documented format, or a query has no
+            target although `targets_withheld` is False.
     """
     queries = cirr_queries(root, split)
     if not targets_withheld:

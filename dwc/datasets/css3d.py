@@ -285,7 +285,7 @@ def css3d_triplets(root: Path, split: str) -> list[Triplet]:
     The reference is the scene before the modification, the target the scene after it.
 
     Raises:
-        DatasetError: The file is missing or not as documented.
+        DatasetError: The file is missing or does not have the documented format.
     """
     return [
         Triplet(_name(split, before), (words,), _name(split, after))
@@ -300,7 +300,7 @@ def css3d_benchmark(root: Path, split: str = "test") -> Benchmark:
     image of a query is excluded from its results.
 
     Raises:
-        DatasetError: The file is missing or not as documented.
+        DatasetError: The file is missing or does not have the documented format.
     """
     scenes = _Split(root, split)
     alike: dict[str, list[str]] = {}

@@ -53,7 +53,7 @@ def labeled_images(root: Path, split: str) -> list[LabeledImage]:
     An image that is listed several times gets its first caption.
 
     Raises:
-        DatasetError: Files are missing or not as documented.
+        DatasetError: Files are missing or do not have the documented format.
     """
     if split not in SPLITS:
         raise DatasetError(f"Fashion200k has no split {split!r}; there are {', '.join(SPLITS)}")
@@ -104,7 +104,8 @@ def fashion200k_benchmark(
             `replacing_text`.
 
     Raises:
-        DatasetError: Files are missing or not as documented, or `split` is not "test".
+        DatasetError: Files are missing or do not have the documented format, or `split` is not
+            "test".
     """
     if split != "test":
         raise DatasetError(f"Fashion200k has queries for the split test only; asked for {split!r}")
@@ -135,7 +136,7 @@ def fashion200k_benchmark(
 
 
 def fashion200k_images(root: Path, names: Iterable[str]) -> ListedImages:
-    """Return a lookup of image files; names are paths as in the label files."""
+    """Return a lookup of image files; an image's name is its path in the label files."""
     bases = [Path(root), Path(root) / "images"]
     return ListedImages(bases, {name: (name,) for name in names}, "Fashion200k's")
 

@@ -86,8 +86,8 @@ def fashion_iq_triplets(root: Path, category: str, split: str) -> list[Triplet]:
     logged.
 
     Raises:
-        DatasetError: The file is missing, is not as documented, or withholds the targets (as
-            FashionIQ's test split does).
+        DatasetError: The file is missing, does not have the documented format, or has no targets
+            (FashionIQ's test split).
     """
     path = Path(root) / "captions" / f"cap.{category}.{split}.json"
     entries = read_json(path, list, _ADVICE)
@@ -107,7 +107,7 @@ def split_ids(root: Path, category: str, split: str) -> list[str]:
     """Return the image ids of a category and split, in the order of the file.
 
     Raises:
-        DatasetError: The file is missing or not as documented.
+        DatasetError: The file is missing or does not have the documented format.
     """
     path = Path(root) / "image_splits" / f"split.{category}.{split}.json"
     ids = read_json(path, list, _ADVICE)
@@ -151,7 +151,7 @@ def fashion_iq_benchmark(
             `drop_missing`). If None, all images are assumed to exist.
 
     Raises:
-        DatasetError: The protocol is unknown, or files are not as documented.
+        DatasetError: The protocol is unknown, or files do not have the documented format.
     """
     if protocol not in PROTOCOLS:
         raise DatasetError(f"no protocol {protocol!r}; there are {', '.join(PROTOCOLS)}")

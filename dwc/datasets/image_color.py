@@ -7,8 +7,8 @@ A file describes the colors of its image with an ICC profile, or in one of these
 - A PNG has the exponent of its transfer function, and perhaps the chromaticities of its primaries.
 - A camera's JPEG has an entry in its EXIF data that says Adobe RGB.
 
-`declared_color` reads these, and `convert_to_srgb` applies them. `apply_profile` applies an ICC
-profile.
+`declared_color` reads these three declarations, and `convert_to_srgb` applies them. `apply_profile`
+applies an ICC profile.
 """
 
 import struct
@@ -55,8 +55,9 @@ def declared_color(image: Image.Image, file: IO[bytes] | None) -> DeclaredColor 
         file: The file that contains the image; None if a PIL image was given.
 
     Returns:
-        The color space. None if the file declares none, or if its ICC profile takes precedence. The
-        result is also None for sRGB, except if a PNG's code points override an ICC profile.
+        The color space. None if the file does not declare one, or if its ICC profile takes
+        precedence. The result is also None for sRGB, except if a PNG's code points override an ICC
+        profile.
     """
     has_profile = bool(image.info.get("icc_profile"))
     if image.format == "PNG":
@@ -134,6 +135,9 @@ def _color_of_gamma(gamma: object, chromaticity: object) -> DeclaredColor | None
         gamma: The exponent of the encoding, such as 0.45455; None if missing. Chromaticities
             without an exponent are ignored, as browsers ignore them.
         chromaticity: The chromaticities x and y of white, red, green and blue; None if missing.
+
+    Returns:
+        The color space. None if the exponent is missing or invalid, or if the color space is sRGB.
     """
     if not isinstance(gamma, float) or not 0.05 < gamma < 5:
         return None
@@ -154,7 +158,7 @@ _SRGB_GAMMA = 2.2
 def _matrix_to_srgb(
     primaries: tuple[tuple[float, float], ...], white: tuple[float, float]
 ) -> NDArray[np.float32]:
-    """Return the matrix (3, 3) from linear RGB of some primaries to linear sRGB."""
+    """Return the matrix (3, 3) from linear RGB with the given primaries to linear sRGB."""
     source, source_white = _matrix_to_xyz(primaries, white)
     srgb, srgb_white = _matrix_to_xyz(_SRGB_PRIMARIES, _D65)
     scale = np.diag((_BRADFORD @ srgb_white) / (_BRADFORD @ source_white))
@@ -214,7 +218,7 @@ def _transfer_levels(transfer: int, is_full_range: bool) -> NDArray[np.float32] 
 
 
 def png_chunk(file: IO[bytes], kind: bytes) -> bytes | None:
-    """Return the content of the first chunk of a kind before the pixels of a PNG; None if absent.
+    """Return the content of a PNG's first chunk of a kind; None if none precedes the pixels.
 
     Args:
         file: The open file.

@@ -74,8 +74,8 @@ _HEIF_BRANDS = frozenset(
 class UndecodableImageError(ImageError):
     """Error for an image whose content cannot be decoded: it is empty, damaged or unsupported.
 
-    Reading the same content again fails again. Any other `ImageError` may have a cause outside the
-    file, such as its permissions, a drive or a setting.
+    Decoding the same content again would fail again. Other errors of the type `ImageError` may have
+    a cause outside the file's content, such as its permissions, a drive or a setting.
     """
 
 
@@ -121,7 +121,7 @@ def identify_kind(suffix: str, header: bytes) -> str | None:
         header: The first 64 bytes of the file.
 
     Returns:
-        The kind, named as by `sniff_kind`; None if the file is of no known kind.
+        The kind, such as "JPEG" or "RAW", named as in `sniff_kind`; None if the kind is unknown.
     """
     kind, named = sniff_kind(header), UNREAD_SUFFIXES.get(suffix)
     return named if kind is None or (kind == "TIFF" and named == "RAW") else kind

@@ -197,7 +197,7 @@ def decode_file(file: IO[bytes], name: str, max_pixels: int | None = None) -> Im
 def pixel_limit() -> int:
     """Return the maximum number of pixels (width x height) of a decoded image.
 
-    By default, the decoded RGB image may have 240 MB. The environment variable
+    By default, the decoded RGB image may take 240 MB. The environment variable
     `DWC_MAX_DECODED_MB` sets another number of megabytes.
 
     Raises:
@@ -220,9 +220,9 @@ def pixel_limit() -> int:
 def hash_pixels(image: Image.Image) -> str:
     """Return a hash of 32 hex digits of a decoded image's width, height and RGB pixels.
 
-    Files that differ only in metadata or in their lossless format have the same hash. If the image
-    is only a part of its source, such as one frame of an animation, the hash also depends on the
-    rest of the source; see `PART_OF`.
+    Files with the same pixels have the same hash, even if their metadata or lossless formats
+    differ. If the image is only a part of its source, such as one frame of an animation, the hash
+    also depends on the rest of the source; see `PART_OF`.
     """
     digest = hashlib.blake2b(digest_size=16)
     digest.update(struct.pack("<II", *image.size))
@@ -343,9 +343,9 @@ def _convert(
 
 
 def _clear_outside_frame(converted: Image.Image, original: Image.Image) -> Image.Image:
-    """Make the area that the first frame of a GIF does not cover transparent, as browsers do.
+    """Make the area outside the first frame of a GIF transparent, as browsers do.
 
-    Pillow fills this area with the background color that the file names. Browsers ignore it.
+    Pillow fills this area with the background color in the file. Browsers ignore this color.
 
     Args:
         converted: The image's pixels, possibly converted to another mode.
@@ -908,8 +908,8 @@ def _read_tiles(
 ) -> NDArray[np.uint16]:
     """Return the planes (channels, height, width) of an uncompressed, tiled TIFF of 16 bits.
 
-    The tiles of a plane are stored row by row. Tiles at the right and lower edges of the image may
-    extend beyond it. `order` is the byte order, "<" or ">".
+    The tiles of a plane are stored row by row. Tiles at the right and lower edges may extend beyond
+    the image. `order` is the byte order, "<" or ">".
     """
     width, height = int(tags[256]), int(tags[257])
     tile_width, tile_height = int(tags[322]), int(tags[323])

@@ -78,7 +78,7 @@ def shoes_triplets(root: Path, split: str, listing: str = "twice") -> list[Tripl
             code.
 
     Raises:
-        DatasetError: Files are missing or not as documented.
+        DatasetError: Files are missing or do not have the documented format.
     """
     if listing not in LISTINGS:
         raise DatasetError(f"no listing {listing!r} of Shoes; there are {', '.join(LISTINGS)}")
@@ -94,7 +94,7 @@ def shoes_benchmark(root: Path, split: str = "test", listing: str = "twice") -> 
         listing: "once" or "twice"; see `shoes_triplets`.
 
     Raises:
-        DatasetError: Files are missing or not as documented.
+        DatasetError: Files are missing or do not have the documented format.
     """
     names = split_names(root, split)
     pairs = shoes_triplets(root, split, "once")

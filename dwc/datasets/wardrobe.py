@@ -201,7 +201,7 @@ def _unify_unknown(name: str, value: str) -> str:
 
 
 class _Spellings:
-    """Checker that a value is spelled in the same way in all rows of a table."""
+    """Checker of spelling: a value must be spelled in the same way in all rows of a table."""
 
     def __init__(self) -> None:
         colors = {*(color for color, _ in _NAMED_COLORS), "black", "white"}

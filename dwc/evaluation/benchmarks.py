@@ -56,8 +56,8 @@ class BenchmarkOptions:
         protocol: FashionIQ's evaluation protocol, P1 to P4.
         categories: FashionIQ's categories to evaluate; by default all three.
         states_answer: Whether Fashion200k's texts end with "and get <the target's caption>", as in
-            DWC's released code. Such recalls must not be compared with recalls without this option.
-            The report states the option in `protocol` and `notes`.
+            DWC's released code. Recalls with this option must not be compared with recalls without
+            it. The report states the option in `protocol` and `notes`.
     """
 
     split: str | None = None
@@ -310,8 +310,8 @@ def _report_fashion_iq(run: Evaluation) -> dict[str, Any]:
 def _means(reports: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Return the mean of each recall over FashionIQ's categories, by the recall's name.
 
-    `mean_of_averages`, the main metric in papers, is the mean of the results for recall@10 and
-    recall@50.
+    The result `mean_of_averages`, the main metric in papers, is the mean of two other results:
+    recall@10 and recall@50.
 
     Args:
         reports: The report of each category, with recalls (0 to 1) such as "recall@10".

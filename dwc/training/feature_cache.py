@@ -227,7 +227,7 @@ class CachedTowers(nn.Module):
         return self.image_layer(inputs)
 
     def text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Return the features of texts like `ClipBackbone.text_features`."""
+        """Return the features of texts, as `ClipBackbone.text_features` does."""
         return self._encode_texts(input_ids, attention_mask)
 
 
@@ -600,7 +600,7 @@ class ClipFeatureTable:
         images_file: File with image features (images * views, F), where F is the size of CLIP's
             features.
         rows: Image name -> index of the image. The file's row `index * views` has the features of
-            the image; the next row has those of the mirrored image, if `views` is 2.
+            the image. If `views` is 2, the next row has the features of the mirrored image.
         views: Rows per image: 1, or 2 if mirrored images are included.
         texts_file: File with text features (triplets, F); None if triplets have random texts.
     """

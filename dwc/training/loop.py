@@ -39,7 +39,7 @@ StepFunction = Callable[[int], Mapping[str, float]]
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """Length of a training stage, and where and how often it saves its state and log lines.
+    """Length of a training stage, folder of its state and log, and intervals of saving and logging.
 
     Attributes:
         total_steps: Number of steps of the stage.
@@ -123,8 +123,8 @@ def run_stage(
         stage: Name of the stage and of its files.
         accelerator: A new accelerator for this stage, with all trained modules and optimizers
             already passed to its `prepare`.
-        step_function: Performs one training step, including the optimizer's, and returns named
-            numbers to log.
+        step_function: Function that performs one training step, including the optimizer step, and
+            returns the numbers to log by name.
         settings: Length, folder and intervals of the stage.
         callback: Object that is called before and after each step; see `Callback`.
 
@@ -426,7 +426,7 @@ class EpochSelection:
             self._average.update()
 
     def measure_epoch(self, epoch: int) -> None:
-        """Evaluate the model after `epoch` finished epochs, and save its parameters if it is best.
+        """Evaluate the model after `epoch` finished epochs; save its parameters if it is the best.
 
         Do nothing if `epoch` is not one of the epochs to evaluate or was evaluated already.
         """

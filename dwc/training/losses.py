@@ -17,8 +17,8 @@ def soft_labels(
 
     Each row is a mixture of two distributions over the targets of the batch. One is uniform over
     the targets with the query's label (share 1 - `alpha`). The other is the softmax over the
-    similarities of the query's own target to all targets (share `alpha`).
-    The gradient flows through the similarities, as in the released code.
+    similarities of the query's own target to all targets (share `alpha`). The gradient flows
+    through the similarities, as in the released code.
 
     Args:
         gallery: Target embeddings (B, D).
@@ -85,7 +85,7 @@ def mutual_loss(
         gallery: This stream's target embeddings (B, D).
         teacher_query: The other stream's query embeddings (B, D'); detached here.
         teacher_gallery: The other stream's embeddings (B, D') of the *targets*, or, as in the
-            released code, of the *references*; `MutualSettings.teacher_side` chooses. Detached.
+            released code, of the *references*; see `MutualSettings.teacher_side`. Detached here.
         scale: Factor of both streams' cosine similarities.
 
     Returns:

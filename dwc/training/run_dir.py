@@ -59,7 +59,7 @@ _FULL_DISK_TEXTS = ("No space left", "unexpected pos", "failed writing file")
 def recipe_record(recipe: Any) -> Any:
     """Return a recipe as JSON-serializable data.
 
-    Some fields get an older name, the one that published files contain; see `PUBLISHED_NAMES`.
+    Some fields get an older name, which published files contain; see `PUBLISHED_NAMES`.
 
     Args:
         recipe: A dataclass, or a field's value: a dataclass, a list or tuple, or a plain value.
@@ -247,7 +247,7 @@ def new_array_file(file: Path, shape: tuple[int, ...], dtype: Any) -> Iterator[n
 
 @contextmanager
 def reporting_full_disk(folder: Path, content: str) -> Iterator[None]:
-    """Replace an error that a full disk causes in the `with` block with a clear TrainingError.
+    """Raise a clear TrainingError if a full disk causes an error in the `with` block.
 
     torch and safetensors report a full disk with exceptions other than OSError, which are
     recognized by their messages.

@@ -227,7 +227,7 @@ def cached_triplet_batches(
     def triplets_to(targets: Tensor, generator: torch.Generator) -> Tensor:
         """Sample a triplet at random for each given target image and return the triplets' indices.
 
-        Images that are the target of no triplet are skipped.
+        Images that are not the target of any triplet are skipped.
         """
         present = targets[count[targets] > 0]
         number = (torch.rand(len(present), generator=generator) * count[present]).long()

@@ -133,7 +133,7 @@ def train_on_features(
 
 @dataclass(frozen=True)
 class CombinerComparison:
-    """Data and settings of a comparison, equal for all combiners.
+    """Data and settings of a comparison of combiners, the same for each combiner.
 
     Each combiner is trained once with each learning rate. The run with the best recall at 1 (R@1)
     on the validation queries is evaluated on the test queries.

@@ -42,7 +42,7 @@ class PoolSettings:
 
     Attributes:
         items: Number of garments.
-        styles: Drawing styles; each garment is drawn once in each.
+        styles: Drawing styles; each garment is drawn once in each style.
         size_px: Side of the square images in pixels.
         split: Split of the catalogue that the garments belong to: "train", "val" or "test".
         seed: Seed of the random garments.

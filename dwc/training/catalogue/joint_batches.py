@@ -66,7 +66,7 @@ def collect_texts(
     words: list[str],
     seed: int,
 ) -> JointTexts:
-    """Generate all texts of a joint training.
+    """Generate all texts of a joint training on drawings and photographs.
 
     Args:
         pool: The photographs.
@@ -111,7 +111,7 @@ TRIPLETS_PER_PHOTOGRAPH = 8  # number of triplets for each photograph that serve
 
 @dataclass(frozen=True)
 class PhotographTriplets:
-    """The triplets of a joint training whose targets are photographs or recolored photographs.
+    """Triplets of a joint training with photographs or recolored photographs as targets.
 
     Attributes:
         attributes: Triplets of different photographs, from `attribute_triplets`.

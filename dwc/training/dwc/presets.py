@@ -74,8 +74,8 @@ class BenchmarkPreset:
         same_target: Rule by which two targets of a batch count as the same: they are the same image
             ("picture"), or the benchmark accepts both as correct results of the same queries
             ("answer": equal captions in Fashion200k, equal labels in CSS3D).
-        shoes_listing: How often an epoch has each image pair of the benchmark Shoes: "twice", as in
-            the released code, or "once".
+        shoes_listing: How often an epoch contains each image pair of the benchmark Shoes: "twice",
+            as in the released code, or "once".
         one_model_per_category: Whether each category of FashionIQ gets its own model.
         measures: When the model is evaluated: "after" each epoch, or "before" each epoch, as in the
             released code, so that the final parameters are never evaluated.

@@ -110,7 +110,7 @@ class Tag:
     category: str | None = None
 
     def suits(self, garment: Described) -> bool:
-        """Return whether the tag's text is true of a garment."""
+        """Return whether the tag matches a garment."""
         if self.category not in (None, garment.category):
             return False
         return all(garment.get(name) in values for name, values in self.allowed.items())

@@ -155,7 +155,7 @@ def _points(bins: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, f
 
 
 def draw_rows(title: str, rows: Sequence[PlotRow]) -> str:
-    """Render rows of points as SVG: each row has its mean, its values, and a whisker.
+    """Render rows of a plot as SVG: the mean, the values and a whisker of each row.
 
     The whisker extends from the mean by one standard deviation to both sides.
     """

@@ -204,8 +204,8 @@ def _unanswered(claim: Claim, better_lacks_metric: bool) -> dict[str, Any]:
 
     Args:
         claim: The claim.
-        better_lacks_metric: Whether it is the variant `claim.better` that lacks the metric, and not
-            `claim.worse`.
+        better_lacks_metric: True if the variant `claim.better` lacks the metric, False if the
+            variant `claim.worse` does.
     """
     name = claim.better if better_lacks_metric else claim.worse
     return {
@@ -323,7 +323,7 @@ _SYSTEMS = {"dwc_clip_alone": "DWC's CLIP stream", "pl": "PL"}
 
 
 def write_markdown(summary: Mapping[str, Any]) -> str:
-    """Return the Markdown page of the study for a result of `summarize`."""
+    """Return the Markdown page of the study; `summary` is the result of `summarize`."""
     sections = [_how(summary), _verdicts(summary["verdicts"])]
     for family, title in _FAMILIES.items():
         rows = [row for row in summary["variants"] if family in row["families"]]
@@ -334,7 +334,7 @@ def write_markdown(summary: Mapping[str, Any]) -> str:
 
 
 def method_paragraph(summary: Mapping[str, Any]) -> str:
-    """Return the page's paragraph on how the study was made, for a result of `summarize`."""
+    """Return the page's paragraph about the study's method; `summary` comes from `summarize`."""
     settings = summary["settings"]
     seeds = len(summary["seeds"])
     return (

@@ -275,7 +275,7 @@ def _mutual_settings(run: Run, settings: StudySettings) -> MutualSettings:
     """Return the settings of a run's mutual training.
 
     Most variants use the study's settings. A variant with the authors' settings has another batch
-    size, and as many steps as give the same total number of triplets.
+    size, and the number of steps is set so that the total number of triplets is the same.
     """
     variant = run.variant
     if variant.authors:

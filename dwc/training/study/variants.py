@@ -255,7 +255,7 @@ _LEARNED, _BEST_FIXED = "weights.learned.recall@1", "weights.best_fixed.recall@1
 
 
 def _follows(text: str, variant: str, metric: str, source: Source = "DWC") -> Claim:
-    """Return a claim that the study checks: a variant's image weights correlate with the true ones.
+    """Return the claim that a variant's image weights correlate with the true image weights.
 
     Args:
         text: The claim, as a sentence.
