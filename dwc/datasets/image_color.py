@@ -200,7 +200,7 @@ def _transfer_levels(transfer: int, is_full_range: bool) -> NDArray[np.float32] 
     """
     levels = np.arange(256.0)
     signal = levels / 255 if is_full_range else ((levels - 16) / 219).clip(0, 1)
-    if transfer in (1, 6, 13, 14, 15):  # of video; browsers decode it like sRGB
+    if transfer in (1, 6, 13, 14, 15):  # functions of video; browsers decode them like sRGB
         linear = _decode_srgb(signal)
     elif transfer in (4, 5, 8):
         linear = signal ** {4: 2.2, 5: 2.8, 8: 1.0}[transfer]

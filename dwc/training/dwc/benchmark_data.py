@@ -53,7 +53,8 @@ SELECTION_KS: Mapping[str, tuple[int, ...]] = {
 }
 # Benchmarks whose images are mirrored at random. CSS3D's are not: its texts say left and right.
 _MIRRORED = ("fashion_iq", "shoes")
-_MOST_QUERIES = 2_000  # most held-out queries per gallery; more would add little precision
+# Maximum number of held-out queries per gallery; more queries would add little precision.
+_MOST_QUERIES = 2_000
 
 
 class TripletSource(Protocol):

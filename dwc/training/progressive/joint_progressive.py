@@ -74,7 +74,7 @@ logger = logging.getLogger(__name__)
 
 STAGES = ("fashion", "hybrid")
 _EVAL_SPLIT = "eval"
-_TAG_ATTRIBUTES = ("colour", "pattern", "sleeve", "length")  # those that have phrases
+_TAG_ATTRIBUTES = ("colour", "pattern", "sleeve", "length")  # attributes with phrases for a tag
 
 
 @dataclass(frozen=True)
