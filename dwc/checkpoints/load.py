@@ -208,7 +208,8 @@ def companions(folder: Path) -> list[Path]:
     """Return the paths of the companion files that exist in a checkpoint's folder.
 
     Companions are files that were computed from the weights or the vocabulary and are stored in
-    the same folder, but are not part of the checkpoint. They become outdated if either changes.
+    the same folder, but are not part of the checkpoint. They become outdated if the weights or the
+    vocabulary change.
     """
     return [folder / name for name in _COMPANIONS if (folder / name).is_file()]
 

@@ -525,7 +525,7 @@ class _Build:
             writer.append(rows, writer.vectors(origins))
 
     def _replace_rows(self, changed: dict[str, tuple[Item, str]], dropped: set[str]) -> None:
-        """Remove the rows of changed files and of dropped pictures.
+        """Remove the rows of changed files and of the pictures in `dropped`.
 
         A changed file whose new content is in another row gets the vector of that row. The file
         need not be embedded then, and is removed from `changed`.

@@ -96,7 +96,7 @@ Filter = Membership | Comparison | Missing | Not | AllOf | AnyOf
 
 
 def parse_filter(text: str, metadata: Metadata) -> Filter | None:
-    """Parse a filter.
+    """Parse the text of a filter, and check its columns and values against a gallery's metadata.
 
     Args:
         text: The filter, in the language described at the top of this module.

@@ -169,7 +169,7 @@ class Metadata:
         rows: Iterable[tuple[int, Sequence[Value | None]]],
         count: int,
     ) -> "Metadata":
-        """Convert rows to columns.
+        """Create the metadata from rows of values, which are converted to columns.
 
         Args:
             types: The type of each column by name, in order.

@@ -180,7 +180,7 @@ class FileItem(NamedTuple):
         return self._read(None)[0]
 
     def open(self) -> Image.Image:
-        """Decode the file."""
+        """Decode the file, and return the picture."""
         return decode(self.path)
 
     def load(self, known: Collection[str]) -> tuple[str, Image.Image | None]:
@@ -223,7 +223,7 @@ class BytesItem:
         return hashlib.blake2b(self.read(), digest_size=16).hexdigest()
 
     def open(self) -> Image.Image:
-        """Decode the picture."""
+        """Decode the content, and return the picture."""
         return decode_file(BytesIO(self.read()), printable(self.id))
 
     def load(self, known: Collection[str]) -> tuple[str, Image.Image | None]:
@@ -464,7 +464,7 @@ class DrawnItem:
         return hashlib.blake2b(drawn.encode(), digest_size=16).hexdigest()
 
     def open(self) -> Image.Image:
-        """Draw the garment."""
+        """Draw the garment, and return the drawing."""
         from dwc.catalogue.drawing.draw import draw
 
         return draw(self.garment.garment, self.garment.picture_seed, self.picture_px)

@@ -352,10 +352,10 @@ def read_report(connection: sqlite3.Connection) -> dict[str, Any]:
 
 
 def read_files(connection: sqlite3.Connection) -> dict[str, KnownFile]:
-    """Read the state of each file when it was last read, by id.
+    """Return the state that each file had when it was last read, by id.
 
-    Stores of older versions may lack this record; then the result is empty. If they only lack
-    `ctime_ns` and `inode`, these are None.
+    The result is empty if an older version that did not record the states wrote the store. In
+    states that an older version recorded, `ctime_ns` and `inode` may be None.
     """
     query = "SELECT id, ctime_ns, inode FROM file_changes"
     changes = {id: change for id, *change in read_table(connection, query, "file_changes")}

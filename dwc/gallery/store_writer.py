@@ -258,12 +258,12 @@ class StoreWriter:
     def rewrite(
         self, positions: Sequence[int], pictures: Sequence[StoredImage] | None = None
     ) -> None:
-        """Replace the rows and the vectors of the store by a selection of the present ones.
+        """Replace the rows and the vectors of the store by a selection of the current ones.
 
         Args:
             positions: Positions of the vectors to keep, in their new order. A vector may occur
                 several times.
-            pictures: The new row of each kept vector; by default the row that it has now.
+            pictures: The new row of each selected vector; None for its current row.
         """
         rows = list(pictures) if pictures is not None else [self._rows[n] for n in positions]
         if self._rows == rows:

@@ -145,7 +145,7 @@ class FileContent:
     """The content of a file on disk; the file may be deleted while this object exists."""
 
     def __init__(self, file: BinaryIO) -> None:
-        """Open the content of an open file; the caller may close `file` afterwards."""
+        """Create the object for an open file, which the caller may close afterwards."""
         self._descriptor = os.dup(file.fileno())
         weakref.finalize(self, os.close, self._descriptor)
         self._lock = threading.Lock()
@@ -293,7 +293,7 @@ class Texts(BlockSequence[str]):
     """Sequence of n texts, each of which is read from a file when it is accessed."""
 
     def __init__(self, column: _TextColumn, selected: Positions | None = None) -> None:
-        """Create the sequence.
+        """Create the sequence of the texts, or of some texts, of a column.
 
         Args:
             column: The column with the texts.

@@ -480,7 +480,7 @@ def _describe_packed(path: str, suffix: str, listed_suffix: str | None) -> str:
 
 
 def unsupported(id: str, path: str, kind: str) -> LeftOut:
-    """Return the entry for a picture in an unsupported format.
+    """Return a `LeftOut` with a message for a picture in an unsupported format.
 
     Args:
         id: The id of the picture.

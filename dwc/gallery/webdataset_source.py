@@ -202,7 +202,7 @@ def _list_archive(path: str, name: str, stamp: Stamp) -> _Archive:
 
 @lru_cache(maxsize=1024)
 def _reason_for_folder(folder: str) -> tuple[str, str] | None:
-    """Return the outermost folder in a path that is left out, and the reason; None if none is.
+    """Return the outermost folder in a path that is left out, with the reason, or None.
 
     Hidden folders and service folders are left out. Programs store previews or deleted files in
     service folders; see `is_service_folder`. For the path `a/.cache/b`, the result is `a/.cache`
@@ -221,7 +221,7 @@ def _reason_for_folder(folder: str) -> tuple[str, str] | None:
 
 
 def _unread_kind(path: str, member: tarfile.TarInfo, suffix: str) -> str | None:
-    """Return a member's picture format if it cannot be read, such as "RAW"; otherwise None."""
+    """Return a member's picture format, such as "RAW", if it is unsupported; otherwise None."""
     if suffix in SUFFIXES or suffix not in UNREAD_SUFFIXES:
         return None
     try:

@@ -501,7 +501,7 @@ def weight_loss(image_weight: Tensor, pseudo: Tensor) -> Tensor:
 
 
 def _log_probability(query: Tensor, gallery: Tensor, matches: Tensor, temperature: float) -> Tensor:
-    """Return the log-probability of each query's correct targets in a softmax, (N,).
+    """Return the log-probabilities (N,) of the correct targets of N queries in a softmax.
 
     Args:
         query: Image features or text features (N, D) of N queries.

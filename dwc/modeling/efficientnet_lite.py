@@ -239,7 +239,7 @@ class EfficientNetLiteTower(nn.Module):
         return self.pool(self.region_map(pixel_values), pixel_values)
 
     def region_map(self, pixel_values: Tensor) -> Tensor:
-        """Return the backbone's feature map of N images: h by w cells, C channels, (N, C, h, w).
+        """Return the backbone's feature maps (N, C, h, w) of N images: C channels of h by w cells.
 
         `pixel_values` are the normalized pixels (N, 3, height, width).
         """

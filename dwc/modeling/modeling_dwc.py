@@ -268,7 +268,7 @@ class DWCModel(StrictModel):
         return ComposedQuery(clip=clip, cnn=cnn, ood_score=ood_score)
 
     def embed_images(self, pixel_values: Tensor) -> Tensor:
-        """Embed gallery images.
+        """Embed N gallery images in the space of the query embeddings.
 
         Args:
             pixel_values: N images (N, 3, height, width), normalized by CLIP's channel means and
@@ -409,9 +409,10 @@ class DWCModel(StrictModel):
         return self.cnn_stream is not None and self.cnn_stream.project_regions is not None
 
     def _clip_image_features(self, pixel_values: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return CLIP's features of N images, of size F, (N, F), and the image tower's feature map.
+        """Return CLIP's features (N, F) of N images, and the image tower's feature map.
 
-        The map is None if the image tower is no EfficientNet-Lite.
+        F is the length of a feature vector. The map is None if the image tower is not an
+        EfficientNet-Lite.
         """
         assert self.clip is not None
         tower = self.clip.vision_model

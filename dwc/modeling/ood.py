@@ -37,7 +37,7 @@ class MahalanobisOOD(nn.Module):
         self.register_buffer("threshold", torch.ones(()))
 
     def score(self, image_features: Tensor) -> Tensor:
-        """Return the out-of-distribution score of each image, (N,).
+        """Return the out-of-distribution scores (N,) of N images.
 
         The score is the distance from the mean divided by the threshold, at least 0. An image with
         a score above 1 counts as out of distribution.
@@ -84,7 +84,7 @@ class MahalanobisOOD(nn.Module):
         self.threshold.copy_(torch.quantile(distances, quantile).clamp_min(1e-12))
 
     def _distance(self, image_features: Tensor) -> Tensor:
-        """Return the Mahalanobis distance of N images from the mean, (N,).
+        """Return the Mahalanobis distances (N,) of N images from the mean.
 
         `image_features` are CLIP's features (N, F); F is the length of a feature vector.
         """
@@ -126,7 +126,7 @@ class SubspaceOOD(nn.Module):
         self.register_buffer("thresholds", torch.ones(groups))
 
     def score(self, image_features: Tensor) -> Tensor:
-        """Return the out-of-distribution score of each image, (N,).
+        """Return the out-of-distribution scores (N,) of N images.
 
         For each group of training images, the image's distance from the group is divided by the
         group's threshold. The score is the smallest of these ratios, at least 0. An image with a
@@ -179,7 +179,7 @@ class SubspaceOOD(nn.Module):
             self.thresholds[group] = torch.quantile(distances, quantile).clamp_min(1e-12)
 
     def _distance(self, features: Tensor, group: int) -> Tensor:
-        """Return the Mahalanobis distance of N images from the mean of a group, (N,).
+        """Return the Mahalanobis distances (N,) of N images from the mean of a group.
 
         `features` are unit vectors (N, F) of F numbers each.
         """

@@ -116,7 +116,7 @@ class PackedSequences:
 
     @cached_property
     def window(self) -> Tensor:
-        """Number of words in a window of three around each of the M words, (M, 1).
+        """Number of words (M, 1) in a window of three words around each of the M words.
 
         It is 3, or fewer for the first and the last word of a sequence.
         """
@@ -137,7 +137,8 @@ class PackedSequences:
     def neighbors(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features of the words before and after each word.
 
-        They are zero for a word that is the first or the last of its sequence, respectively.
+        The features of the word before are zero for the first word of a sequence. The features of
+        the word after are zero for the last word.
 
         Args:
             rows: Features of the M words with C channels, (M, C).
@@ -255,7 +256,7 @@ class ClipBackbone(StrictModel):
     def _encode_texts(
         self, input_ids: Tensor, attention_mask: Tensor | None, ends: Tensor
     ) -> Tensor:
-        """Encode N texts of L tokens each as feature vectors of length F, (N, F).
+        """Encode N texts of L tokens each as feature vectors (N, F) of length F.
 
         The features of a text are the projected hidden state at the text's position in `ends`.
 
@@ -309,7 +310,7 @@ class ClipStream(nn.Module):
         self.combiner = combiner_type(embedding_dim, dropout)
 
     def embed(self, image_features: Tensor) -> Tensor:
-        """Embed N gallery images.
+        """Embed N gallery images as unit vectors.
 
         Args:
             image_features: CLIP's image features of size F, (N, F).
@@ -738,7 +739,7 @@ class CnnStream(nn.Module):
         self.weigh = mlp(2 * embedding_dim, embedding_dim, 1, dropout)
 
     def embed(self, pixel_values: Tensor, shared_map: Tensor | None = None) -> Tensor:
-        """Embed N gallery images.
+        """Embed N gallery images as unit vectors.
 
         Args:
             pixel_values: Normalized pixels (N, 3, height, width).
@@ -759,7 +760,7 @@ class CnnStream(nn.Module):
         word_mask: Tensor | None = None,
         shared_map: Tensor | None = None,
     ) -> Composition:
-        """Compose N queries.
+        """Compose N queries from pixels and word ids, either of which may be missing.
 
         A query has no words if `word_ids` is None, or if the query's row of `word_mask` is all
         False. The image weight is exactly 1 for queries without words and exactly 0 for queries
@@ -916,7 +917,7 @@ class CnnStream(nn.Module):
         return Composition.mix(image_part, torch.zeros_like(image_part), weight)
 
     def feature_map(self, pixel_values: Tensor, shared_map: Tensor | None = None) -> Tensor:
-        """Return the feature map of N images: C channels of h by w regions, (N, C, h, w).
+        """Return the feature maps (N, C, h, w) of N images, with C channels of h by w regions.
 
         Args:
             pixel_values: Normalized pixels (N, 3, height, width).
@@ -938,7 +939,7 @@ class CnnStream(nn.Module):
         return torch.relu(self.project_regions(both))
 
     def _regions(self, features: Tensor) -> Tensor:
-        """Return embeddings of length H for all h by w image regions, (N, H, h, w).
+        """Return embeddings (N, H, h, w) of length H for the h by w regions of N images.
 
         Args:
             features: Feature map X of N images with C channels, (N, C, h, w).
@@ -967,7 +968,7 @@ class CnnStream(nn.Module):
         return context.transpose(1, 2).unflatten(-1, grid)
 
     def _image_gate(self, regions: Tensor, word_context: Tensor) -> Tensor:
-        """Return the factors by which the feature maps of N images are multiplied, (N, C, h, w).
+        """Return the factors (N, C, h, w) by which the feature maps of N images are multiplied.
 
         The factors are in (0, 1) and depend on the image and the text. A map has h by w regions and
         C channels.

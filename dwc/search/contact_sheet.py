@@ -32,7 +32,7 @@ _INK, _SOFT, _PAPER = "#1c2330", "#5b6678", "white"
 
 @dataclass(frozen=True)
 class SheetQuery:
-    """A query of the page.
+    """One query on the page of searches.
 
     Attributes:
         reference: Id of the reference picture in the gallery; empty for none.

@@ -1,7 +1,7 @@
 """Reference weights: the image weights of the reference queries, which are a fixed set of queries.
 
-A checkpoint's model computes these weights, and the checkpoint's folder has a file of them. They
-show whether the image weight of another query is high or low. Without a comparison, an image weight
+A checkpoint's model computes these weights; a file in the checkpoint's folder has them. They show
+whether the image weight of another query is high or low. Without a comparison, an image weight
 of 0.6 means little: it is the factor by which a query's image part is multiplied. It is not a share
 of the result, since the image part and the text part may have different lengths. The weight of 0.6
 can be called low if, for example, most reference queries have a weight of 0.7.

@@ -276,7 +276,8 @@ class SearchRecord:
             encodes the query) and "search" (the gallery is ranked). If there are several searches,
             their times are added up. Empty if there was no search.
         words: The modification text of the last search; None if there was no search.
-        reference_id: The id of the last search's reference in the gallery; None if it has none.
+        reference_id: The id of the last search's reference; None if there is none, or it is not in
+            the gallery.
     """
 
     stages_ms: dict[str, float] = field(default_factory=dict)
@@ -310,7 +311,7 @@ def add_query(words: str, reference_id: str | None) -> None:
 
     Args:
         words: The modification text; may be empty.
-        reference_id: The id of the reference in the gallery; None if it has none.
+        reference_id: The id of the reference; None if there is none, or it is not in the gallery.
     """
     record = _current.get()
     if record is not None:

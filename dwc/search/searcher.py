@@ -113,7 +113,7 @@ class Searcher:
         self._search_in(store, candidate_index)
 
     def over(self, store: Store, candidate_index: CandidateIndex | None = None) -> "Searcher":
-        """Return a searcher of another gallery store that shares the model with this one.
+        """Return a searcher for another gallery store, which shares this searcher's model.
 
         The parameters and exceptions are those of `Searcher`.
         """
@@ -410,7 +410,7 @@ class Searcher:
             return None
 
     def _copies_note(self, query: EncodedQuery, sweep: WeightSweep) -> list[str]:
-        """Return messages that name the copies of the reference left out of the results."""
+        """Return messages that name copies of the reference, which the results do not include."""
         ids = self.store.ids
         resaved = [ids[n] for n in sweep.excluded if n not in query.excluded]
         fitting = sweep.selected
