@@ -35,9 +35,9 @@ MAY_IMPORT = {
         "errors", "files", "progress", "modeling", "checkpoints", "convert", "datasets",
         "catalogue", "evaluation", "negation",
     },
-    "ui": {
+    "ui": {  # `negation`: what a text excludes is compared with the metadata
         "errors", "files", "modeling", "checkpoints", "datasets", "gallery", "catalogue", "search",
-        "explain",
+        "explain", "negation",
     },
     "commands.app": {"errors", "gallery", "commands", "ui"},  # the one command that serves the page
     "commands": {

@@ -23,7 +23,10 @@ WARDROBE_ATTRIBUTES = (
     "colour", "shade", "pattern", "second", "sleeve", "neckline", "length", "fastening",
 )  # fmt: skip
 CHANGEABLE = ("colour", "pattern", "sleeve", "length")  # attributes that a query may change
-_UNKNOWN = frozenset({"-", "?", "other"})
+NOT_APPLICABLE = "-"
+"""The value of an attribute that does not apply to a garment."""
+
+_UNKNOWN = frozenset({NOT_APPLICABLE, "?", "other"})
 # Other ways to write that a value is unknown, as `spelling_key` returns them.
 _UNKNOWN_SPELLINGS = frozenset({"", "na", "nan", "none", "null", "unknown", "unclear"})
 # The columns whose values are compared, and so must be spelled in the same way in all rows.
@@ -34,8 +37,7 @@ TABLE = "attributes.csv"
 # probability.
 _NAMED_COLOR_SHARE = 0.3
 
-# Color and shade -> common names.
-_NAMED_COLORS = {
+NAMED_COLORS = {
     ("red", "dark"): ("burgundy", "maroon"),
     ("pink", "dark"): ("hot pink",),
     ("orange", "light"): ("peach",),
@@ -51,6 +53,8 @@ _NAMED_COLORS = {
     ("grey", "light"): ("light grey",),
     ("grey", "dark"): ("charcoal", "dark grey"),
 }
+"""Maps pairs of a color and a shade to their common names."""
+
 _PATTERN_PHRASES = {
     "plain": ("plain", "without a pattern"),
     "striped": ("with stripes", "striped"),
@@ -200,12 +204,34 @@ def _unify_unknown(name: str, value: str) -> str:
     return "?" if is_unknown and (key != "none" or name in CHANGEABLE) else value
 
 
+def is_known_value(value: str) -> bool:
+    """Return whether a value says something of a garment, unlike `-`, `?`, `other` and `n/a`."""
+    key = spelling_key(value)
+    return key not in _UNKNOWN_SPELLINGS - {"none"} and key not in _UNKNOWN
+
+
+def list_phrases(attribute: str, value: str) -> tuple[str, ...]:
+    """Return the phrases that modification texts use for a value, such as "without sleeves".
+
+    Args:
+        attribute: The name of an attribute, in any spelling, such as "Color".
+        value: One of its values.
+
+    Returns:
+        The phrases; empty for an attribute that is not in `CHANGEABLE`, and for an unknown value.
+    """
+    name = spelling_key(attribute)
+    if name == "colour":
+        return (value, f"in {value}")
+    return _PHRASES.get(name, {}).get(value, ())
+
+
 class _Spellings:
     """Checker of spelling: a value must be spelled in the same way in all rows of a table."""
 
     def __init__(self) -> None:
-        colors = {*(color for color, _ in _NAMED_COLORS), "black", "white"}
-        shades = {shade for _, shade in _NAMED_COLORS} | {"mid"}
+        colors = {*(color for color, _ in NAMED_COLORS), "black", "white"}
+        shades = {shade for _, shade in NAMED_COLORS} | {"mid"}
         expected = {"colour": colors, "second": colors, "shade": shades}
         # Column and spelling key -> the expected spelling, and the line of its first use.
         self._seen: dict[tuple[str, str], tuple[str, int | None]] = {
@@ -384,7 +410,7 @@ def phrase_changes(changes: dict[str, str], shade: str, rng: random.Random) -> s
     phrases = []
     for name, value in changes.items():
         if name == "colour":
-            names = _NAMED_COLORS.get((value, shade), ())
+            names = NAMED_COLORS.get((value, shade), ())
             is_named = bool(names) and rng.random() < _NAMED_COLOR_SHARE
             phrases.append(f"in {rng.choice(names) if is_named else value}")
         else:

@@ -180,9 +180,15 @@ class CompareAnswer(GalleryPart):
 
     columns: list[Reading]
     fitting: list[str] | None = Field(
-        description="In the drawn catalogue, the ids of all garments that match the query."
+        description="The ids of all pictures that match the query, where it is known: in the drawn "
+        "catalogue, and by metadata that describe the pictures."
     )
     why_unknown: str = Field(description="Why `fitting` is null.")
+    fitting_filter: str | None = Field(
+        None,
+        description="The condition on the metadata that the pictures in `fitting` meet, as a "
+        "`filter`; null if `fitting` is null or of the drawn catalogue.",
+    )
     notes: list[str]
 
 

@@ -18,7 +18,7 @@ from dwc.explain.attention_maps import attention_maps
 from dwc.explain.comparison import compare
 from dwc.explain.score_split import explain_score
 from dwc.explain.text_perturbations import ablate_words, probe_paraphrases
-from dwc.gallery.filters import find_matching, parse_filter
+from dwc.gallery.filters import find_matching, join_filters, parse_filter
 from dwc.gallery.metadata import describe_column
 from dwc.search.model_pool import ModelPool, origin_of
 from dwc.search.query import EncodedQuery
@@ -294,6 +294,8 @@ def compare_query(searcher: Searcher, images: GalleryImages, query: EncodedQuery
         - "fitting": the ids of all images that match everything the query asks for; None if these
           images are unknown.
         - "why_unknown": the reason why these images are unknown; empty if they are known.
+        - "fitting_filter": the condition on the metadata by which these images are known, as the
+          text of a filter; None if they are not known by metadata.
         - "notes": messages for the user, as in a search result.
     """
     relevance = relevance_of(images, query)
@@ -302,6 +304,7 @@ def compare_query(searcher: Searcher, images: GalleryImages, query: EncodedQuery
         **compare(sweep, query, k).to_dict(),
         "fitting": None if relevance.ids is None else sorted(relevance.ids),
         "why_unknown": relevance.why_unknown,
+        "fitting_filter": join_filters((relevance.asked, relevance.shared)) or None,
         "notes": searcher.notes(query, sweep),
         **indexing_entry(searcher.store.indexed_part),
     }

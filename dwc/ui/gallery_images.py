@@ -125,6 +125,11 @@ class StoreImages:
         self._store = store
 
     @property
+    def store(self) -> Store:
+        """The gallery store whose images are shown now."""
+        return self._store
+
+    @property
     def ids(self) -> Sequence[str]:
         """The images' ids in the order of the gallery browser."""
         return self._store.ids

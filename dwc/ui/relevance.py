@@ -1,7 +1,8 @@
 """Relevance of images to a query: an image is relevant if it matches everything the query asks for.
 
-The relevant images are known only for the gallery of drawn garments (the catalogue), and only if
-the parser of the catalogue's texts understands the query's text.
+The relevant images are known in two kinds of galleries: in that of drawn garments (the catalogue),
+if the parser of the catalogue's texts understands the query's text; and in a gallery whose metadata
+describe its images, see `dwc.ui.metadata_relevance`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,12 +10,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlencode
 
+import numpy as np
+
 from dwc.catalogue.language.parser import Demand, parse_modification
 from dwc.catalogue.queries import queries
 from dwc.catalogue.schema import Garment
 from dwc.catalogue.splits import CatalogueItem
+from dwc.gallery.filters import Filter, format_filter
+from dwc.gallery.store import Store
+from dwc.modeling.text_cleaning import TypedText
 from dwc.search.query import EncodedQuery
 from dwc.ui.gallery_images import GalleryImages, StoreImages
+from dwc.ui.metadata_relevance import UnclearQueryError, match_metadata
 
 _DRAWN = 60  # number of random benchmark queries, from which suitable ones are chosen
 _MIN_GARMENTS = 240  # a smaller gallery has too few different queries
@@ -34,6 +41,10 @@ class Relevance:
         demand: The constraints that the query puts on the target; None if the relevant images are
             unknown.
         reference: The garment that the text modifies; None if there is none.
+        asked: The condition on the metadata that the text states, as the text of a filter; empty if
+            the relevant images are not known by metadata.
+        shared: The condition that an image agrees with the reference in the other columns of the
+            metadata, likewise.
     """
 
     ids: frozenset[str] | None
@@ -41,6 +52,8 @@ class Relevance:
     lacking: str = ""
     demand: Demand | None = None
     reference: Garment | None = None
+    asked: str = ""
+    shared: str = ""
 
     def contradiction(self, garment: Garment) -> str:
         """Return in which respects a garment contradicts the text, such as "purple, not blue".
@@ -101,13 +114,45 @@ def find_relevant(garments: Mapping[str, Garment], query: EncodedQuery) -> Relev
 
 
 def relevance_of(images: GalleryImages, query: EncodedQuery) -> Relevance:
-    """Return `find_relevant` for the garments of a gallery, cached for recent queries.
+    """Return the images of a gallery that match everything a query asks for.
 
-    The page needs the result at every step of the weight slider, which does not change the query.
+    They are those of `find_relevant` in the gallery of drawn garments. In another gallery they are
+    unknown without a text and a reference in the gallery, and if the metadata do not tell what is
+    asked for. The result is cached for recent queries, since the page needs it at every step of the
+    weight slider, which does not change the query.
     """
     if not isinstance(images, StoreImages):
         return find_relevant({}, query)
-    return _find_cached(images, query.text, query.reference_id, query.image is not None)
+    if images.garments:
+        return _find_cached(images, query.text, query.reference_id, query.image is not None)
+    if not images.metadata.columns:
+        return find_relevant({}, query)
+    if not query.text:
+        return Relevance(None, _NO_TEXT)
+    if query.image is None:
+        return Relevance(None, "without a picture nothing says what else a result should have")
+    if query.reference_id is None:
+        return Relevance(None, _UPLOADED)
+    return _find_by_metadata(
+        images.store, query.text, query.typed, query.filter, query.reference_id
+    )
+
+
+_NO_TEXT = "without words many things may be meant"
+_UPLOADED = "nobody has said what is in the uploaded picture"
+
+
+@lru_cache(maxsize=16)  # a result may have the ids of many images
+def _find_by_metadata(
+    store: Store, text: str, typed: TypedText | None, filter: Filter | None, reference_id: str
+) -> Relevance:
+    position = store.position(reference_id)
+    try:
+        match = match_metadata(store.metadata, text, typed, position, filter)
+    except UnclearQueryError as error:
+        return Relevance(None, str(error))
+    ids = frozenset(store.ids[n] for n in np.flatnonzero(match.mask).tolist())
+    return Relevance(ids, asked=format_filter(match.asked), shared=format_filter(match.shared))
 
 
 @lru_cache(maxsize=256)
@@ -123,9 +168,9 @@ def _find(
     if not garments:
         return Relevance(None, "of this gallery nobody has said what is in its pictures")
     if not text:
-        return Relevance(None, "without words many things may be meant")
+        return Relevance(None, _NO_TEXT)
     if has_image and reference_id is None:
-        return Relevance(None, "nobody has said what is in the uploaded picture")
+        return Relevance(None, _UPLOADED)
     reference = None if reference_id is None else garments[reference_id]
     demand = parse_modification(text, reference)
     if demand is None:

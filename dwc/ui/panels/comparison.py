@@ -137,7 +137,7 @@ def render_comparison(
     columns = "".join(_column(column, relevance, images) for column in first)
     is_present = pin is not None and _ids(pin.column) == _ids(learned)
     return (
-        f'<p class="hint">{_describe_relevance(relevance, len(images.ids))} {ABOUT}</p>'
+        f'<p class="hint">{_describe_relevance(relevance, images)} {ABOUT}</p>'
         f'<div class="rankings">{columns}</div>{_pinning(pin, is_present)}'
     )
 
@@ -199,19 +199,24 @@ def _mark(sign: str, kind: str, label: str) -> str:
     )
 
 
-def _describe_relevance(relevance: Relevance, total: int) -> str:
+def _describe_relevance(relevance: Relevance, images: GalleryImages) -> str:
     if relevance.ids is None:
         return f"Nothing is marked as fitting: {escape(relevance.why_unknown)}."
-    number = len(relevance.ids)
-    if number == 0:
-        return (
-            f"None of the {format_count(total)} garments fits all that is asked for, to the letter."
+    number, total = len(relevance.ids), format_count(len(images.ids))
+    noun = "picture" if relevance.asked else "garment"
+    compared = ""
+    if relevance.asked:
+        compared = (
+            " By the gallery's table, what fits has what the words ask for "
+            f"(<code>{escape(relevance.asked)}</code>) and otherwise what the picture has "
+            f"(<code>{escape(relevance.shared)}</code>). Other columns are not compared."
         )
-    verb = "garment fits" if number == 1 else "garments fit"
+    if number == 0:
+        return f"None of the {total} {noun}s fits all that is asked for, to the letter.{compared}"
+    verb = f"{noun} fits" if number == 1 else f"{noun}s fit"
     return (
-        f"{format_count(number)} of the {format_count(total)} {verb} all that is asked for, to the "
-        "letter; "
-        f"outlined, and counted among the first {COMPARED} of every column."
+        f"{format_count(number)} of the {total} {verb} all that is asked for, to the letter; "
+        f"outlined, and counted among the first {COMPARED} of every column.{compared}"
     )
 
 

@@ -89,7 +89,8 @@ def render_answer(state: SearchState, images: GalleryImages) -> str:
     The HTML includes the folded (hidden) near-duplicates; scripts on the page hide and show them.
     """
     groups, is_folded = state.duplicate_groups, state.request.folded
-    relevance = relevance_of(images, state.query)
+    # Metadata mark no card, so they are not searched.
+    relevance = relevance_of(images, state.query) if garments_of(images) else None
     return render_results(state.result, images, len(state.sweep), groups, is_folded, relevance)
 
 

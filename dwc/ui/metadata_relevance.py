@@ -1,0 +1,479 @@
+"""Relevance of images to a query by the gallery's metadata: the truth of a gallery of photographs.
+
+A text is understood only if each of its words belongs to a value of a column ("red"), to a phrase
+for one ("with long sleeves"), or to an exclusion of one ("not a dress"), or has no meaning of its
+own ("in"). An image is relevant if it has the values that the text asks for, and agrees with the
+reference in the other columns. Only columns of text with few different values are used: not
+numbers, captions or titles.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from dwc.datasets.annotation_files import spelling_key
+from dwc.datasets.wardrobe import NAMED_COLORS, NOT_APPLICABLE, is_known_value, list_phrases
+from dwc.errors import DWCError
+from dwc.gallery.filters import (
+    AllOf,
+    Filter,
+    Mask,
+    Membership,
+    Missing,
+    Not,
+    all_of,
+    find_matching,
+)
+from dwc.gallery.metadata import Column, Metadata
+from dwc.modeling.text_cleaning import FUNCTION_WORDS, TypedText, rephrase_exclusions
+from dwc.negation import KINDS, PARTS, PATTERNS, find_exclusions
+from dwc.ui.panels.gallery_browser import MAX_FACET_VALUES
+
+_WORD = re.compile(r"[^\W_]+(?:[-'][^\W_]+)*|[,;]")
+_SEPARATORS = re.compile(r"[\s_-]+")
+_KIND = re.compile(KINDS, re.IGNORECASE)
+_ALIKE = [re.compile(names, re.IGNORECASE) for names in (*PATTERNS, *PARTS)]
+_PLAIN = re.compile(r"(?:\b(?:in|is)\s+)?\bplain\b", re.IGNORECASE)
+_SHORTEST_SINGULAR = 3  # letters
+_SECOND_COLOR = ("second", "secondcolour")  # names of columns, as `spelling_key` returns them
+
+# Words without meaning of their own, beside words that name values. The other function words negate
+# or compare, or say that something else is meant.
+_IGNORED = FUNCTION_WORDS.difference(
+    {"without", "not", "no", "nor", "than", "more", "less", "most", "least", "very", "much", "so"},
+    {"too", "rather", "other", "another", "any", "all", "each", "both", "or", "to", "from", "for"},
+    {"which", "who", "how", "what", "there", "here"},
+) | {"make", "show", ",", ";"}  # fmt: skip
+
+_Key = tuple[str, ...]
+"""The words of a phrase, each in a form that all its spellings have in common."""
+
+_Meaning = tuple[Membership, ...]
+"""Conditions that hold together: "navy" means that the color is blue and that the shade is dark."""
+
+
+class UnclearQueryError(DWCError):
+    """The metadata do not tell what a query asks for. The message says why, as a clause."""
+
+
+class MetadataMatch(NamedTuple):
+    """The images that match everything that a query asks for.
+
+    Attributes:
+        mask: Whether each of the n images matches (n,). The reference itself does not.
+        asked: The condition that the text states.
+        shared: The condition that an image agrees with the reference.
+    """
+
+    mask: Mask
+    asked: Filter
+    shared: Filter
+
+
+def match_metadata(
+    metadata: Metadata,
+    text: str,
+    typed: TypedText | None,
+    position: int,
+    filter: Filter | None = None,
+) -> MetadataMatch:
+    """Find the images that match a query, by the columns that describe what is in the images.
+
+    An image has to agree with the reference in each column that the text does not change. Not
+    compared are columns in which the reference has no known value, and those that do not apply to
+    any image with the wanted values, such as the sleeves of skirts; their value is then `-`.
+
+    As in the gallery of drawn garments, a text that changes the color without naming a shade leaves
+    the shade open; and a text after which the image may be plain, or need not be plain any more,
+    leaves the second color open.
+
+    Args:
+        metadata: The metadata of the gallery's n images.
+        text: The query's text, as the model reads it.
+        typed: The text as typed, and what the model does not read of it; None if unknown.
+        position: The position of the reference.
+        filter: The condition on all results; None for none.
+
+    Raises:
+        UnclearQueryError: The metadata do not tell what the query asks for.
+    """
+    columns = describing_columns(metadata)
+    if not columns:
+        raise UnclearQueryError("of this gallery nobody has said what is in its pictures")
+    values = {name: str(column.value(position)) for name, column in columns.items()}
+    reference = {
+        name: value
+        for name, value in values.items()
+        if is_known_value(value) and not columns[name].is_missing[position]
+    }
+    asked, changed = _Reader(columns, reference).read(text, typed)
+    has_asked = find_matching(asked, metadata)
+    open_columns = _find_open_columns(columns, reference, changed, has_asked)
+    shared = all_of(
+        [
+            Membership(name, (value,))
+            for name, value in reference.items()
+            if name not in changed and name not in open_columns
+        ]
+    )
+    if shared is None:
+        raise UnclearQueryError(
+            "the gallery's table says nothing of this picture that a result could share with it"
+        )
+    mask = has_asked & find_matching(shared, metadata)
+    if filter is not None:
+        mask &= find_matching(filter, metadata)
+    mask[position] = False
+    return MetadataMatch(mask, asked, shared)
+
+
+def describing_columns(metadata: Metadata) -> dict[str, Column]:
+    """Return the columns that describe what is in the images, by name.
+
+    They are the columns of text whose values the filter lists, and whose values belong to two
+    images or more on average. So numbers, captions, titles and article numbers are left out.
+    """
+    return {
+        name: column
+        for name, column in metadata.columns.items()
+        if column.type == "text"
+        and 2 <= len(column.texts) <= MAX_FACET_VALUES
+        and 2 * len(column.texts) <= np.count_nonzero(~column.is_missing)
+    }
+
+
+def _find_open_columns(
+    columns: Mapping[str, Column], reference: Mapping[str, str], changed: set[str], mask: Mask
+) -> set[str]:
+    """Return the names of the columns in which results need not agree with the reference.
+
+    Args:
+        columns: The columns that describe the images, by name.
+        reference: The known values of the reference.
+        changed: The names of the columns that the text changes.
+        mask: Whether each of the n images has the wanted values (n,).
+    """
+    names = {spelling_key(name): name for name in columns}
+    open_columns = set()
+    if names.get("colour") in changed and "shade" in names:
+        open_columns.add(names["shade"])
+    pattern = names.get("pattern")
+    if pattern is not None and pattern in changed:
+        may_be_plain = (columns[pattern].has_any(["plain"]) & mask).any()
+        if may_be_plain or reference.get(pattern) == "plain":
+            open_columns |= {names[key] for key in _SECOND_COLOR if key in names}
+    for name in reference:
+        if mask.any() and not (mask & ~columns[name].has_any([NOT_APPLICABLE])).any():
+            open_columns.add(name)
+    return open_columns
+
+
+def _known_values(column: Column) -> list[str]:
+    return [text for text in column.texts if is_known_value(text)]
+
+
+class _Match(NamedTuple):
+    """Words of a text that name values.
+
+    Attributes:
+        first: The index of the first word.
+        last: The index after the last word.
+        meanings: What the words mean. With several meanings, the columns say the same.
+    """
+
+    first: int
+    last: int
+    meanings: list[_Meaning]
+
+    @property
+    def columns(self) -> set[str]:
+        """The names of the columns."""
+        return {part.column for meaning in self.meanings for part in meaning}
+
+
+class _Reader:
+    """Reads texts as conditions on columns."""
+
+    def __init__(self, columns: Mapping[str, Column], reference: Mapping[str, str]) -> None:
+        """Create the reader for columns, by name, and for the known values of the reference."""
+        self._columns, self._reference = columns, reference
+        self._values: dict[_Key, dict[str, list[str]]] = {}
+        self._phrases: dict[_Key, dict[str, list[str]]] = {}
+        self._lacking: dict[str, str] = {}  # phrases that begin with "without" -> values
+        for name, column in columns.items():
+            for value in _known_values(column):
+                for key in {(spelling_key(value),), _key(_SEPARATORS.split(value))}:
+                    if all(key):
+                        self._values.setdefault(key, {}).setdefault(name, []).append(value)
+                for text in list_phrases(name, value):
+                    key = _key(text.split())
+                    self._phrases.setdefault(key, {}).setdefault(name, []).append(value)
+                    if text.startswith("without "):
+                        self._lacking[text] = value
+        self._named_colors = self._find_named_colors()
+        keys = (*self._values, *self._phrases, *self._named_colors)
+        self._longest = max(map(len, keys), default=0)
+
+    def _find_named_colors(self) -> dict[_Key, _Meaning]:
+        """Return the names of colors that determine a shade, too, such as "navy"."""
+        names = {spelling_key(name): name for name in self._columns}
+        if not {"colour", "shade"} <= names.keys():
+            return {}
+        color, shade = names["colour"], names["shade"]
+        return {
+            _key(text.split()): (Membership(color, (pair[0],)), Membership(shade, (pair[1],)))
+            for pair, texts in NAMED_COLORS.items()
+            for text in texts
+            if pair[0] in self._columns[color].texts and pair[1] in self._columns[shade].texts
+        }
+
+    def read(self, text: str, typed: TypedText | None) -> tuple[Filter, set[str]]:
+        """Return what a text asks for, and the names of the columns that it changes.
+
+        An exclusion changes a column only if the reference has the excluded value.
+
+        Raises:
+            UnclearQueryError: The columns do not tell what the text asks for.
+        """
+        if typed is not None and typed.cut:
+            raise UnclearQueryError("only the beginning of the words was read")
+        text, excluded = self._split_exclusions(text, typed)
+        words = _WORD.findall(text.lower())
+        wanted = self._wanted(words, list(self._find(words)))
+        unwanted, together = self._unwanted(excluded)
+        changed = set(wanted)
+        conditions: list[Filter] = []
+        for name, values in wanted.items():
+            allowed = tuple(value for value in values if value not in unwanted.get(name, ()))
+            if not allowed:
+                raise UnclearQueryError(f"the words exclude the {name} that they ask for")
+            conditions.append(Membership(name, allowed))
+        for name, values in unwanted.items():
+            if name not in wanted:
+                conditions += self._all_but(name, values)
+                if self._reference.get(name) in values:
+                    changed.add(name)
+        for meaning in together:
+            conditions.append(Not(AllOf(meaning)))
+            for part in meaning:
+                if part.column not in wanted:
+                    conditions += self._all_but(part.column, ())
+            if all(self._reference.get(part.column) in part.values for part in meaning):
+                changed.update(part.column for part in meaning)
+        asked = all_of(conditions)
+        if asked is None:
+            raise UnclearQueryError("these words name no value of the gallery's table")
+        return asked, changed
+
+    def _all_but(self, name: str, values: Sequence[str]) -> list[Filter]:
+        """Return the conditions that a column has a known value, and none of the given ones."""
+        column = self._columns[name]
+        unknown = [text for text in column.texts if not is_known_value(text)]
+        conditions: list[Filter] = []
+        if values or unknown:
+            conditions.append(Not(Membership(name, (*values, *unknown))))
+        if column.is_missing.any():
+            conditions.append(Not(Missing(name)))
+        return conditions
+
+    def _split_exclusions(self, text: str, typed: TypedText | None) -> tuple[str, list[str]]:
+        """Return a text without its exclusions, and the names of what it excludes."""
+        former = text if typed is None else typed.typed
+        excluded = [] if typed is None else list(typed.excluded)
+        for phrase, value in self._lacking.items():
+            text = re.sub(rf"(?<![\w'-]){phrase}(?![\w'-])", value, text, flags=re.IGNORECASE)
+        text, _, patterns = rephrase_exclusions(text)
+        excluded += patterns
+        if excluded and not _PLAIN.search(former):
+            text = _PLAIN.sub(" ", text)  # the model reads "no stripes" as "in plain"
+        exclusions, text = find_exclusions(text)
+        return text, [*excluded, *(exclusion.name for exclusion in exclusions)]
+
+    def _unwanted(self, names: Sequence[str]) -> tuple[dict[str, list[str]], list[_Meaning]]:
+        """Return what is excluded.
+
+        Args:
+            names: The names of colors, kinds of garments, patterns or parts, such as "dark blue".
+
+        Returns:
+            The excluded values by column; and conditions that must not all hold, such as those of
+            "dark blue", which excludes neither all dark garments nor all blue ones.
+        """
+        unwanted: dict[str, list[str]] = {}
+        together: list[_Meaning] = []
+        for name in names:
+            words = _WORD.findall(name)
+            matches = list(self._find(words))
+            if sum(match.last - match.first for match in matches) < len(words):
+                raise _unresolved([name])
+            parts = [part for m in matches for meaning in m.meanings for part in meaning]
+            if len(matches) == 1 and all(len(meaning) == 1 for meaning in matches[0].meanings):
+                for part in parts:
+                    unwanted.setdefault(part.column, []).extend(map(str, part.values))
+            else:
+                together.append(tuple(parts))
+        return unwanted, together
+
+    def _wanted(self, words: Sequence[str], matches: Sequence[_Match]) -> dict[str, list[str]]:
+        """Return the values that a text asks for, by column.
+
+        Args:
+            words: The words of the text.
+            matches: Those of them that name values, in order.
+        """
+        covered = {n for match in matches for n in range(match.first, match.last)}
+        others = [word for n, word in enumerate(words) if n not in covered]
+        if unresolved := [word for word in others if word != "or" and word not in _IGNORED]:
+            raise _unresolved(unresolved)
+        wanted: dict[str, list[str]] = {}
+        for match in matches:
+            for meaning in match.meanings:
+                for part in meaning:
+                    former = wanted.setdefault(part.column, [])
+                    former += [str(value) for value in part.values if value not in former]
+        choices = _count_choices(words, matches, wanted)
+        if others.count("or") > choices:
+            raise UnclearQueryError("the words leave open what is wanted, with “or”")
+        return wanted
+
+    def _find(self, words: Sequence[str]) -> Iterator[_Match]:
+        """Yield the words that name values, the longest phrase at each place."""
+        start = 0
+        while start < len(words):
+            match = self._match(words, start)
+            if match is not None:
+                yield match
+            start = start + 1 if match is None else match.last
+
+    def _match(self, words: Sequence[str], first: int) -> _Match | None:
+        for last in range(min(first + self._longest, len(words)), first, -1):
+            for key in _spellings(words[first:last]):
+                phrases, values = self._phrases.get(key, {}), self._values.get(key, {})
+                if phrases or values:
+                    return self._choose(words, first, last, phrases, values)
+                if key in self._named_colors:
+                    return _Match(first, last, [self._named_colors[key]])
+        return None
+
+    def _choose(
+        self,
+        words: Sequence[str],
+        first: int,
+        last: int,
+        phrases: Mapping[str, Sequence[str]],
+        values: Mapping[str, Sequence[str]],
+    ) -> _Match:
+        """Return in which column words name a value, if several columns have it.
+
+        It is the column whose name stands beside the words ("short sleeves"), else the one for
+        which the words are a phrase (a color word names the column of colors, not that of second
+        colors), else the only one in which the reference has a known value. Columns that say the
+        same are taken together.
+
+        Args:
+            words: The words of the text.
+            first: The index of the first word that names the value.
+            last: The index after the last one.
+            phrases: For each column, the values for which the words are a phrase.
+            values: For each column, the values that consist of these words.
+
+        Raises:
+            UnclearQueryError: It may be in several columns.
+        """
+        everywhere = {**values, **phrases}
+        ends = {name: self._name_beside(name, words, first, last) for name in everywhere}
+        named = {name: everywhere[name] for name, end in ends.items() if end > last}
+        chosen = named or phrases or values
+        if len(chosen) > 1:
+            known = {name: chosen[name] for name in chosen if name in self._reference}
+            chosen = known or chosen
+        meanings: list[_Meaning] = [(Membership(name, tuple(chosen[name])),) for name in chosen]
+        if len(chosen) > 1 and not self._say_the_same(meanings):
+            columns = " and ".join(f"“{name}”" for name in chosen)
+            raise UnclearQueryError(
+                f"“{' '.join(words[first:last])}” is a value of the columns {columns}, and the "
+                "words do not tell which"
+            )
+        return _Match(first, max(ends[name] for name in chosen), meanings)
+
+    def _name_beside(self, name: str, words: Sequence[str], first: int, last: int) -> int:
+        """Return the index after a column's name that follows the word at `last - 1`, or `last`."""
+        key = _key(_SEPARATORS.split(name))
+        end = last + len(key)
+        return end if key in _spellings(words[last:end]) else last
+
+    def _say_the_same(self, meanings: Sequence[_Meaning]) -> bool:
+        """Return whether most images that have the value in one of the columns have it in all."""
+        masks = [self._columns[part.column].has_any(part.values) for (part,) in meanings]
+        in_all, in_any = np.logical_and.reduce(masks), np.logical_or.reduce(masks)
+        return bool(2 * np.count_nonzero(in_all) > np.count_nonzero(in_any))
+
+
+def _count_choices(
+    words: Sequence[str], matches: Sequence[_Match], wanted: Mapping[str, Sequence[str]]
+) -> int:
+    """Return how many times the word "or" joins values of the same column in a text.
+
+    Args:
+        words: The words of the text.
+        matches: Those of them that name values, in order.
+        wanted: The named values by column.
+
+    Raises:
+        UnclearQueryError: The text names several values of a column in another way.
+    """
+    groups: dict[frozenset[str], list[_Match]] = {}
+    for match in matches:
+        groups.setdefault(frozenset(match.columns), []).append(match)
+    count = 0
+    for columns, group in groups.items():
+        is_shared = any(columns & others for others in groups if others != columns)
+        if is_shared and any(len(wanted[name]) > 1 for name in columns):
+            raise _several_values(columns)
+        if all(match.meanings == group[0].meanings for match in group):
+            continue
+        first, last = group[0].last, group[-1].first
+        between = words[first:last]
+        inside = [match for match in matches if group[0].first <= match.first <= last]
+        if "or" not in between or "and" in between or len(inside) > len(group):
+            raise _several_values(columns)
+        count += between.count("or")
+    return count
+
+
+def _several_values(columns: Iterable[str]) -> UnclearQueryError:
+    names = " and ".join(f"“{name}”" for name in sorted(columns))
+    return UnclearQueryError(f"the words ask for several values of {names}")
+
+
+def _unresolved(words: Sequence[str]) -> UnclearQueryError:
+    quoted = ", ".join(f"“{word}”" for word in dict.fromkeys(words))
+    return UnclearQueryError(f"the gallery's table has no value for these words: {quoted}")
+
+
+def _key(words: Sequence[str]) -> _Key:
+    return tuple(map(_unify, words))
+
+
+def _unify(word: str) -> str:
+    """Return a form that a word has in common with its other spellings, and with "stripes"."""
+    for alike in _ALIKE:
+        if alike.fullmatch(word):
+            return alike.pattern
+    return spelling_key(word)
+
+
+def _spellings(words: Sequence[str]) -> Iterator[_Key]:
+    """Yield the key of a phrase, then those with the last word in the singular or the plural."""
+    if not words:
+        return
+    *others, word = words
+    start = _key(others)
+    yield (*start, _unify(word))
+    for other in (word.removesuffix("s"), word.removesuffix("es"), f"{word}s"):
+        # "shorts" are no plural of "short".
+        is_kind = _KIND.fullmatch(word) is not None
+        if len(other) >= _SHORTEST_SINGULAR and is_kind == (_KIND.fullmatch(other) is not None):
+            yield (*start, _unify(other))
