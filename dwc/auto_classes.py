@@ -50,7 +50,14 @@ def register() -> None:
 
 
 def _add_entries(module: ModuleType) -> None:
-    """Add this project's entry to the table in `module`, a loaded module of transformers."""
+    """Add this project's model type to the table that `module` contains.
+
+    The table maps model types to class names. The new entry is "dwc" with the name of this
+    project's config, model or processor class.
+
+    Args:
+        module: A loaded module of transformers that is listed in `_TABLES`.
+    """
     table_name, entry, mapping_name = _TABLES[module.__name__]
     table = getattr(module, table_name, None)
     if not isinstance(table, dict):

@@ -194,7 +194,8 @@ class Wish:
         text: The text.
         hits: Ids of all gallery images that fit the text as a modification of the reference, except
             the reference; empty if no image fits.
-        picture_share: The true image weight, 0 to 1, as in `CatalogueQuery`.
+        picture_share: The true image weight, 0 to 1: the fraction of the constrained attributes
+            that the reference image determines.
     """
 
     reference: str

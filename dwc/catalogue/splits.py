@@ -276,7 +276,14 @@ class Family(NamedTuple):
 
 
 def _family(category: str, second_pattern: str, **values: str) -> Family:
-    """Return a family; the values of an attribute are separated by spaces."""
+    """Return a family, that is, similar garments that differ in a few attributes.
+
+    Args:
+        category: The category of all garments.
+        second_pattern: The pattern that the garments can have besides plain and striped.
+        **values: For each other attribute, its values in the family, separated by spaces:
+            `length="short long"`. Color, shade and second color are not given.
+    """
     return Family(category, second_pattern, {name: text.split() for name, text in values.items()})
 
 

@@ -110,9 +110,10 @@ def compare_size(benchmark: Benchmark, published: PublishedSize | None) -> Bench
 def drop_missing(benchmark: Benchmark, missing: Collection[str]) -> Benchmark:
     """Return a benchmark without the images whose files are missing.
 
-    Missing images are removed from the gallery and from the queries' hits (correct results), and
-    are listed in `missing`. A query is removed if its reference or all of its hits are missing. The
-    numbers of missing images and remaining queries are logged.
+    Missing images are removed from the gallery and from the queries' hits (correct results). The
+    attribute `missing` of the returned benchmark lists those that were removed from the gallery. A
+    query is removed if its reference or all of its hits are missing. The numbers of missing images
+    and remaining queries are logged.
 
     Args:
         benchmark: The benchmark with all images.

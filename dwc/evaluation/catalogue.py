@@ -98,9 +98,17 @@ def catalogue_weights(
     queries: int = QUERIES,
     seed: int = 0,
 ) -> tuple[tuple[RetrievalQuery, ...], dict[str, NDArray[np.float32]]]:
-    """Compute the image weights that a model gives to the N queries of `evaluate_catalogue`.
+    """Compute the image weights that a model gives to N queries against drawn garments.
 
-    The arguments are the same as for `evaluate_catalogue`.
+    With equal arguments, the queries are those of `evaluate_catalogue`.
+
+    Args:
+        model: The model.
+        processor: The model's processor.
+        split: Name of the catalogue's split.
+        gallery_size: Number of gallery images, on which the choice of queries depends.
+        queries: The number N of queries.
+        seed: Random seed of the queries.
 
     Returns:
         The queries, and a dict from the name of each stream to its image weights (N,).

@@ -258,7 +258,13 @@ def embed_readable(
 ) -> tuple[Vectors, dict[str, str]]:
     """Compute the gallery vectors of all images that can be read.
 
-    The arguments are the same as for `embed_gallery`.
+    Args:
+        model: The model.
+        processor: The model's processor.
+        ids: The ids of the images.
+        open_image: Function that returns the image of an id; raises `ImageError` if the image
+            cannot be read.
+        batch_size: Number of images that the model processes at a time.
 
     Returns:
         The vectors (M, sum of the streams' dimensions) of the M readable images, in the order of
@@ -661,7 +667,16 @@ def encode_files(
 ) -> tuple[EncodedBenchmark, Coverage]:
     """Compute the vectors of a benchmark's available images and queries, without ranking them.
 
-    The arguments and the treatment of missing images are the same as in `evaluate_files`.
+    Missing and unreadable images are removed from the gallery. A query is left out if its reference
+    or all of its hits are missing.
+
+    Args:
+        benchmark: The complete benchmark.
+        files: Lookup of the image files by id.
+        model: The model.
+        processor: The model's processor.
+        queries: Number of the remaining queries to encode, sampled with `seed`; by default all.
+        seed: Random seed of the sample.
 
     Returns:
         The vectors, and how much of the benchmark was available.

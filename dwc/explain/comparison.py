@@ -128,7 +128,7 @@ def compare(
 
 
 class _LearnedRanking(NamedTuple):
-    """The ranking with the learned weights, with which every column is compared.
+    """The ranking with the learned weights. `compare` compares every other ranking with it.
 
     Attributes:
         sweep: the object that computes the query's scores at any image weight.

@@ -181,7 +181,22 @@ def build_store(
 ) -> Store:
     """Create or update the gallery store at `path`, and return it opened for reading.
 
-    The parameters are those of `update_store`.
+    Args:
+        source: The source of the pictures.
+        embed: Function that embeds images with the model.
+        path: Folder of the store.
+        model: Identity of the model, recorded in the store.
+        batch_size: Number of pictures that are embedded and committed together.
+        workers: Number of threads that read and decode pictures; by default one per core.
+        progress: Callback, called at the beginning and whenever pictures are finished.
+        prune: Whether to remove pictures whose files no longer exist.
+        precomputed: Rows and vectors of drawn garments that need not be drawn and embedded, by
+            content key (a hash of the content).
+
+    Raises:
+        ImageError: The source has no pictures.
+        StoreError: The folder cannot be this store, or `prune` is true and no stored picture is in
+            the source any more; `update_store` lists the cases.
     """
     result = update_store(
         source, embed, path, model, batch_size, workers, progress, prune, precomputed
@@ -505,7 +520,8 @@ class _Build:
 
         Args:
             known: The pictures.
-            stored: As in `_commit`. The content keys of `known` are among them.
+            stored: The content keys (hashes of the content) of the store's rows, in order. The
+                content key of each picture in `known` is one of them.
         """
         writer = self._writer
         moved: dict[str, str] = {}
@@ -564,7 +580,8 @@ class _Build:
     def _remaining(self, gone: Iterable[str]) -> set[str]:
         """Return those of the given ids that still have a row in the store.
 
-        If the file of a picture was moved, `_reuse` has given the picture's row the new id.
+        The old id of a moved picture is not among them: `_reuse` has replaced it in the picture's
+        row by the new id.
 
         Args:
             gone: The ids of pictures whose files no longer exist under these ids.

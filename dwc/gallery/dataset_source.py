@@ -109,7 +109,11 @@ class DatasetSource:
 
     @property
     def argument(self) -> str:
-        """The absolute path or pattern, followed by `#` and the column if a column is given."""
+        """The text that names this dataset in commands such as `dwc index`.
+
+        It is the absolute path of the dataset, or a pattern for several Parquet files. If a column
+        with pictures was given, `#` and the column follow: `/data/shop-*.parquet#photo`.
+        """
         return self.location if self.column is None else f"{self.location}#{self.column}"
 
     @property

@@ -154,8 +154,12 @@ class MilvusIndex:
     def update(cls, location: str, store: Store) -> "MilvusIndex":
         """Make the rows in Milvus equal to those of a store, and return the index.
 
-        Only rows that differ are written or removed. An interrupted update is continued. The
-        parameters are those of `open`.
+        Only rows that differ are written or removed. An interrupted update is continued.
+
+        Args:
+            location: a path that ends in `.db` for Milvus Lite, or an address such as
+                `http://host:19530` for a server.
+            store: the store.
 
         Raises:
             DWCError: The packages for Milvus are not installed, or the location is invalid.

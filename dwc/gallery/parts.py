@@ -225,9 +225,11 @@ def join_parts(
     prune: bool = False,
     expected: Sequence[int] = (),
 ) -> BuildResult:
-    """Update a gallery store with the pictures of its parts, and remove the parts.
+    """Update a gallery store with the pictures that several processes have embedded.
 
-    The caller has locked the parts. Pictures that are in no part are embedded.
+    Each process has written its pictures to a store of its own, called a part. Pictures of the
+    source that are in neither the gallery store nor a part are embedded now. At the end, the parts
+    are removed. The caller has locked the folder of the parts.
 
     Args:
         source: The source of the pictures.
@@ -237,7 +239,8 @@ def join_parts(
         batch_size: Number of pictures that are committed together.
         progress: Callback, called at the beginning and whenever pictures are finished.
         prune: Whether to remove pictures whose files no longer exist.
-        expected: The number of pictures in the part of each process.
+        expected: The least number of pictures in each part, in the order of the processes; empty to
+            check no numbers.
 
     Raises:
         StoreError: A part has fewer pictures than expected, or `update_store` raises this error.

@@ -274,8 +274,13 @@ def renew_snapshot(
     """Save a copy of a large store's rows and metadata, and remove outdated copies.
 
     The copy (snapshot) is a file in the store's folder. Nothing is saved for a store with fewer
-    than `MAPPED_ROWS` rows. The parameters are those of `snapshot_file`. If the file cannot be
-    written, a message is logged.
+    than `MAPPED_ROWS` rows. If the file cannot be written, a message is logged.
+
+    Args:
+        connection: The database, in a transaction.
+        folder: The folder of the store.
+        generation: How many times the vector file was rewritten.
+        count: The number of rows.
     """
     file = snapshot_file(connection, folder, generation, count) if count >= MAPPED_ROWS else None
     if file is not None and _open_file(file, count) is None:

@@ -251,8 +251,9 @@ def verify_index(name: str, store: Store) -> None:
     """Verify the approximate indexes of a gallery store, if it has any.
 
     Args:
-        name: the name of an index, as in `open_index`. If it is the location of a Milvus database,
-            that database is verified. An existing index of FAISS is always verified.
+        name: "exact", "faiss", "auto", or the location of a Milvus database: a path that ends in
+            `.db` or an address. A Milvus database is verified only if its location is given; an
+            existing index of FAISS is always verified.
         store: the store.
 
     Raises:

@@ -293,7 +293,7 @@ class FolderSource:
 
     @property
     def argument(self) -> str:
-        """The folder's absolute path."""
+        """The text that names this source in commands: the folder's absolute path."""
         return str(self.folder)
 
     @property
@@ -383,7 +383,7 @@ class HubDatasetSource:
 
     @property
     def argument(self) -> str:
-        """The repository's id."""
+        """The text that names this source in commands: the repository's id."""
         return self.repo_id
 
     @property
@@ -500,7 +500,7 @@ class CatalogueSource:
 
     @property
     def argument(self) -> str:
-        """The word "catalogue"."""
+        """The text that names this source in commands: the word "catalogue"."""
         return CATALOGUE
 
     @property

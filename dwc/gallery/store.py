@@ -567,7 +567,7 @@ class Store:
 
         Args:
             folder: The folder of the store.
-            expected: As in `open`.
+            expected: Number of pictures of the whole gallery, if this process is indexing it.
             may_map: Whether the rows may be read from their copy in the folder, `rows-<hash>.bin`.
         """
         try:

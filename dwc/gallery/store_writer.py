@@ -78,8 +78,10 @@ class StoreWriter:
         Args:
             path: Folder of the store.
             model: Identity of the model that computes the vectors.
-            source: The property `spec` of the source of the pictures; see `dwc.gallery.sources`.
-            argument: Command-line argument that names the source.
+            source: JSON-compatible description of where the pictures come from, such as a folder.
+                It is the property `spec` of a `Source`.
+            argument: The text that names this source in commands, such as "photos" in
+                `dwc index photos`.
             check_source: Function that raises `StoreError` if an existing store was not built from
                 this source. The function is called with the store's manifest, and with the content
                 keys (hashes of the content) of the store's pictures by id.

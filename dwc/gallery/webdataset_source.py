@@ -90,7 +90,7 @@ class WebDatasetSource:
 
     @property
     def argument(self) -> str:
-        """The location of the tar files, as an absolute path or pattern."""
+        """The text that names this source in commands: an absolute path or pattern of tar files."""
         return self.location
 
     @property

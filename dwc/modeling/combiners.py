@@ -389,7 +389,9 @@ class DynamicWeightedCombiner(Combiner):
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
         """Compose N queries from image and text features, each (N, dim).
 
-        The image part and the text part of the queries are the results of `edit`.
+        Gates first change the image features and the text features; the results are a query's image
+        part and its text part. An MLP computes the query's image weight w from both parts. The
+        query's embedding is w * image part + (1 - w) * text part, scaled to unit length.
         """
         image_part, text_part = self.edit(image_features, text_features)
         parts = torch.cat([image_part, text_part], dim=-1)  # (N, 2 dim)
@@ -544,7 +546,8 @@ class ProgressiveCombiner(Combiner):
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
         """Compose N queries from unit-length image and text features, each (N, dim).
 
-        The features themselves are the image part and the text part of the queries.
+        The image part of a query is its image features, unchanged, and the text part is its text
+        features, unchanged. An MLP computes the image weight from copies without gradients.
         """
         image, text = image_features.detach(), text_features.detach()
         both = torch.cat([image, text, image * text], dim=-1)  # (N, 3 dim)
@@ -662,7 +665,8 @@ class Clip4CirCombiner(Combiner):
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
         """Compose N queries from unit-length image and text features, each (N, dim).
 
-        The features themselves are the image part and the text part of the queries.
+        The image part of a query is its image features, unchanged, and the text part is its text
+        features, unchanged. The joint part and the image weight are computed from both.
         """
         both = torch.cat(
             [

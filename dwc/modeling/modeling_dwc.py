@@ -28,8 +28,8 @@ class ImageFeatures:
         clip: CLIP's image features of size F, (N, F); None if the model has no CLIP stream.
         cnn_map: The CNN stream's feature maps with C channels of h by w regions, (N, C, h, w); None
             if the model has no CNN stream.
-        ood_score: Out-of-distribution scores (N,), at least 0, as in `ComposedQuery`; None if the
-            model has no statistics of its training images.
+        ood_score: Out-of-distribution scores (N,), at least 0: how unusual each image is compared
+            with the training images. None if the model has no statistics of its training images.
     """
 
     clip: Tensor | None
@@ -147,21 +147,25 @@ class DWCModel(StrictModel):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
     ) -> ComposedQuery | tuple[Any, ...]:
-        """Compose queries like `compose`, with the options that every transformers model has.
+        """Compose N queries, with the options that every transformers model has.
+
+        Either the image or the text tensors may be None; queries then have one modality only.
 
         Args:
-            pixel_values: See `compose`.
-            clip_input_ids: See `compose`.
-            clip_attention_mask: See `compose`.
-            word_ids: See `compose`.
-            word_mask: See `compose`.
+            pixel_values: Reference images (N, 3, height, width), normalized by CLIP's channel means
+                and standard deviations.
+            clip_input_ids: Token ids of CLIP's tokenizer, padded to L tokens, (N, L).
+            clip_attention_mask: (N, L), 1 on tokens and 0 on padding.
+            word_ids: Word ids of the CNN stream's tokenizer, padded to W words, (N, W).
+            word_mask: (N, W) bool, True on words.
             return_dict: False to return `ComposedQuery.to_tuple()` instead of the `ComposedQuery`;
                 None for the config's value.
             output_attentions: Must not be True; None for the config's value.
             output_hidden_states: Must not be True; None for the config's value.
 
         Raises:
-            QueryError: The tensors do not describe complete queries; see `compose`.
+            QueryError: Neither images nor texts are given, or the model has two streams and only
+                one of them gets the texts.
             ValueError: Attention weights or hidden states are requested. The model does not return
                 them, because its two streams have different layers.
         """
@@ -217,7 +221,8 @@ class DWCModel(StrictModel):
         """Compute the features of N reference images, which are an input of `compose_features`.
 
         Args:
-            pixel_values: Images (N, 3, height, width), normalized as in `compose`.
+            pixel_values: Images (N, 3, height, width), normalized by CLIP's channel means and
+                standard deviations.
         """
         clip = cnn_map = shared_map = ood_score = None
         if self.clip is not None:
@@ -239,15 +244,17 @@ class DWCModel(StrictModel):
         word_ids: Tensor | None = None,
         word_mask: Tensor | None = None,
     ) -> ComposedQuery:
-        """Compose N queries like `compose`, from image features that were computed before.
+        """Compose N queries from image features that `image_features` has computed, and texts.
+
+        Either the images or the texts may be None; queries then have one modality only.
 
         Args:
             images: The reference images' features, as `image_features` returns them; None for
                 queries without images.
-            clip_input_ids: See `compose`.
-            clip_attention_mask: See `compose`.
-            word_ids: See `compose`.
-            word_mask: See `compose`.
+            clip_input_ids: Token ids of CLIP's tokenizer, padded to L tokens, (N, L).
+            clip_attention_mask: (N, L), 1 on tokens and 0 on padding.
+            word_ids: Word ids of the CNN stream's tokenizer, padded to W words, (N, W).
+            word_mask: (N, W) bool, True on words.
 
         Raises:
             QueryError: Neither images nor texts are given, or the model has two streams and only
@@ -293,7 +300,8 @@ class DWCModel(StrictModel):
         """Return the CNN stream's attention between words and image regions.
 
         Args:
-            pixel_values: N images (N, 3, height, width), normalized as in `compose`.
+            pixel_values: N images (N, 3, height, width), normalized by CLIP's channel means and
+                standard deviations.
             word_ids: Word ids (N, L), padded to L words.
             word_mask: (N, L) bool, True on words; None for no padding.
 
@@ -305,7 +313,7 @@ class DWCModel(StrictModel):
     def attend_features(
         self, images: ImageFeatures, word_ids: Tensor, word_mask: Tensor | None = None
     ) -> RegionMaps:
-        """Return the attention like `region_maps`, from image features that were computed before.
+        """Return the CNN stream's attention between words and regions, given the image features.
 
         Args:
             images: The images' features, as `image_features` returns them.

@@ -624,9 +624,16 @@ class WordEncoder(nn.Module):
         return states * mask.unsqueeze(-1)
 
     def _encode_bucketed(self, word_ids: Tensor, mask: Tensor) -> Tensor:
-        """Encode the words of N texts in groups of texts of similar length.
+        """Compute a state vector for each word of N texts, in groups of texts of similar length.
 
-        Arguments and result are those of `forward`. Groups need less padding, which saves time.
+        Groups need less padding, which saves time.
+
+        Args:
+            word_ids: Word ids (N, L), padded to L words.
+            mask: (N, L), True on words.
+
+        Returns:
+            States (N, L, H) of length H, zero on padding.
         """
 
         def encode(rows: Tensor, longest: int) -> Tensor:
@@ -786,7 +793,9 @@ class CnnStream(nn.Module):
         word_ids: Tensor | None = None,
         word_mask: Tensor | None = None,
     ) -> Composition:
-        """Compose N queries like `compose`, from feature maps that were computed before.
+        """Compose N queries from feature maps that `feature_map` has computed, and word ids.
+
+        Either may be missing; the image weight and the parts are then those that `compose` states.
 
         Args:
             features: The images' feature maps (N, C, h, w), as `feature_map` returns them; None for
@@ -837,7 +846,7 @@ class CnnStream(nn.Module):
     def attend_map(
         self, features: Tensor, word_ids: Tensor, word_mask: Tensor | None = None
     ) -> RegionMaps:
-        """Compute the cross-attention like `region_maps`, from feature maps computed before.
+        """Compute the cross-attention between words and image regions, given the feature maps.
 
         Args:
             features: The images' feature maps (N, C, h, w), as `feature_map` returns them.

@@ -118,7 +118,8 @@ class TypedText(NamedTuple):
             dress").
         read_as_list: Whether dashes at the starts of lines were interpreted as list bullets,
             although each could also be a minus.
-        excluded: As in `Rephrased`.
+        excluded: Patterns that the typed text excludes but `text` does not name, in lower case:
+            "stripes" if "no stripes" became "in plain".
     """
 
     text: str
@@ -167,8 +168,9 @@ class CleanText(NamedTuple):
 
     Attributes:
         text: The cleaned text.
-        respelled: As in `TypedText`.
-        read_as_list: As in `TypedText`.
+        respelled: Pairs of a typed word and its replacement, such as ("reddress", "red dress").
+        read_as_list: Whether dashes at the starts of lines were interpreted as list bullets,
+            although each could also be a minus.
     """
 
     text: str
@@ -633,7 +635,7 @@ class Rephrased(NamedTuple):
     Attributes:
         text: The text with other phrases.
         changes: Pairs of the phrase as typed and the phrase that replaced it, in order.
-        excluded: The excluded patterns that the text no longer names, in lower case, such as
+        excluded: Patterns that the given text excludes but `text` does not name, in lower case:
             "stripes" if "no stripes" became "in plain".
     """
 

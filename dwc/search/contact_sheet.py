@@ -57,12 +57,12 @@ def read_queries(table: Path) -> list[SheetQuery]:
 
 
 def draw_sheet(searcher: Searcher, queries: Sequence[SheetQuery], tile: int = 120) -> Image.Image:
-    """Search with all queries, and return a picture with one row for each query.
+    """Search with every query, and return the page of searches, with one row for each query.
 
     Args:
         searcher: The model and the gallery.
         queries: The queries.
-        tile: Width and height of a picture on the page, in pixels.
+        tile: Width and height of the square for each reference or result picture, in pixels.
     """
     width = int((1 + _TEXT_COLUMNS + RESULTS) * (tile + _GAP)) + _GAP
     sheet = Image.new("RGB", (width, len(queries) * (tile + _GAP) + _GAP), _PAPER)

@@ -115,7 +115,12 @@ class Searcher:
     def over(self, store: Store, candidate_index: CandidateIndex | None = None) -> "Searcher":
         """Return a searcher for another gallery store, which shares this searcher's model.
 
-        The parameters and exceptions are those of `Searcher`.
+        Args:
+            store: the other gallery store, with vectors of the same checkpoint.
+            candidate_index: an approximate index of that store; None for exact search.
+
+        Raises:
+            StoreError: if the store is empty or was made by another model.
         """
         other = copy.copy(self)
         other._search_in(store, candidate_index)
@@ -186,10 +191,12 @@ class Searcher:
         Args:
             query: the return value of `encode_query`.
             k: the number of results, 1 or more.
-            shift: number added to the logit of every stream's image weight, as in `search`.
+            shift: number added to the logit of every stream's image weight. Positive values favor
+                the image, negative values the text.
             sweep: the return value of the method `sweep` for this query, if it was called before,
                 to avoid reading the gallery's vectors again.
-            fold: whether near-duplicates are hidden, as in `search`.
+            fold: whether near-duplicates are hidden under the best image of each group; `k` then
+                is the number of groups.
         """
         _check_ranking(k, shift)
         start = time.perf_counter()
@@ -230,8 +237,19 @@ class Searcher:
         """Load the reference, run the model, and return the encoded query.
 
         The encoded query is an input of `answer`, of `sweep` and of the functions in `dwc.explain`.
-        It is valid only for this searcher's gallery and model. The parameters and exceptions are
-        those of `search`.
+        It is valid only for this searcher's gallery and model.
+
+        Args:
+            image: the reference image, as a decoded image or as the path of an image file.
+            text: the modification text.
+            reference_id: id of a gallery image to use as the reference instead of `image`.
+            exclude_reference: whether the reference and its copies are left out of the results.
+            filter: a condition on the metadata of the results, such as `category = dress`. Empty
+                for no condition.
+
+        Raises:
+            QueryError: if the query or the filter is invalid.
+            ImageError: if the image cannot be read.
         """
         start = time.perf_counter()
         _check_query(image, text.strip(), reference_id)
@@ -308,7 +326,13 @@ class Searcher:
     ) -> QueryEncoding:
         """Run this searcher's model on an image, a text, or both, and return the model's output.
 
-        The parameters and exceptions are those of `dwc.search.query.encode_query`.
+        Args:
+            image: the reference image, upright RGB; None for a query without a reference.
+            text: the text to be inserted in the caption template; empty for none.
+            excluded: names of patterns that the query excludes but the text does not name.
+
+        Raises:
+            QueryError: if there is neither image nor text, or the text exceeds the model's limit.
         """
         return encode_query(self.checkpoint, image, text, self.compose, excluded)
 

@@ -518,10 +518,12 @@ def fused_bfloat16(backbone: nn.Module) -> nn.Module:
 
 
 def _fused_inputs(clip: ClipBackbone) -> Callable[[Tensor], Tensor]:
-    """Return a fast `last_layer_inputs` of a CLIP model with an EfficientNet-Lite tower.
+    """Return a function that computes the same as `last_layer_inputs`, faster and less precisely.
 
-    EfficientNet-Lite computes in bfloat16. The tower's small network for details computes in
-    float32, because this network is faster in float32.
+    The function takes normalized images (N, 3, H, W) and returns the inputs (N, K) of the last
+    layer of CLIP's image encoder. This encoder must be an EfficientNet-Lite, with or without a
+    second, small network for details. The EfficientNet-Lite computes in bfloat16, with its batch
+    norms fused into the convolutions. The small network computes in float32, where it is faster.
     """
     tower = clip.vision_model
     assert isinstance(tower, EfficientNetLiteTower)

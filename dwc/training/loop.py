@@ -284,7 +284,7 @@ def new_accelerator(**options: Any) -> Accelerator:
 def launched_processes() -> PartialState:
     """Return the number of training processes and this process's index, as a `PartialState`.
 
-    The processes are connected as in `new_accelerator`.
+    The call also connects the processes, even without a GPU.
     """
     return PartialState(cpu=_trains_on_cpu())
 

@@ -518,7 +518,7 @@ class _Wiring:
         If the server is too busy to run the search, the browser sends the search again later.
 
         Args:
-            event: The listener of the search.
+            event: The search event, as returned by the Gradio listener that connected it.
             key: Identifies the event that the scripts must send again. It is "search" for the
                 search button. For other events, it consists of the element's id and the event's
                 name, as in "examples-ask".
@@ -529,11 +529,12 @@ class _Wiring:
     def _retry_after(self, event: Any, js: str) -> None:
         """Connect a script that runs in the browser if an event fails, and sends the event again.
 
-        Handlers show the errors of a search themselves. So an event fails only if the server is too
-        busy, refuses the inputs, has an internal error, or cannot be reached.
+        If a search raises an error, its handler shows the message on the page, and the event does
+        not fail. An event fails only if the server is too busy, refuses the inputs, has an internal
+        error, or cannot be reached.
 
         Args:
-            event: The listener of the event.
+            event: The event, as returned by the Gradio listener that connected it.
             js: The script, a JavaScript function. Its argument is the value of the component
                 `wait`: the seconds to wait, or the error message if waiting does not help.
         """

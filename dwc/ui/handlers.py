@@ -467,13 +467,14 @@ class PageHandlers:
     def restore(self, event: gr.EventData) -> Update:
         """Show again the search from before a reload, or else the search in the page's address.
 
-        The browser triggers this event when the page opens, after Back or Forward, and after a
-        failed attempt. The event contains the data about the visit. The explanation panels are
-        filled by later events.
+        The browser sends this event when the page opens and after Back or Forward. If the server
+        did not answer the event, the browser sends it again. The event's attribute `visit` has the
+        page's address and what the browser has saved: the last search, the history, the pinned
+        search, and the text in the fields. Later events fill the explanation panels.
 
         An address without a reference and without a text may have a filter, a model or a weight
-        shift. They then apply to the search with which the page opens or, if there is none, to the
-        visitor's first search.
+        shift. These settings then apply to the search with which the page opens or, if there is no
+        such search, to the visitor's first search.
         """
         visit = get_attribute(event, "visit")
         request, message, known = self._read_visit(visit)

@@ -44,7 +44,8 @@ class Relevance:
         asked: The condition on the metadata that the text states, as the text of a filter; empty if
             the relevant images are not known by metadata.
         shared: The condition that an image agrees with the reference in the other columns of the
-            metadata, likewise.
+            metadata, as the text of a filter; empty if the relevant images are not known by
+            metadata.
     """
 
     ids: frozenset[str] | None
@@ -184,12 +185,13 @@ def _find(
 def _constraints_of_text(
     demand: Demand, reference: Garment | None, garment: Garment
 ) -> dict[str, frozenset[str]]:
-    """Return the values that the text itself allows: a set of values for each attribute.
+    """Return the constraints that come from the text: the allowed values of each attribute.
 
-    Without a reference, all constraints of `demand` come from the text. With a reference, `demand`
-    also contains the attributes that the target should share with the reference. So only the
-    constraints that the reference violates are returned. For the text "make it blue" and a red
-    striped shirt as the reference, the result is {"colour": {"blue"}}, without the pattern.
+    Without a reference, these are all constraints of `demand`. With a reference, `demand` also
+    requires that the target equals the reference in everything that the text does not change. Such
+    constraints are recognized by the reference, which satisfies them, and are left out. For a red
+    striped shirt and the text "make it blue", the result is {"colour": {"blue"}}: that the target
+    is striped comes from the reference.
 
     Args:
         demand: All constraints of the query.

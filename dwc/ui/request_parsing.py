@@ -87,7 +87,16 @@ class SearchEngine(Protocol):
         sweep: WeightSweep | None = None,
         fold: bool = False,
     ) -> SearchResult:
-        """Return the `k` best images; see `Searcher.answer` for the parameters."""
+        """Return the `k` best images for an encoded query.
+
+        Args:
+            query: The encoded query.
+            k: The number of results, 1 or more.
+            shift: Number added to the logit of every stream's image weight. Positive values favor
+                the image, negative values the text.
+            sweep: The return value of the method `sweep` for this query, if it was called before.
+            fold: Whether near-duplicates are hidden under the best image of each group.
+        """
 
     def sweep(self, query: EncodedQuery) -> WeightSweep:
         """Return an object with the gallery's scores for a query at any image weight."""

@@ -1,22 +1,26 @@
-"""Modifications: texts that describe how a target differs from a reference image.
+"""Modifications: texts that describe how a target garment differs from a reference garment.
 
-The package interprets such a text by these rules:
+The value that the target may have in an attribute depends on what the text says about it:
 
-- An attribute that the text mentions takes one of the values that the text *allows*.
-- An attribute that the text does not mention keeps its value in the reference image.
-- Some attributes that the text does not mention are *free* instead: they may have any value. They
-  are:
-  - the shade, if the text names a color without a shade;
-  - the second color, if the text asks for a pattern and the garment in the image is plain;
-  - the second color, if the text allows several patterns and "plain" is one of them;
-  - the second color, if the text makes the image's second color the main color;
-  - every attribute except color, shade, pattern and second color, if the category changes;
-  - the pattern and the second color, if the new category cannot have the image's pattern.
-- Some words specify two attributes: "navy", "black" and "white" specify color and shade (black and
-  white have only one shade), and "plain" specifies pattern and second color. Both attributes count
-  as *stated*, that is, determined by the text alone.
-- An exclusion ("no stripes") changes an attribute only if the image has an excluded value, here
-  stripes. In this case, the attribute may have any other value.
+- The text mentions the attribute: one of the values that the text *allows*. "In blue" allows one
+  color, "longer" allows every greater length.
+- The text excludes a value, as in "no stripes": any other value if the reference has the excluded
+  one, and otherwise the value of the reference.
+- The text does not mention the attribute: the value of the reference, unless the attribute is
+  *free*. A free attribute may have any value.
+
+What the text says about other attributes can make an attribute free:
+
+- the shade, if the text changes the color without naming a shade: "in blue";
+- the second color, if the text asks for a pattern and the reference is plain: "striped";
+- the second color, if the text allows several patterns and "plain" is one of them;
+- the second color, if it becomes the main color: "in white" for a blue shirt with white stripes;
+- every attribute except color, shade, pattern and second color, if the category changes;
+- the pattern and the second color, if the new category cannot have the reference's pattern.
+
+Some words mention two attributes: "navy", "black" and "white" mention color and shade (black and
+white have only one shade), and "plain" mentions pattern and second color. An attribute is *stated*
+if the text alone determines it ("in blue") and *relative* if the reference matters too ("longer").
 """
 
 import random
@@ -371,10 +375,11 @@ def _exclude_category(reference: Garment, target: Garment, rng: random.Random) -
 
 
 def _as_statements(reference: Garment, exclusions: Iterable[Exclusion]) -> list[Statement]:
-    """Return the changes that exclusions make to the reference, as statements without a text.
+    """Return statements of what exclusions change: an attribute and the values that remain allowed.
 
     An attribute gets a statement only if its value in the reference is excluded: "no stripes" gives
-    a statement for a striped dress, and none for a plain one.
+    a statement for a striped dress, and none for a plain one. The statements have empty phrases,
+    since the exclusions' own words express them in the captions.
     """
     return [
         Statement("no", "", {name: values})

@@ -81,12 +81,13 @@ class Lexicon:
     Attributes:
         being: Phrases that follow "is" or stand before a noun: "long sleeved".
         having: Phrases that follow "with": "long sleeves".
-        lacking: The phrases of `excluded` that can continue a list after "no": "no stripes and
-            belt" excludes a belt. Any other phrase ends the list: "no stripes and long sleeves"
-            asks for long sleeves.
+        lacking: The phrases of `excluded` that still mean an exclusion after "and": "no stripes and
+            belt" excludes stripes and a belt. Other phrases after "and" do not: "no stripes and
+            long sleeves" excludes stripes and asks for long sleeves.
         excluded: Phrases that can follow "no", "not", "without" and similar words.
         names: Nouns: "dress".
-        settings: Phrases that restrict nothing: "to match".
+        settings: Phrases that neither ask for a value nor exclude one: "to match" in "a bag to
+            match".
         colors: The phrases of `being` after which a second color can be named: "navy", as in "navy
             and white striped".
         pattern_words: Phrases of a second color with its pattern: "white striped".
@@ -121,8 +122,8 @@ class Lexicon:
         Args:
             text: The phrase.
             allowed: The values that remain allowed when the phrase is excluded.
-            carries_on: Whether the phrase can continue a list of exclusions after "no", such as
-                "belt" in "no stripes and belt".
+            carries_on: Whether the phrase still means an exclusion after "and", such as "belt" in
+                "no stripes and belt".
         """
         put(self.excluded, text, allowed, excludes=True)
         if carries_on:

@@ -213,7 +213,7 @@ class MixedBatches(ABC):
 
     @abstractmethod
     def _group(self, words: list[str] | None, images: list[Tensor] | None) -> dict[str, Tensor]:
-        """Return the inputs of queries with the same modalities, as in `TripletBatch.queries`.
+        """Return the model inputs of N queries with the same modalities, by argument name.
 
         Args:
             words: The texts of the queries; None for image-only queries.

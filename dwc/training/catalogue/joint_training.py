@@ -103,11 +103,12 @@ class JointRecipe:
         views: Number of randomly augmented copies ("views") of each photograph.
         triplets: Number of triplets of drawings.
         new_features: Number of dimensions added to CLIP's features.
-        new_channels: Number of channels added to the CNN stream's region map, which is its image
-            feature map.
+        new_channels: Number of channels added to the feature map that the CNN stream computes from
+            an image.
         merges: Maximum number of tokens added to CLIP's vocabulary.
-        dictionary: Number of words of the sentence encoder's vocabulary that are learned without
-            images.
+        dictionary: Number of single words that CLIP's text encoder learns from the sentence encoder
+            alone, without images. They are words of the sentence encoder's vocabulary that are
+            similar to clothing terms.
         negation_share: Share of the texts about drawings that exclude an attribute value, in
             [0, 1].
         projection: Settings of the training of EfficientNet-Lite's upper blocks and of the image

@@ -385,7 +385,11 @@ def tune_text_tower(
 
 
 class _TextEncoder(nn.Module):
-    """Module that returns CLIP's text features; only CLIP's text encoder is trainable."""
+    """CLIP as a module that returns text features.
+
+    The text encoder and its projection are trainable. All other parameters of CLIP, such as those
+    of the image encoder, are frozen.
+    """
 
     def __init__(self, clip: ClipBackbone) -> None:
         super().__init__()

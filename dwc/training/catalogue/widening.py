@@ -63,8 +63,8 @@ def widened_config(
             ModifiedResNet.
         image_size: Side of EfficientNet-Lite's input images in pixels.
         new_features: Number of dimensions added to CLIP's features.
-        new_channels: Number of channels added to the CNN stream's region map (its image feature
-            map); a multiple of 8.
+        new_channels: Number of channels added to the feature map that the CNN stream computes from
+            an image; a multiple of 8.
         clip_vocabulary: Number of tokens of the larger CLIP tokenizer.
         word_vocabulary: Number of words of the larger word vocabulary, special words included.
         eos_token_id: Id of the larger CLIP tokenizer's end-of-text token.

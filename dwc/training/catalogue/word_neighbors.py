@@ -1,18 +1,24 @@
 """Neighbors of unknown words: for each, a word of the model's vocabulary with a similar meaning.
 
-When a query contains an unknown word, its neighbor replaces it. The neighbors are derived from two
-lexical sources, without a list made by hand:
+When a query contains an unknown word, its neighbor replaces it. The neighbors come from two
+sources, without a list made by hand:
 
-- WordNet, a dictionary that links each sense of a word to more general senses (hypernyms), such as
-  "breeches" to "trousers". If an unknown word has a sense that is a garment or a color, its
-  neighbor is a known word with the same or a more general sense, at most two steps away.
-- The color survey of xkcd, in which thousands of people named colors on a screen. A name without a
-  color sense in WordNet, such as "pumpkin", gets as its neighbor the basic color, such as "orange",
-  of the most similar survey color whose name contains a known color name.
+- WordNet is a dictionary that links each sense of a word to more general senses (hypernyms), such
+  as "breeches" to "trousers". One such link is a step.
+- In the color survey of xkcd, thousands of people named colors on a screen.
 
-Words of the catalogue's language, which are trained with images, take precedence over all other
-words of the vocabulary. The maximum numbers of steps were selected on words of the catalogue's
-language by holding out each of them in turn (`assets/docs/training.md`).
+The neighbor of a garment or color word is the first word that one of these searches finds:
+
+1. WordNet is searched for a word with the same or a more general sense, up to `MOST_STEPS` steps
+   away. Only words of the catalogue's language count, since the model learned them with images.
+2. If the word names a color in the survey, the survey's colors are searched, the most similar
+   first, for one whose name is or ends with a known color name. The neighbor is the basic color of
+   that name: "orange" for "pumpkin". In WordNet, the word must be a color, or a thing that may give
+   a color its name: an artifact, a food, a plant or a substance.
+3. WordNet is searched for another word of the vocabulary, up to `MOST_STEPS_TO_OTHERS` steps away.
+
+Both limits were selected on the words of the catalogue's language: each word in turn was treated as
+unknown, and the neighbor was compared with the word (`assets/docs/training.md`).
 """
 
 import json

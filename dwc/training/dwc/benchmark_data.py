@@ -173,11 +173,16 @@ class _Parts:
     """Mutable parts of a `BenchmarkData`, filled in while the benchmark is read.
 
     Attributes:
+        evaluation: Category name ("" if the benchmark has no categories) -> gallery with the
+            queries of the reported metrics.
+        vocabulary: All training captions in order.
         groups: Lists of training triplets, one list per gallery; FashionIQ has one per category.
+        learned: The triplets to train on.
         held_out: Galleries with queries whose targets are held out of training.
+        answers: Image name -> identity. Images of equal identity count as the same target.
+        paths: Image name -> image file.
         missing: Names of missing images.
-
-    The other attributes are as in `BenchmarkData`.
+        counts: Numbers for the log and the report, by name, such as "triplets_with_pictures".
     """
 
     evaluation: dict[str, Benchmark]
@@ -599,7 +604,7 @@ class BatchLoader:
         """Return the batch of a step; consecutive steps are prefetched.
 
         Raises:
-            DatasetError: as in `BenchmarkBatches.make`.
+            DatasetError: an image cannot be read or a text cannot be tokenized.
         """
         batch = self._load(step)
         if isinstance(batch, DatasetError):

@@ -104,6 +104,8 @@ def weight_ablation(
 ) -> dict[str, dict[str, Any]]:
     """Evaluate the same queries with learned, fixed and oracle image weights.
 
+    An oracle weight is the weight that ranks the query's target best.
+
     Args:
         eval_set: The queries to evaluate.
         chosen_on: The queries on which the best fixed weight is selected.

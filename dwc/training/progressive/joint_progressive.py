@@ -280,7 +280,8 @@ def train_joint_progressive(
         start: A checkpoint that was trained on photographs; a copy of its CLIP model is trained.
         wardrobe: Folder of labeled photographs of clothes, as `dwc.datasets.wardrobe` describes it.
         work: Folder of saved training states, logs and caches.
-        drawings: Folder of the pool of drawings, which are created if missing; `work` by default.
+        drawings: Folder of the file with the drawings for the training; `work` by default. If the
+            file is missing, the garments are drawn and the file is written.
 
     Raises:
         CheckpointError: the image tower of `start` is not an EfficientNet-Lite, or `start` has no
@@ -401,8 +402,16 @@ def publish_joint_progressive(
 ) -> dict[str, Any]:
     """Train a PL model on drawings and photographs, and write the checkpoint and its evaluation.
 
-    The training log and a model card are also written to `out`, the folder of the checkpoint. The
-    other arguments are described in `train_joint_progressive`.
+    The training log and a model card are also written.
+
+    Args:
+        recipe: The hyperparameters.
+        start: A checkpoint that was trained on photographs; a copy of its CLIP model is trained.
+        wardrobe: Folder of labeled photographs of clothes, as `dwc.datasets.wardrobe` describes it.
+        work: Folder of saved training states, logs and caches.
+        out: Folder to write the checkpoint to.
+        drawings: Folder of the file with the drawings for the training; `work` by default. If the
+            file is missing, the garments are drawn and the file is written.
 
     Returns:
         The content of `evaluation.json`, measured with the written checkpoint; empty on all

@@ -164,9 +164,9 @@ class Start:
 
 
 def small_clip(processor: DWCProcessor) -> ClipBackboneConfig:
-    """Return the configuration of a small CLIP model like that of the checkpoint for drawings.
+    """Return the configuration of a small CLIP model for images of 64 by 64 pixels.
 
-    Its input images have 64 pixels a side.
+    The models that this project trains on drawings have a CLIP model of the same layers and sizes.
 
     Args:
         processor: Processor whose CLIP tokenizer determines the number of tokens.

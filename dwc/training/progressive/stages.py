@@ -101,7 +101,7 @@ def train_towers(
     accelerator: Accelerator,
     loop: LoopSettings,
 ) -> dict[str, float]:
-    """Train a module in place, resuming from its last saved state, if any; see `run_stage`.
+    """Train a module in place, resuming from its last saved state, if there is one.
 
     Args:
         stage: Name of the stage's log and state.
@@ -194,7 +194,14 @@ def one_way_loss(left: Tensor, right: Tensor, matches: Tensor, scale: Tensor | f
 def matching_loss(left: Tensor, right: Tensor, matches: Tensor, scale: Tensor | float) -> Tensor:
     """Compute symmetric InfoNCE, the mean of `one_way_loss` in both directions.
 
-    The arguments are the same as for `one_way_loss`.
+    Args:
+        left: N unit-length embeddings (N, D) of size D.
+        right: M unit-length embeddings (M, D).
+        matches: Boolean matrix (N, M), True for matching pairs.
+        scale: Factor of the cosine similarities.
+
+    Returns:
+        The loss, a scalar.
     """
     forward = one_way_loss(left, right, matches, scale)
     return (forward + one_way_loss(right, left, matches.T, scale)) / 2
@@ -265,7 +272,18 @@ def train_open_domain(
 ) -> dict[str, float]:
     """Train CLIP's image and text encoders in place on images and captions (stage one).
 
-    Arguments and result are as in `train_towers`.
+    Training resumes from the stage's last saved state, if there is one.
+
+    Args:
+        clip: The CLIP model.
+        batches: Function that takes a step number and returns the batch of that step.
+        settings: Optimizer settings.
+        accelerator: A new accelerator for this stage.
+        loop: Length and folder of the stage.
+        stage: Name of the stage's log and state.
+
+    Returns:
+        Means of the loss and of other numbers over the steps of the last log interval.
     """
     module = _OpenDomain(clip)
     return train_towers(stage, module, batches, open_domain_objective, settings, accelerator, loop)
@@ -393,7 +411,18 @@ def train_fashion(
 ) -> dict[str, float]:
     """Train CLIP's image and text encoders in place on the tasks of stage two.
 
-    Arguments and result are as in `train_towers`.
+    Training resumes from the stage's last saved state, if there is one.
+
+    Args:
+        clip: CLIP, or a stand-in with the same encoders.
+        batches: Function that takes a step number and returns the batch of that step.
+        settings: Optimizer settings and weights of the tasks.
+        accelerator: A new accelerator for this stage.
+        loop: Length and folder of the stage.
+        stage: Name of the stage's log and state.
+
+    Returns:
+        Means of the loss and of other numbers over the steps of the last log interval.
     """
     module = _Fashion(clip, settings)
     objective = partial(fashion_objective, settings=settings)
@@ -535,8 +564,20 @@ def train_hybrid(
 ) -> dict[str, float]:
     """Train a CLIP stream, and optionally CLIP's encoders ("towers"), in place (stage three).
 
-    The stream may have any combiner. If the combiner learns image weights, they are also trained to
-    match the pseudo weights. Other arguments and the result are as in `train_towers`.
+    If the stream's combiner learns image weights, they are also trained to match the pseudo
+    weights. Training resumes from the stage's last saved state, if there is one.
+
+    Args:
+        clip: CLIP, or a stand-in with the same encoders.
+        stream: The stream, with any combiner.
+        batches: Function that takes a step number and returns the batch of that step.
+        settings: Optimizer settings, including the weights of the losses.
+        accelerator: A new accelerator for this stage.
+        loop: Length and folder of the stage.
+        stage: Name of the stage's log and state.
+
+    Returns:
+        Means of the loss and of other numbers over the steps of the last log interval.
 
     Raises:
         ValueError: neither the towers nor the stream have trainable parameters.

@@ -140,8 +140,8 @@ class StudyFeatures:
     def pool_with(self, wrong_share: float) -> CachedPool:
         """Return the training data with wrong modification texts for some of the triplets.
 
-        A wrong text is the text of the previous triplet, as in `training_triplets`. Texts that are
-        wrong at a smaller share are also wrong at a larger share.
+        A wrong text is the text of the previous triplet. Texts that are wrong at a smaller share
+        are also wrong at a larger share.
 
         Args:
             wrong_share: Share of triplets with a wrong text, 0 to 1.
@@ -212,7 +212,8 @@ def cache_features(
         settings: Settings of the study.
         checkpoint: Checkpoint whose image and text encoders compute the features.
         work: Work folder of the study.
-        drawings: Folder of the pool of drawings, which are created if missing.
+        drawings: Folder of the file with the drawings for the training. If the file is missing, the
+            garments are drawn and the file is written.
 
     Returns:
         The folder of the features, inside `work`; see `load_features`.

@@ -67,7 +67,8 @@ def evaluate_dwc(model: DWCModel, features: StudyFeatures) -> Numbers:
 
     Returns:
         The metrics of `evaluate`; and, if the model has a CLIP stream, `weights`: the recalls of
-        the CLIP stream with learned, fixed and oracle image weights, as in `weight_ablation`.
+        the CLIP stream with the learned image weights, with the same weight for all queries, and
+        with the weight that ranks each query's target best ("oracle").
     """
     streams = embed_queries(model, features.test)
     numbers = evaluate(streams, features.test)
@@ -82,8 +83,9 @@ def evaluate_pl(model: PLModel, features: StudyFeatures) -> Numbers:
     """Return metrics of a Progressive Learning (PL) model on the test queries.
 
     Returns:
-        The metrics of `evaluate`; and `weights`: the recalls with learned, fixed and oracle image
-        weights, as in `weight_ablation`.
+        The metrics of `evaluate`; and `weights`: the recalls with the learned image weights, with
+        the same weight for all queries, and with the weight that ranks each query's target best
+        ("oracle").
     """
     streams = {"clip": _embed_pl(model, features.test)}
     numbers = evaluate(streams, features.test)
@@ -358,9 +360,11 @@ def run_all(
 
     Args:
         settings: Settings of the study.
-        model: Checkpoint that provides the frozen encoders; None means the checkpoint of drawings.
+        model: Name or folder of the checkpoint that provides the frozen encoders; None for the
+            bundled checkpoint that was trained on drawings of garments.
         work: Folder of cached features and finished runs; a stopped study resumes from it.
-        drawings: Folder of the pool of drawings, which are created if missing.
+        drawings: Folder of the file with the drawings for the training. If the file is missing, the
+            garments are drawn and the file is written.
         workers: Number of worker processes, each on one core; if 1, all runs use this process.
     """
     loaded = load.load(model or str(load.DRAWINGS_FOLDER))

@@ -469,12 +469,12 @@ def _bucket(banded: bool, rng: np.random.Generator) -> list[Item]:
 def _brimmed(
     camera: Camera, rim: float, lift: Floats, profile: list[tuple[float, float]]
 ) -> list[Item]:
-    """Return the drawing elements of a crown on a stiff brim.
+    """Return the drawing elements of a hat with a stiff brim: its brim and its crown.
 
     Args:
         camera: The camera.
         rim: Radius of the brim.
-        lift: Height (48,) of the brim's edge at the angles `ROUND`.
+        lift: Heights (48,) of the brim's edge at 48 evenly spaced angles around the hat.
         profile: The (radius, height) of the crown's rings from the bottom to the top.
     """
     edge = _ring(rim, lift)

@@ -137,7 +137,7 @@ class Upper:
         """Return n points (n, 3) of the surface in space.
 
         Args:
-            k: Cross-sections, an array (n,) or one number; the tip of the toe is 0.
+            k: Numbers of cross-sections, an array (n,) or one number; 0 is the tip of the toe.
             v: Positions across the shoe, an array (n,) or one number, -1 to 1.
         """
         position = np.atleast_1d(np.asarray(k, dtype=np.float64)) * STRETCH
@@ -149,11 +149,14 @@ class Upper:
         return self._surface(sections.T, np.asarray(v, dtype=np.float64))
 
     def visible(self, k: ArrayLike) -> tuple[Floats, Floats]:
-        """Return the visible range of each cross-section in `k`; the tip of the toe is 0.
+        """Return which part of each cross-section in `k` is visible.
+
+        Args:
+            k: Numbers of cross-sections, an array (n,) or one number; 0 is the tip of the toe.
 
         Returns:
-            The smallest and the largest position across the shoe (-1 to 1) at which the surface
-            faces the camera.
+            For each cross-section, the smallest and the largest visible position. Positions are
+            numbers from -1 to 1 across the shoe; one is visible if the surface faces the camera.
         """
         position = np.asarray(k, dtype=np.float64) * STRETCH
         grid = np.arange(len(self._low))
@@ -165,7 +168,7 @@ class Upper:
         A hidden point is moved to the nearest visible point of its cross-section.
 
         Args:
-            k: Cross-sections, an array (n,) or one number; the tip of the toe is 0.
+            k: Numbers of cross-sections, an array (n,) or one number; 0 is the tip of the toe.
             v: Positions across the shoe, an array (n,) or one number, -1 to 1.
         """
         low, high = self.visible(k)
@@ -184,7 +187,7 @@ class Upper:
         """Return a cross-section as points (count, 2) in the image, including its hidden parts.
 
         Args:
-            k: The cross-section; the tip of the toe is 0.
+            k: The number of the cross-section; 0 is the tip of the toe.
             start: Position across the shoe at which the curve starts, -1 to 1.
             end: Position at which the curve ends.
             count: The number of points.
@@ -209,7 +212,7 @@ class Upper:
         return self.camera.project(np.concatenate(chains))
 
     def opening(self) -> Points:
-        """Return the outline (23, 2) of the opening for the foot in the image."""
+        """Return the outline of the shoe's opening, as points (23, 2) in the image."""
         return self.ring(self.last_section)[:-1]
 
     def band(
@@ -316,7 +319,7 @@ class Upper:
         """Return the visible part of a cross-section in the image, as a line (count, 2).
 
         Args:
-            k: The cross-section; the tip of the toe is 0.
+            k: The number of the cross-section; 0 is the tip of the toe.
             start: Position across the shoe at which the line starts, -1 to 1.
             end: Position at which the line ends.
             count: The number of points.
@@ -691,7 +694,7 @@ def buckle(upper: Upper, front: float, back: float, *, v: float, size: float) ->
 
     Args:
         upper: The surface on which the strap lies.
-        front: Cross-section of the strap's front edge; the tip of the toe is 0.
+        front: Number of the cross-section of the strap's front edge; 0 is the tip of the toe.
         back: Cross-section of the strap's back edge.
         v: Position across the shoe, from one side (-1) to the other (1). If this position is
             hidden, the buckle is moved to the visible side.
@@ -721,7 +724,7 @@ def buckled_strap(
 
     Args:
         upper: The surface on which the strap lies.
-        front: Cross-section of the strap's front edge; the tip of the toe is 0.
+        front: Number of the cross-section of the strap's front edge; 0 is the tip of the toe.
         back: Cross-section of the strap's back edge.
         reach: Half the strap's length; 1 reaches from the lower edge of one side over the shoe to
             the lower edge of the other.
