@@ -74,9 +74,11 @@ $(VENV)/bin/python:
 	  || { echo "Python 3.10 or newer is needed; $(PYTHON) is older. Try: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
+# With the package itself, so that `dwc` is a command and `pip install 'dwc[milvus]'` means this one.
 $(VENV)/.app: $(VENV)/bin/python requirements.txt
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.app pyproject.toml

@@ -57,3 +57,10 @@ def test_local_links_lead_to_files(page):
 def test_modules_that_are_named_exist(page):
     named = re.findall(r"`(dwc/[\w/]+\.py|dwc/[\w/]+/)`", page.read_text(encoding="utf-8"))
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_make_installs_the_package_whose_extras_the_messages_name():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    rule = makefile.partition("$(VENV)/.app: ")[2].partition("\n\n")[0]
+    assert "install --quiet --no-deps --editable ." in rule
+    assert ". .venv/bin/activate" in README
