@@ -56,7 +56,14 @@ from dwc.gallery.store import (
 from dwc.gallery.store_tables import select_values
 from dwc.gallery.store_writer import StoreWriter
 from dwc.gallery.stored_arrays import Texts
-from dwc.gallery.walker import EXCLUDED, KIND_NOT_SUPPORTED, MISSING, REASONS, UNREADABLE
+from dwc.gallery.walker import (
+    EXCLUDED,
+    KIND_NOT_SUPPORTED,
+    MISSING,
+    OWN_STORE,
+    REASONS,
+    UNREADABLE,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -242,8 +249,8 @@ def update_store(
             does not embed them, and adds no rows for them.
 
     Raises:
-        ImageError: The source lists no pictures, and either an exclude pattern left something out,
-            or the store has no pictures of this source.
+        ImageError: The source is the folder of a store; or it lists no pictures, and either an
+            exclude pattern left something out, or the store has no pictures of this source.
         StoreError: The folder has files but is not a store, is the store of another model or
             gallery, or is being written by another process; or `prune` is true and none of the
             stored pictures is in the source any more. In the latter case, no picture is removed,
@@ -251,6 +258,8 @@ def update_store(
     """
     with collector_paused():
         listing = source.list()
+    if "." in listing.left_out and listing.left_out["."].reason == OWN_STORE:
+        raise ImageError(_describe_store(source.argument))
     if not listing.items and (EXCLUDED in listing.reasons or not _has_rows(path, source)):
         raise ImageError(f"{source.argument}: has no pictures in it. {_describe_nothing(listing)}")
     check = partial(check_gallery, path, source)
@@ -808,6 +817,17 @@ def check_gallery(
             f"{path}: is the store of {manifest.argument}; its pictures are not those of "
             f"{source.argument}. Give another --out, or delete the folder first."
         )
+
+
+def _describe_store(folder: str) -> str:
+    try:
+        origin = f", such as {Store.open(folder).manifest.argument}"
+    except StoreError:
+        origin = ""
+    return (
+        f"{folder}: is a store, which has vectors but no pictures. Name the folder or dataset that "
+        f"it was made of{origin}."
+    )
 
 
 def _describe_nothing(listing: Listing) -> str:

@@ -496,9 +496,12 @@ def _example(metadata: Metadata) -> str:
 
 
 def _unknown_column(name: str, metadata: Metadata) -> QueryError:
+    by_folded = {fold_column(column): column for column in metadata.columns}
+    near = difflib.get_close_matches(fold_column(name), by_folded, 1)
+    hint = f" Did you mean {by_folded[near[0]]!r}?" if near else ""
     return QueryError(
         f"the filter names the column {_shorten(name)!r}, which this gallery does not have. Its "
-        f"columns are: {_list_columns(metadata)}."
+        f"columns are: {_list_columns(metadata)}.{hint}"
     )
 
 

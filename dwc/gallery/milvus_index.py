@@ -25,6 +25,7 @@ is not that of the store are not used: the caller then searches exactly.
 """
 
 import logging
+import shlex
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -487,7 +488,14 @@ class MilvusIndex:
 
 
 def _update_advice(location: str, store: Store) -> str:
-    return f"Update it: python -m dwc index … --out {store.path} --index {location}"
+    manifest = store.manifest
+    patterns = manifest.source.get("exclude", ())
+    command = [
+        *("python", "-m", "dwc", "index", manifest.argument, "--model", manifest.model.name),
+        *(word for pattern in patterns for word in ("--exclude", pattern)),
+        *("--out", str(store.path), "--index", location),
+    ]
+    return f"Update it: {shlex.join(command)}"
 
 
 _SAME_GALLERY = ("kind", "folder", "repo_id", "location", "column", "split")

@@ -275,5 +275,5 @@ def _open_milvus(location: str, store: Store, update: bool) -> MilvusIndex | Non
     try:
         return MilvusIndex.open(location, store)
     except OutdatedIndexError as error:
-        logger.warning("%s The store is searched exactly.", error)
+        logger.warning("The store is searched exactly. %s", error)
         return None

@@ -145,6 +145,14 @@ def test_a_file_instead_of_a_folder_is_named(gallery, index):
     assert "is a file; a gallery is a folder" in err
 
 
+def test_a_store_instead_of_its_pictures_is_named(gallery, index, tmp_path):
+    index(gallery)
+    code, _, err = index(tmp_path / "store", out=tmp_path / "another")
+    assert code == 2
+    assert "is a store, which has vectors but no pictures" in err
+    assert f"that it was made of, such as {gallery}." in err
+
+
 def test_another_folder_into_a_store_is_refused(gallery, index, tmp_path):
     index(gallery)
     other = tmp_path / "other"

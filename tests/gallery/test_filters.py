@@ -84,6 +84,7 @@ def test_a_filter_selects(text, positions):
     ("text", "says"),
     [
         ("colr = red", "'colr', which this gallery does not have.*category, code, colour, new"),
+        ("Colors = red", "'Colors', which this gallery does not have.*Did you mean 'colour'"),
         ("size < 40", "'size' by <, which numbers allow.*such as 'NA'"),
         ("new > true", "its values are true or false"),
         ("price < cheap", "'price' with 'cheap'; expected a number"),

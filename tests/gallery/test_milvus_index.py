@@ -1,9 +1,11 @@
 """Searches in Milvus Lite, and in its server by http: the answers of exact search."""
 
+import argparse
 import gc
 import logging
 import math
 import random
+import shlex
 import socket
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dwc.commands import index as index_command
 from dwc.errors import StoreError
 from dwc.gallery import milvus_connection, milvus_index
 from dwc.gallery.filters import (
@@ -247,6 +250,21 @@ def test_another_model_has_rows_of_its_own(tmp_path, location):
         assert np.isin(best, made.candidates(vectors[3], 5)).all()
         made.verify()
         made.close()
+
+
+def test_the_advice_is_a_command_that_updates_the_rows(tmp_path, location):
+    vectors, ids = made_gallery(20)
+    source = {"kind": "folder", "folder": "/nowhere", "exclude": ["my drafts/", "*.gif"]}
+    store = write_store(tmp_path / "a store", vectors, ids, source=source)
+    with pytest.raises(OutdatedIndexError) as raised:
+        MilvusIndex.open(location, store)
+    command = shlex.split(str(raised.value).partition("Update it: ")[2])
+    assert command[:4] == ["python", "-m", "dwc", "index"]
+    parser = argparse.ArgumentParser()
+    index_command.configure(parser)
+    args = parser.parse_args(command[4:])
+    assert (args.source, args.model, args.exclude) == ("/nowhere", "made", ["my drafts/", "*.gif"])
+    assert (args.out, args.index) == (str(tmp_path / "a store"), location)
 
 
 def test_searching_creates_no_folder(store, location, caplog):
