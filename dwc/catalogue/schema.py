@@ -376,7 +376,8 @@ class EncodedGarments:
                 share are accepted.
 
         Returns:
-            The index, or None if no neighboring garment of the category is suitable.
+            The index, or None if no garment is suitable. Only garments of the category with indices
+            near the reference's are considered.
         """
         category = self.garments[reference].category
         row = int(self._row[reference])

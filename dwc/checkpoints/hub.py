@@ -439,7 +439,9 @@ def _note(folder: Path, key: str) -> Path:
 
 
 def _marker(file: Path, content_hash: str) -> Path:
-    """Return the path of the marker file for the current state of a file in the cache.
+    """Return the path of the empty file which records that a file in the cache was verified.
+
+    The path depends on the file's size, times and inode, so that it changes if the file is written.
 
     Args:
         file: The file, `REPOSITORY/snapshots/COMMIT/PATH`.

@@ -158,11 +158,11 @@ def require_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], sou
 def _follow(
     names: Mapping[str, object], rules: Sequence[Rule], source: str, kind: str
 ) -> list[tuple[str, tuple[str, ...], bool]]:
-    """Find the rule for each name of the other project.
+    """Find the new names of the tensors of another project.
 
     Args:
-        names: The names; the values of the mapping are ignored.
-        rules: The rules; for each name, the first rule that matches is used.
+        names: The tensors' names in the other project; the values of the mapping are ignored.
+        rules: The rules for renaming; for each name, the first rule that matches is used.
         source: Where the names were read, for messages.
         kind: The expected kind of model, for messages.
 

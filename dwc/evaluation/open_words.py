@@ -18,9 +18,9 @@ from dwc.modeling.processing_dwc import DWCProcessor, fill_template
 
 
 def _words(values: Mapping[str, str]) -> dict[str, frozenset[str]]:
-    """Return a mapping word -> correct values, the inverse of a mapping correct values -> words.
+    """Return a dict from each word to the values that are correct for it.
 
-    In the given mapping, both the values and the words are separated by spaces.
+    `values` maps correct values, separated by spaces, to words, separated by spaces.
     """
     return {
         word: frozenset(right.split()) for right, words in values.items() for word in words.split()

@@ -252,9 +252,9 @@ def update_store(
         ImageError: The source is the folder of a store; or it lists no pictures, and either an
             exclude pattern left something out, or the store has no pictures of this source.
         StoreError: The folder has files but is not a store, is the store of another model or
-            gallery, or is being written by another process; or `prune` is true and none of the
-            stored pictures is in the source any more. In the latter case, no picture is removed,
-            and new ones are added.
+            gallery, or is being written by another process. Or `prune` is true, and none of the
+            stored pictures is in the source any more; then no picture is removed, and new ones are
+            added.
     """
     with collector_paused():
         listing = source.list()
@@ -471,8 +471,8 @@ class _Build:
 
         Args:
             batch: The pictures.
-            stored: The content keys (hashes of the content) of the store's rows, in order, as they
-                were when `_embed_items` began; rows that it has added since are missing.
+            stored: The content keys (hashes of the content) of the rows that the store had when
+                `_embed_items` began, in order. Rows that were added since then are not included.
         """
         writer = self._writer
         for result in batch:

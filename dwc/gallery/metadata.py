@@ -109,7 +109,10 @@ class Column:
         return np.isin(self.values, codes)
 
     def _find(self, folded: str) -> Sequence[int]:
-        """Return the indices of those of `texts` for which `fold_text` returns `folded`."""
+        """Return the indices of the texts that equal `folded` if upper and lower case are ignored.
+
+        `folded` is a text as `fold_text` returns it.
+        """
         return self._codes.get(folded, ()) if self.folded is None else self.folded.find(folded)
 
     @cached_property

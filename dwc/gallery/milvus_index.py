@@ -85,13 +85,15 @@ class OutdatedIndexError(StoreError):
 
 
 class _State(NamedTuple):
-    """The row of a collection in `dwc_galleries`.
+    """What Milvus records about the rows of one gallery: whether they are complete, and a hash.
+
+    The records of all galleries are the rows of the collection `dwc_galleries`.
 
     Attributes:
-        layout: The layout of the rows; see `GalleryRows`.
-        digest: The digest of the rows; empty while they are updated.
+        layout: A hash of the rows' fields, the length of a vector, and the model.
+        digest: A hash of all rows; empty while they are updated.
         state: "complete" or "updating".
-        writer: A random identifier of the update that wrote this row.
+        writer: A random identifier of the update that wrote this record.
     """
 
     layout: str
@@ -305,7 +307,10 @@ class MilvusIndex:
             logger.warning("%s All pictures are compared until then.", error)
 
     def _load(self, client: Any) -> None:
-        """Load `dwc_galleries` and the gallery's collection for searches, if they exist."""
+        """Prepare Milvus for reading the records of all galleries and the rows of this gallery.
+
+        Milvus loads the two collections into memory, if they exist.
+        """
         for name in (GALLERIES, self.collection):
             if client.has_collection(name, timeout=TIMEOUT_S):
                 client.load_collection(name, timeout=_LOAD_S)
@@ -321,7 +326,7 @@ class MilvusIndex:
         """Raise `OutdatedIndexError` unless `state` says that Milvus has all rows of the store.
 
         Args:
-            state: The row of the gallery's collection in `dwc_galleries`; None if there is none.
+            state: What Milvus records about the rows of this gallery; None if it has no record.
         """
         if state is None:
             reason = "has no rows of this gallery and model"
@@ -512,9 +517,13 @@ def collection_name(store: Store) -> str:
 
 
 def _read_state(client: Any, collection: str) -> _State | None:
-    """Return the row of a collection in `dwc_galleries`; None if there is no such row.
+    """Return what Milvus records about a gallery's rows; None if it has no record.
 
-    The collection `dwc_galleries` itself must exist.
+    The records are in the collection `dwc_galleries`, which must exist.
+
+    Args:
+        client: The `pymilvus.MilvusClient`.
+        collection: The name of the collection with the gallery's rows.
     """
     rows = client.get(
         GALLERIES,
@@ -527,7 +536,7 @@ def _read_state(client: Any, collection: str) -> _State | None:
 
 
 def _create_galleries(client: Any) -> None:
-    """Create the collection `dwc_galleries` unless it exists."""
+    """Create the collection with a record of each gallery, `dwc_galleries`, unless it exists."""
     from pymilvus import DataType
 
     if client.has_collection(GALLERIES, timeout=TIMEOUT_S):

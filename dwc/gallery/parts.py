@@ -52,7 +52,8 @@ class Share(NamedTuple):
     """The pictures that one process embeds.
 
     Attributes:
-        items: The pictures, including the pictures that are already in the part of the process.
+        items: The pictures, including those that the process has already embedded into its part,
+            a gallery store of its own.
         left_to_others: Content keys (hashes of the content) of the pictures in the gallery store,
             which are not embedded again.
         plan: A text with the number and a hash of the pictures that are in no part yet. All

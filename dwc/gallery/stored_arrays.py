@@ -293,7 +293,7 @@ class Texts(BlockSequence[str]):
     """Sequence of n texts, each of which is read from a file when it is accessed."""
 
     def __init__(self, column: _TextColumn, selected: Positions | None = None) -> None:
-        """Create the sequence of the texts, or of some texts, of a column.
+        """Create a sequence of all texts of a column, or of some of them.
 
         Args:
             column: The column with the texts.

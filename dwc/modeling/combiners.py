@@ -100,7 +100,13 @@ class Composition:
         """Compose N queries from their parts and image weights.
 
         The embedding of the result is norm(w * image_part + (1 - w) * text_part + joint_part),
-        where w is the image weight. The arguments are the class's attributes of the same names.
+        where w is the image weight.
+
+        Args:
+            image_part: Image features (N, D), not scaled to unit length.
+            text_part: Text features (N, D), not scaled to unit length.
+            image_weight: (N, 1) in [0, 1], the weight of the image part.
+            joint_part: (N, D), a part that is added without a weight; None for no such part.
         """
         mixed = image_weight * image_part + (1 - image_weight) * text_part  # (N, D)
         if joint_part is not None:

@@ -94,10 +94,11 @@ class MahalanobisOOD(nn.Module):
 
 
 class SubspaceOOD(nn.Module):
-    """OOD score from the mean and the covariance of the features of each of G groups of images.
+    """Out-of-distribution (OOD) score: how far an image is from the nearest of G training groups.
 
-    A feature vector has F numbers and is scaled to unit length. To save memory, the covariance
-    matrix of a group is described by its K largest principal components and one variance for all
+    A group consists of similar training images and is described by the mean and the covariance of
+    their features. A feature vector has F numbers and is scaled to unit length. To save memory, a
+    covariance matrix is described by its K largest principal components and one variance for all
     other directions.
 
     Source: Tipping & Bishop 1999, "Probabilistic Principal Component Analysis".

@@ -767,7 +767,7 @@ class CnnStream(nn.Module):
         word_mask: Tensor | None = None,
         shared_map: Tensor | None = None,
     ) -> Composition:
-        """Compose N queries from pixels and word ids, either of which may be missing.
+        """Compose N queries from pixels, word ids, or both.
 
         A query has no words if `word_ids` is None, or if the query's row of `word_mask` is all
         False. The image weight is exactly 1 for queries without words and exactly 0 for queries

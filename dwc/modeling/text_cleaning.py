@@ -662,8 +662,8 @@ def rephrase_exclusions(text: str) -> Rephrased:
     - a cut or a shade: "not long", "less long" and "too long" become "shorter", "no short sleeves"
       becomes "longer sleeves".
 
-    Some other phrases of which a model takes a single word are rephrased as well: "nothing but red"
-    becomes "only red", "dress shoes" becomes "shoes", "jeans jacket" becomes "denim jacket".
+    Phrases that a model misunderstands because of a single word are rephrased as well: "nothing but
+    red" becomes "only red", "dress shoes" becomes "shoes", "jeans jacket" becomes "denim jacket".
 
     The setting `rephrase_exclusions` of a checkpoint's processor enables this function. A note
     tells the user what was read instead (`TypedText.respelled`).

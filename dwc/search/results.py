@@ -290,7 +290,7 @@ _current: ContextVar[SearchRecord | None] = ContextVar("search_record", default=
 
 @contextmanager
 def record_searches() -> Iterator[SearchRecord]:
-    """Yield a record, to which all searches within the block, in this thread, are added."""
+    """Record the searches that this thread runs within the `with` block, and yield the record."""
     record = SearchRecord()
     token = _current.set(record)
     try:
@@ -300,7 +300,7 @@ def record_searches() -> Iterator[SearchRecord]:
 
 
 def add_stage(name: str, milliseconds: float) -> None:
-    """Add the duration of a stage to this thread's record, if there is one."""
+    """Add the duration of a search's stage, such as "encode", to this thread's record, if any."""
     record = _current.get()
     if record is not None:
         record.stages_ms[name] = record.stages_ms.get(name, 0.0) + milliseconds
@@ -335,8 +335,8 @@ class DuplicateGroups:
     """The near-duplicates among K ranked images.
 
     Attributes:
-        duplicate_of: for each of the K images, the index (from 0) of the higher-ranked image of
-            which it is a near-duplicate; None if there is no such image.
+        duplicate_of: for each of the K images, the index (from 0) of a higher-ranked image that is
+            nearly the same; None if there is no such image.
         threshold: the minimum cosine of two images that count as near-duplicates.
         median_cosine: the median cosine between two images of the gallery.
     """

@@ -515,9 +515,9 @@ class _Best(NamedTuple):
     Attributes:
         positions: the gallery positions (K,) of the K best images, best first.
         scores: the scores (K,) of these images.
-        rivals: the scores (m,) of m images, in any order: at least of all images that can be hits
-            and score as high as the last of the K images or higher. With an approximate index,
-            these are usually only images that it proposes.
+        rivals: the scores (m,) of m images, in any order. They include the scores of all images
+            that can be hits and whose score is not below that of the last of the K images. With an
+            approximate index, usually only images that the index proposes are considered.
     """
 
     positions: NDArray[np.int64]

@@ -648,7 +648,7 @@ class PageHandlers:
             history: The history, as sent by the browser.
             state: The cached search result.
             screen: The data about the search result on the screen.
-            message: The error message on the page; see `_with_current`.
+            message: The error message on the page.
         """
 
         def act(current: SearchState) -> Update:
@@ -666,7 +666,8 @@ class PageHandlers:
     def explain(self, panels: Sequence[ExplanationPanel]) -> Callable[..., Update]:
         """Return a handler that fills the given panels for the search result on the screen.
 
-        The handler has the parameters `state`, `screen` and `message` of `_with_current`.
+        The handler takes the cached search result, the data about the search result on the screen,
+        and the error message on the page.
         """
 
         def fill_panels(state: SearchState | None, screen: object, message: object = "") -> Update:

@@ -1,10 +1,15 @@
-"""Relevance of images to a query by the gallery's metadata: the truth of a gallery of photographs.
+"""Relevance of images to a query by the gallery's metadata, such as a table about photographs.
 
-A text is understood only if each of its words belongs to a value of a column ("red"), to a phrase
-for one ("with long sleeves"), or to an exclusion of one ("not a dress"), or has no meaning of its
-own ("in"). An image is relevant if it has the values that the text asks for, and agrees with the
-reference in the other columns. Only columns of text with few different values are used: not
-numbers, captions or titles.
+An image is relevant if it has the values that the text asks for, and agrees with the reference in
+the other columns. Only columns of text with few different values are used: not numbers, captions or
+titles.
+
+A text is understood only if each of its words belongs to one of these:
+
+- the value of a column: "red";
+- a phrase for a value: "with long sleeves";
+- the exclusion of a value: "not a dress";
+- words without a meaning of their own: "in".
 """
 
 import re
@@ -81,13 +86,15 @@ def match_metadata(
 ) -> MetadataMatch:
     """Find the images that match a query, by the columns that describe what is in the images.
 
-    An image has to agree with the reference in each column that the text does not change. Not
-    compared are columns in which the reference has no known value, and those that do not apply to
-    any image with the wanted values, such as the sleeves of skirts; their value is then `-`.
+    An image has to agree with the reference in each column that the text does not change, with
+    these exceptions:
 
-    As in the gallery of drawn garments, a text that changes the color without naming a shade leaves
-    the shade open; and a text after which the image may be plain, or need not be plain any more,
-    leaves the second color open.
+    - columns in which the reference has no known value;
+    - columns that do not apply to any image with the wanted values (their value is then `-`), such
+      as the sleeves if the text asks for a skirt;
+    - the shade, if the text changes the color without naming a shade;
+    - the second color, if the text changes the pattern and either the reference is plain or the
+      result may be plain.
 
     Args:
         metadata: The metadata of the gallery's n images.
@@ -180,7 +187,7 @@ class _Match(NamedTuple):
     Attributes:
         first: The index of the first word.
         last: The index after the last word.
-        meanings: What the words mean. With several meanings, the columns say the same.
+        meanings: What the words mean, in one or more columns. Several columns agree on the value.
     """
 
     first: int
@@ -217,7 +224,7 @@ class _Reader:
         self._longest = max(map(len, keys), default=0)
 
     def _find_named_colors(self) -> dict[_Key, _Meaning]:
-        """Return the names of colors that determine a shade, too, such as "navy"."""
+        """Return the names that mean a color and a shade, such as "navy", with the meaning."""
         names = {spelling_key(name): name for name in self._columns}
         if not {"colour", "shade"} <= names.keys():
             return {}
@@ -292,14 +299,15 @@ class _Reader:
         return text, [*excluded, *(exclusion.name for exclusion in exclusions)]
 
     def _unwanted(self, names: Sequence[str]) -> tuple[dict[str, list[str]], list[_Meaning]]:
-        """Return what is excluded.
+        """Return the values that a text excludes, given the names of what it excludes.
 
         Args:
             names: The names of colors, kinds of garments, patterns or parts, such as "dark blue".
 
         Returns:
-            The excluded values by column; and conditions that must not all hold, such as those of
-            "dark blue", which excludes neither all dark garments nor all blue ones.
+            The excluded values by column; and groups of conditions of which at least one must not
+            hold. "Not dark blue" gives such a group: a dark garment is allowed, and a blue one, but
+            none that is both.
         """
         unwanted: dict[str, list[str]] = {}
         together: list[_Meaning] = []
@@ -339,7 +347,7 @@ class _Reader:
         return wanted
 
     def _find(self, words: Sequence[str]) -> Iterator[_Match]:
-        """Yield the words that name values, the longest phrase at each place."""
+        """Yield the words that name values; where several phrases begin, the longest is used."""
         start = 0
         while start < len(words):
             match = self._match(words, start)
@@ -365,22 +373,27 @@ class _Reader:
         phrases: Mapping[str, Sequence[str]],
         values: Mapping[str, Sequence[str]],
     ) -> _Match:
-        """Return in which column words name a value, if several columns have it.
+        """Return which value words name, in which of the columns that have such a value.
 
-        It is the column whose name stands beside the words ("short sleeves"), else the one for
-        which the words are a phrase (a color word names the column of colors, not that of second
-        colors), else the only one in which the reference has a known value. Columns that say the
-        same are taken together.
+        The column is chosen by the first of these rules that applies:
+
+        1. its name follows the words: "short sleeves" names a value of the column "sleeves";
+        2. the words are a phrase for one of its values: a color word is a phrase for a value of the
+           column of colors, not of the column of second colors;
+        3. the words consist of one of its values.
+
+        If several columns remain, those in which the reference has a known value are preferred. If
+        several remain still, all of them are chosen if they usually agree.
 
         Args:
             words: The words of the text.
             first: The index of the first word that names the value.
-            last: The index after the last one.
+            last: The index after the last of these words.
             phrases: For each column, the values for which the words are a phrase.
             values: For each column, the values that consist of these words.
 
         Raises:
-            UnclearQueryError: It may be in several columns.
+            UnclearQueryError: The words name values of several columns that do not agree.
         """
         everywhere = {**values, **phrases}
         ends = {name: self._name_beside(name, words, first, last) for name in everywhere}
@@ -399,13 +412,16 @@ class _Reader:
         return _Match(first, max(ends[name] for name in chosen), meanings)
 
     def _name_beside(self, name: str, words: Sequence[str], first: int, last: int) -> int:
-        """Return the index after a column's name that follows the word at `last - 1`, or `last`."""
+        """Return the index after a column's name that begins at `last`; `last` if there is none."""
         key = _key(_SEPARATORS.split(name))
         end = last + len(key)
         return end if key in _spellings(words[last:end]) else last
 
     def _say_the_same(self, meanings: Sequence[_Meaning]) -> bool:
-        """Return whether most images that have the value in one of the columns have it in all."""
+        """Return whether columns usually agree on a value.
+
+        They agree if most images that have the value in at least one column have it in all columns.
+        """
         masks = [self._columns[part.column].has_any(part.values) for (part,) in meanings]
         in_all, in_any = np.logical_and.reduce(masks), np.logical_or.reduce(masks)
         return bool(2 * np.count_nonzero(in_all) > np.count_nonzero(in_any))
@@ -458,7 +474,10 @@ def _key(words: Sequence[str]) -> _Key:
 
 
 def _unify(word: str) -> str:
-    """Return a form that a word has in common with its other spellings, and with "stripes"."""
+    """Return a form that is the same for all spellings of a word.
+
+    Words for the same pattern or part, such as "striped" and "stripes", have the same form, too.
+    """
     for alike in _ALIKE:
         if alike.fullmatch(word):
             return alike.pattern
@@ -466,7 +485,7 @@ def _unify(word: str) -> str:
 
 
 def _spellings(words: Sequence[str]) -> Iterator[_Key]:
-    """Yield the key of a phrase, then those with the last word in the singular or the plural."""
+    """Yield the keys to look up a phrase: as it is, then with the last word in another number."""
     if not words:
         return
     *others, word = words

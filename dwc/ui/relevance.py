@@ -117,10 +117,12 @@ def find_relevant(garments: Mapping[str, Garment], query: EncodedQuery) -> Relev
 def relevance_of(images: GalleryImages, query: EncodedQuery) -> Relevance:
     """Return the images of a gallery that match everything a query asks for.
 
-    They are those of `find_relevant` in the gallery of drawn garments. In another gallery they are
-    unknown without a text and a reference in the gallery, and if the metadata do not tell what is
-    asked for. The result is cached for recent queries, since the page needs it at every step of the
-    weight slider, which does not change the query.
+    In the gallery of drawn garments, `find_relevant` finds these images. In another gallery, the
+    metadata decide, if the query has a text and a reference from the gallery, and if the metadata
+    tell what the text asks for. In all other cases, the relevant images are unknown.
+
+    The result is cached for recent queries, since the page needs it at every step of the weight
+    slider, and the slider does not change the query.
     """
     if not isinstance(images, StoreImages):
         return find_relevant({}, query)

@@ -486,7 +486,8 @@ class _Step(NamedTuple):
         pieces: The number of phrases that the step adds: 0 for an article, a comma, a conjunction
             or a negation ("no"), else 1.
         end: The index of the token after the phrase.
-        after: The mode of the parser after the phrase; see `_Reader`.
+        after: The parser's mode after the phrase: a string that decides which phrases may come
+            next. `_Reader` lists the modes.
         meaning: The meaning of the phrase. The meaning of a connecting word restricts nothing.
     """
 
@@ -508,8 +509,8 @@ class _Reader:
     - "adjective", "thing", "name": the last phrase was an adjective, a part of a garment or a noun.
     - "no", "without", "removing": the last word was a negation of this kind. The next phrase is
       excluded.
-    - "denied", "holding", "removed": the last phrase was excluded by a negation of the kind "no",
-      "without" or "removing", respectively.
+    - "denied", "holding", "removed": the last phrase was excluded by a negation such as "no"
+      ("denied"), such as "without" ("holding"), or such as "removing" ("removed").
     - "listed": the last token was the comma in a list of exclusions ("without pockets, stripes").
     - "listed_color": the last phrase was a color in such a list. The list then has to end with
       "or", because "without pockets, blue" asks for blue.
@@ -539,8 +540,9 @@ class _Reader:
     def _from(self, start: int, mode: str) -> list[_Reading]:
         """Return the possible parses of the tokens from index `start` to the last.
 
-        `mode` is the parser's mode at `start`. Among parses that name equally many categories, only
-        those with the fewest phrases are returned.
+        `mode` is the parser's mode at `start`: a string that decides which phrases may come next.
+        Among parses that name equally many categories, only those with the fewest phrases are
+        returned.
         """
         if start == len(self._tokens):
             is_open = mode in _EXCLUDING or mode == "listed_color"
@@ -638,17 +640,18 @@ class _Reader:
             yield _Step(1, start + 1, "be")
 
     def _excluded(self, start: int, after: str) -> Iterator[_Step]:
-        """Yield steps for the phrases at `start` that can be excluded.
+        """Yield steps for the phrases at `start` that can be excluded, such as "stripes".
 
-        `after` is the parser's mode after the phrase.
+        `after` is the parser's mode after the phrase, which decides which phrases may come next.
         """
         for lexicon in self._lexicons:
             yield from self._matches(start, lexicon.excluded, after)
 
     def _carried_on(self, start: int, after: str) -> Iterator[_Step]:
-        """Yield steps for the phrases at `start` that can continue a list of exclusions.
+        """Yield steps for the phrases at `start` that still mean an exclusion after "and".
 
-        `after` is the parser's mode after the phrase.
+        In "no stripes and belt", "belt" is such a phrase. `after` is the parser's mode after the
+        phrase, which decides which phrases may come next.
         """
         for lexicon in self._lexicons:
             yield from self._matches(start, lexicon.lacking, after)

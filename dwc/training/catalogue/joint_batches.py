@@ -205,11 +205,16 @@ class MixedBatches(ABC):
 
     @abstractmethod
     def _photograph(self, image: int, view: int) -> Tensor:
-        """Return the row (K,) that represents a view of the photograph with index `image`."""
+        """Return the model's input (K,) for an augmented copy ("view") of a photograph.
+
+        Args:
+            image: Index of the photograph.
+            view: Index of the view.
+        """
 
     @abstractmethod
     def _drawing(self, item: int) -> Tensor:
-        """Return the row (K,) that represents the drawing with index `item`."""
+        """Return the model's input (K,) for the drawing with index `item`."""
 
     @abstractmethod
     def _group(self, words: list[str] | None, images: list[Tensor] | None) -> dict[str, Tensor]:
@@ -217,7 +222,7 @@ class MixedBatches(ABC):
 
         Args:
             words: The texts of the queries; None for image-only queries.
-            images: The rows of the reference images; None for text-only queries.
+            images: The inputs (K,) for the reference images; None for text-only queries.
         """
 
     def batches(self) -> Callable[[int], TripletBatch]:

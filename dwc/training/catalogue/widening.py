@@ -429,7 +429,10 @@ def _write_views(parts: Sequence[Sequence[Tensor]], views: int, file: Path) -> N
 
 
 def _read_views(file: Path) -> list[list[Tensor]]:
-    """Return the tensors of each view from a file of `_write_views`, memory-mapped."""
+    """Return the memory-mapped tensors of each view from a file that `_write_views` wrote.
+
+    A view is an augmented copy of all images.
+    """
     stored = torch.load(file, weights_only=True, mmap=True)
     return [[tensor[view] for tensor in stored] for view in range(len(stored[0]))]
 

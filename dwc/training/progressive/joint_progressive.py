@@ -239,7 +239,7 @@ def _token_ids(start: Start, texts: list[str]) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class _Photographed:
-    """The garment of a photograph, with the interface `Described` that `Tag.suits` requires."""
+    """The garment in a photograph, in the form that `Tag.suits` compares with a tag."""
 
     category: str
     values: dict[str, str | None]

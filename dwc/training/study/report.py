@@ -294,7 +294,9 @@ def _by_share(by_seed: BySeed) -> list[dict[str, Any]]:
 def _weights(by_seed: BySeed) -> dict[str, Any]:
     """Return mean and deviation over seeds of R@1 (recall at 1) for each kind of image weight.
 
-    The kinds of image weight, such as "learned", are described in `weight_ablation`.
+    The kinds are the learned weights; the weights 1 ("image_only"), 0 ("text_only") and 0.5
+    ("half"); the best weight for all queries ("best_fixed"); and the best weight for each query
+    ("oracle").
     """
     return _spreads(by_seed, {name: f"weights.{name}.recall@1" for name in _WEIGHTS})
 
