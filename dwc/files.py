@@ -121,20 +121,29 @@ def outdated_folder(folder: Path) -> Path:
 
 
 def write_bytes(path: str | Path, content: bytes, *, fsync: bool = False) -> None:
-    """Write a file atomically; see `atomic_path` for `fsync`."""
+    """Write a file atomically, that is, in full or not at all.
+
+    With `fsync`, the content is flushed to the disk, so that it survives a power failure.
+    """
     with atomic_path(path, fsync=fsync) as partial:
         partial.write_bytes(content)
 
 
 def write_text(path: str | Path, text: str, *, fsync: bool = False) -> None:
-    """Write a text file atomically, in UTF-8 with Unix line ends; see `atomic_path` for `fsync`."""
+    """Write a text file atomically, in UTF-8 with Unix line ends.
+
+    With `fsync`, the content is flushed to the disk, so that it survives a power failure.
+    """
     write_bytes(path, text.encode(), fsync=fsync)
 
 
 def write_json(
     path: str | Path, content: Any, *, indent: int | None = 2, fsync: bool = False
 ) -> None:
-    """Write a value as JSON, followed by a line end, atomically; see `atomic_path` for `fsync`."""
+    """Write a value as JSON, followed by a line end, atomically.
+
+    With `fsync`, the content is flushed to the disk, so that it survives a power failure.
+    """
     write_text(path, json.dumps(content, indent=indent) + "\n", fsync=fsync)
 
 

@@ -237,7 +237,14 @@ class FaissIndex:
         selected: NDArray[np.bool_] | None = None,
         condition: Filter | None = None,
     ) -> NDArray[np.int64]:
-        """Return positions that probably include the `k` best; see `CandidateIndex.candidates`."""
+        """Return the gallery positions of images that probably include the `k` best for a query.
+
+        Args:
+            query: the query vector (D,).
+            k: the number of best images that are needed, 1 or more.
+            selected: whether each of the n images may be returned (n,); None if all may.
+            condition: the filter from which `selected` was computed; not used.
+        """
         factor = max(k / RECALL_AT, 1.0)
         count = min(math.ceil(factor * self.description.candidates), self.description.count)
         probes = factor * self.description.probes

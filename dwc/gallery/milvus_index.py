@@ -184,11 +184,17 @@ class MilvusIndex:
         selected: NDArray[np.bool_] | None = None,
         condition: Filter | None = None,
     ) -> NDArray[np.int64]:
-        """Return positions that include the `k` best; see `CandidateIndex.candidates`.
+        """Return the gallery positions of images that include the `k` best for a query.
 
         The result is empty in three cases, in which the caller searches exactly: the rows in Milvus
         are outdated, the filter needs a column that Milvus does not have, or one request cannot
         return all images that may be among the best.
+
+        Args:
+            query: the query vector (D,).
+            k: the number of best images that are needed, 1 or more.
+            selected: whether each of the n images may be returned (n,); None if all may.
+            condition: the filter from which `selected` was computed; None without a filter.
 
         Raises:
             StoreError: Milvus does not answer. The message does not contain the location or the

@@ -683,7 +683,9 @@ class Store:
         return positions[0]
 
     def complete_id(self, id: str) -> str:
-        """Return the id of the picture for an id that may be spelled differently; see `match_id`.
+        """Return the id of the picture for an id that may be spelled differently.
+
+        Two spellings may differ in letter case, in `./` and in the Unicode form of accents.
 
         If no picture or several pictures match, the result is the given id.
         """

@@ -248,7 +248,7 @@ class WeightSweep:
         return self.split([position], shift)[0]
 
     def split(self, positions: Sequence[int], shift: float = 0.0) -> list[dict[str, float]]:
-        """Return the parts of the scores of several images, as `parts` does for one image.
+        """Return, for each of several images, the parts that sum to its score, by name.
 
         Args:
             positions: the images' positions in the gallery.

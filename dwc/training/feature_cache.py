@@ -166,7 +166,7 @@ class CachedPool:
 class CachedClip(nn.Module):
     """Stand-in for CLIP that takes rows of cached features instead of pixels and token ids.
 
-    Image rows have the format of `CachedImages.rows`, and text rows that of `CachedTexts.features`.
+    The row of an image begins with CLIP's features; the row of a text consists of CLIP's features.
     """
 
     vision_model = None  # there are no feature maps to share with the CNN stream
@@ -176,7 +176,7 @@ class CachedClip(nn.Module):
         self.feature_dim = feature_dim
 
     def image_features(self, rows: Tensor) -> Tensor:
-        """Return CLIP's features (N, F), the first F columns of N rows of `CachedImages.rows`."""
+        """Return CLIP's features (N, F), the first F columns of the cached rows of N images."""
         return rows[:, : self.feature_dim]
 
     def text_features(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -195,7 +195,7 @@ class CachedFeatureMaps(nn.Module):
         """Return the feature maps that N cached rows contain.
 
         Args:
-            rows: The rows; see `CachedImages.rows`.
+            rows: The rows (N, F + C h w): CLIP's F features, then the flattened feature map.
 
         Returns:
             An object whose `last_hidden_state` is the maps (N, C, h, w) of C channels, height h and
@@ -328,7 +328,7 @@ def cache_image_features(
 
 
 def tower_features(model: DWCModel, pixel_values: Tensor) -> Tensor:
-    """Compute the features of N images, one row per image; see `CachedImages.rows`.
+    """Compute CLIP's and the ResNet's features of N images, in one row per image.
 
     Args:
         model: Model with both streams, on the device of the pixels.

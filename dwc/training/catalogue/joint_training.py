@@ -98,7 +98,7 @@ class JointRecipe:
     Attributes:
         seed: Seed of all random numbers.
         image_size: Side of EfficientNet-Lite's input images in pixels.
-        pool: Settings of the pool of drawings; the drawings' side is at least `image_size`.
+        pool: Settings of the drawings to train on; their side is at least `image_size`.
         trained_from: Index of the first of EfficientNet-Lite's 16 blocks that is trained.
         views: Number of randomly augmented copies ("views") of each photograph.
         triplets: Number of triplets of drawings.
@@ -162,7 +162,10 @@ class JointRecipe:
 
     @classmethod
     def scaled(cls, seed: int = 0, share: float = 1.0) -> "JointRecipe":
-        """Return the default recipe with a given seed, scaled by `share`; see `scale_recipe`."""
+        """Return the default recipe with a given seed; a `share` below 1 shortens the training.
+
+        `share`, above 0 and at most 1, multiplies the numbers of steps, drawings and triplets.
+        """
         recipe = cls(seed=seed)
         return scale_recipe(recipe, share, ("projection", "texts", "streams"))
 

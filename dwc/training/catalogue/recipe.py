@@ -94,7 +94,7 @@ class CatalogueRecipe:
 
     Attributes:
         seed: Seed of all random choices.
-        pool: Settings of the pool of drawings.
+        pool: Settings of the drawings to train on (the "pool").
         contrastive: Settings of CLIP's contrastive pretraining.
         contrastive_batch: Batch size of the contrastive pretraining.
         modification_share: Share of modification texts among the texts of the contrastive
@@ -165,7 +165,10 @@ class CatalogueRecipe:
 
     @classmethod
     def of(cls, seed: int = 0, share: float = 1.0) -> "CatalogueRecipe":
-        """Return the default recipe with a given seed, scaled by `share`; see `scale_recipe`."""
+        """Return the default recipe with a given seed; a `share` below 1 shortens the training.
+
+        `share`, above 0 and at most 1, multiplies the numbers of steps, drawings and triplets.
+        """
         stages = ("contrastive", "attributes", "text_tuning", "mutual")
         return scale_recipe(cls(seed=seed), share, stages, counts=("comparison_steps",))
 

@@ -331,7 +331,7 @@ class ImageRows:
 
     @property
     def towers(self) -> Tensor:
-        """Input of the image projection: `pooled` and `details`, (N, 1280 + D) float32."""
+        """The image projection's input, float32: `pooled` and `details` joined, (N, 1280 + D)."""
         return torch.cat([self.pooled.float(), self.details.float()], dim=1)
 
     def head(self, count: int) -> "ImageRows":

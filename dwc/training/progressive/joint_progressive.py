@@ -79,13 +79,13 @@ _TAG_ATTRIBUTES = ("colour", "pattern", "sleeve", "length")  # attributes with p
 
 @dataclass(frozen=True)
 class JointProgressiveRecipe:
-    """All settings of a PL training on drawings and photographs.
+    """All settings of Progressive Learning (PL) on drawings and photographs.
 
     Attributes:
         seed: Seed of all random numbers.
         combiner: Name of the combiner; "progressive" learns an image weight per query.
         dropout: Dropout probability in the combiner.
-        pool: Settings of the pool of drawings.
+        pool: Settings of the drawings to train on (the "pool").
         cached_views: Number of augmented copies ("views") of each photograph for which the inputs
             of the image tower's last layer are cached, at least 2. Drawings and recolored
             photographs have one view each.
@@ -141,13 +141,16 @@ class JointProgressiveRecipe:
 
     @classmethod
     def of(cls, seed: int = 0, share: float = 1.0) -> "JointProgressiveRecipe":
-        """Return the default recipe with a given seed, scaled by `share`; see `scale_recipe`."""
+        """Return the default recipe with a given seed; a `share` below 1 shortens the training.
+
+        `share`, above 0 and at most 1, multiplies the numbers of steps, drawings and triplets.
+        """
         return scale_recipe(cls(seed=seed), share, STAGES)
 
 
 @dataclass(frozen=True)
 class JointProgressiveBatches(MixedBatches):
-    """Batches of drawings and photographs for PL's stages two and three.
+    """Batches of drawings and photographs for stages two and three of Progressive Learning (PL).
 
     Instead of pixels, the batches have cached inputs of the image tower's last layer, K numbers per
     image.
@@ -400,9 +403,9 @@ def publish_joint_progressive(
     out: Path,
     drawings: Path | None = None,
 ) -> dict[str, Any]:
-    """Train a PL model on drawings and photographs, and write the checkpoint and its evaluation.
+    """Run Progressive Learning on drawings and photographs, and write the checkpoint.
 
-    The training log and a model card are also written.
+    Its evaluation, the training log and a model card are also written.
 
     Args:
         recipe: The hyperparameters.

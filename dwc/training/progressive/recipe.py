@@ -43,7 +43,7 @@ class ProgressiveRecipe:
         combiner: Name of the combiner: "progressive" learns an image weight per query,
             "progressive_fixed" gives image and text equal weights.
         dropout: Dropout probability in the combiner.
-        pool: Settings of the pool of drawings.
+        pool: Settings of the drawings to train on (the "pool").
         open_domain: Settings of stage one.
         open_domain_batch: Batch size of stage one.
         fashion: Settings of stage two.
@@ -95,7 +95,10 @@ class ProgressiveRecipe:
 
     @classmethod
     def of(cls, seed: int = 0, share: float = 1.0) -> "ProgressiveRecipe":
-        """Return the default recipe with a given seed, scaled by `share`; see `scale_recipe`."""
+        """Return the default recipe with a given seed; a `share` below 1 shortens the training.
+
+        `share`, above 0 and at most 1, multiplies the numbers of steps, drawings and triplets.
+        """
         return scale_recipe(cls(seed=seed), share, STAGES)
 
     def fine_tuning(self, size_px: int) -> "ProgressiveRecipe":

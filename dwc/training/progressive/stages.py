@@ -222,7 +222,7 @@ def top1_accuracy(left: Tensor, right: Tensor, matches: Tensor) -> float:
 
 @dataclass(frozen=True)
 class OpenDomainOutput:
-    """Outputs of PL's stage one for B image-caption pairs, with embeddings of size D.
+    """Outputs of stage one (open domain) for B image-caption pairs, with embeddings of size D.
 
     Attributes:
         images: Unit-length image embeddings (B, D).
@@ -316,7 +316,7 @@ class FashionBatch:
 
 @dataclass(frozen=True)
 class FashionSettings(TowerSettings):
-    """Settings of PL's stage two, whose loss is a weighted sum of the losses of three tasks.
+    """Settings of stage two (fashion), whose loss is a weighted sum of the losses of three tasks.
 
     Attributes:
         image_weight: Factor of the loss between two images of a product; 0 omits this task.
@@ -333,7 +333,7 @@ class FashionSettings(TowerSettings):
 
 @dataclass(frozen=True)
 class FashionOutput:
-    """Outputs of PL's stage two for B products and T tags, with unit-length embeddings of size D.
+    """Outputs of stage two (fashion) for B products and T tags, with unit embeddings of size D.
 
     Attributes:
         images: Embeddings of the first images (B, D).
@@ -431,7 +431,9 @@ def train_fashion(
 
 @dataclass(frozen=True)
 class HybridSettings(TowerSettings):
-    """Settings of PL's stage three: training of the image weight and of CLIP's encoders ("towers").
+    """Settings of stage three (hybrid): training of the image weight and of CLIP's "towers".
+
+    The towers are CLIP's image encoder and text encoder.
 
     Attributes:
         weight_loss: Factor of the self-supervised loss, which trains the image weight towards the
@@ -451,7 +453,7 @@ class HybridSettings(TowerSettings):
 
 @dataclass(frozen=True)
 class HybridOutput:
-    """Outputs of PL's stage three for B queries and their targets, with embeddings of size D.
+    """Outputs of stage three (hybrid) for B queries and their targets, with embeddings of size D.
 
     Attributes:
         groups: Composed queries in groups, as in `TripletBatch.queries`: all queries of a group

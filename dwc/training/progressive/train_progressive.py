@@ -269,7 +269,8 @@ def train_progressive(
         start: A pretrained CLIP model. A copy of it is trained, beginning with stage two. None to
             train a CLIP model from scratch.
         until: The last stage to run.
-        drawings: Folder of the pool of drawings, which are created if missing; `work` by default.
+        drawings: Folder of the file with the drawings for the training; `work` by default. If the
+            file is missing, the garments are drawn and the file is written.
 
     Raises:
         TrainingError: `work` belongs to another recipe or another `start`, the recipe caches images
@@ -434,7 +435,9 @@ def publish_progressive(
     until: Stage = "hybrid",
     drawings: Path | None = None,
 ) -> dict[str, Any]:
-    """Train a PL model on drawings, and write its checkpoint, evaluation, log and model card.
+    """Run Progressive Learning (PL) on drawings, and write the checkpoint.
+
+    Its evaluation, the training log and a model card are also written.
 
     The evaluation compares the learned image weights with fixed ones; the best fixed weight is
     selected on the catalogue's validation split.
@@ -446,7 +449,8 @@ def publish_progressive(
         start: A pretrained CLIP model, which is trained from stage two on; None to train a CLIP
             model from scratch.
         until: The last stage to run.
-        drawings: Folder of the pool of drawings; `work` by default.
+        drawings: Folder of the file with the drawings for the training; `work` by default. If the
+            file is missing, the garments are drawn and the file is written.
 
     Returns:
         The content of `evaluation.json`, measured with the written checkpoint; empty on all
@@ -471,7 +475,7 @@ def publish_progressive(
 
 
 def evaluate_progressive(loaded: Checkpoint, garments: int, count: int) -> dict[str, Any]:
-    """Evaluate a PL checkpoint on drawings, with learned, fixed and oracle image weights.
+    """Evaluate a Progressive Learning checkpoint on drawings, with several image weights.
 
     Args:
         loaded: The checkpoint.
@@ -479,8 +483,9 @@ def evaluate_progressive(loaded: Checkpoint, garments: int, count: int) -> dict[
         count: Number of queries for that gallery.
 
     Returns:
-        Entries of `evaluation.json`: `catalogue`, as from `evaluate_catalogue`, and `weights`, from
-        `weight_ablation`.
+        Entries of `evaluation.json`: `catalogue`, counts and recalls with the learned weights; and
+        `weights`, recalls with the learned weights, with the same weight for all queries, and with
+        the weight that ranks each query's target best.
     """
     drawn, test = _encode_split(loaded, garments, count, "test")
     _, val = _encode_split(loaded, garments, count, "val")

@@ -58,7 +58,7 @@ class StudySettings:
 
     Attributes:
         seeds: Random seeds; each variant is trained once per seed.
-        pool: Settings of the pool of drawings.
+        pool: Settings of the drawings to train on (the "pool").
         views: Number of augmented copies of each drawing whose features are cached.
         triplets: Number of training triplets made from the pool.
         gallery: Number of garments in the evaluation gallery of a split.
@@ -365,7 +365,10 @@ class LinearTowers(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def image_features(self, rows: Tensor) -> Tensor:
-        """Return the image features (N, F) for N cached rows; see `CachedImages.rows`."""
+        """Return the image features (N, F) of N images, given their rows of cached features.
+
+        Only the first F columns of the rows, CLIP's features, are used.
+        """
         return self.image_layer(rows[:, : self.dim])
 
     def text_features(self, texts: Tensor, mask: Tensor | None = None) -> Tensor:

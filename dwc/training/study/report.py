@@ -455,9 +455,11 @@ def write_study(
 
     Args:
         settings: Settings of the study.
-        model: Checkpoint that provides the frozen encoders; None means the checkpoint of drawings.
+        model: Name or folder of the checkpoint that provides the frozen encoders; None for the
+            bundled checkpoint that was trained on drawings of garments.
         work: Folder of cached features and finished runs.
-        drawings: Folder of the pool of drawings, which are created if missing.
+        drawings: Folder of the file with the drawings for the training. If the file is missing, the
+            garments are drawn and the file is written.
         out: Parent of the results' folder `study`.
         workers: Number of worker processes, each on one core.
 
