@@ -41,6 +41,7 @@ from dwc.datasets.image_loading import (
 from dwc.datasets.image_prefetch import background_process, prefetched, worker_pool
 from dwc.errors import ImageError, StoreError
 from dwc.files import LFS_CURE, collector_paused, is_lfs_pointer, write_bytes
+from dwc.gallery.listed_files import ListedFiles, SelectedItems
 from dwc.gallery.sources import Item, Listing, Source, Stamp, from_spec, is_same_gallery
 from dwc.gallery.store import (
     DATABASE,
@@ -321,11 +322,13 @@ class _Build:
         keys, stored = writer.content_keys, len(writer.rows)
         with collector_paused():
             settled, stale, new = self._sort()
-            present = frozenset(item.id for item in listing.items)
-            gone, dropped = self._missing(present)
+            gone, dropped = self._missing()
         are_all_gone = stored > 0 and len(gone) == stored
         for id, key in keys.select(gone).items():
             self._gone_by_key.setdefault(key, []).append(id)
+        # Only metadata need the ids of all listed pictures at once, and they take more memory.
+        has_metadata = listing.metadata is not None and listing.metadata.columns
+        present = frozenset(_ids(listing.items)) if has_metadata else frozenset()
         if listing.metadata is not None:
             writer.write_metadata(listing.metadata, present)
         clock = _Clock(settled, len(listing.items), progress)
@@ -340,10 +343,10 @@ class _Build:
         self._replace_rows(changed, dropped)
         self._embed_items([item for item, _ in changed.values()], clock)
         self.removed += len(changed) - len(keys.select(changed))  # not readable any more
-        away = sorted(id for id in keys if id not in present)
+        away = list(_unlisted(keys, listing.items))
         writer.finish(away=away, report=self._report(present))
 
-    def _sort(self) -> tuple[int, list[Item], list[Item]]:
+    def _sort(self) -> tuple[int, Sequence[Item], Sequence[Item]]:
         """Divide the listed pictures into unchanged, possibly changed and new pictures.
 
         Returns:
@@ -358,29 +361,24 @@ class _Build:
             writer.note_file(id, file)
         for item in sorted_items.undecodable:
             writer.skip(item.id, writer.files[item.id].reason or "")
-        settled = len(sorted_items.unchanged) + len(sorted_items.undecodable)
+        settled = sorted_items.unchanged + len(sorted_items.undecodable)
         return settled, sorted_items.stale, sorted_items.new
 
-    def _missing(self, listed: Collection[str]) -> tuple[list[str], set[str]]:
+    def _missing(self) -> tuple[list[str], set[str]]:
         """Find the stored pictures that the source does not list any more.
 
-        Args:
-            listed: The ids of the pictures that the source lists.
-
         Returns:
-            The ids of pictures whose files no longer exist; and the ids of pictures that are left
-            out now, for example because of an exclude pattern. Pictures whose file, format or
-            folder cannot be read are in neither list.
+            The ids of pictures whose files are gone; and the ids of pictures that are left out now,
+            for example by an exclude pattern. Pictures whose file, format or folder cannot be read
+            are in neither.
         """
         gone, dropped = [], set()
-        for row in self._writer.rows:
-            if row.id in listed:
-                continue
-            reason = _reason_left_out(row.id, self._listing)
+        for id in _unlisted(self._writer.content_keys, self._listing.items):
+            reason = _reason_left_out(id, self._listing)
             if reason is None or reason == MISSING:
-                gone.append(row.id)
+                gone.append(id)
             elif reason not in (UNREADABLE, KIND_NOT_SUPPORTED):
-                dropped.add(row.id)
+                dropped.add(id)
         return gone, dropped
 
     def _check(self, stale: Sequence[Item], clock: "_Clock") -> dict[str, tuple[Item, str]]:
@@ -390,28 +388,30 @@ class _Build:
             The changed pictures and their new content keys (hashes of the content), by id.
         """
         writer = self._writer
-        rows = writer.rows.with_ids(item.id for item in stale)
         again = not self._computed and writer.report.get("rendering") != RENDERING_VERSION
         changed: dict[str, tuple[Item, str]] = {}
         with ThreadPoolExecutor(self._workers) as pool:
-            work = partial(_compare, rows=rows, decode_again=again)
-            window = 4 * self._workers
-            for item, result in zip(stale, prefetched(pool, work, stale, window), strict=True):
-                if isinstance(result, _Unreadable):
-                    writer.skip(item.id, result.reason)
-                    self._count_kind(result)
-                elif result is not None:
-                    changed[item.id] = (item, result)
-                    continue
-                else:
-                    self._note(item, rows[item.id].content_key)
-                clock.advance(1)
+            for start in range(0, len(stale), _COMPARED_AT_ONCE):
+                block = stale[start : start + _COMPARED_AT_ONCE]
+                rows = writer.rows.with_ids(item.id for item in block)
+                work = partial(_compare, rows=rows, decode_again=again)
+                results = prefetched(pool, work, block, window=4 * self._workers)
+                for item, result in zip(block, results, strict=True):
+                    if isinstance(result, _Unreadable):
+                        writer.skip(item.id, result.reason)
+                        self._count_kind(result)
+                    elif result is not None:
+                        changed[item.id] = (item, result)
+                        continue
+                    else:
+                        self._note(item, rows[item.id].content_key)
+                    clock.advance(1)
         return changed
 
-    def _append_precomputed(self, items: Sequence[Item], clock: "_Clock") -> list[Item]:
+    def _append_precomputed(self, items: Sequence[Item], clock: "_Clock") -> Sequence[Item]:
         """Add the pictures with precomputed vectors to the store; return the other pictures."""
         if not self._precomputed:
-            return list(items)
+            return items
         rows, vectors, others = [], [], []
         for item in items:
             precomputed = self._precomputed.get(item.content_key())
@@ -438,7 +438,7 @@ class _Build:
         elif self._left_to_others:
             known = self._left_to_others.union(stored)
         embedded = self._embedded_elsewhere(items, known)
-        others = [item for item in items if item.id not in embedded]
+        others = [item for item in items if item.id not in embedded] if embedded else items
         work = partial(_prepare, known=known)
         with worker_pool(self._workers, len(others), self._computed) as pool:
             prepared = prefetched(pool, work, others, self._batch_size + 2 * self._workers)
@@ -656,7 +656,7 @@ class SortedItems(NamedTuple):
     """The pictures of a source in four groups, by comparison with the gallery store.
 
     Attributes:
-        unchanged: The stored pictures that are unchanged.
+        unchanged: The number of the stored pictures that are unchanged.
         undecodable: The pictures whose content is recorded as undecodable.
         stale: The stored pictures that may have changed.
         new: All other pictures. They are not stored, and not recorded as undecodable.
@@ -664,10 +664,10 @@ class SortedItems(NamedTuple):
             by id; see `_has_inodes`.
     """
 
-    unchanged: list[Item]
+    unchanged: int
     undecodable: list[Item]
-    stale: list[Item]
-    new: list[Item]
+    stale: Sequence[Item]
+    new: Sequence[Item]
     restamped: dict[str, KnownFile]
 
 
@@ -682,22 +682,45 @@ def sort_items(items: Sequence[Item], state: StoredState, computed: bool) -> Sor
     keys, files, report = state
     same_rendering = computed or report.get("rendering") == RENDERING_VERSION
     same_decoder = report.get("decoder") == DECODER_VERSION
-    result = SortedItems([], [], [], [], {})
-    has_inodes = _has_inodes(items, files)
-    for item, key, file in _with_state(items, keys, files):
+    undecodable: list[Item] = []
+    stale, new = SelectedItems(items), SelectedItems(items)
+    restamped: dict[str, KnownFile] = {}
+    has_inodes, unchanged_count = _has_inodes(items, files), 0
+    for position, (item, key, file) in enumerate(_with_state(items, keys, files)):
         unchanged = file is not None and _is_unchanged(file.stamp, item.stamp, has_inodes)
         if key is not None:
             if unchanged and same_rendering and file is not None and file.content_key == key:
-                result.unchanged.append(item)
+                unchanged_count += 1
                 if item.stamp is not None and item.stamp != file.stamp:
-                    result.restamped[item.id] = file._replace(stamp=item.stamp)
+                    restamped[item.id] = file._replace(stamp=item.stamp)
             else:
-                result.stale.append(item)
+                stale.append(position)
         elif unchanged and same_decoder and file is not None and file.reason is not None:
-            result.undecodable.append(item)
+            undecodable.append(item)
         else:
-            result.new.append(item)
-    return result
+            new.append(position)
+    return SortedItems(unchanged_count, undecodable, stale, new, restamped)
+
+
+def _ids(items: Sequence[Item]) -> Iterator[str]:
+    """Yield the ids of pictures in ascending order."""
+    return items.ids() if isinstance(items, ListedFiles) else iter(sorted(i.id for i in items))
+
+
+def _unlisted(stored: Iterable[str], items: Sequence[Item]) -> Iterator[str]:
+    """Yield the ids of stored pictures that a source does not list.
+
+    Args:
+        stored: The ids of the stored pictures, in ascending order.
+        items: The pictures that the source lists.
+    """
+    listed = _ids(items)
+    current = next(listed, None)
+    for id in stored:
+        while current is not None and current < id:
+            current = next(listed, None)
+        if current != id:
+            yield id
 
 
 def _has_inodes(items: Sequence[Item], files: Mapping[str, KnownFile]) -> bool:

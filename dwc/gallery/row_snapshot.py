@@ -345,30 +345,17 @@ def write_snapshot(
     Raises:
         StoreError: Rows are missing from the database.
     """
-    numbers = np.empty((count, 3), dtype=np.uint32)  # width, height and checksum
-
-    def read() -> Iterator[tuple[str, str, str]]:
-        rows = connection.execute(
-            "SELECT id, content_key, pixel_hash, width, height, checksum, position "
-            "FROM pictures ORDER BY position"
-        )
-        for first in range(0, count, _READ_AT_ONCE):
-            block = rows.fetchmany(_READ_AT_ONCE)
-            last = first + len(block)
-            if block[-1][-1] != last - 1:
-                raise StoreError(
-                    f"{folder}: rows are missing from {DATABASE}. Delete it and index again."
-                )
-            numbers[first:last] = [row[3:6] for row in block]
-            for row in block:
-                yield row[:3]
-
-    writer = ArrayWriter(file)
-    writer.add_texts(_TEXTS, read(), count)
-    sizes = numbers[:, :2]
-    writer.add("sizes", sizes)
-    writer.add("known sizes", np.unique(_pack_sizes(sizes)))
-    writer.add("checksums", numbers[:, 2])
+    with tempfile.TemporaryFile() as numbers:  # width, height and checksum of each row
+        writer = ArrayWriter(file)
+        writer.add_texts(_TEXTS, _read_rows(connection, numbers, folder, count), count)
+        known_sizes = np.empty(0, dtype=np.int64)
+        for block in _read_numbers(numbers):
+            known_sizes = np.union1d(known_sizes, _pack_sizes(block))
+        sizes = (block[:, :2] for block in _read_numbers(numbers))
+        writer.add_blocks("sizes", (count, 2), np.uint32, sizes)
+        writer.add("known sizes", known_sizes)
+        checksums = (block[:, 2] for block in _read_numbers(numbers))
+        writer.add_blocks("checksums", (count,), np.uint32, checksums)
     metadata = _read_metadata(connection, count)
     for number, column in enumerate(metadata.columns.values()):
         writer.add(f"values {number}", column.values)
@@ -378,6 +365,42 @@ def write_snapshot(
             writer.add_texts(names, texts, len(column.texts))
     columns = [[name, column.type] for name, column in metadata.columns.items()]
     writer.finish({"columns": columns})
+
+
+def _read_rows(
+    connection: sqlite3.Connection, numbers: BinaryIO, folder: Path, count: int
+) -> Iterator[tuple[str, str, str]]:
+    """Yield the texts of each row, and write its numbers to a file; see `_read_numbers`.
+
+    Args:
+        connection: The database, in a transaction.
+        numbers: The file, which is empty and open for writing.
+        folder: The folder of the store, to name it in messages.
+        count: The number of rows.
+
+    Raises:
+        StoreError: Rows are missing from the database.
+    """
+    rows = connection.execute(
+        "SELECT id, content_key, pixel_hash, width, height, checksum, position "
+        "FROM pictures ORDER BY position"
+    )
+    for first in range(0, count, _READ_AT_ONCE):
+        block = rows.fetchmany(_READ_AT_ONCE)
+        if block[-1][-1] != first + len(block) - 1:
+            raise StoreError(
+                f"{folder}: rows are missing from {DATABASE}. Delete it and index again."
+            )
+        numbers.write(np.array([row[3:6] for row in block], dtype=np.uint32).tobytes())
+        for row in block:
+            yield row[:3]
+
+
+def _read_numbers(file: BinaryIO) -> Iterator[NDArray[np.uint32]]:
+    """Yield the width, the height and the checksum of each row (n, 3), in blocks of n rows."""
+    file.seek(0)
+    while block := file.read(_READ_AT_ONCE * 12):
+        yield np.frombuffer(block, dtype=np.uint32).reshape(-1, 3)
 
 
 def _parse(content: Content) -> RowSnapshot:

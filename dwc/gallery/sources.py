@@ -8,7 +8,7 @@ import hashlib
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from io import BytesIO
@@ -21,11 +21,13 @@ from dwc.catalogue.splits import DEFAULT_SIZE, FAMILIES, catalogue_items
 from dwc.datasets.image_kinds import printable, unescape_name
 from dwc.datasets.image_loading import SUFFIXES, decode, decode_file, open_binary
 from dwc.errors import ImageError
+from dwc.gallery.listed_files import ListedFiles
 from dwc.gallery.metadata import TABLES, ListedMetadata, is_table, read_tables
 from dwc.gallery.walker import (
     INODE_BITS,
     NOT_A_PICTURE,
     PACKED_SUFFIXES,
+    GalleryFile,
     LeftOut,
     UnusedPattern,
     find_packed_suffix,
@@ -175,6 +177,12 @@ class FileItem(NamedTuple):
     path: str
     stamp: Stamp | None = None
 
+    @classmethod
+    def from_file(cls, file: GalleryFile) -> "FileItem":
+        """Return the picture of a file that was found in a folder."""
+        id, path, *stamp = file
+        return cls(id, path, Stamp(*stamp))
+
     def content_key(self) -> str:
         """Return a hash of the file's bytes."""
         return self._read(None)[0]
@@ -304,24 +312,28 @@ class FolderSource:
 
     def list(self) -> Listing:
         """List the pictures in the folder, ordered by id, with the metadata in its tables."""
-        items, left_out, unused = [], {}, {}
-        for entry in walk_folder(self.folder, self.exclude, self._visit_once):
-            if isinstance(entry, LeftOut):
-                left_out[entry.id] = entry
-            elif isinstance(entry, UnusedPattern):
-                unused[entry.pattern] = entry.reason
-            else:
-                stamp = Stamp(entry.size, entry.mtime_ns, entry.ctime_ns, entry.inode)
-                items.append(FileItem(entry.id, entry.path, stamp))
+        left_out: dict[str, LeftOut] = {}
+        unused: dict[str, str] = {}
+
+        def find_files() -> Iterator[GalleryFile]:
+            for entry in walk_folder(self.folder, self.exclude, self._visit_once):
+                if isinstance(entry, LeftOut):
+                    left_out[entry.id] = entry
+                elif isinstance(entry, UnusedPattern):
+                    unused[entry.pattern] = entry.reason
+                else:
+                    yield entry
+
+        items = ListedFiles(find_files(), str(self.folder), FileItem.from_file)
         metadata = None
         if "." not in left_out:  # the folder could be read
             tables = [
                 id for id, e in left_out.items() if e.reason == NOT_A_PICTURE and is_table(id)
             ]
-            metadata = read_tables(self.folder, tables, [item.id for item in items])
+            metadata = read_tables(self.folder, tables, list(items.ids()) if tables else [])
             for table in tables:
                 del left_out[table]
-        return Listing(sorted(items), left_out, unused, metadata)
+        return Listing(items, left_out, unused, metadata)
 
     def items(self) -> Sequence[FileItem]:
         """Return the picture files that the folder contains now, ordered by id."""

@@ -19,7 +19,7 @@ from itertools import islice
 from typing import Any, BinaryIO, Literal, TypeVar, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 _MAGIC = b"DWCARRAY"
 _ALIGNMENT = 8  # arrays begin at multiples of this number of bytes
@@ -60,10 +60,24 @@ class ArrayWriter:
         self._entries: dict[str, tuple[str, int, list[int]]] = {}
 
     def add(self, name: str, values: NDArray[Any]) -> None:
-        """Write an array under a name, by which `StoredArrays.array` returns it."""
+        """Write an array, which `StoredArrays.array` returns by its name."""
+        self.add_blocks(name, values.shape, values.dtype, [values])
+
+    def add_blocks(
+        self, name: str, shape: Sequence[int], dtype: DTypeLike, blocks: Iterable[NDArray[Any]]
+    ) -> None:
+        """Write an array as `add` does, block by block; only one block need be in memory.
+
+        Args:
+            name: The name of the array.
+            shape: The shape of the array.
+            dtype: The type of its numbers, which is that of the blocks.
+            blocks: The blocks, in order.
+        """
         self._align()
-        self._entries[name] = values.dtype.str, self._size, list(values.shape)
-        self._write(np.ascontiguousarray(values).data.cast("B") if values.size else b"")
+        self._entries[name] = np.dtype(dtype).str, self._size, list(shape)
+        for block in blocks:
+            self._write(np.ascontiguousarray(block).data.cast("B") if block.size else b"")
 
     def add_texts(self, names: Sequence[str], rows: Iterable[Sequence[str]], count: int) -> None:
         """Write several columns of texts, together with hashes by which texts can be found.
@@ -77,20 +91,19 @@ class ArrayWriter:
         """
         self._align()
         start, width = self._size, len(names)
-        bounds = np.zeros(width * count + 1, dtype=np.int64)
+        lengths = np.empty(width * count, dtype=np.uint32)
         hashes = np.empty((width, count), dtype=np.uint32)
         iterator = iter(rows)
         for first in range(0, count, _BLOCK):
             block = [text.encode() for row in islice(iterator, _BLOCK) for text in row]
             last = first + len(block) // width
-            lengths = np.fromiter(map(len, block), dtype=np.int64, count=len(block))
-            ends = bounds[width * first + 1 : width * last + 1]
-            np.add(np.cumsum(lengths), bounds[width * first], out=ends)
+            lengths[width * first : width * last] = list(map(len, block))
             block_hashes = np.fromiter(map(zlib.crc32, block), dtype=np.uint32, count=len(block))
             hashes[:, first:last] = block_hashes.reshape(-1, width).T
             self._write(b"".join(block))
         self._entries[_content_of(names)] = "|u1", start, [self._size - start]
-        self.add(_bounds_of(names), bounds)
+        self.add_blocks(_bounds_of(names), (width * count + 1,), np.int64, _add_up(lengths))
+        del lengths
         for name, column in zip(names, hashes, strict=True):
             order = np.argsort(column, kind="stable")
             self.add(f"{name}.hashes", column[order])
@@ -114,6 +127,16 @@ class ArrayWriter:
     def _write(self, content: bytes | memoryview) -> None:
         self._file.write(content)
         self._size += len(content)
+
+
+def _add_up(lengths: NDArray[np.uint32]) -> Iterator[NDArray[np.int64]]:
+    """Yield 0, and the sums of the first 1, 2, 3, ... of n lengths, in blocks: n + 1 numbers."""
+    end = 0
+    yield np.zeros(1, dtype=np.int64)
+    for start in range(0, len(lengths), _BLOCK):
+        sums = end + np.cumsum(lengths[start : start + _BLOCK], dtype=np.int64)
+        end = int(sums[-1])
+        yield sums
 
 
 def _content_of(names: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ import os
 import re
 import stat
 import tempfile
+from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from glob import glob, has_magic
 from itertools import chain, product
@@ -22,7 +23,9 @@ from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pathspec
+from numpy.typing import NDArray
 
 from dwc.datasets.image_kinds import (
     HEIC,
@@ -220,12 +223,21 @@ class _Walk:
         self._unused = [_PatternUse(pattern) for pattern in exclude if pattern[:1] != "!"]
         self._visit_once = visit_once
         self._folders: set[tuple[int, int]] = set()
-        self._files: dict[int, set[int]] = {}  # inodes of the files by device
+        # Inodes by device: of files that may have several names, and of files with a single name.
+        # Other paths to the latter can only lead through links, which are followed last.
+        self._files: dict[int, set[int]] = {}
+        self._single: dict[int, array[int]] = {}
+        self._sorted: dict[int, NDArray[np.uint64]] | None = None  # when links are followed
         self._links: list[tuple[str, str]] = []
         self._own = _own_folders()
 
     def run(self) -> Iterator[GalleryFile | LeftOut | UnusedPattern]:
         yield from self._tree(self._root, "")
+        if self._links:
+            self._sorted = {
+                device: np.sort(np.frombuffer(inodes, dtype=np.uint64))
+                for device, inodes in self._single.items()
+            }
         while self._links:
             links, self._links = sorted(self._links), []
             for relative, path in links:
@@ -323,11 +335,8 @@ class _Walk:
         id = escape_name(relative)
         if not stat.S_ISREG(info.st_mode):
             return LeftOut(id, NOT_A_PICTURE)
-        if self._visit_once and info.st_ino:
-            inodes = self._files.setdefault(info.st_dev, set())
-            if info.st_ino in inodes:
-                return LeftOut(id, LINKED_TWICE)
-            inodes.add(info.st_ino)
+        if self._visit_once and info.st_ino and self._is_listed(info):
+            return LeftOut(id, LINKED_TWICE)
         suffix = os.path.splitext(path)[1].lower()
         if is_archive(path):
             message = (
@@ -353,6 +362,23 @@ class _Walk:
         if kind is None:
             return LeftOut(id, NOT_A_PICTURE)
         return _found(id, path, info) if is_read(kind) else unsupported(id, path, kind)
+
+    def _is_listed(self, info: os.stat_result) -> bool:
+        """Return whether a file is listed already under another name; note it if it is not."""
+        device, inode = info.st_dev, info.st_ino
+        if self._sorted is None and info.st_nlink == 1 and inode < 1 << 64:
+            self._single.setdefault(device, array("Q")).append(inode)
+            return False
+        inodes = self._files.setdefault(device, set())
+        if inode in inodes:
+            return True
+        if self._sorted is not None and inode < 1 << 64 and device in self._sorted:
+            singles = self._sorted[device]
+            place = int(np.searchsorted(singles, np.uint64(inode)))
+            if place < len(singles) and singles[place] == inode:
+                return True
+        inodes.add(inode)
+        return False
 
 
 class _PatternUse:
