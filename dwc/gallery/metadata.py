@@ -278,6 +278,19 @@ def is_table(id: str) -> bool:
     return posixpath.basename(id).lower() in TABLES
 
 
+def describe_table_beside(folder: Path) -> str:
+    """Return a sentence if a folder has a wardrobe's pictures, and the table is beside the folder.
+
+    Such a table is not read if only that folder is indexed. The result is empty if there is none.
+    """
+    if folder.name != _WARDROBE_FOLDER or not (folder.parent / WARDROBE_TABLE).is_file():
+        return ""
+    return (
+        f"{WARDROBE_TABLE} is beside the folder {_WARDROBE_FOLDER}, not in it, so it is not read. "
+        "To use it as metadata, index the folder that has both."
+    )
+
+
 def read_tables(root: Path, tables: Iterable[str], ids: Collection[str]) -> ListedMetadata:
     """Read the tables of metadata in a folder of pictures.
 

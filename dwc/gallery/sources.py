@@ -22,7 +22,13 @@ from dwc.datasets.image_kinds import printable, unescape_name
 from dwc.datasets.image_loading import SUFFIXES, decode, decode_file, open_binary
 from dwc.errors import ImageError
 from dwc.gallery.listed_files import ListedFiles
-from dwc.gallery.metadata import TABLES, ListedMetadata, is_table, read_tables
+from dwc.gallery.metadata import (
+    TABLES,
+    ListedMetadata,
+    describe_table_beside,
+    is_table,
+    read_tables,
+)
 from dwc.gallery.walker import (
     INODE_BITS,
     NOT_A_PICTURE,
@@ -333,6 +339,8 @@ class FolderSource:
             metadata = read_tables(self.folder, tables, list(items.ids()) if tables else [])
             for table in tables:
                 del left_out[table]
+            if not tables and (note := describe_table_beside(self.folder)):
+                metadata = ListedMetadata(problems=(note,))
         return Listing(items, left_out, unused, metadata)
 
     def items(self) -> Sequence[FileItem]:

@@ -131,7 +131,8 @@ def relevance_of(images: GalleryImages, query: EncodedQuery) -> Relevance:
     if not images.metadata.columns:
         return find_relevant({}, query)
     if not query.text:
-        return Relevance(None, _NO_TEXT)
+        is_unreadable = query.typed is not None and query.typed.unreadable
+        return Relevance(None, "the model reads none of these words" if is_unreadable else _NO_TEXT)
     if query.image is None:
         return Relevance(None, "without a picture nothing says what else a result should have")
     if query.reference_id is None:

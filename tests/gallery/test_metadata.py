@@ -185,6 +185,17 @@ def test_no_file_or_folder_name_changes_what_the_gallery_is(tmp_path, build):
     assert codes == ["007", None, "00123", "0"]
 
 
+def test_a_table_beside_the_indexed_folder_is_named(tmp_path, build):
+    (tmp_path / "w" / "photos").mkdir(parents=True)
+    Image.new("RGB", (9, 9)).save(tmp_path / "w" / "photos" / "a.png")
+    write_csv(tmp_path / "w", "file,sleeve", "a.png,long", name="attributes.csv")
+    store = build(tmp_path / "w" / "photos")
+    assert columns(store) == {}
+    [remark] = store.manifest.remarks()
+    assert remark.startswith("attributes.csv is beside the folder")
+    assert remark.endswith("index the folder that has both.")
+
+
 def test_a_wardrobe_names_the_pictures_in_its_folder(tmp_path, build):
     (tmp_path / "w" / "photos").mkdir(parents=True)
     Image.new("RGB", (30, 20), (60, 9, 9)).save(tmp_path / "w" / "photos" / "a.png")

@@ -234,6 +234,7 @@ def test_the_page_outlines_what_fits_and_says_which_values_were_compared(gallery
         ("is shorter", "figure-01.png", "no value for these words: “shorter”"),
         ("in blue", None, "without a picture"),
         ("", "figure-01.png", "without words"),
+        ("for a wedding", "figure-01.png", "the model reads none of these words"),
     ],
 )
 def test_the_page_outlines_nothing_that_it_does_not_know(gallery, words, reference, why):
