@@ -98,7 +98,7 @@ KINDS = (
     "dress(?:es)?|skirts?|shirts?|tops?|t-?shirts?|tees?|blouses?|tunics?|trousers|pants|jeans|"
     "leggings|shorts|jackets?|coats?|blazers?|cardigans?|sweaters?|jumpers?|hoodies?|shoes?|boots?|"
     "sandals?|sneakers?|bags?|hats?|scarf|scarves|trainers?|pullovers?|sweatshirts?|waistcoats?|"
-    "vests?|polos?|polo\\s+shirts?|heels|pumps|flats|loafers?|slippers?|handbags?|backpacks?|caps?|"
+    "vests?|polo\\s+shirts?|polos?|heels|pumps|flats|loafers?|slippers?|handbags?|backpacks?|caps?|"
     "beanies?|suits?|gowns?|frocks?|pyjamas|pajamas"
 )
 # Sets of similar colors. In "blue, not navy" the exclusion matters, so it is not dropped.
@@ -130,10 +130,11 @@ _NO_SHAPE = re.compile(
     r"|narrow))(?![\w-])(?!\s+(?:sleeve|" + COLORS + "))",
     re.IGNORECASE,
 )
-# Exclusions of parts that photographs show too small: of the first 12, 4 had them.
+# Exclusions of parts that photographs show too small: of the first 12, 3 to 6 had them.
 _NO_SMALL_PART = re.compile(
     r"\b((?:no|not|without)\s+(?:any\s+|an?\s+)?"
-    r"(?:zips?|zippers?|zipped|buttons?|buttoned|collars?|collared|pockets?))\b",
+    r"(?:zips?|zippers?|zipped|buttons?|buttoned|collars?|collared|pockets?|laces|laced|straps?"
+    r"|lapels?))\b",
     re.IGNORECASE,
 )
 _NO_HOOD = re.compile(r"\b((?:no|not|without)\s+(?:an?\s+|any\s+)?hood(?:s|ed)?)\b", re.IGNORECASE)
@@ -181,9 +182,34 @@ _WITH_SLEEVES = re.compile(r"without\s+sleeves?\b", re.IGNORECASE)
 
 SHADED_COLOR = rf"(?:(?:very\s+)?(?:dark|light|bright|pale|deep|medium)[\s-]+)?(?:{COLORS})"
 ANY_COLOR = re.compile(COLORS, re.IGNORECASE)
-# What `find_exclusions` finds: a color, a kind of garment or a part, or a list, after a negation.
-_SUBTRACTED_PARTS = "hoods?|hooded|laces|sleeves"  # those for which it was measured to help
-_THING = rf"(?:{SHADED_COLOR}|{KINDS}|{_SUBTRACTED_PARTS})"
+# Details of garments: parts and cuts. "narrow brim" is one, "no high heels" excludes "high heels",
+# and "no heels" excludes a kind of shoe.
+_DETAIL = (
+    rf"(?:(?:{COLORS})\s+(?:in\s+the\s+pattern|as\s+the\s+second\s+colou?r)"
+    r"|pinstripes?|pinstriped|zig-?zags?|chevrons?|colou?r\s+blocks?|leopard(?:\s+(?:print|spots))?"
+    r"|animal\s+print"
+    r"|(?:(?:wide|narrow|broad|thin|thick|skinny|slim|straight|loose|tight|baggy|relaxed|long|short"
+    r"|tall|high|low|small|large|big|full|normal|regular|maxi|midi|mini|cropped|flared|ruffled"
+    r"|round(?:ed)?|pointed|pointy|open|square|flat|chunky|plain|elastic(?:ated)?|crossed|shoulder"
+    r"|ankle|chest|breast|patch|pouch|kangaroo|cargo|front|side|hat|shirt|lapel|stand(?:ing|-up)?"
+    r"|roll|polo|turtle|crew|v|boxy|tote|metal|elbow(?:[\s-]length)?|half|visible)[\s-]+){0,2}"
+    r"(?:brims?|peaks?|visors?|buckles?|buttons?|flaps?|laces|shoelaces|straps?|zips?|zippers?"
+    r"|legs|fit|soles?|heels?|toes?|hems?|shafts?|tops?|lengths?|cut|collars?|hoods?|lapels?"
+    r"|necks?|necklines?|v-necks?|turtlenecks?|sleeves?|pockets?|handles|chains?|bands?|ribbons?"
+    r"|belts?|drawstrings?|waists?|waistbands?|ruffles|frills|shapes?|corners)"
+    r"|sleeveless|hooded|collared|buttoned|zipped|laced|lace-up|belted|unbelted|strapless|flared"
+    r"|ruffled|frilly|pointed|boxy|rounded|peaked|brimless|slip-on|pull-on)"
+)
+# Details that models often overlook, although their direction is subtracted.
+_OVERLOOKED_DETAIL = re.compile(
+    r"\b(?:zips?|zippers?|zipped|buttons?|buttoned|collars?|collared|pockets?|straps?|laces|laced"
+    r"|lace-up|lapels?|bands?|ribbons?|(?:straight|regular|normal)\s+(?:legs|fit|length)"
+    r"|round(?:ed)?\s+(?:toes?|necks?|necklines?)|(?:short|low)\s+(?:shafts?|tops?)|low\s+heels?"
+    r"|(?:thin|flat)\s+soles?|plain\s+waist|unbelted)\b",
+    re.IGNORECASE,
+)
+# What `find_exclusions` finds after a negation: a color, a kind of garment, a detail, or a list.
+_THING = rf"(?:{_DETAIL}|{SHADED_COLOR}|{KINDS})"
 _THING_END = (
     r"(?=\s*(?:$|[.,;:!?)\]]|(?:and|or|nor|but|with|without|in|on|from|for|please|that|which|not|no"
     r"|thanks?)\b))"
@@ -191,14 +217,21 @@ _THING_END = (
 _EXCLUDED = re.compile(
     r"(?<![\w'-])(?P<negation>(?:not|no|never|without|isn't|aren't|neither|nor|(?:anything|everything|all)\s+but"
     r"|(?:(?:anything|something)\s+)?other\s+than|except(?:\s+for)?|excluding|instead\s+of|rather\s+than"
-    r"|avoid|no\s+more|(?:do(?:es)?n't|(?:do(?:es)?|would)\s+not|wouldn't)\s+(?:want|like|need))"
-    r"(?:\s+(?:be|want|in|any|an?|the|it|pairs?\s+of))*)\s+"
+    r"|avoid|no\s+more|minus|remove|lose|drop|get\s+rid\s+of|leave\s+(?:out|off)|take\s+(?:off|away)"
+    r"|ditch|omit|sans|(?:do(?:es)?n't|(?:do(?:es)?|would)\s+not|wouldn't)\s+(?:want|like|need|have))"
+    r"(?:\s+(?:be|want|have|in|any|an?|the|it|pairs?\s+of))*)\s+"
     rf"(?P<things>{_THING}(?:\s*,?\s*\b(?:or|nor)\s+(?:in\s+|an?\s+|the\s+)?{_THING})*){_THING_END}",
     re.IGNORECASE,
 )
 _ANY_THING = re.compile(
-    rf"\b(?:(?P<kind>{KINDS})|{SHADED_COLOR}|{_SUBTRACTED_PARTS})\b", re.IGNORECASE
+    rf"(?<![\w-])(?:(?P<detail>{_DETAIL})|(?P<kind>{KINDS})|{SHADED_COLOR})(?![\w-])", re.IGNORECASE
 )
+_PATTERN = re.compile(
+    rf"(?:{'|'.join(PATTERNS)}|pinstripe[sd]?|zig-?zags?|chevrons?|colou?r blocks?"
+    r"|leopard(?: (?:print|spots))?|animal print)",
+    re.IGNORECASE,
+)
+_ANY_KIND = re.compile(rf"(?<![\w'-])(?:{KINDS})(?![\w'-])", re.IGNORECASE)
 _NEGATED = re.compile(r"(?<![\w'-])(?:not|never|nothing|no|nor|without|\w+n't)\s+(?:be\s+)?$", re.I)
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
@@ -370,19 +403,19 @@ def negations_in(text: str) -> list[Tokens]:
 
 
 class Exclusion(NamedTuple):
-    """A color, a kind of garment or a part that a text excludes.
+    """A property of clothes that a text excludes.
 
     Attributes:
-        name: The name in lower case, such as "dark blue" or "dress".
-        is_kind: Whether it is a kind of garment.
+        name: The name in lower case, such as "dark blue", "dress" or "wide brim".
+        type: "color", "pattern", "kind" for a kind of garment, or "detail" for a part or a cut.
     """
 
     name: str
-    is_kind: bool
+    type: Literal["color", "pattern", "kind", "detail"]
 
 
-def find_exclusions(text: str) -> tuple[list[Exclusion], str]:
-    """Find the colors, kinds of garments and some parts (such as hoods) that a text excludes.
+def find_exclusions(text: str, keep_overlooked: bool = False) -> tuple[list[Exclusion], str]:
+    """Find the colors, kinds of garments and details (such as hoods) that a text excludes.
 
     A color is left out if the text also asks for a similar color, as in "blue, not navy". So are
     exclusions that are negated themselves, and phrases that exclude nothing, such as "not only
@@ -390,6 +423,8 @@ def find_exclusions(text: str) -> tuple[list[Exclusion], str]:
 
     Args:
         text: The text, as the model reads it.
+        keep_overlooked: Whether phrases with details that models often overlook, such as zips, stay
+            in the returned text.
 
     Returns:
         The exclusions, each once, in order; and the text without the phrases of these exclusions.
@@ -402,17 +437,40 @@ def find_exclusions(text: str) -> tuple[list[Exclusion], str]:
     wanted = {color.lower() for color in ANY_COLOR.findall(_EXCLUDED.sub(" ", text))}
     for match in _EXCLUDED.finditer(text):
         start, stop = match.span()
-        names = [
-            Exclusion(" ".join(thing[0].lower().split()), thing["kind"] is not None)
-            for thing in _ANY_THING.finditer(match["things"])
-        ]
+        found = [_exclusion(thing) for thing in _ANY_THING.finditer(match["things"])]
         is_ignored = any(first < stop and start < last for first, last in ignored)
-        if is_ignored or _NEGATED.search(text[:start]) or _is_like_wanted(names, wanted):
+        if is_ignored or _NEGATED.search(text[:start]) or _is_like_wanted(found, wanted):
             continue
-        exclusions.update(dict.fromkeys(names))
-        rest += text[end:start]
-        end = stop
+        exclusions.update(dict.fromkeys(found))
+        if not (keep_overlooked and _OVERLOOKED_DETAIL.search(match["things"])):
+            rest += text[end:start]
+            end = stop
     return list(exclusions), rest + text[end:]
+
+
+def _exclusion(thing: re.Match[str]) -> Exclusion:
+    """Return the exclusion of a match of `_ANY_THING`."""
+    name = " ".join(thing[0].lower().split())
+    if re.fullmatch(KINDS, name):  # "heels", "tops"
+        return Exclusion(name, "kind")
+    if thing["detail"]:
+        return exclusion_of(name)
+    return Exclusion(name, "kind" if thing["kind"] else "color")
+
+
+def exclusion_of(name: str) -> Exclusion:
+    """Return the exclusion of a pattern or a detail, given its name in lower case."""
+    return Exclusion(name, "pattern" if _PATTERN.fullmatch(name) else "detail")
+
+
+def find_kind(text: str) -> str | None:
+    """Return the kind of garment that a text names last, such as "dress"; None if it names none.
+
+    Args:
+        text: The text without the kinds that it excludes; see `find_exclusions`.
+    """
+    names = _ANY_KIND.findall(text)
+    return " ".join(names[-1].lower().split()) if names else None
 
 
 def _is_like_wanted(exclusions: list[Exclusion], wanted: set[str]) -> bool:

@@ -11,8 +11,10 @@ from dwc.cli import main
 from dwc.commands import search
 from dwc.negation import (
     NEGATIONS,
+    Exclusion,
     false_negations,
     find_exclusions,
+    find_kind,
     negation_note,
     negations_in,
     overlooked_negations,
@@ -376,7 +378,43 @@ def test_excluded_colors_and_kinds_are_found(text, names, rest) -> None:
     exclusions, without = find_exclusions(text)
     assert [item.name for item in exclusions] == names
     assert without == rest
-    assert all(item.is_kind == (item.name in ("dress", "skirt", "t-shirt")) for item in exclusions)
+    types = {"dress": "kind", "skirt": "kind", "t-shirt": "kind", "hood": "detail"}
+    assert all(item.type == types.get(item.name, "color") for item in exclusions)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("no high heels", [("high heels", "detail")]),
+        ("no heels", [("heels", "kind")]),
+        ("not a polo shirt", [("polo shirt", "kind")]),
+        ("remove the peak", [("peak", "detail")]),
+        ("a shirt without elbow-length sleeves", [("elbow-length sleeves", "detail")]),
+        ("no roll neck or hood", [("roll neck", "detail"), ("hood", "detail")]),
+        ("without white in the pattern", [("white in the pattern", "detail")]),
+        ("no pinstripes, please", [("pinstripes", "pattern")]),
+        ("not the same fit", []),
+        ("no fuss, just laces", []),
+    ],
+)
+def test_excluded_details_are_found(text, found) -> None:
+    exclusions, _ = find_exclusions(text)
+    assert exclusions == [Exclusion(*item) for item in found]
+
+
+def test_phrases_that_models_overlook_stay_in_the_text_for_notes() -> None:
+    _, rest = find_exclusions("no zip, not red", keep_overlooked=True)
+    assert rest == "no zip, "
+    _, rest = find_exclusions("no zip, not red")
+    assert rest == ", "
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("a red dress", "dress"), ("shirt, not a dress", "dress"), ("longer", None), ("dressy", None)],
+)
+def test_the_kind_of_garment_is_the_last_that_a_text_names(text, kind) -> None:
+    assert find_kind(text) == kind
 
 
 def test_exclusions_of_small_parts_are_noted_with_a_picture() -> None:

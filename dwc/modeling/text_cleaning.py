@@ -28,6 +28,7 @@ from dwc.negation import (
     PARTS,
     PATTERNS,
     SHADED_COLOR,
+    find_exclusions,
     has_ambiguous_list,
     spell_out_negations,
 )
@@ -118,8 +119,9 @@ class TypedText(NamedTuple):
             dress").
         read_as_list: Whether dashes at the starts of lines were interpreted as list bullets,
             although each could also be a minus.
-        excluded: Patterns that the typed text excludes but `text` does not name, in lower case:
-            "stripes" if "no stripes" became "in plain".
+        excluded: Patterns, parts and cuts that the typed text excludes but `text` does not name, in
+            lower case: "stripes" if "no stripes" became "in plain", "short sleeves" if "no short
+            sleeves" became "longer sleeves".
     """
 
     text: str
@@ -635,8 +637,9 @@ class Rephrased(NamedTuple):
     Attributes:
         text: The text with other phrases.
         changes: Pairs of the phrase as typed and the phrase that replaced it, in order.
-        excluded: Patterns that the given text excludes but `text` does not name, in lower case:
-            "stripes" if "no stripes" became "in plain".
+        excluded: Patterns, parts and cuts that the given text excludes but `text` does not name, in
+            lower case: "stripes" if "no stripes" became "in plain", "short sleeves" if "no short
+            sleeves" became "longer sleeves".
     """
 
     text: str
@@ -674,6 +677,7 @@ def rephrase_exclusions(text: str) -> Rephrased:
     Args:
         text: A text in which `dwc.negation.spell_out_negations` was applied.
     """
+    details = [item.name for item in find_exclusions(text)[0] if item.type == "detail"]
     changes = {match[0].strip(): _rephrase_only(match) for match in _ONLY_VALUE.finditer(text)}
     text = _ONLY_VALUE.sub(_rephrase_only, text)
     for pattern, rephrase in (
@@ -714,6 +718,8 @@ def rephrase_exclusions(text: str) -> Rephrased:
         for name in _EXCLUDED_PATTERN.findall(typed)
     ]
     text = _REPEATED_PLAIN.sub("in plain", text)
+    still_named = {item.name for item in find_exclusions(text)[0]}
+    excluded += [name for name in details if name not in still_named]
     return Rephrased(text, tuple(changes.items()), tuple(dict.fromkeys(excluded)))
 
 

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from dwc.checkpoints.load import ALL_BUNDLED, Checkpoint
 from dwc.errors import BusyError, QueryError
@@ -35,7 +35,7 @@ from dwc.modeling.combiners import ComposedQuery, Composition
 from dwc.modeling.modeling_dwc import DWCModel, ImageFeatures
 from dwc.modeling.processing_dwc import WORD_PADDING_ID, DWCProcessor, fill_template
 from dwc.modeling.text_cleaning import TypedText
-from dwc.negation import Exclusion, find_exclusions
+from dwc.negation import Exclusion, exclusion_of, find_exclusions, find_kind
 
 _IMAGES_AT_ONCE = 8  # on a CPU
 _END_OF_WORD = "</w>"  # the suffix of CLIP's tokens that end a word
@@ -230,8 +230,9 @@ def encode_query(
     """
     model_text = fill_template(checkpoint.model.config.caption_template or {}, [text])
     inputs = checkpoint.processor(images=image, text=model_text or None)
-    exclusions = _exclusions(checkpoint, text, excluded)
-    composed = _move_from_exclusions(checkpoint, compose(inputs), [exclusions], compose)
+    exclusions = [_find_excluded(checkpoint, text, excluded)]
+    composed = compose(inputs)
+    composed = _move_from_exclusions(checkpoint, composed, exclusions, compose, inputs.get(_IMAGES))
     ood_score = None if composed.ood_score is None else float(composed.ood_score[0])
     return QueryEncoding(composed, model_text, ood_score)
 
@@ -264,22 +265,45 @@ def compose_texts(
     typed = [checkpoint.processor.read_typed(text, template) for text in texts]
     texts = [read.text or text for read, text in zip(typed, texts, strict=True)]
     exclusions = [
-        _exclusions(checkpoint, text, (*excluded, *read.excluded))
+        _find_excluded(checkpoint, text, (*excluded, *read.excluded))
         for read, text in zip(typed, texts, strict=True)
     ]
     filled = [fill_template(template, [text]) for text in texts]
     inputs = dict(checkpoint.processor(images=image, text=filled))
-    if "pixel_values" in inputs:
-        inputs["pixel_values"] = inputs["pixel_values"].expand(len(texts), -1, -1, -1)
-    return _move_from_exclusions(checkpoint, compose(inputs), exclusions, compose)
+    pixel_values = inputs.get(_IMAGES)
+    if pixel_values is not None:
+        inputs[_IMAGES] = pixel_values.expand(len(texts), -1, -1, -1)
+    return _move_from_exclusions(checkpoint, compose(inputs), exclusions, compose, pixel_values)
 
 
-# How far a query is moved from an excluded color and an excluded kind of garment, where 1 counts as
-# much as the query. Chosen on photographs, see `assets/docs/limits.md`.
-_COLOR_DISTANCE, _KIND_DISTANCE = 1.0, 1.6
+# How far a query is moved away from an excluded color, kind of garment or detail, where 1 counts as
+# much as the query; and towards its own kind of garment, if it excludes a detail. Chosen on
+# photographs and drawings, see `assets/docs/limits.md`.
+_DISTANCES = {"color": 1.0, "pattern": 1.0, "kind": 2.2, "detail": 1.6}
+_TO_OWN_KIND = 0.6
+
+# The kinds of garments between which `_ExclusionEncoder` decides for an image.
+_KINDS = (
+    "dress", "skirt", "shirt", "t-shirt", "jumper", "jacket", "hoodie", "trousers", "shorts",
+    "boots", "trainers", "heels", "shoes", "sandals", "bag", "hat",
+)  # fmt: skip
+
+_Embeddings = Mapping[str, Tensor]  # by the stream's name; (D,), or (N, D) for N queries
 
 
-def _exclusions(checkpoint: Checkpoint, text: str, patterns: Sequence[str]) -> list[Exclusion]:
+class _Excluded(NamedTuple):
+    """What a query excludes.
+
+    Attributes:
+        items: the excluded colors, kinds of garments and details.
+        kind: the kind of garment that the text asks for, such as "dress"; None if it names none.
+    """
+
+    items: Sequence[Exclusion] = ()
+    kind: str | None = None
+
+
+def _find_excluded(checkpoint: Checkpoint, text: str, patterns: Sequence[str]) -> _Excluded:
     """Return what a query excludes, if the checkpoint asks for `rephrase_exclusions`.
 
     Args:
@@ -288,18 +312,100 @@ def _exclusions(checkpoint: Checkpoint, text: str, patterns: Sequence[str]) -> l
         patterns: names of excluded patterns that the text does not contain.
     """
     if not checkpoint.processor.rephrase_exclusions:
-        return []
-    exclusions, _ = find_exclusions(text)
-    return [*exclusions, *(Exclusion(name, is_kind=False) for name in dict.fromkeys(patterns))]
+        return _Excluded()
+    items, rest = find_exclusions(text)
+    items += [exclusion_of(name) for name in dict.fromkeys(patterns)]
+    kinds = {item.name for item in items if item.type == "kind"}
+    kind = find_kind(rest)
+    return _Excluded(items, None if kind in kinds else kind)
+
+
+class _ExclusionEncoder:
+    """Computes the directions in which a model's queries are moved away from what they exclude.
+
+    Args:
+        checkpoint: the checkpoint.
+        compose: function that runs the checkpoint's model.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, compose: Compose) -> None:
+        self._checkpoint, self._compose = checkpoint, compose
+        self._embeddings: dict[str, _Embeddings] = {}
+
+    def directions(self, excluded: _Excluded, image: Tensor | None) -> _Embeddings:
+        """Return the sum of the directions of all that a query excludes.
+
+        The direction of a color or a kind of garment is the embedding of its name. That of a detail
+        must not contain the kind of garment: "wide brim" is almost "hat", and without a wide brim
+        the query is still for hats. So from the embeddings of "wide brim" and "hat with wide brim",
+        their components along "hat" are removed. If the kind of garment is unknown, the direction
+        is the embedding of "wide brim".
+
+        Args:
+            excluded: what the query excludes, at least one item.
+            image: the preprocessed reference image, (1, 3, height, width); None for none.
+        """
+        kind = excluded.kind
+        if kind is None and image is not None and any(i.type == "detail" for i in excluded.items):
+            kind = self._kind_of(image)
+        total: dict[str, Tensor] = {}
+        for item in excluded.items:
+            if item.type == "detail" and kind is not None:
+                direction = self._detail(item.name, kind)
+            else:
+                distance = _DISTANCES["color" if item.type == "detail" else item.type]
+                direction = {
+                    name: distance * vector for name, vector in self._embed(item.name).items()
+                }
+            for name, vector in direction.items():
+                total[name] = total.get(name, 0) + vector / math.sqrt(len(excluded.items))
+        return total
+
+    def _detail(self, detail: str, kind: str) -> _Embeddings:
+        """Return the direction of a detail of a kind of garment."""
+        alone, worn = self._embed(detail), self._embed(f"{kind} with {detail}")
+        directions = {}
+        for name, vector in self._embed(kind).items():
+            own = nn.functional.normalize(vector, dim=0)
+            parts = [
+                nn.functional.normalize(part - (part @ own) * own, dim=0)
+                for part in (alone[name], worn[name])
+            ]
+            away = nn.functional.normalize(parts[0] + parts[1], dim=0)
+            directions[name] = _DISTANCES["detail"] * away - _TO_OWN_KIND * own
+        return directions
+
+    def _kind_of(self, image: Tensor) -> str:
+        """Return the kind of garment, one of `_KINDS`, whose name is most similar to an image."""
+        seen = self._compose({_IMAGES: image})
+        scores = torch.zeros(len(_KINDS))
+        for name, part in seen.streams.items():
+            names = torch.stack([self._embed(kind)[name] for kind in _KINDS])
+            scores += nn.functional.normalize(names, dim=1) @ part.embedding[0]
+        return _KINDS[int(scores.argmax())]
+
+    def _embed(self, text: str) -> _Embeddings:
+        """Return the embedding (D,) of a query with this text alone, for each stream."""
+        if text not in self._embeddings:
+            missing = [text, *(_KINDS if text in _KINDS else ())]
+            template = self._checkpoint.model.config.caption_template or {}
+            filled = [fill_template(template, [name]) for name in missing]
+            composed = self._compose(dict(self._checkpoint.processor(text=filled)))
+            for row, name in enumerate(missing):
+                self._embeddings[name] = {
+                    stream: part.embedding[row] for stream, part in composed.streams.items()
+                }
+        return self._embeddings[text]
 
 
 def _move_from_exclusions(
     checkpoint: Checkpoint,
     composed: ComposedQuery,
-    excluded: Sequence[Sequence[Exclusion]],
+    excluded: Sequence[_Excluded],
     compose: Compose,
+    image: Tensor | None,
 ) -> ComposedQuery:
-    """Move N composed queries away from what they exclude.
+    """Subtract from N composed queries the directions of what they exclude.
 
     From the embedding of "in stripes, not red", the embedding of "red" is subtracted. Only a
     checkpoint that asks for `rephrase_exclusions` is treated so.
@@ -309,19 +415,17 @@ def _move_from_exclusions(
         composed: the N queries.
         excluded: what each of the N queries excludes.
         compose: function that runs the checkpoint's model.
+        image: the preprocessed reference image of all queries, (1, 3, height, width); None for
+            none.
     """
-    names = list(dict.fromkeys(item.name for items in excluded for item in items))
-    if not names:
+    if not any(query.items for query in excluded):
         return composed
-    template = checkpoint.model.config.caption_template or {}
-    filled = [fill_template(template, [name]) for name in names]
-    of_names = compose(dict(checkpoint.processor(text=filled)))
-    scale = torch.zeros(len(excluded), len(names))
-    for row, items in enumerate(excluded):
-        for item in items:
-            distance = _KIND_DISTANCE if item.is_kind else _COLOR_DISTANCE
-            scale[row, names.index(item.name)] = distance / math.sqrt(len(items))
-    directions = {name: scale @ part.embedding for name, part in of_names.streams.items()}
+    encoder = _ExclusionEncoder(checkpoint, compose)
+    directions = {name: torch.zeros_like(part.embedding) for name, part in composed.streams.items()}
+    for row, query in enumerate(excluded):
+        if query.items:
+            for name, direction in encoder.directions(query, image).items():
+                directions[name][row] = direction
     return composed.excluding(directions)
 
 
@@ -402,7 +506,7 @@ def describe_model_input(checkpoint: Checkpoint, query: EncodedQuery) -> ModelIn
             words += [InputWord(word, False) for word in query.typed.unreadable]
     picture = None if query.image is None else _input_image(checkpoint, query.image)
     patterns = () if query.typed is None else query.typed.excluded
-    excluded = [item.name for item in _exclusions(checkpoint, query.text, patterns)]
+    excluded = [item.name for item in _find_excluded(checkpoint, query.text, patterns).items]
     return ModelInput(picture, text, pieces, words, excluded)
 
 

@@ -471,7 +471,8 @@ class Searcher:
         The result is a list with one message, or empty if the text has no such negations.
         """
         if self.checkpoint.processor.rephrase_exclusions:
-            _, text = find_exclusions(text)  # `dwc.search.query` applies the removed exclusions
+            # `dwc.search.query` applies the removed exclusions
+            _, text = find_exclusions(text, keep_overlooked=True)
         unknown_words = self.checkpoint.processor.unknown_words
         note = negation_note(text, lambda word: not unknown_words(word), has_image)
         return [note] if note else []

@@ -1,12 +1,16 @@
-"""Words alone that exclude a color or a pattern are followed in the default gallery."""
+"""Exclusions are followed in the default gallery: with words alone, and details with a picture."""
+
+from typing import NamedTuple
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from dwc.catalogue.splits import catalogue_items
-from dwc.checkpoints.load import BUNDLED_FOLDER, GALLERY_VECTORS, load
+from dwc.catalogue.drawing.draw import draw
+from dwc.catalogue.splits import CatalogueItem, catalogue_items
+from dwc.checkpoints.load import BUNDLED_FOLDER, GALLERY_VECTORS, Checkpoint, load
 from dwc.gallery.builder import load_precomputed
-from dwc.search.query import QueryComposer, compose_texts
+from dwc.search.query import QueryComposer, compose_texts, encode_query
 
 FIRST = 12
 COLORS = ("red", "black", "white", "blue", "green", "pink", "yellow", "brown")
@@ -24,20 +28,37 @@ PATTERN_PHRASES = (
 )  # fmt: skip
 
 
+class _Gallery(NamedTuple):
+    checkpoint: Checkpoint
+    items: list[CatalogueItem]  # the drawn garments
+    vectors: NDArray[np.float32]  # (N, D)
+    composer: QueryComposer
+
+    def first(self, composed, left_out=()):
+        """Return the first garments for each query, without those at some positions."""
+        scores = composed.embedding.numpy() @ self.vectors.T
+        scores[:, list(left_out)] = -np.inf
+        ranking = np.argsort(-scores, axis=1)[:, :FIRST]
+        return [[self.items[at].garment for at in row] for row in ranking]
+
+
 @pytest.fixture(scope="module")
-def first_garments():
-    """Return a function that finds the first garments of the default gallery for some texts."""
+def gallery():
+    """Return the default gallery with the bundled model."""
     checkpoint = load(str(BUNDLED_FOLDER))
     saved = load_precomputed(BUNDLED_FOLDER / GALLERY_VECTORS, checkpoint.fingerprint)
     vectors = np.stack([item.vector for item in saved.values()]).astype(np.float32)
-    garments = {item.id: item.garment for item in catalogue_items("families", len(saved))}
-    shown = [garments[item.row.id] for item in saved.values()]
-    composer = QueryComposer(checkpoint.model)
+    items = {item.id: item for item in catalogue_items("families", len(saved))}
+    shown = [items[item.row.id] for item in saved.values()]
+    return _Gallery(checkpoint, shown, vectors, QueryComposer(checkpoint.model))
+
+
+@pytest.fixture(scope="module")
+def first_garments(gallery):
+    """Return a function that finds the first garments of the default gallery for some texts."""
 
     def find(texts):
-        composed = compose_texts(checkpoint, None, texts, composer)
-        scores = composed.embedding.numpy() @ vectors.T
-        return [[shown[at] for at in row] for row in np.argsort(-scores, axis=1)[:, :FIRST]]
+        return gallery.first(compose_texts(gallery.checkpoint, None, texts, gallery.composer))
 
     return find
 
@@ -117,3 +138,42 @@ def test_a_kind_of_garment_is_excluded(phrase, first_garments):
     texts = [phrase.format(kind) for kind in kinds]
     for kind, garments in zip(kinds, first_garments(texts), strict=True):
         assert sum(garment.category == kind for garment in garments) <= 1, kind
+
+
+@pytest.mark.parametrize(
+    ("text", "attribute", "value"),
+    [
+        ("without wide brim", "brim", "wide"),
+        ("without peak", "brim", "peaked"),
+        ("no long sleeves", "sleeve", "long"),
+        ("not sleeveless", "sleeve", "sleeveless"),
+        ("without boxy shape", "shape", "boxy"),
+        ("remove the tote shape", "shape", "tote"),
+        ("without maxi length", "length", "long"),
+    ],
+)
+def test_a_detail_of_the_picture_is_excluded(text, attribute, value, gallery):
+    """Of the first 12 for a hat's picture and "without wide brim", 6.8 had one, and no note."""
+    noun = "skirt" if attribute == "length" else None
+    having = [
+        at
+        for at, item in enumerate(gallery.items)
+        if item.garment.attributes.get(attribute) == value and noun in (None, item.garment.category)
+    ]
+    counts, same = [], []
+    for at in having[:: max(1, len(having) // 4)][:4]:
+        item = gallery.items[at]
+        template = gallery.checkpoint.model.config.caption_template
+        read = gallery.checkpoint.processor.read_typed(text, template)
+        encoding = encode_query(
+            gallery.checkpoint,
+            draw(item.garment, item.picture_seed),
+            read.text,
+            gallery.composer,
+            read.excluded,
+        )
+        [garments] = gallery.first(encoding.composed, [at])
+        counts.append(sum(garment.attributes.get(attribute) == value for garment in garments))
+        same.append(sum(garment.category == item.garment.category for garment in garments))
+    assert np.mean(counts) <= 1, counts
+    assert np.mean(same) >= 2, same  # of the picture's kind; 5 to 12 for most details
