@@ -124,6 +124,12 @@ Such an image is a square cut from a strip, or one frame of an animation. The ke
 of the whole source: of the file's content, or, if a PIL image was decoded, of its pixels.
 """
 
+STRIP_PART = "strip_part"
+"""Key in the `info` of a decoded image that is a square cut from a strip.
+
+The key's value is the square's position: "top" of a high strip, "middle" of a wide one.
+"""
+
 
 def decode(source: str | Path | bytes | Image.Image, max_pixels: int | None = None) -> Image.Image:
     """Decode an image to an upright sRGB image without alpha channel.
@@ -303,6 +309,7 @@ def _convert(
         if shrink > 1 and reducible:
             image.draft(None, (width // shrink, height // shrink))
         part_of = image.info.get(PART_OF)  # set if the given image was decoded here before
+        strip_part = image.info.get(STRIP_PART) if file is None else None
         if is_animated:
             _seek_content(image, name, limit)
             width, height = image.size
@@ -324,6 +331,8 @@ def _convert(
             icc = icc or jpeg2000_profile(file)
         upright = _turn_upright(converted, image)
         part = _take_part(upright)
+        if part.size != upright.size:
+            strip_part = "top" if upright.height > upright.width else "middle"
         if is_animated or part.size != upright.size:
             part_of = hash_pixels(upright) if file is None else _hash_content(file)
         declared = declared_color(image, file)
@@ -337,6 +346,8 @@ def _convert(
         result.info = {IGNORED_PROFILE: True} if ignored else {}
         if part_of is not None:
             result.info[PART_OF] = part_of
+        if strip_part is not None:
+            result.info[STRIP_PART] = strip_part
         return result
     except _DECODER_ERRORS as error:
         raise _damaged(name, error) from error

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from dwc.checkpoints.load import Checkpoint
-from dwc.datasets.image_loading import decode
+from dwc.datasets.image_loading import STRIP_PART, decode
 from dwc.errors import ImageError, QueryError, StoreError
 from dwc.gallery.filters import (
     Filter,
@@ -484,7 +484,7 @@ class Searcher:
             except StoreError as error:
                 raise QueryError(f"{error} Take a reference that is in the gallery.") from error
             stored = self.store.picture(reference_id)
-            notes = []
+            notes = _strip_notes(stored.image)
             if not stored.original:
                 notes.append(
                     f"The original of {reference_id} is gone or changed; its thumbnail was used."
@@ -493,7 +493,19 @@ class Searcher:
         if image is None:
             return _Reference(None, [], [])
         decoded = decode(image)
-        return _Reference(decoded, self.store.positions_showing(decoded), [])
+        return _Reference(decoded, self.store.positions_showing(decoded), _strip_notes(decoded))
+
+
+def _strip_notes(image: Image.Image) -> list[str]:
+    """Return a message if a decoded reference is only a square of a high or wide picture.
+
+    The result is a list with one message, or empty if the image is the complete picture.
+    """
+    part = image.info.get(STRIP_PART)
+    if part is None:
+        return []
+    cut = "upper square of this tall" if part == "top" else "middle square of this wide"
+    return [f"Only the {cut} picture is used. Crop it to the garment."]
 
 
 def _name_copies(ids: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dwc.checkpoints import load
+from dwc.datasets.image_loading import decode
 from dwc.errors import ImageError, QueryError, StoreError
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
@@ -143,6 +144,29 @@ def test_a_reference_whose_file_is_gone_is_its_thumbnail(loaded, pictures, tmp_p
     result = Searcher(loaded, store).search(reference_id="p02.png")
     assert {hit.id for hit in result.hits} == {"p01.png", "p03.png"}
     assert "p02.png" in result.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("size", "cut"),
+    [((40, 240), "upper square of this tall"), ((240, 40), "middle square of this wide")],
+)
+def test_a_reference_that_is_cut_to_a_square_is_told(loaded, pictures, tmp_path, size, cut):
+    """A screenshot of a chat was searched by its status bar, without a note."""
+    folder = tmp_path / "shots"
+    folder.mkdir()
+    (folder / "p01.png").write_bytes((pictures / "p01.png").read_bytes())
+    strip = Image.effect_noise(size, 60).convert("RGB")
+    strip.save(folder / "shot.png")
+    store = build_store(
+        FolderSource(folder), image_embedder(loaded), tmp_path / "store", model_identity(loaded)
+    )
+    searcher = Searcher(loaded, store)
+    note = f"Only the {cut} picture is used. Crop it to the garment."
+    for image in (folder / "shot.png", strip, decode(strip)):
+        assert searcher.search(image, "is red").notes.count(note) == 1
+    for _ in range(2):  # the second time from the store's cache
+        assert searcher.search(reference_id="shot.png").notes.count(note) == 1
+    assert note not in searcher.search(strip.crop((0, 0, 40, 40))).notes
 
 
 def test_a_gallery_of_nothing_but_the_reference_answers_with_nothing(loaded, pictures, tmp_path):
