@@ -308,6 +308,8 @@ class Searcher:
     def notes(self, query: EncodedQuery, sweep: WeightSweep) -> list[str]:
         """Return messages for the user: problems of a query, and images left out of its results.
 
+        One of the messages says if the reference is unlike the training images.
+
         Args:
             query: the return value of `encode_query`.
             sweep: the return value of the method `sweep` for this query.
@@ -315,6 +317,7 @@ class Searcher:
         part = self.store.indexed_part
         return [
             *([] if part is None else [part.message]),
+            *_ood_notes(query.encoding.ood_score),
             *query.notes,
             *self._filter_notes(query, sweep),
             *self._copies_note(query, sweep),
@@ -494,6 +497,19 @@ class Searcher:
             return _Reference(None, [], [])
         decoded = decode(image)
         return _Reference(decoded, self.store.positions_showing(decoded), _strip_notes(decoded))
+
+
+def _ood_notes(ood_score: float | None) -> list[str]:
+    """Return a message if a reference is unlike the training images.
+
+    The result is a list with one message, or empty if the reference is not unusual.
+
+    Args:
+        ood_score: the out-of-distribution score of the reference; None if unknown.
+    """
+    if ood_score is None or ood_score <= 1:
+        return []
+    return ["This picture is unlike those the model learned from: take its results with caution."]
 
 
 def _strip_notes(image: Image.Image) -> list[str]:

@@ -218,10 +218,11 @@ def test_a_wording_is_read_as_a_search_reads_it(bundled):
     wordings = ["reddress", "navyblue zork", "ｂｌｕｅ", "blue-green", "minus stripes", long]
     query = bundled.encode_query(text="is red", reference_id="p02.png")
     probe = probe_paraphrases(bundled, query, wordings)
+    of_picture = bundled.search(reference_id="p02.png").notes  # not repeated for each wording
     for wording, text in zip(probe.wordings, ["is red", *wordings], strict=True):
         found = bundled.search(text=text, reference_id="p02.png")
         assert wording.unknown_words == found.unknown_words
-        assert wording.notes == found.notes
+        assert [*of_picture, *wording.notes] == found.notes
     unknown = [wording.unknown_words for wording in probe.wordings]
     assert unknown[:5] == [[], [], ["zork"], [], []]
     assert "Only the beginning of the text was read" in probe.wordings[-1].notes[0]

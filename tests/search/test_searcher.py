@@ -3,6 +3,7 @@
 import json
 import math
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -195,6 +196,17 @@ def test_unfamiliarity_is_the_models(searcher, loaded, reference):
         expected = float(loaded.model.familiarity.score(features))
     assert result.ood_score == pytest.approx(expected, rel=1e-5)
     assert searcher.search(reference).ood_score == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("score", "count"), [(None, 0), (0.2, 0), (1.0, 0), (1.01, 1), (1.4, 1)])
+def test_an_unfamiliar_reference_is_told_in_the_notes(searcher, reference, score, count):
+    """Only the page told of it: the command line and the API had a number alone."""
+    query = searcher.encode_query(reference, "is red")
+    query = replace(query, encoding=query.encoding._replace(ood_score=score))
+    notes = searcher.answer(query, shift=1.0).to_dict()["notes"]
+    told = [note for note in notes if "unlike those the model learned from" in note]
+    assert len(told) == count
+    assert notes[:count] == told
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def write_tiny_checkpoint(folder: Path, seed: int = 0, combiner: str = "dwc") ->
         familiarity=True,
     )
     model = DWCModel(config).eval()
+    model.familiarity.threshold.fill_(100.0)  # no picture is unfamiliar to random weights
     size = {"height": SIZE_PX, "width": SIZE_PX}
     pictures = CLIPImageProcessorPil(size=size, do_center_crop=False)
     return save_checkpoint(model, DWCProcessor(pictures, clip_tokenizer, word_tokenizer), folder)

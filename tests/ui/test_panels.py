@@ -85,10 +85,14 @@ def test_cards_show_rank_score_percentile_and_the_way_on(pictures):
     assert tree.one(cls="timing").full_text() == "30 pictures · 12 ms"
 
 
-@pytest.mark.parametrize(("unfamiliar", "remarks"), [(None, 0), (1.0, 0), (1.01, 1)])
-def test_an_unfamiliar_picture_is_told_beside_its_results(pictures, unfamiliar, remarks):
-    tree = read(render_results(result_of(pictures, ood_score=unfamiliar), pictures))
-    assert len(tree.all(cls="remark")) == remarks
+@pytest.mark.parametrize("unfamiliar", [None, 1.0, 1.01])
+def test_the_notes_of_a_search_are_the_remarks_beside_its_results(pictures, unfamiliar):
+    """What is said of an unfamiliar picture is one of the notes, and is not added here again."""
+    notes = ["unlike those the model learned from", "copies are left out"]
+    tree = read(render_results(result_of(pictures, ood_score=unfamiliar, notes=notes), pictures))
+    assert [remark.full_text() for remark in tree.all(cls="remark")] == notes
+    without = read(render_results(result_of(pictures, ood_score=unfamiliar), pictures))
+    assert without.all(cls="remark") == []
 
 
 def test_what_people_typed_is_never_markup(pictures):

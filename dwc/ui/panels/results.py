@@ -127,7 +127,7 @@ def render_results(
         for index, hit in enumerate(result.hits)
     )
     names = dict.fromkeys(name for hit in result.hits for name in hit.parts)
-    notes = _remarks(result) + ([relevance.lacking] if relevance and relevance.lacking else [])
+    notes = result.notes + ([relevance.lacking] if relevance and relevance.lacking else [])
     remarks = "".join(f'<p class="remark">{escape(remark)}</p>' for remark in notes)
     described = "" if groups is None else f' data-alike="{escape(describe_duplicates(groups))}"'
     listed = len(result.hits)
@@ -337,16 +337,6 @@ def _unfold_button(hit: Hit, duplicates: int) -> str:
         f'<button type="button" class="alike" aria-expanded="false" data-rank="{hit.rank}">'
         f'+{duplicates} {noun}<span class="sr-only"> of result {hit.rank}</span></button>'
     )
-
-
-def _remarks(result: SearchResult) -> list[str]:
-    remarks = list(result.notes)
-    if result.ood_score is not None and result.ood_score > 1:
-        remarks.insert(
-            0,
-            "This picture is unlike those the model learned from: take its results with caution.",
-        )
-    return remarks
 
 
 TOOLBAR_ON_LOAD = on_load("dwcPanels.toolbar", "save")
