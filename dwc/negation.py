@@ -174,7 +174,7 @@ _ANY_NEGATION = re.compile(
 _FOLLOWED_WITH_IMAGE = re.compile(
     r"(?:no|not|without|neither|nor|nothing|cannot|[^\W\d_]+n't|instead\s+of|(?:rather|other)\s+than)"
     r"\s+(?:(?:any|an?|the|in|with|be|have|want|as|so|too|very|dark|light|is|are|it|but)\s+)*"
-    rf"(?:{_VALUES}|sleeve\w*)\b",
+    rf"(?:{_VALUES}|sleeve\w*)\b(?!\s+(?:{KINDS})\b)",
     re.IGNORECASE,
 )
 _LAST_WORD = re.compile(r"(?:\s+(?:and|or|but|in|with|on|at|for|to|is|are|that|which))+$")
@@ -182,9 +182,9 @@ _WITH_SLEEVES = re.compile(r"without\s+sleeves?\b", re.IGNORECASE)
 
 SHADED_COLOR = rf"(?:(?:very\s+)?(?:dark|light|bright|pale|deep|medium)[\s-]+)?(?:{COLORS})"
 ANY_COLOR = re.compile(COLORS, re.IGNORECASE)
-# Details of garments: parts and cuts. "narrow brim" is one, "no high heels" excludes "high heels",
-# and "no heels" excludes a kind of shoe.
-_DETAIL = (
+# Regular expression of details of garments: parts and cuts, such as "narrow brim". "no high heels"
+# excludes a detail, and "no heels" a kind of shoe.
+DETAIL = (
     rf"(?:(?:{COLORS})\s+(?:in\s+the\s+pattern|as\s+the\s+second\s+colou?r)"
     r"|pinstripes?|pinstriped|zig-?zags?|chevrons?|colou?r\s+blocks?|leopard(?:\s+(?:print|spots))?"
     r"|animal\s+print"
@@ -209,7 +209,7 @@ _OVERLOOKED_DETAIL = re.compile(
     re.IGNORECASE,
 )
 # What `find_exclusions` finds after a negation: a color, a kind of garment, a detail, or a list.
-_THING = rf"(?:{_DETAIL}|{SHADED_COLOR}|{KINDS})"
+_THING = rf"(?:{DETAIL}|{SHADED_COLOR}|{KINDS})"
 _THING_END = (
     r"(?=\s*(?:$|[.,;:!?)\]]|(?:and|or|nor|but|with|without|in|on|from|for|please|that|which|not|no"
     r"|thanks?)\b))"
@@ -217,14 +217,14 @@ _THING_END = (
 _EXCLUDED = re.compile(
     r"(?<![\w'-])(?P<negation>(?:not|no|never|without|isn't|aren't|neither|nor|(?:anything|everything|all)\s+but"
     r"|(?:(?:anything|something)\s+)?other\s+than|except(?:\s+for)?|excluding|instead\s+of|rather\s+than"
-    r"|avoid|no\s+more|minus|remove|lose|drop|get\s+rid\s+of|leave\s+(?:out|off)|take\s+(?:off|away)"
+    r"|nothing|avoid|no\s+more|minus|remove|lose|drop|get\s+rid\s+of|leave\s+(?:out|off)|take\s+(?:off|away)"
     r"|ditch|omit|sans|(?:do(?:es)?n't|(?:do(?:es)?|would)\s+not|wouldn't)\s+(?:want|like|need|have))"
     r"(?:\s+(?:be|want|have|in|any|an?|the|it|pairs?\s+of))*)\s+"
     rf"(?P<things>{_THING}(?:\s*,?\s*\b(?:or|nor)\s+(?:in\s+|an?\s+|the\s+)?{_THING})*){_THING_END}",
     re.IGNORECASE,
 )
 _ANY_THING = re.compile(
-    rf"(?<![\w-])(?:(?P<detail>{_DETAIL})|(?P<kind>{KINDS})|{SHADED_COLOR})(?![\w-])", re.IGNORECASE
+    rf"(?<![\w-])(?:(?P<detail>{DETAIL})|(?P<kind>{KINDS})|{SHADED_COLOR})(?![\w-])", re.IGNORECASE
 )
 _PATTERN = re.compile(
     rf"(?:{'|'.join(PATTERNS)}|pinstripe[sd]?|zig-?zags?|chevrons?|colou?r blocks?"

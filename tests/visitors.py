@@ -13,6 +13,7 @@ import httpx
 
 API = "gradio_api"
 WAIT_SECONDS = 600
+CLOSED = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 
 
 def run_in_thread(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -50,6 +51,7 @@ class Visitor:
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._early: dict[str, dict[str, Any]] = {}  # answers that came before their event's id
         self._stream: asyncio.Task[None] | None = None
+        self._has_read = False  # whether the current stream has sent anything
         self._places: dict[str, list[tuple[int, int]]] = {}
         self.places: list[tuple[int, int]] = []
 
@@ -166,30 +168,43 @@ class Visitor:
         """
         try:
             return await self._client.post(f"{API}/{path}", **content)
-        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+        except CLOSED:
             return await self._client.post(f"{API}/{path}", **content)
 
     async def _listen(self) -> None:
         """Read the session's messages while it waits for some."""
         while self._waiting:
-            address = f"{API}/queue/data?session_hash={self._session}"
-            async with self._client.stream("GET", address, timeout=WAIT_SECONDS) as response:
-                async for line in response.aiter_lines():
-                    if not line.startswith("data:"):
-                        continue
-                    message = json.loads(line.removeprefix("data:"))
-                    event_id = message.get("event_id")
-                    if message["msg"] == "estimation":
-                        place = (message["rank"] + 1, message["queue_size"])
-                        self._places.setdefault(event_id, []).append(place)
-                    elif message["msg"] == "process_completed":
-                        future = self._waiting.pop(event_id, None)
-                        if future is None:
-                            self._early[event_id] = message
-                        else:
-                            future.set_result(message)
-                    elif message["msg"] == "close_stream":
-                        break
+            await self._read_stream()
+
+    async def _read_stream(self) -> None:
+        """Read the messages of a connection; none if the server closed it before, as in `_post`."""
+        self._has_read = False
+        try:
+            await self._read_messages()
+        except CLOSED:
+            if self._has_read:
+                raise
+
+    async def _read_messages(self) -> None:
+        address = f"{API}/queue/data?session_hash={self._session}"
+        async with self._client.stream("GET", address, timeout=WAIT_SECONDS) as response:
+            async for line in response.aiter_lines():
+                self._has_read = True
+                if not line.startswith("data:"):
+                    continue
+                message = json.loads(line.removeprefix("data:"))
+                event_id = message.get("event_id")
+                if message["msg"] == "estimation":
+                    place = (message["rank"] + 1, message["queue_size"])
+                    self._places.setdefault(event_id, []).append(place)
+                elif message["msg"] == "process_completed":
+                    future = self._waiting.pop(event_id, None)
+                    if future is None:
+                        self._early[event_id] = message
+                    else:
+                        future.set_result(message)
+                elif message["msg"] == "close_stream":
+                    break
 
     def _update(self, dependency: Mapping[str, Any], outputs: list[Any]) -> None:
         for id, value in zip(dependency["outputs"], outputs, strict=True):

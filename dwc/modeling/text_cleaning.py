@@ -14,7 +14,7 @@ import logging
 import re
 import string
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ from dwc.negation import (
     ALIKE_COLORS,
     ANY_COLOR,
     COLORS,
+    DETAIL,
     KINDS,
     NEGATIONS,
     ONLY,
@@ -29,6 +30,7 @@ from dwc.negation import (
     PATTERNS,
     SHADED_COLOR,
     find_exclusions,
+    find_kind,
     has_ambiguous_list,
     spell_out_negations,
 )
@@ -94,6 +96,7 @@ _COMPOUND_WORDS = frozenset(
     | {"night", "evening", "beach", "swim", "foot", "knit", "high", "low"}
 )
 # Words that say that a thing is absent: "patternless", "heel-less", "belt-free".
+_ANY_GARMENT = re.compile(rf"(?:{KINDS})s?", re.IGNORECASE)
 _ABSENCE = re.compile(r"(?<![\w'-])([^\W\d_]{3,}?)-?(?:less|free)(?![\w'-])", re.IGNORECASE)
 # Phone keyboards split "sleeveless"; "sleeves less wide" is a comparison.
 _SPLIT_ABSENCE = re.compile(
@@ -220,6 +223,8 @@ def clean_text(text: str, is_known: Callable[[str], bool] | None = None) -> Clea
       if the vocabulary contains the single words but not the joined word. With punctuation, one
       of the single words in the vocabulary is enough. `reddress` is separated only if both words
       describe clothes, or if one does and the other is a function word such as `with`.
+    - A garment's name that is known in the other number only becomes that: `waistcoats` becomes
+      `waistcoat`.
     - `patternless` and `belt-free` become `without pattern` and `without belt` if the vocabulary
       has the thing but not the joined word.
     - A leading minus becomes a word (`-stripes` becomes `without stripes`), because the word
@@ -268,7 +273,8 @@ def clean_text(text: str, is_known: Callable[[str], bool] | None = None) -> Clea
     words = " ".join(_separate(word, is_known) for word in text.split()).split()
     for position, word in enumerate(words):
         letters = word.strip(string.punctuation)
-        parts = _find_parts(letters, is_known)
+        other = _other_number(letters, is_known)
+        parts = (other,) if other else _find_parts(letters, is_known)
         if parts:
             respelled[letters] = " ".join(parts)
             words[position] = word.replace(letters, respelled[letters])
@@ -361,6 +367,17 @@ def _strip_accents(text: str) -> str:
     return "".join(plain)
 
 
+def _other_number(word: str, is_known: Callable[[str], bool]) -> str | None:
+    """Return the singular or plural of an unknown name of a garment if that form is known.
+
+    For example, "waistcoats" would otherwise be split into "waist" and "coats".
+    """
+    if is_known(word) or not _ANY_GARMENT.fullmatch(word):
+        return None
+    forms = (word.removesuffix("s"), word.removesuffix("es"), f"{word}s")
+    return next((form for form in forms if form != word and is_known(form)), None)
+
+
 def _separate(word: str, is_known: Callable[[str], bool]) -> str:
     """Separate words joined with punctuation, such as `blue/white`, if one of them is known.
 
@@ -423,6 +440,14 @@ def _describe_clothes_together(pair: tuple[str, str]) -> bool:
         word.lower() in FUNCTION_WORDS for word in pair
     )
 
+
+# Plurals of garments' names. A model has seen the singular far more often: of the first 12 for
+# "tops", 1 is a top, for "top" 9. Pairs such as "trousers" and "shoes" have no singular here.
+_SINGULAR = (
+    "dress|skirt|shirt|top|t-shirt|tshirt|tee|blouse|tunic|jacket|coat|blazer|cardigan|sweater|jumper"
+    "|pullover|sweatshirt|waistcoat|vest|polo|hat|handbag|bag|backpack|cap|suit|gown|frock"
+)
+_PLURAL = re.compile(rf"(?<![\w'-])({_SINGULAR})(?:e?s)(?![\w'-])", re.IGNORECASE)
 
 # Regular expression of a value that has one opposite -> phrase that asks for the opposite.
 _OPPOSITES = {
@@ -557,13 +582,18 @@ _COMPARATIVES = {
     "narrow": ("narrower", "wider"),
 }
 _SHAPES = "|".join(_COMPARATIVES)
+# Parts whose cut is excluded by its name: "without wide brim" must not become "narrower brim".
+_PARTS_WITH_CUT = (
+    r"brims?|legs|straps?|heels?|soles?|hems?|shafts?|lengths?|fit|toes?|collars?|necks?|necklines?"
+    r"|lapels?|pockets?|handles?|tops?|cut|shapes?"
+)
 # "less long sleeves", "not so dark", "the sleeves are too short", "not long enough".
 _LESS = re.compile(
     r"(?<![\w'-])(?P<subject>(?:the\s+)?sleeves\s+(?:are|look)\s+)?"
     rf"(?:not\s+(?P<scarce>{_SHAPES})\s+enough"
     r"|(?:less|(?:not\s+)?(?:a\s+bit\s+|much\s+|far\s+)?too|not\s+(?:so|as|such|that|very|quite)"
     rf"|not|no|without|never|isn't|aren't)\s+(?:an?\s+)?(?P<shape>{_SHAPES})"
-    rf"(?:[\s-](?P<sleeves>sleeve[sd]?))?)(?!-)(?!\s+(?:{COLORS}))\b",
+    rf"(?:[\s-](?P<sleeves>sleeve[sd]?))?)(?!-)(?!\s+(?:{COLORS}|{_PARTS_WITH_CUT}))\b",
     re.IGNORECASE,
 )
 # Garments whose name begins with that of another kind of garment.
@@ -580,24 +610,49 @@ _ONLY_VALUE = re.compile(
 _OTHER_COLOR = re.compile(
     rf"(?<![\w'-])(?:in\s+|of\s+)?(?:any\s+|some\s+|an\s+)?other\s+colou?rs?{_END}", re.IGNORECASE
 )
+_ABSENT_PART = re.compile(
+    r"(?<![\w'-])(?P<part>hood|collar|button|zip|belt|lace|strap|pocket|buckle)less(?![\w'-])",
+    re.IGNORECASE,
+)
 _ABSENT_PATTERN = re.compile(
     r"(?<![\w'-])(?:stripe|dot|flower|print|graphic|logo)s?-?less(?![\w'-])", re.IGNORECASE
+)
+# "is not ok", "not wanted", "are ugly", "are out".
+_IS_REJECTED = (
+    r"(?:(?:(?:(?:is|are)\s+)?(?:not|never)|isn't|aren't)\s+(?:ok(?:ay)?|good|wanted|allowed|fine"
+    r"|acceptable|welcome|nice|needed|an?\s+option|for\s+me|my\s+\w+)"
+    r"|(?:is|are|looks?)\s+(?:so\s+|too\s+|very\s+|really\s+)?(?:ugly|hideous|awful|horrible|terrible"
+    r"|boring|bad|disgusting)"
+    r"|(?:is|are)\s+(?:out|an?\s+no[\s-]go|unacceptable))"
 )
 # "red is not ok", "stripes not wanted", "checks are out", "replace the red".
 _REJECTED = re.compile(
     rf"(?<![\w'-])(?:the\s+|any\s+)?(?P<values>{_BARE_VALUE}(?:\s+(?:or|and|nor)\s+{_BARE_VALUE})*)\s+"
-    r"(?:(?:(?:is|are)\s+)?(?:not|never)|isn't|aren't)\s+(?:ok(?:ay)?|good|wanted|allowed|fine"
-    r"|acceptable|welcome|nice|needed|an?\s+option|for\s+me|my\s+\w+)"
-    rf"{_END}"
-    rf"|(?<![\w'-])(?P<disliked>{_BARE_VALUE}(?:\s+(?:or|and|nor)\s+{_BARE_VALUE})*)\s+(?:is|are|looks?)\s+"
-    r"(?:so\s+|too\s+|very\s+|really\s+)?(?:ugly|hideous|awful|horrible|terrible|boring|bad|disgusting)"
-    rf"{_END}"
-    rf"|(?<![\w'-])(?P<out>{_BARE_VALUE})\s+(?:is|are)\s+(?:out|an?\s+no[\s-]go|unacceptable){_END}"
+    rf"{_IS_REJECTED}{_END}"
     rf"|(?<![\w'-])(?:replace|swap(?:\s+out)?|hide)\s+(?:the\s+|any\s+)?"
     rf"(?P<replaced>{_BARE_VALUE}(?:\s+(?:or|and|nor)\s+{_BARE_VALUE})*)"
     rf"(?!\s+(?:with|by|for|to)\b){_END}",
     re.IGNORECASE,
 )
+# The same of parts, cuts and kinds of garments: "long sleeves are a no-go", "skirts are out". Up to
+# two other words may come before the name, such as "puffy".
+_REJECTED_DETAIL = re.compile(
+    r"(?:(?<=^)|(?<=[,.;:!?]\s)|(?<=\bbut\s)|(?<=\band\s)|(?<=\bthe\s)|(?<=\bany\s)|(?<=\bsince\s)"
+    r"|(?<=\bbecause\s))(?P<thing>(?:(?!but\b|and\b|the\b|any\b|since\b|because\b)[\w'-]+\s+){0,2}?"
+    rf"(?:{DETAIL}|{KINDS}))\s+{_IS_REJECTED}{_END}",
+    re.IGNORECASE,
+)
+_LESS_PATTERN = re.compile(
+    rf"(?<![\w'-])(?:less|fewer)\s+(?P<pattern>{'|'.join(PATTERNS)}){_END}", re.I
+)
+# "no blue jeans" and "not a sleeveless dress": garments of which a value is excluded.
+_NO_VALUE_KIND = re.compile(
+    r"(?<![\w'-])(?:not|no|never|without|avoid|anything\s+but)\s+(?:an?\s+|any\s+)?"
+    rf"(?P<value>{SHADED_COLOR}|{'|'.join(PATTERNS)}|hooded|collared|belted|sleeveless"
+    rf"|(?:long|short)[\s-]sleeved?)\s+(?P<kind>{KINDS}){_END}",
+    re.IGNORECASE,
+)
+_ANY_COLOR_BAR = re.compile(r"(?<![\w'-])((?:any|every|all)\s+colou?rs?)\s+bar\b", re.IGNORECASE)
 # Text before a phrase that shows that the phrase is negated itself, as in "not without a belt"; and
 # text that shows that the phrase is part of a list, as in "red and blue".
 _NEGATED = re.compile(
@@ -677,20 +732,56 @@ def rephrase_exclusions(text: str) -> Rephrased:
     Args:
         text: A text in which `dwc.negation.spell_out_negations` was applied.
     """
+    text = _ANY_COLOR_BAR.sub(r"\1 but", text)
+    changes: dict[str, str] = {}
+    text = _rephrase_all(text, _TO_EXCLUSIONS, changes)
     details = [item.name for item in find_exclusions(text)[0] if item.type == "detail"]
-    changes = {match[0].strip(): _rephrase_only(match) for match in _ONLY_VALUE.finditer(text)}
+    changes |= {match[0].strip(): _rephrase_only(match) for match in _ONLY_VALUE.finditer(text)}
     text = _ONLY_VALUE.sub(_rephrase_only, text)
-    for pattern, rephrase in (
-        (_COMPOUND, _rephrase_compound),
-        (_SWAP, _rephrase_swap),
-        (_LESS, _rephrase_less),
-        (_RECOLORED, _rephrase_recolored),
-        (_PATTERN_SWAP, _rephrase_pattern_swap),
-        (_ABSENT_PATTERN, lambda match: "plain"),
-        (_OTHER_COLOR, lambda match: "in another color"),
-        (_REJECTED, _rephrase_rejected),
-        *((item, _rephrase_exclusion) for item in _EXCLUSIONS),
-    ):
+    text = _rephrase_all(text, _REPHRASED, changes)
+    excluded = [
+        name.lower()
+        for typed, read in changes.items()
+        if _IS_EXCLUDED.search(read) and not _PATTERN_SWAP.fullmatch(typed)
+        for name in _EXCLUDED_PATTERN.findall(typed)
+    ]
+    text = _PLURAL.sub(r"\1", _REPEATED_PLAIN.sub("in plain", text))
+    still_named = {item.name for item in find_exclusions(text)[0]}
+    excluded += [name for name in details if name not in still_named]
+    return Rephrased(text, _join_changes(changes), tuple(dict.fromkeys(excluded)))
+
+
+def _join_changes(changes: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return changes as pairs of what was typed and what is read, in order.
+
+    If a phrase was replaced twice, such as "high heels are out" by "without high heels" and this
+    phrase by another one, the result has one pair, with the last phrase.
+    """
+    joined: dict[str, str] = {}
+    for replaced, read in changes.items():
+        former = next((typed for typed, last in joined.items() if replaced in last), None)
+        if former is None:
+            joined[replaced] = read
+        else:
+            joined[former] = joined[former].replace(replaced, read)
+    return tuple(joined.items())
+
+
+_Rephrase = Callable[[re.Match[str]], str | None]
+
+
+def _rephrase_all(
+    text: str, rules: Iterable[tuple[re.Pattern[str], _Rephrase]], changes: dict[str, str]
+) -> str:
+    """Return a text after applying rules in turn, and add the changes.
+
+    Args:
+        text: The text.
+        rules: Pairs of a pattern and a function that returns the phrase to read instead of a match,
+            or None to keep it.
+        changes: The replaced phrases by the phrase as typed; entries are added.
+    """
+    for pattern, rephrase in rules:
         only = [match.span() for match in ONLY.finditer(text)]
         done, end = "", 0
         for match in pattern.finditer(text):
@@ -711,16 +802,7 @@ def rephrase_exclusions(text: str) -> Rephrased:
             done, end = before + read, stop
             changes[typed] = read
         text = done + text[end:]
-    excluded = [
-        name.lower()
-        for typed, read in changes.items()
-        if _IS_EXCLUDED.search(read) and not _PATTERN_SWAP.fullmatch(typed)
-        for name in _EXCLUDED_PATTERN.findall(typed)
-    ]
-    text = _REPEATED_PLAIN.sub("in plain", text)
-    still_named = {item.name for item in find_exclusions(text)[0]}
-    excluded += [name for name in details if name not in still_named]
-    return Rephrased(text, tuple(changes.items()), tuple(dict.fromkeys(excluded)))
+    return text
 
 
 def _rephrase_swap(match: re.Match[str]) -> str | None:
@@ -771,6 +853,32 @@ def _rephrase_only(match: re.Match[str]) -> str:
 def _rephrase_compound(match: re.Match[str]) -> str:
     """Return "pants" for "dress pants", and "denim jacket" for "jeans jacket"."""
     return (match["formal"] or f"denim {match['denim']}").lower()
+
+
+def _rephrase_rejected_detail(match: re.Match[str]) -> str | None:
+    """Return "without high heels" for "high heels are out"; None if the phrase is negated."""
+    if _NEGATED.search(match.string[: match.start()]):
+        return None
+    thing = match["thing"].lower()
+    if re.fullmatch(_BARE_VALUE, thing) and not re.fullmatch(_OPPOSITE, thing):
+        return None  # a rule for values follows
+    is_adjective = thing.endswith(("ed", "less", "y"))
+    return f"{'not' if is_adjective else 'without'} {thing}"
+
+
+def _rephrase_less_pattern(match: re.Match[str]) -> str | None:
+    """Return "not striped" for "less striped"; None if the phrase is negated."""
+    if _NEGATED.search(match.string[: match.start()]):
+        return None
+    return f"not {match['pattern']}".lower()
+
+
+def _rephrase_value_of_kind(match: re.Match[str]) -> str | None:
+    """Return "jeans, not blue" for "no blue jeans"; None if the text names another garment."""
+    before, after = match.string[: match.start()], match.string[match.end() :]
+    if _NEGATED.search(before) or find_kind(before) or find_kind(after):
+        return None
+    return f"{match['kind']}, not {match['value']}".lower()
 
 
 def _rephrase_less(match: re.Match[str]) -> str | None:
@@ -842,3 +950,23 @@ def _rephrase_value(value: str, is_plain: bool) -> str:
             return read
     color = re.match(SHADED_COLOR, value)  # without the ending of "reds"
     return f"not {color[0] if color else value}"
+
+
+# Phrases that are read as other exclusions, to which `_REPHRASED` is applied then.
+_TO_EXCLUSIONS: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
+    (_REJECTED_DETAIL, _rephrase_rejected_detail),
+    (_NO_VALUE_KIND, _rephrase_value_of_kind),
+    (_LESS_PATTERN, _rephrase_less_pattern),
+    (_ABSENT_PART, lambda match: f"no {match['part']}".lower()),
+)
+_REPHRASED: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
+    (_COMPOUND, _rephrase_compound),
+    (_SWAP, _rephrase_swap),
+    (_LESS, _rephrase_less),
+    (_RECOLORED, _rephrase_recolored),
+    (_PATTERN_SWAP, _rephrase_pattern_swap),
+    (_ABSENT_PATTERN, lambda match: "plain"),
+    (_OTHER_COLOR, lambda match: "in another color"),
+    (_REJECTED, _rephrase_rejected),
+    *((item, _rephrase_exclusion) for item in _EXCLUSIONS),
+)

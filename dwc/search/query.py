@@ -276,10 +276,10 @@ def compose_texts(
     return _move_from_exclusions(checkpoint, compose(inputs), exclusions, compose, pixel_values)
 
 
-# How far a query is moved away from an excluded color, kind of garment or detail, where 1 counts as
-# much as the query; and towards its own kind of garment, if it excludes a detail. Chosen on
-# photographs and drawings, see `assets/docs/limits.md`.
-_DISTANCES = {"color": 1.0, "pattern": 1.0, "kind": 2.2, "detail": 1.6}
+# How far a query is moved away from what it excludes, where 1 counts as much as the query; and
+# towards the wanted kind of garment, if it excludes a detail or another kind. Chosen on photographs
+# and drawings, see `assets/docs/limits.md`.
+_DISTANCES = {"color": 1.0, "pattern": 1.0, "kind": 2.2, "other_kind": 1.0, "detail": 1.6}
 _TO_OWN_KIND = 0.6
 
 # The kinds of garments between which `_ExclusionEncoder` decides for an image.
@@ -287,6 +287,16 @@ _KINDS = (
     "dress", "skirt", "shirt", "t-shirt", "jumper", "jacket", "hoodie", "trousers", "shorts",
     "boots", "trainers", "heels", "shoes", "sandals", "bag", "hat",
 )  # fmt: skip
+
+# Excluded names that stand for several of `_KINDS`.
+_SHOES = ("boots", "trainers", "heels", "sandals", "shoes")
+_TOPS = ("shirt", "t-shirt", "jumper", "jacket", "hoodie")
+_CONTAINED = {
+    "shoes": _SHOES, "shoe": _SHOES, "sneakers": ("trainers",), "pumps": ("heels",),
+    "top": _TOPS, "pants": ("trousers",), "sweater": ("jumper",), "pullover": ("jumper",),
+    "tee": ("t-shirt",), "tees": ("t-shirt",), "coat": ("jacket",), "handbag": ("bag",),
+    "cap": ("hat",), "gown": ("dress",), "frock": ("dress",), "sweatshirt": ("hoodie",),
+}  # fmt: skip
 
 _Embeddings = Mapping[str, Tensor]  # by the stream's name; (D,), or (N, D) for N queries
 
@@ -335,23 +345,23 @@ class _ExclusionEncoder:
     def directions(self, excluded: _Excluded, image: Tensor | None) -> _Embeddings:
         """Return the sum of the directions of all that a query excludes.
 
-        The direction of a color or a kind of garment is the embedding of its name. That of a detail
-        must not contain the kind of garment: "wide brim" is almost "hat", and without a wide brim
-        the query is still for hats. So from the embeddings of "wide brim" and "hat with wide brim",
-        their components along "hat" are removed. If the kind of garment is unknown, the direction
-        is the embedding of "wide brim".
+        The direction of a color or a pattern is the embedding of its name. The direction of a part
+        or a cut must not contain the kind of garment that is wanted: "wide brim" is almost "hat",
+        and without a wide brim the query is still for hats. So from the embeddings of "wide brim"
+        and "hat with wide brim", their components along "hat" are removed. "Jeans" of "trousers,
+        not jeans" is treated alike. If no kind is wanted, the embedding of the name is used.
 
         Args:
             excluded: what the query excludes, at least one item.
             image: the preprocessed reference image, (1, 3, height, width); None for none.
         """
         kind = excluded.kind
-        if kind is None and image is not None and any(i.type == "detail" for i in excluded.items):
-            kind = self._kind_of(image)
+        if kind is None and image is not None:
+            kind = self._kind_of(image, [i.name for i in excluded.items if i.type == "kind"])
         total: dict[str, Tensor] = {}
         for item in excluded.items:
-            if item.type == "detail" and kind is not None:
-                direction = self._detail(item.name, kind)
+            if item.type in ("detail", "kind") and kind is not None:
+                direction = self._beyond(item, kind)
             else:
                 distance = _DISTANCES["color" if item.type == "detail" else item.type]
                 direction = {
@@ -361,28 +371,43 @@ class _ExclusionEncoder:
                 total[name] = total.get(name, 0) + vector / math.sqrt(len(excluded.items))
         return total
 
-    def _detail(self, detail: str, kind: str) -> _Embeddings:
-        """Return the direction of a detail of a kind of garment."""
-        alone, worn = self._embed(detail), self._embed(f"{kind} with {detail}")
+    def _beyond(self, item: Exclusion, kind: str) -> _Embeddings:
+        """Return the direction of a detail, or of another kind, without that of the wanted kind."""
+        names = [item.name]
+        if item.type == "detail":
+            names.append(f"{kind} with {item.name}")
+        distance = _DISTANCES["detail" if item.type == "detail" else "other_kind"]
         directions = {}
-        for name, vector in self._embed(kind).items():
+        for stream, vector in self._embed(kind).items():
             own = nn.functional.normalize(vector, dim=0)
-            parts = [
-                nn.functional.normalize(part - (part @ own) * own, dim=0)
-                for part in (alone[name], worn[name])
-            ]
-            away = nn.functional.normalize(parts[0] + parts[1], dim=0)
-            directions[name] = _DISTANCES["detail"] * away - _TO_OWN_KIND * own
+            away = torch.zeros_like(own)
+            for name in names:
+                part = self._embed(name)[stream]
+                away = away + nn.functional.normalize(part - (part @ own) * own, dim=0)
+            away = nn.functional.normalize(away, dim=0)
+            directions[stream] = distance * away - _TO_OWN_KIND * own
         return directions
 
-    def _kind_of(self, image: Tensor) -> str:
-        """Return the kind of garment, one of `_KINDS`, whose name is most similar to an image."""
+    def _kind_of(self, image: Tensor, excluded: Sequence[str]) -> str | None:
+        """Return the kind of garment whose name is most similar to an image.
+
+        Args:
+            image: the preprocessed image, (1, 3, height, width).
+            excluded: names of excluded kinds of garments.
+
+        Returns:
+            One of `_KINDS`; None if an excluded name is more similar to the image, or contains the
+            most similar kind, as "shoes" contains "boots".
+        """
+        kinds = list(dict.fromkeys((*_KINDS, *excluded)))
         seen = self._compose({_IMAGES: image})
-        scores = torch.zeros(len(_KINDS))
+        scores = torch.zeros(len(kinds))
         for name, part in seen.streams.items():
-            names = torch.stack([self._embed(kind)[name] for kind in _KINDS])
+            names = torch.stack([self._embed(kind)[name] for kind in kinds])
             scores += nn.functional.normalize(names, dim=1) @ part.embedding[0]
-        return _KINDS[int(scores.argmax())]
+        kind = kinds[int(scores.argmax())]
+        is_excluded = any(kind in (name, *_CONTAINED.get(name, ())) for name in excluded)
+        return None if is_excluded else kind
 
     def _embed(self, text: str) -> _Embeddings:
         """Return the embedding (D,) of a query with this text alone, for each stream."""

@@ -366,7 +366,7 @@ def test_a_color_like_the_wanted_one_stays_excluded(typed: str, expected: str) -
         "", "red", "not red", "no pattern", "without any buttons", "without a belt", "longer",
         "only red", "nothing but a red dress", "anything but", "not without a belt",
         "never without pockets", "not only red", "not just red", "no, in red", "no problem, red",
-        "not a dress", "no red dress", "no red stripes", "not too red", "not redder",
+        "not a dress", "a shirt, no red dress", "no red stripes", "not too red", "not redder",
         "red and blue", "striped blue and red", "replace the stripes with dots",
         "dots instead of stripes", "red dress instead of black", "knot red", "no reddish tones",
         "that is not red", "don't forget red", "no belt and striped",
@@ -422,3 +422,47 @@ def test_every_negation_is_rephrased_before_a_color(phrase: str) -> None:
 )
 def test_a_rephrased_text_is_not_rephrased_again(text: str) -> None:
     assert rephrase_exclusions(read(text)).changes == ()
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected", "excluded"),
+    [
+        ("long sleeves are a no-go", "shorter sleeves", ("long sleeves",)),
+        ("a dress but sleeveless is not ok", "a dress but with sleeves", ("sleeveless",)),
+        ("dress, nothing sleeveless", "dress, with sleeves", ("sleeveless",)),
+        ("puffy sleeves are not ok", "without puffy sleeves", ()),
+        ("high heels are out", "without high heels", ()),
+        ("jeans are ugly", "without jeans", ()),
+        ("less stripy", "in plain", ("stripy",)),
+        ("no blue jeans", "jeans but not blue", ()),
+        ("not a sleeveless dress", "dress, with sleeves", ("sleeveless",)),
+        ("no hooded jackets", "jacket, no hood", ("hooded",)),
+        ("hoodless", "no hood", ()),
+        ("any colour bar red", "not red", ()),
+        ("hat without a wide brim", "hat without a wide brim", ()),
+    ],
+)
+def test_exclusions_in_other_words_are_read(typed, expected, excluded) -> None:
+    """Of the first 12 for "dress, nothing sleeveless", 6 were sleeveless, and no note said so."""
+    rephrased = rephrase_exclusions(typed)
+    assert (rephrased.text, rephrased.excluded) == (expected, excluded)
+    if rephrased.changes and typed != "any colour bar red":
+        assert all(phrase in typed for phrase, _ in rephrased.changes)  # notes quote what was typed
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [("tops in red", "top in red"), ("summer dresses", "summer dress"), ("red shoes", "red shoes")],
+)
+def test_plurals_of_garments_are_read_as_singulars(typed, expected) -> None:
+    """Of the first 12 for "tops", 1 was a top, and 9 for "top"."""
+    assert rephrase_exclusions(typed) == (expected, (), ())
+
+
+@pytest.mark.parametrize(
+    ("typed", "clean"),
+    [("waistcoats", "waistcoat"), ("trainer", "trainers"), ("red polos", "red polo")],
+)
+def test_an_unknown_number_of_a_garment_is_read_as_the_known_one(typed, clean) -> None:
+    known = {"waist", "coats", "waistcoat", "trainers", "red", "polo"}
+    assert clean_typed_text(typed, known.__contains__) == clean

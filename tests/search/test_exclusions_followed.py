@@ -177,3 +177,19 @@ def test_a_detail_of_the_picture_is_excluded(text, attribute, value, gallery):
         same.append(sum(garment.category == item.garment.category for garment in garments))
     assert np.mean(counts) <= 1, counts
     assert np.mean(same) >= 2, same  # of the picture's kind; 5 to 12 for most details
+
+
+@pytest.mark.parametrize(
+    ("wanted", "other"),
+    [
+        ("skirt", "dress"), ("dress", "skirt"), ("shorts", "trousers"), ("boots", "trainers"),
+        ("hat", "bag"), ("shirt", "jumper"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("phrase", ["{}, not a {}", "{}, anything but {}", "{} instead of a {}"])
+def test_the_wanted_kind_is_found_beside_an_excluded_one(phrase, wanted, other, first_garments):
+    """0 of 12 photographs for "shoes, no heels" and 6 other such wishes were what was wanted."""
+    [garments] = first_garments([phrase.format(wanted, other)])
+    kinds = [garment.category for garment in garments]
+    assert kinds.count(wanted) >= 8, kinds
+    assert kinds.count(other) <= 1, kinds
