@@ -71,6 +71,14 @@ _HEIF_BRANDS = frozenset(
 )
 
 
+_SHORTCUTS = (
+    (b"L\0\0\0\x01\x14\x02\0", "Windows shortcut"),
+    (b"book\0\0\0\0mark", "macOS alias"),
+)
+_WEB_LINK_SUFFIXES = (".url", ".webloc")
+SHORTCUT_CURE = "Put what it leads to in its place, as a copy or a symbolic link."
+
+
 class UndecodableImageError(ImageError):
     """Error for an image whose content cannot be decoded: it is empty, damaged or unsupported.
 
@@ -125,6 +133,22 @@ def identify_kind(suffix: str, header: bytes) -> str | None:
     """
     kind, named = sniff_kind(header), UNREAD_SUFFIXES.get(suffix)
     return named if kind is None or (kind == "TIFF" and named == "RAW") else kind
+
+
+def identify_shortcut(suffix: str, header: bytes) -> str | None:
+    """Identify a file that a file manager follows like a link, unlike a program that reads it.
+
+    Args:
+        suffix: The suffix of the file's name, in lower case.
+        header: The first 64 bytes of the file.
+
+    Returns:
+        "Windows shortcut", "macOS alias" or "link to a web page"; None for any other file.
+    """
+    for signature, kind in _SHORTCUTS:
+        if header.startswith(signature):
+            return kind
+    return "link to a web page" if suffix in _WEB_LINK_SUFFIXES else None
 
 
 def _sniff_iso_media(header: bytes) -> str | None:

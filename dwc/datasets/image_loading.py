@@ -36,9 +36,11 @@ from dwc.datasets.image_color import (
 from dwc.datasets.image_kinds import (
     HEIC,
     IMAGE_SUFFIXES,
+    SHORTCUT_CURE,
     UndecodableImageError,
     UnsupportedImageError,
     advice_for,
+    identify_shortcut,
     printable,
     sniff_kind,
 )
@@ -268,6 +270,8 @@ def _decode_unidentified(file: IO[bytes], header: bytes, name: str, limit: int) 
         raise UndecodableImageError(
             f"{name}: is a Git LFS pointer, not the picture itself. {LFS_CURE}."
         )
+    if (shortcut := identify_shortcut("", header)) is not None:
+        raise UndecodableImageError(f"{name}: is a {shortcut}, not a picture. {SHORTCUT_CURE}")
     raise UndecodableImageError(
         f"{name}: is not a picture that can be read (it begins with {header[:12]!r}); expected "
         f"{', '.join(FORMATS)}. Convert it or take it out."

@@ -61,9 +61,11 @@ from dwc.gallery.walker import (
     EXCLUDED,
     KIND_NOT_SUPPORTED,
     MISSING,
+    NOT_DOWNLOADED,
     OWN_STORE,
     REASONS,
     UNREADABLE,
+    placeholder_id,
 )
 
 logger = logging.getLogger(__name__)
@@ -369,15 +371,15 @@ class _Build:
 
         Returns:
             The ids of pictures whose files are gone; and the ids of pictures that are left out now,
-            for example by an exclude pattern. Pictures whose file, format or folder cannot be read
-            are in neither.
+            for example by an exclude pattern. Pictures whose file, format or folder cannot be read,
+            or that are only in iCloud now, are in neither.
         """
         gone, dropped = [], set()
         for id in _unlisted(self._writer.content_keys, self._listing.items):
             reason = _reason_left_out(id, self._listing)
             if reason is None or reason == MISSING:
                 gone.append(id)
-            elif reason not in (UNREADABLE, KIND_NOT_SUPPORTED):
+            elif reason not in (UNREADABLE, NOT_DOWNLOADED, KIND_NOT_SUPPORTED):
                 dropped.add(id)
         return gone, dropped
 
@@ -811,6 +813,9 @@ def _reason_left_out(id: str, listing: Listing) -> str | None:
     while name:
         if name in listing.left_out:
             return listing.left_out[name].reason
+        placeholder = listing.left_out.get(placeholder_id(name))
+        if placeholder is not None and placeholder.reason == NOT_DOWNLOADED:
+            return NOT_DOWNLOADED
         name = name.rpartition("/")[0]
     return listing.left_out["."].reason if "." in listing.left_out else None
 

@@ -29,14 +29,17 @@ from numpy.typing import NDArray
 
 from dwc.datasets.image_kinds import (
     HEIC,
+    SHORTCUT_CURE,
     UNREAD_SUFFIXES,
     advice_for,
     escape_name,
     identify_kind,
+    identify_shortcut,
     printable,
 )
 from dwc.datasets.image_loading import FORMATS, HAS_HEIF, SUFFIXES
 from dwc.errors import ImageError
+from dwc.gallery.metadata import is_table
 
 HIDDEN = "hidden"
 EXCLUDED = "excluded"
@@ -45,12 +48,14 @@ OWN_STORE = "own store"
 LINKED_TWICE = "linked twice"
 UNREADABLE = "unreadable"
 MISSING = "missing"
+NOT_DOWNLOADED = "not downloaded from iCloud"
 KIND_NOT_SUPPORTED = "kind not supported"
+SHORTCUT = "shortcut not followed"
 PACKED = "packed beside others"
 NOT_A_PICTURE = "not a picture"
 REASONS = (
-    UNREADABLE, MISSING, KIND_NOT_SUPPORTED, PACKED, EXCLUDED, SERVICE_FOLDER, OWN_STORE,
-    LINKED_TWICE, HIDDEN, NOT_A_PICTURE,
+    UNREADABLE, MISSING, NOT_DOWNLOADED, KIND_NOT_SUPPORTED, SHORTCUT, PACKED, EXCLUDED,
+    SERVICE_FOLDER, OWN_STORE, LINKED_TWICE, HIDDEN, NOT_A_PICTURE,
 )  # fmt: skip
 """The reasons for leaving out a file or folder, in descending order of importance to the user."""
 
@@ -85,6 +90,9 @@ _NOT_PICTURES = frozenset({".thm", ".ico", ".cur"})  # previews of videos, and i
 _ARCHIVE_SUFFIXES = (
     ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar", ".cbz", ".cbr",
 )  # fmt: skip
+
+# macOS puts `.IMG_1.JPG.icloud` in the place of `IMG_1.JPG` if that is in iCloud alone.
+_ICLOUD_PLACEHOLDER = re.compile(r"\.(.+)\.icloud", re.DOTALL)
 
 PACKED_SUFFIXES = (".tar", ".parquet")
 """Suffixes, in lower case, of files that may contain pictures: tar and Parquet files."""
@@ -269,7 +277,7 @@ class _Walk:
                 name = entry.name
                 inner = f"{relative}/{name}" if relative else name
                 if name.startswith("."):
-                    yield LeftOut(escape_name(inner), HIDDEN)
+                    yield self._hidden(entry, inner)
                 elif entry.is_symlink():
                     is_folder = os.path.isdir(entry.path)
                     if self._is_excluded(inner, is_folder):
@@ -297,6 +305,33 @@ class _Walk:
                         continue
                     yield self._file(entry.path, inner, info)
             waiting.extend(reversed(subfolders))
+
+    def _hidden(self, entry: os.DirEntry[str], relative: str) -> LeftOut:
+        """Return the `LeftOut` of an entry whose name begins with a point.
+
+        A placeholder of iCloud stands for a file. If that may be a picture, a table of metadata, a
+        tar or Parquet file that is wanted or a folder, it is named; else it counts as hidden.
+        """
+        id = escape_name(relative)
+        placeholder = _ICLOUD_PLACEHOLDER.fullmatch(entry.name)
+        if placeholder is None or not entry.is_file(follow_symlinks=False):
+            return LeftOut(id, HIDDEN)
+        name = placeholder.group(1)
+        suffix = os.path.splitext(name)[1].lower()
+        is_wanted = suffix in SUFFIXES or suffix in UNREAD_SUFFIXES or is_table(name)
+        if self._suffix is not None:
+            is_wanted = suffix == self._suffix
+        if suffix and not is_wanted:
+            return LeftOut(id, HIDDEN)
+        original = f"{relative[: -len(entry.name)]}{name}"
+        if self._is_excluded(original, not suffix) or self._is_excluded(relative, False):
+            return LeftOut(id, EXCLUDED)
+        path = f"{entry.path[: -len(entry.name)]}{name}"
+        message = (
+            f"{printable(path)}: is in iCloud and not downloaded to this computer. Choose Download "
+            "Now or Keep Downloaded for it or its folder in the Finder, and index again."
+        )
+        return LeftOut(id, NOT_DOWNLOADED, message=message)
 
     def _follow(self, path: str, relative: str) -> Iterator[GalleryFile | LeftOut]:
         try:
@@ -356,9 +391,13 @@ class _Walk:
             return LeftOut(id, NOT_A_PICTURE)
         try:
             with open(path, "rb") as file:
-                kind = identify_kind(suffix, file.read(HEADER_BYTES))
+                header = file.read(HEADER_BYTES)
         except OSError as error:
             return _unreadable(relative, path, error, "file")
+        if (shortcut := identify_shortcut(suffix, header)) is not None:
+            message = f"{printable(path)}: is a {shortcut}, which is not followed. {SHORTCUT_CURE}"
+            return LeftOut(id, SHORTCUT, message=message)
+        kind = identify_kind(suffix, header)
         if kind is None:
             return LeftOut(id, NOT_A_PICTURE)
         return _found(id, path, info) if is_read(kind) else unsupported(id, path, kind)
@@ -379,6 +418,12 @@ class _Walk:
                 return True
         inodes.add(inode)
         return False
+
+
+def placeholder_id(id: str) -> str:
+    """Return the id of the placeholder that stands for a file or folder that is only in iCloud."""
+    folder, separator, name = id.rpartition("/")
+    return f"{folder}{separator}.{name}.icloud"
 
 
 class _PatternUse:

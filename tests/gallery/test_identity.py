@@ -293,6 +293,23 @@ def test_what_is_left_out_reaches_the_manifest(build, photos):
     assert summary["ignored_profiles"] == ["profile.png"]
 
 
+def test_pictures_that_icloud_takes_off_the_disk_keep_their_rows(build, photos):
+    build(photos)
+    (photos / "p3.png").unlink()
+    (photos / ".p3.png.icloud").write_bytes(b"bplist00")
+    shutil.rmtree(photos / "deep")
+    (photos / ".deep.icloud").write_bytes(b"bplist00")
+    away = {"p3.png", *(f"deep/er/q{n}.webp" for n in range(3))}
+    for prune in (False, True):
+        store = build(photos, prune=prune)
+        assert (len(store), build.embedded, store.away) == (13, 0, away)
+        assert store.manifest.left_out == {"not downloaded from iCloud": 2}
+        assert set(store.manifest.skipped) == {".p3.png.icloud", ".deep.icloud"}
+        assert "left out: 2 not downloaded from iCloud" in store.manifest.remarks()
+    (photos / ".p3.png.icloud").unlink()
+    assert "p3.png" not in build(photos, prune=True).ids
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode elsewhere")
 def test_odd_names_do_not_end_the_run_and_come_back(build, photos):
     os.makedirs(os.fsencode(photos) + b"/odd/Andr\xe9")

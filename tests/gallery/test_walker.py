@@ -247,6 +247,78 @@ def test_what_is_no_picture_is_counted(photos):
     assert len(left_out) == 4
 
 
+def test_pictures_that_are_only_in_icloud_are_named(photos):
+    """They were counted among what is hidden."""
+    (photos / "deep" / ".IMG_4.JPG.icloud").write_bytes(b"bplist00")
+    named = [".IMG_5.heic.icloud", ".Shoes.icloud", ".metadata.csv.icloud"]
+    others = [".IMG_6.MOV.icloud", ".IMG_4.JPG", ".icloud"]
+    for name in (*named, *others):
+        (photos / name).write_bytes(b"bplist00")
+    (photos / ".Folder.icloud").mkdir()
+    entries = {e.id: e for e in walk_folder(photos) if isinstance(e, LeftOut)}
+    away = {id for id, e in entries.items() if e.reason == "not downloaded from iCloud"}
+    assert away == {*named, "deep/.IMG_4.JPG.icloud"}
+    assert {id for id, e in entries.items() if e.reason == "hidden"} == {*others, ".Folder.icloud"}
+    message = entries["deep/.IMG_4.JPG.icloud"].message
+    assert message.startswith(f"{photos / 'deep' / 'IMG_4.JPG'}: is in iCloud and not downloaded")
+    assert "Download Now" in message
+    for pattern in ("*.JPG", "deep/IMG_4.JPG", "*.icloud"):
+        _, left_out = walk(photos, pattern)
+        assert left_out["deep/.IMG_4.JPG.icloud"] == "excluded"
+    assert walk(photos, "Shoes/")[1][".Shoes.icloud"] == "excluded"
+
+
+def test_of_tar_files_those_in_icloud_alone_are_named(tmp_path):
+    for name in (".a.tar.icloud", ".b.jpg.icloud"):
+        (tmp_path / name).write_bytes(b"bplist00")
+    reasons = {entry.id: entry.reason for entry in walk_folder(tmp_path, suffix=".tar")}
+    assert reasons == {".a.tar.icloud": "not downloaded from iCloud", ".b.jpg.icloud": "hidden"}
+
+
+WINDOWS_SHORTCUT = bytes.fromhex("4c000000011402000000000000c00000") + bytes(60)
+MACOS_ALIAS = b"book\0\0\0\0mark\0\0\0\0" + bytes(60)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("Dresses.lnk", WINDOWS_SHORTCUT, "Windows shortcut"),
+        ("Dresses.LNK", WINDOWS_SHORTCUT, "Windows shortcut"),
+        ("Shoes", MACOS_ALIAS, "macOS alias"),
+        ("Shoes alias.psd", MACOS_ALIAS, "macOS alias"),
+        ("shop.url", b"[InternetShortcut]\nURL=https://a.example/", "link to a web page"),
+        ("shop.webloc", b"bplist00", "link to a web page"),
+    ],
+    ids=["lnk", "LNK", "alias", "alias-psd", "url", "webloc"],
+)
+def test_shortcuts_that_are_not_followed_are_named(photos, name, content, kind):
+    """They were counted among what is not a picture."""
+    (photos / name).write_bytes(content)
+    [entry] = [entry for entry in walk_folder(photos) if isinstance(entry, LeftOut)]
+    assert (entry.id, entry.reason) == (name, "shortcut not followed")
+    assert entry.message == (
+        f"{photos / name}: is a {kind}, which is not followed. Put what it leads to in its place, "
+        "as a copy or a symbolic link."
+    )
+    assert walk(photos, name)[1] == {name: "excluded"}
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [(WINDOWS_SHORTCUT, "Windows shortcut"), (MACOS_ALIAS, "macOS alias")],
+    ids=["lnk", "alias"],
+)
+def test_a_shortcut_that_is_named_like_a_picture_is_called_one(tmp_path, content, kind):
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(ImageError, match=rf"a\.jpg: is a {kind}, not a picture\. Put what it"):
+        FolderSource(tmp_path).item("a.jpg").open()
+
+
+def test_a_file_that_only_has_a_shortcuts_suffix_is_no_picture(photos):
+    (photos / "notes.lnk").write_bytes(b"no shortcut")
+    assert walk(photos)[1] == {"notes.lnk": "not a picture"}
+
+
 @POSIX
 def test_pipes_and_sockets_are_not_waited_for(photos):
     os.mkfifo(photos / "pipe.jpg")
