@@ -205,6 +205,7 @@ class GalleryAnswer(GalleryPart):
     ids: list[str]
     metadata: list[dict[str, Any]] = Field(description="One per id.")
     descriptions: list[str] = Field(description="One per id.")
+    notes: list[str] = Field(description="Remarks on values in the filter that no picture has.")
 
 
 class ModelsAnswer(BaseModel):

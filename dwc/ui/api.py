@@ -18,7 +18,7 @@ from dwc.explain.attention_maps import attention_maps
 from dwc.explain.comparison import compare
 from dwc.explain.score_split import explain_score
 from dwc.explain.text_perturbations import ablate_words, probe_paraphrases
-from dwc.gallery.filters import find_matching, join_filters, parse_filter
+from dwc.gallery.filters import find_matching, join_filters, parse_filter, unmatched_notes
 from dwc.gallery.metadata import describe_column
 from dwc.search.model_pool import ModelPool, origin_of
 from dwc.search.query import EncodedQuery
@@ -182,8 +182,8 @@ def add_overview_endpoints(models: ModelPool) -> None:
 
         Returns:
             The gallery's size; the number of pictures that fit; the type of each column, with the
-            number of pictures for each value, or with the least and the greatest number; and the
-            ids with their metadata.
+            number of pictures for each value, or with the least and the greatest number; the ids
+            with their metadata; and notes on values in the filter that no picture has.
         """
         with api_errors(), models.using(models.require(model)) as searcher:
             return gallery_table(searcher, filter, start, limit)
@@ -219,8 +219,9 @@ def gallery_table(searcher: Searcher, filter: object, start: object, limit: obje
     Returns:
         A dict with `gallery_size`; `fits`, the number of images that fit; `columns`, which
         describes each column by a dict with `type` and either `values` (the number of images with
-        each value) or `least` and `greatest`; `start`; `ids`; `metadata`, a dict for each id; and
-        the entry that `indexing_entry` returns.
+        each value) or `least` and `greatest`; `start`; `ids`; `metadata`, a dict for each id;
+        `notes`, messages on values in the filter that no image has; and the entry that
+        `indexing_entry` returns.
 
     Raises:
         QueryError: The filter is invalid, or `start` or `limit` is not a whole number of 0 or more.
@@ -241,6 +242,7 @@ def gallery_table(searcher: Searcher, filter: object, start: object, limit: obje
         "start": first,
         "ids": [searcher.store.ids[position] for position in page],
         "metadata": [metadata.row(position) for position in page],
+        "notes": [] if condition is None else unmatched_notes(condition, metadata),
         **indexing_entry(searcher.store.indexed_part),
     }
 

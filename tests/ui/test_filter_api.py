@@ -38,6 +38,16 @@ def test_the_gallery_lists_its_columns_and_the_pictures_that_fit():
     assert gallery_table(SEARCHER, "", 0, 0)["columns"]["new"]["missing"] == 1
 
 
+def test_the_gallery_says_which_value_no_picture_has():
+    """It answered that no picture fits; a search named the value and a similar one."""
+    note = "No picture has kind = 'dres'. Did you mean 'dress'?"
+    table = gallery_table(SEARCHER, "kind = dres", 0, 5)
+    assert (table["fits"], table["notes"]) == (0, [note])
+    assert gallery_table(SEARCHER, "kind != dres", 0, 5)["notes"] == [note]
+    assert gallery_table(SEARCHER, "kind = dress and price < 0", 0, 5)["notes"] == []
+    assert gallery_table(SEARCHER, "", 0, 5)["notes"] == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
