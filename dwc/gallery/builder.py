@@ -643,6 +643,7 @@ class _Build:
         stored = self._writer.content_keys
         unlisted = [id for id in metadata.rows if id not in listed]
         known = stored.select(unlisted)
+        commas = list(metadata.decimal_commas)
         missing = [
             id for id in unlisted if id not in known and _reason_left_out(id, self._listing) is None
         ]
@@ -651,6 +652,7 @@ class _Build:
             "missing": missing,
             "without_row": sum(id not in metadata.rows for id in stored),
             "problems": list(metadata.problems),
+            **({"decimal_commas": commas} if commas else {}),
         }
 
 

@@ -149,15 +149,26 @@ def format_filter(filter: Filter | None) -> str:
         return _format_membership(filter, "=", "in")
     if isinstance(filter, Missing):
         return f"{_quote(filter.column)} is missing"
-    return f"{_quote(filter.column)} {filter.operator} {format_value(filter.limit)}"
+    return f"{_quote(filter.column)} {filter.operator} {_format_value(filter.limit)}"
 
 
 def _format_membership(condition: Membership, equals: str, is_in: str) -> str:
-    values = [_quote(format_value(value)) for value in condition.values]
+    values = [_quote(_format_value(value)) for value in condition.values]
     column = _quote(condition.column)
     if len(values) == 1:
         return f"{column} {equals} {values[0]}"
     return f"{column} {is_in} ({', '.join(values)})"
+
+
+# A number whose point may be a decimal point or may separate thousands.
+_AMBIGUOUS_NUMBER = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
+
+
+def _format_value(value: Value) -> str:
+    """Return a value as text; a number such as 1.125 gets a zero, since 1.125 may be 1125."""
+    text = format_value(value)
+    is_ambiguous = isinstance(value, float) and _AMBIGUOUS_NUMBER.fullmatch(text)
+    return f"{text}0" if is_ambiguous else text
 
 
 _PLAIN = re.compile(r"[\w.+%/:#-]+(?: [\w.+%/:#-]+)*")
@@ -448,7 +459,7 @@ class _Parser:
 
     def _parse_value(self, name: str, column: Column) -> Value:
         if self._next.kind == "quoted":
-            return _typed(self._take().text, name, column)
+            return self._typed(self._take().text, name, column)
         words: list[str] = []
         while self._next.kind == "word" and not (words and self._next.is_word("and", "or")):
             words.append(self._take().text)
@@ -456,7 +467,17 @@ class _Parser:
             raise QueryError(
                 f"in the filter, {_name(self._next)} stands where a value of {name!r} was expected."
             )
-        return _typed(" ".join(words), name, column)
+        return self._typed(" ".join(words), name, column)
+
+    def _typed(self, text: str, name: str, column: Column) -> Value:
+        if name in self._metadata.decimal_commas and _AMBIGUOUS_NUMBER.fullmatch(text):
+            thousands = _format_value(float(text.replace(".", "")))
+            decimal = _format_value(float(text))
+            raise QueryError(
+                f"the filter compares {name!r} with {text!r}. The table has points between "
+                f"thousands, so it may be {thousands} or {decimal}; write one of these."
+            )
+        return _typed(text, name, column)
 
     def _expect(self, kind: str, description: str) -> None:
         if self._next.kind != kind:

@@ -65,11 +65,14 @@ class ListedMetadata:
             a missing value. A row may belong to a picture that does not exist.
         problems: Messages for the user about tables, rows and columns that are not used, with the
             reasons.
+        decimal_commas: The names of the columns of numbers that a table has with decimal commas,
+            and with points between thousands.
     """
 
     columns: dict[str, ColumnType] = field(default_factory=dict)
     rows: dict[str, tuple[Value | None, ...]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    decimal_commas: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,12 +141,17 @@ class Metadata:
     Attributes:
         columns: The columns by name, in order; empty if the gallery has no metadata.
         count: The number n of pictures.
+        decimal_commas: The names of the columns of numbers that a table had with decimal commas,
+            and with points between thousands.
     """
 
-    def __init__(self, columns: Mapping[str, Column], count: int) -> None:
+    def __init__(
+        self, columns: Mapping[str, Column], count: int, decimal_commas: Iterable[str] = ()
+    ) -> None:
         """Create the metadata of `count` pictures from its columns, by name."""
         self.columns = dict(columns)
         self.count = count
+        self.decimal_commas = frozenset(decimal_commas)
 
     @cached_property
     def digest(self) -> str:
@@ -391,7 +399,8 @@ def _convert_decimal_commas(
     that is not changed has a column of numbers such as "1.200".
 
     Args:
-        collected: The object to whose `problems` the message is added.
+        collected: The object to whose `problems` the message is added, and to whose
+            `decimal_commas` the names of the converted columns.
         table: The table's relative path.
         rows: The table's rows; only cells of CSV files are converted.
     """
@@ -421,6 +430,7 @@ def _convert_decimal_commas(
                 if isinstance(cell, UntypedText):
                     row[name] = UntypedText(cell.replace(".", "").replace(",", "."))
         names = with_commas + grouped
+        collected.decimal_commas.update(names)
         collected.problems.append(
             f"{table}: numbers are read with decimal commas, and points between thousands, in "
             f"{'the column' if len(names) == 1 else 'the columns'} {list_some(names)}."
@@ -523,10 +533,12 @@ class MetadataCollector:
 
     Attributes:
         problems: Messages for the user about tables that are not used, with the reasons.
+        decimal_commas: The names, in any spelling, of columns that a table has with decimal commas.
     """
 
     def __init__(self) -> None:
         self.problems: list[str] = []
+        self.decimal_commas: set[str] = set()
         self._columns: dict[str, _CollectedColumn] = {}
         self._rows: dict[str, dict[str, Value]] = {}
         self._counted: dict[str, list[str]] = {}
@@ -648,7 +660,18 @@ class MetadataCollector:
                 shared.setdefault(value, value) if isinstance(value, str) else value
                 for value in values
             )
-        return ListedMetadata(types, typed, tuple(map(printable, problems)))
+        with_commas = {self._joined_name(name) for name in self.decimal_commas}
+        return ListedMetadata(
+            types,
+            typed,
+            tuple(map(printable, problems)),
+            tuple(name for name, type in types.items() if type == "number" and name in with_commas),
+        )
+
+    def _joined_name(self, name: str) -> str:
+        """Return the name of the column in which a column is after `_join_spellings`."""
+        first = self._spellings.get(name, [name])[0]
+        return name if first in self._apart else first
 
     def _spelled_twice(self, name: str) -> list[str]:
         """Return two different cells of a column that are equal as numbers, such as 1.1 and 1.10.

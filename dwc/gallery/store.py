@@ -150,8 +150,8 @@ class Manifest:
         unused_patterns: The exclude patterns that matched nothing, with the likely reasons.
         metadata: A summary of the metadata of the pictures: `columns`, a dict from names to
             types; `missing`, the ids with metadata for which there is no picture; `without_row`,
-            the number of pictures without metadata; and `problems`, sentences. Empty if there is no
-            metadata.
+            the number of pictures without metadata; `problems`, sentences; and `decimal_commas`, as
+            in `ListedMetadata`, if there are any. Empty if there is no metadata.
     """
 
     format: int
@@ -502,6 +502,11 @@ class Store:
         self.path = path
         self.manifest = manifest
         self._snapshot = snapshot
+        self._metadata = Metadata(
+            snapshot.metadata.columns,
+            snapshot.metadata.count,
+            manifest.metadata.get("decimal_commas", ()),
+        )
         self.vectors = vectors
         self._recent = ImageCache()
         self._source: Source | None = None
@@ -521,7 +526,7 @@ class Store:
     @property
     def metadata(self) -> Metadata:
         """The metadata of the pictures, in the order of the rows."""
-        return self._snapshot.metadata
+        return self._metadata
 
     @classmethod
     def open(cls, path: str | Path, expected: int | None = None) -> "Store":

@@ -111,6 +111,40 @@ def test_a_mistake_is_named(text, says):
         parse_filter(text, METADATA)
 
 
+GERMAN = Metadata(METADATA.columns, METADATA.count, ["price"])
+
+
+@pytest.mark.parametrize(
+    ("text", "thousands", "decimal"),
+    [
+        ("price < 1.000", "1000", "1"),
+        ("price = 12.500", "12500", "12.5"),
+        ('price not in (3, "-1.125")', "-1125", "-1.1250"),
+    ],
+)
+def test_a_point_that_may_separate_thousands_is_not_guessed(text, thousands, decimal):
+    """1.000 was compared as 1 with a column in which 1.000 had been read as 1000."""
+    with pytest.raises(QueryError, match=f"may be {thousands} or {decimal}; write one of these"):
+        parse_filter(text, GERMAN)
+    assert parse_filter(text, METADATA) is not None
+    for number in (thousands, decimal):
+        assert parse_filter(f"price >= {number}", GERMAN) == Comparison(
+            "price", ">=", float(number)
+        )
+
+
+@pytest.mark.parametrize("number", ["0.125", "1000.125", "1.25", "1.5", "100", "20.0"])
+def test_other_numbers_are_read_in_any_column(number):
+    assert parse_filter(f"price < {number}", GERMAN) == Comparison("price", "<", float(number))
+
+
+@pytest.mark.parametrize("number", [1.125, -12.345, 1.25, 1000.125, 0.125, 1000.0, 1e20])
+def test_a_number_is_written_so_that_every_column_reads_it(number):
+    for condition in (Comparison("price", "<", number), Membership("price", (number,))):
+        for metadata in (GERMAN, METADATA):
+            assert parse_filter(format_filter(condition), metadata) == condition
+
+
 def test_a_gallery_without_metadata_says_so():
     empty = Metadata({}, 3)
     assert parse_filter("  ", empty) is None

@@ -388,6 +388,15 @@ def test_numbers_of_a_spreadsheet_with_decimal_commas_are_numbers(photos, build)
     assert row(store, "p0.png") == {"Preis": 1200.0, "Rabatt": 12.5, "Code": "1,2"}
     [problem] = [text for text in store.manifest.remarks() if "decimal commas" in text]
     assert "'Rabatt', 'Preis'" in problem
+    for opened in (store, Store.open(store.path), store.restrict(["p0.png", "p1.png"])):
+        assert opened.metadata.decimal_commas == {"Preis", "Rabatt"}
+    assert store.manifest.summary()["metadata"]["decimal_commas"] == ["Preis", "Rabatt"]
+    with pytest.raises(QueryError, match="points between thousands, so it may be 1000 or 1;"):
+        parse_filter("Preis < 1.000", store.metadata)
+    write_csv(photos, "file_name;preis;Rabatt", "p0.png;1.5;2")
+    store = build(photos)
+    assert store.metadata.decimal_commas == frozenset()
+    assert "decimal_commas" not in store.manifest.summary()["metadata"]
 
 
 @pytest.mark.parametrize(
