@@ -723,6 +723,10 @@ def rephrase_exclusions(text: str) -> Rephrased:
     Phrases that a model misunderstands because of a single word are rephrased as well: "nothing but
     red" becomes "only red", "dress shoes" becomes "shoes", "jeans jacket" becomes "denim jacket".
 
+    Before that, refusals become exclusions: "high heels are out" becomes "without high heels", "no
+    blue jeans" becomes "jeans, not blue", "less striped" becomes "not striped". After that, plurals
+    of garments become singulars: "tops" becomes "top".
+
     The setting `rephrase_exclusions` of a checkpoint's processor enables this function. A note
     tells the user what was read instead (`TypedText.respelled`).
 

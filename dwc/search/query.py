@@ -1,6 +1,8 @@
 """Encoding of queries and of gallery images with the model of a checkpoint, alone or in batches.
 
 - `encode_query` encodes one query, `image_embedder` embeds gallery images.
+- `_ExclusionEncoder` computes the directions that are subtracted from the queries of texts that
+  exclude something, such as "not red" or "without a hood".
 - `describe_model_input` returns the input of the model for a query in a form to be displayed: the
   preprocessed image and the tokenized text.
 - `QueryComposer` composes the queries of several threads with one model. It caches the composed
