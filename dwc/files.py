@@ -147,6 +147,30 @@ def write_json(
     write_text(path, json.dumps(content, indent=indent) + "\n", fsync=fsync)
 
 
+def parse_json(content: str | bytes, **options: Any) -> Any:
+    """Return the value of a JSON text.
+
+    Args:
+        content: The text.
+        **options: Further options of `json.loads`.
+
+    Raises:
+        ValueError: The text is not JSON, or an object in it has a name twice. `json.loads` would
+            drop the first value silently.
+    """
+    return json.loads(content, object_pairs_hook=_unique_names, **options)
+
+
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a dict of the pairs of a JSON object."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice[:80]!r} is given twice")
+    return values
+
+
 def sync_folder(folder: str | Path) -> None:
     """Flush a folder's entries (new, renamed and removed files) to the disk.
 

@@ -165,8 +165,8 @@ _FOLLOWED_ALONE = re.compile(
 )
 # A negation, with the two words after it, for messages.
 _ANY_NEGATION = re.compile(
-    r"(?<![\w'-])((?:no|not|never|without|neither|nor|none|nothing|cannot|[^\W\d_]+n't"
-    r"|(?:instead|other)\s+(?:of|than)|rather\s+than)\b"
+    r"(?<![\w'-])((?:no|not|never|without|neither|nor|none|nothing|nowhere|cannot|[^\W\d_]+n't"
+    r"|(?:instead|other)\s+(?:of|than)|rather\s+than|far\s+from)\b"
     r"(?:\s+(?:any|an?)\b)?(?:\s+[\w'-]+){1,2})",
     re.IGNORECASE,
 )

@@ -120,3 +120,9 @@ def test_equal_descriptions_have_equal_digests():
     assert files.description_digest({"a": 1}) != files.description_digest({"a": 2})
     assert len(files.description_digest(["x"])) == 12
     assert len(files.description_digest(["x"], digits=32)) == 32
+
+
+def test_a_name_given_twice_is_no_json():
+    assert files.parse_json('[{"a": 1}, {"a": 2, "b": {}}]') == [{"a": 1}, {"a": 2, "b": {}}]
+    with pytest.raises(ValueError, match="'a' is given twice"):
+        files.parse_json('{"b": {"a": 1, "a": 1}}')

@@ -14,6 +14,7 @@ loaded.
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ from dwc.files import asset_path, collector_paused, file_digest, refuse_lfs_poin
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import WORD_NEIGHBORS, DWCProcessor
 
+logger = logging.getLogger(__name__)
+
 BUNDLED = "dwc-catalogue"
 """Name of the default bundled checkpoint."""
 
@@ -68,6 +71,7 @@ _PARTS = re.compile(
     r"(config|processor_config|model\.safetensors\.index)\.json|model[^/]*\.safetensors|"
     r"(clip|word)_tokenizer/[^/]+\.(json|txt)"
 )
+_OLD_SETTINGS = "preprocessor_config.json"  # where older versions of transformers keep them
 _SHA256_DIGITS = 64  # the Hub lists another, shorter hash for small files
 _CONTENT_RULES = "3"  # version of what `fingerprint` hashes and of what `load` checks
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
@@ -131,11 +135,28 @@ def load(
     if not clip_tokenizer_optional:
         require_clip_tokenizer(model.config, processor, name)
     check_agreement(model, processor, name)
+    _warn_of_unread_settings(folder, processor)
     if not known_fingerprint:
         known_fingerprint = fingerprint(folder, location.hashes)
         if key:
             save_cached_digest(folder, key, known_fingerprint)
     return Checkpoint(model, processor, known_fingerprint, name, location.revision, folder)
+
+
+def _warn_of_unread_settings(folder: Path, processor: DWCProcessor) -> None:
+    """Log a warning if older settings of the image processor differ from those that are used."""
+    file = folder / _OLD_SETTINGS
+    if not file.is_file():
+        return
+    used, old = json.loads(processor.image_processor.to_json_string()), read_json(file)
+    differing = sorted(name for name in old.keys() & used.keys() if old[name] != used[name])
+    if differing:
+        logger.warning(
+            "%s is not read, although its %s differ: pictures are read as processor_config.json "
+            "says. Remove the file, or correct processor_config.json.",
+            file,
+            ", ".join(differing[:5]),
+        )
 
 
 def fingerprint(folder: str | Path, hashes: Mapping[str, str] | None = None) -> str:

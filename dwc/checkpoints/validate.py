@@ -10,7 +10,6 @@ of a training or malicious code; which of the two is visible only after the file
 remedy is easy: the owner deletes the file, or the user requests an earlier commit.
 """
 
-import json
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
@@ -20,7 +19,7 @@ from huggingface_hub.errors import StrictDataclassError
 
 from dwc.checkpoints.safetensors_files import WEIGHTS, WEIGHTS_INDEX
 from dwc.errors import CheckpointError
-from dwc.files import refuse_lfs_pointer
+from dwc.files import parse_json, refuse_lfs_pointer
 from dwc.modeling.configuration_dwc import FORMAT_VERSION, DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor
@@ -85,7 +84,7 @@ def read_json(file: Path) -> dict[str, Any]:
     """
     refuse_lfs_pointer(file, CheckpointError)
     try:
-        values = json.loads(file.read_text(encoding="utf-8-sig"))
+        values = parse_json(file.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise CheckpointError(f"{file} is not JSON: {error}. Fetch the checkpoint again") from error
     if not isinstance(values, dict):

@@ -25,7 +25,7 @@ from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from dwc.convert.key_mapping import Rule, rename, rename_back
 from dwc.errors import CheckpointError, list_names, quote
-from dwc.files import refuse_lfs_pointer
+from dwc.files import parse_json, refuse_lfs_pointer
 from dwc.modeling.configuration_dwc import ClipBackboneConfig, ModifiedResNetConfig
 from dwc.modeling.processing_dwc import (
     NEEDED_SETTINGS,
@@ -141,7 +141,7 @@ def read_open_clip_config(file: Path) -> ClipSettings:
     """
     refuse_lfs_pointer(file, CheckpointError)
     try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
+        content = parse_json(file.read_text(encoding="utf-8-sig"))
         model = dict(content["model_cfg"])
         vision, text = (dict(model.get(name) or {}) for name in ("vision_cfg", "text_cfg"))
         preprocess = dict(content.get("preprocess_cfg") or {})
@@ -186,7 +186,7 @@ def read_json(file: str | Path, convert: Callable[[Any], Any] | None = None) -> 
     """
     refuse_lfs_pointer(Path(file), CheckpointError)
     try:
-        content = json.loads(Path(file).read_text(encoding="utf-8-sig"))
+        content = parse_json(Path(file).read_text(encoding="utf-8-sig"))
         return content if convert is None else convert(content)
     except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(f"{file} cannot be read as JSON: {error}") from error

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from dwc.datasets.annotation_files import read_csv_rows, wrong_cell_count
 from dwc.datasets.image_kinds import escape_name, printable, unescape_name
 from dwc.errors import DatasetError
+from dwc.files import parse_json
 from dwc.gallery.stored_arrays import Texts
 
 ColumnType = Literal["text", "number", "boolean"]
@@ -514,7 +515,7 @@ def _read_jsonl(path: Path, table: str, collected: "MetadataCollector") -> _Rows
             if not content.strip(b" \t\r\n\xef\xbb\xbf"):
                 continue
             try:
-                row = json.loads(content.decode("utf-8-sig"))
+                row = parse_json(content.decode("utf-8-sig"))
             except ValueError as error:
                 collected.count_problem(table, f"line {line} is not JSON ({error})")
                 continue

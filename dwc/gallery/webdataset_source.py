@@ -5,7 +5,6 @@ The key of a member is its path up to the first dot in the file name. The member
 lower case. The archives are not extracted; pictures are read from their positions in the archives.
 """
 
-import json
 import os
 import posixpath
 import tarfile
@@ -18,6 +17,7 @@ from typing import Any
 from dwc.datasets.image_kinds import UNREAD_SUFFIXES, escape_name, identify_kind, printable
 from dwc.datasets.image_loading import SUFFIXES, open_binary
 from dwc.errors import ImageError
+from dwc.files import parse_json
 from dwc.gallery.metadata import MetadataCollector, UntypedText
 from dwc.gallery.sources import BytesItem, Listing, Stamp, file_stamp
 from dwc.gallery.walker import (
@@ -318,7 +318,7 @@ def _add_metadata(
             kind = UntypedText if extension == "cls" else str
             row["cls" if extension == "cls" else "text"] = kind(text.strip())
             return
-        content = json.loads(text)
+        content = parse_json(text)
     except (ValueError, ImageError) as error:
         archive.problems.append(f"{member.name} cannot be read ({error})")
         return

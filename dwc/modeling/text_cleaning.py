@@ -591,7 +591,9 @@ _PARTS_WITH_CUT = (
 _LESS = re.compile(
     r"(?<![\w'-])(?P<subject>(?:the\s+)?sleeves\s+(?:are|look)\s+)?"
     rf"(?:not\s+(?P<scarce>{_SHAPES})\s+enough"
-    r"|(?:less|(?:not\s+)?(?:a\s+bit\s+|much\s+|far\s+)?too|not\s+(?:so|as|such|that|very|quite)"
+    r"|(?:less|(?:not\s+)?(?:a\s+bit\s+|much\s+|far\s+)?too|(?:not|nothing|nowhere)\s+"
+    r"(?:(?:nearly|near|like|half|remotely)\s+)?(?:so|as|such|that|very|quite)"
+    r"|far\s+from(?:\s+(?:so|as))?"
     rf"|not|no|without|never|isn't|aren't)\s+(?:an?\s+)?(?P<shape>{_SHAPES})"
     rf"(?:[\s-](?P<sleeves>sleeve[sd]?))?)(?!-)(?!\s+(?:{COLORS}|{_PARTS_WITH_CUT}))\b",
     re.IGNORECASE,
@@ -623,7 +625,9 @@ _IS_REJECTED = (
     r"|acceptable|welcome|nice|needed|an?\s+option|for\s+me|my\s+\w+)"
     r"|(?:is|are|looks?)\s+(?:so\s+|too\s+|very\s+|really\s+)?(?:ugly|hideous|awful|horrible|terrible"
     r"|boring|bad|disgusting)"
-    r"|(?:is|are)\s+(?:out|an?\s+no[\s-]go|unacceptable))"
+    r"|(?:is|are)\s+(?:out|an?\s+no[\s-]go|unacceptable)"
+    r"|(?:(?:has|have|had|needs?|ought)\s+(?:got\s+)?to|must|should|can)\s+(?:go(?:\s+away)?|be\s+gone)"
+    r"(?!\s+(?:with|well|to|under|over|from|on))|(?:(?:is|are|be)\s+)?gone)"
 )
 # "red is not ok", "stripes not wanted", "checks are out", "replace the red".
 _REJECTED = re.compile(
@@ -637,8 +641,8 @@ _REJECTED = re.compile(
 # The same of parts, cuts and kinds of garments: "long sleeves are a no-go", "skirts are out". Up to
 # two other words may come before the name, such as "puffy".
 _REJECTED_DETAIL = re.compile(
-    r"(?:(?<=^)|(?<=[,.;:!?]\s)|(?<=\bbut\s)|(?<=\band\s)|(?<=\bthe\s)|(?<=\bany\s)|(?<=\bsince\s)"
-    r"|(?<=\bbecause\s))(?P<thing>(?:(?!but\b|and\b|the\b|any\b|since\b|because\b)[\w'-]+\s+){0,2}?"
+    r"(?:(?<=^)|(?<=[,.;:!?]\s)|(?<=\bbut\s)|(?<=\band\s)|(?<=\bsince\s)"
+    r"|(?<=\bbecause\s))(?:the\s+|any\s+)?(?P<thing>(?:(?!but\b|and\b|the\b|any\b|since\b|because\b)[\w'-]+\s+){0,2}?"
     rf"(?:{DETAIL}|{KINDS}))\s+{_IS_REJECTED}{_END}",
     re.IGNORECASE,
 )
@@ -651,6 +655,16 @@ _NO_VALUE_KIND = re.compile(
     rf"(?P<value>{SHADED_COLOR}|{'|'.join(PATTERNS)}|hooded|collared|belted|sleeveless"
     rf"|(?:long|short)[\s-]sleeved?)\s+(?P<kind>{KINDS}){_END}",
     re.IGNORECASE,
+)
+# "I already have it in red", but not "can I have it in red".
+_OWNED = re.compile(
+    r"(?<![\w'-])(?:(?:i|we)(?:'ve)?(?:\s+(?:already|have|got|own|bought))+|(?:already\s+)?got)"
+    rf"\s+(?:(?:it|this|that|these|them|one)\s+(?:already\s+)?in\s+(?P<color>{SHADED_COLOR})"
+    rf"|(?:a|the)\s+(?P<one>{SHADED_COLOR})\s+ones?)(?:\s+already)?{_END}",
+    re.IGNORECASE,
+)
+_ASKING = re.compile(
+    r"\b(?:can|could|may|might|shall|should|would|will|if|wish|want|when|until)\s+$", re.IGNORECASE
 )
 _ANY_COLOR_BAR = re.compile(r"(?<![\w'-])((?:any|every|all)\s+colou?rs?)\s+bar\b", re.IGNORECASE)
 # Text before a phrase that shows that the phrase is negated itself, as in "not without a belt"; and
@@ -870,6 +884,13 @@ def _rephrase_rejected_detail(match: re.Match[str]) -> str | None:
     return f"{'not' if is_adjective else 'without'} {thing}"
 
 
+def _rephrase_owned(match: re.Match[str]) -> str | None:
+    """Return "not red" for "I already have it in red"; None for a question or a wish."""
+    if _ASKING.search(match.string[: match.start()]):
+        return None
+    return f"not {match['color'] or match['one']}".lower()
+
+
 def _rephrase_less_pattern(match: re.Match[str]) -> str | None:
     """Return "not striped" for "less striped"; None if the phrase is negated."""
     if _NEGATED.search(match.string[: match.start()]):
@@ -958,6 +979,7 @@ def _rephrase_value(value: str, is_plain: bool) -> str:
 
 # Phrases that are read as other exclusions, to which `_REPHRASED` is applied then.
 _TO_EXCLUSIONS: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
+    (_OWNED, _rephrase_owned),
     (_REJECTED_DETAIL, _rephrase_rejected_detail),
     (_NO_VALUE_KIND, _rephrase_value_of_kind),
     (_LESS_PATTERN, _rephrase_less_pattern),

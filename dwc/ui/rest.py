@@ -6,7 +6,6 @@
 """
 
 import copy
-import json
 import math
 import os
 import re
@@ -25,6 +24,7 @@ from starlette.routing import BaseRoute, Route
 
 from dwc import __version__
 from dwc.errors import BusyError, DWCError, ImageError, QueryError
+from dwc.files import parse_json
 from dwc.search.model_pool import ModelPool
 from dwc.ui.answers import ErrorAnswer
 from dwc.ui.concurrency import RETRY_SECONDS, Workers
@@ -275,7 +275,7 @@ def parse_query_string(items: Sequence[tuple[str, str]]) -> dict[str, Any]:
 
 def _parse_json(body: bytes) -> dict[str, Any]:
     try:
-        values = json.loads(body, parse_constant=_refuse_constant)
+        values = parse_json(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise _RequestError(400, f"the body is not JSON: {error}.") from None
     if not isinstance(values, dict):

@@ -389,3 +389,24 @@ def test_an_index_beside_a_single_file_is_reported_as_not_used(tiny, tmp_path, c
     load.load(folder)
     assert "has both model.safetensors and model.safetensors.index.json" in caplog.text
     assert "the weights are read from model.safetensors" in caplog.text
+
+
+def test_settings_of_pictures_that_are_not_read_are_said(folder, caplog):
+    """Other means in an older file changed nothing, and no word said so."""
+    settings = json.loads((folder / "processor_config.json").read_text())["image_processor"]
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    load.load(folder)
+    assert caplog.messages == []
+    edit_json(folder / "preprocessor_config.json", image_mean=[0.1, 0.2, 0.3])
+    load.load(folder)
+    (message,) = caplog.messages
+    assert "preprocessor_config.json is not read, although its image_mean differ" in message
+
+
+def test_a_setting_given_twice_is_refused(folder):
+    file = folder / "processor_config.json"
+    file.write_text(file.read_text().rstrip()[:-1] + ', "rephrase_exclusions": true}')
+    again = file.read_text().rstrip()[:-1] + ', "rephrase_exclusions": false}'
+    file.write_text(again)
+    with pytest.raises(CheckpointError, match="'rephrase_exclusions' is given twice"):
+        load.load(folder)

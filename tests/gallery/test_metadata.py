@@ -139,6 +139,17 @@ def test_columns_of_several_tables_that_are_spelled_differently_are_one(photos, 
     assert "metadata.jsonl contradicts an earlier table in the column 'Color'" in remarks
 
 
+def test_a_row_with_a_column_twice_is_left_out_and_said(photos, build):
+    """The last value was taken without a word."""
+    line = '{"file_name": "p0.png", "price": 10, "price": 99}\n'
+    (photos / "metadata.jsonl").write_text(line + '{"file_name": "p1.png", "price": 5}\n')
+    store = build(photos)
+    assert row(store, "p1.png") == {"price": 5}
+    assert not row(store, "p0.png").get("price")
+    remarks = "\n".join(store.manifest.remarks())
+    assert "line 1 is not JSON ('price' is given twice)" in remarks
+
+
 def test_columns_of_one_table_that_are_spelled_alike_stay_apart(photos, build):
     write_csv(photos, "file_name,Color,color", "p0.png,red,#f00", "p1.png,,#00f")
     write_csv(photos / "deep" / "er", "file_name,color", "q0.webp,#f00")

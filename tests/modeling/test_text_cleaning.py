@@ -370,7 +370,8 @@ def test_a_color_like_the_wanted_one_stays_excluded(typed: str, expected: str) -
         "red and blue", "striped blue and red", "replace the stripes with dots",
         "dots instead of stripes", "red dress instead of black", "knot red", "no reddish tones",
         "that is not red", "don't forget red", "no belt and striped",
-        "not blue-eyed", "lose-fitting",
+        "not blue-eyed", "lose-fitting", "can I have it in red", "red must go with blue jeans",
+        "something red to go with my jeans", "I have a red skirt, show me a top",
     ],
 )  # fmt: skip
 def test_other_texts_stay_as_typed(typed: str) -> None:
@@ -440,6 +441,11 @@ def test_a_rephrased_text_is_not_rephrased_again(text: str) -> None:
         ("hoodless", "no hood", ()),
         ("any colour bar red", "not red", ()),
         ("hat without a wide brim", "hat without a wide brim", ()),
+        ("I already own it in red, show me more", "not red, show me more", ()),
+        ("the stripes have to go", "in plain", ("stripes",)),
+        ("the sleeves must go", "without sleeves", ()),
+        ("nowhere near as dark", "lighter", ()),
+        ("far from long", "shorter", ()),
     ],
 )
 def test_exclusions_in_other_words_are_read(typed, expected, excluded) -> None:

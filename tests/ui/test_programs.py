@@ -223,6 +223,7 @@ def test_the_picture_of_a_result(address):
         ("search", b'{"text": "blue", "shift": Infinity}', 400, '"inf"'),
         ("search", b"[" * 100_000, 400, "not JSON"),
         ("search", b"\xff", 400, "not JSON"),
+        ("search", b'{"text": "red", "text": "blue"}', 400, "'text' is given twice"),
     ],
 )
 def test_what_is_wrong_is_said(address, name, body, status, complaint):
