@@ -357,9 +357,16 @@ class _ExclusionEncoder:
             excluded: what the query excludes, at least one item.
             image: the preprocessed reference image, (1, 3, height, width); None for none.
         """
+        names = [item.name for item in excluded.items]
         kind = excluded.kind
-        if kind is None and image is not None:
+        if kind is not None or all(item.type in ("color", "pattern") for item in excluded.items):
+            self._load([*names, *([kind] if kind else [])])
+        elif image is not None:
+            self._load([*names, *_KINDS])
             kind = self._kind_of(image, [i.name for i in excluded.items if i.type == "kind"])
+        if kind is not None:
+            details = [item.name for item in excluded.items if item.type == "detail"]
+            self._load([f"{kind} with {name}" for name in details])
         total: dict[str, Tensor] = {}
         for item in excluded.items:
             if item.type in ("detail", "kind") and kind is not None:
@@ -413,16 +420,21 @@ class _ExclusionEncoder:
 
     def _embed(self, text: str) -> _Embeddings:
         """Return the embedding (D,) of a query with this text alone, for each stream."""
-        if text not in self._embeddings:
-            missing = [text, *(_KINDS if text in _KINDS else ())]
-            template = self._checkpoint.model.config.caption_template or {}
-            filled = [fill_template(template, [name]) for name in missing]
-            composed = self._compose(dict(self._checkpoint.processor(text=filled)))
-            for row, name in enumerate(missing):
-                self._embeddings[name] = {
-                    stream: part.embedding[row] for stream, part in composed.streams.items()
-                }
+        self._load([text])
         return self._embeddings[text]
+
+    def _load(self, texts: Sequence[str]) -> None:
+        """Compute the embeddings of texts that were not computed before, in one pass."""
+        missing = [text for text in dict.fromkeys(texts) if text not in self._embeddings]
+        if not missing:
+            return
+        template = self._checkpoint.model.config.caption_template or {}
+        filled = [fill_template(template, [text]) for text in missing]
+        composed = self._compose(dict(self._checkpoint.processor(text=filled)))
+        for row, text in enumerate(missing):
+            self._embeddings[text] = {
+                stream: part.embedding[row] for stream, part in composed.streams.items()
+            }
 
 
 def _move_from_exclusions(
