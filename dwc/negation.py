@@ -197,7 +197,7 @@ DETAIL = (
     r"|legs|fit|soles?|heels?|toes?|hems?|shafts?|tops?|lengths?|cut|collars?|hoods?|lapels?"
     r"|necks?|necklines?|v-necks?|turtlenecks?|sleeves?|pockets?|handles|chains?|bands?|ribbons?"
     r"|belts?|drawstrings?|waists?|waistbands?|ruffles|frills|shapes?|corners)"
-    r"|sleeveless|hooded|collared|buttoned|zipped|laced|lace-up|belted|unbelted|strapless|flared"
+    r"|sleeveless|(?:long|short)[\s-]sleeved|hooded|collared|buttoned|zipped|laced|lace-up|belted|unbelted|strapless|flared"
     r"|ruffled|frilly|pointed|boxy|rounded|peaked|brimless|slip-on|pull-on)"
 )
 # Details that models often overlook, although their direction is subtracted.

@@ -36,6 +36,8 @@ UNREAD_SUFFIXES = {
     ".pcx": "PCX",
     ".bpg": "BPG",
     ".flif": "FLIF",
+    ".eps": "EPS",
+    ".dds": "DDS",
 }
 """Suffixes of image files that Pillow alone cannot read -> kind of image."""
 
@@ -65,6 +67,8 @@ _SIGNATURES = (
     (b"BPG\xfb", "BPG"),
     (b"FLIF", "FLIF"),
     (b"<svg", "SVG"),
+    (b"%!PS-Adobe-", "EPS"),
+    (b"DDS ", "DDS"),
 )
 _HEIF_BRANDS = frozenset(
     {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}

@@ -46,6 +46,7 @@ EXCLUDED = "excluded"
 SERVICE_FOLDER = "service folder"
 OWN_STORE = "own store"
 LINKED_TWICE = "linked twice"
+BACKUP = "backup of another file"
 UNREADABLE = "unreadable"
 MISSING = "missing"
 NOT_DOWNLOADED = "not downloaded from iCloud"
@@ -55,7 +56,7 @@ PACKED = "packed beside others"
 NOT_A_PICTURE = "not a picture"
 REASONS = (
     UNREADABLE, MISSING, NOT_DOWNLOADED, KIND_NOT_SUPPORTED, SHORTCUT, PACKED, EXCLUDED,
-    SERVICE_FOLDER, OWN_STORE, LINKED_TWICE, HIDDEN, NOT_A_PICTURE,
+    SERVICE_FOLDER, OWN_STORE, LINKED_TWICE, BACKUP, HIDDEN, NOT_A_PICTURE,
 )  # fmt: skip
 """The reasons for leaving out a file or folder, in descending order of importance to the user."""
 
@@ -90,6 +91,11 @@ _NOT_PICTURES = frozenset({".thm", ".ico", ".cur"})  # previews of videos, and i
 _ARCHIVE_SUFFIXES = (
     ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar", ".cbz", ".cbr",
 )  # fmt: skip
+
+# Names that programs give to earlier versions of a file, such as exiftool to `a.jpg_original`, and
+# Syncthing to one of two versions that were changed on different devices.
+_BACKUP = re.compile(r"(.+\.\w+)(?:~|_original|\.(?:bak|orig|old|backup))", re.IGNORECASE)
+_CONFLICT = re.compile(r"(.+)\.sync-conflict-\d{8}-\d{6}-\w{7}(\.\w+)")
 
 # macOS puts `.IMG_1.JPG.icloud` in the place of `IMG_1.JPG` if that is in iCloud alone.
 _ICLOUD_PLACEHOLDER = re.compile(r"\.(.+)\.icloud", re.DOTALL)
@@ -273,6 +279,7 @@ class _Walk:
                 yield LeftOut(escape_name(relative) or ".", reason)
                 continue
             subfolders = []
+            names = {entry.name for entry in entries}
             for entry in entries:
                 name = entry.name
                 inner = f"{relative}/{name}" if relative else name
@@ -295,6 +302,8 @@ class _Walk:
                         subfolders.append((entry.path, inner, name))
                 elif self._is_excluded(inner, False):
                     yield LeftOut(escape_name(inner), EXCLUDED)
+                elif _original_name(name) in names:
+                    yield LeftOut(escape_name(inner), BACKUP)
                 else:
                     try:
                         info = entry.stat(follow_symlinks=False)
@@ -418,6 +427,14 @@ class _Walk:
                 return True
         inodes.add(inode)
         return False
+
+
+def _original_name(name: str) -> str | None:
+    """Return the name of the file of which a file is a backup by its name; None if it is none."""
+    if (match := _CONFLICT.fullmatch(name)) is not None:
+        return f"{match[1]}{match[2]}"
+    match = _BACKUP.fullmatch(name)
+    return None if match is None else match[1]
 
 
 def placeholder_id(id: str) -> str:

@@ -594,7 +594,7 @@ _LESS = re.compile(
     r"|(?:less|(?:not\s+)?(?:a\s+bit\s+|much\s+|far\s+)?too|(?:not|nothing|nowhere)\s+"
     r"(?:(?:nearly|near|like|half|remotely)\s+)?(?:so|as|such|that|very|quite)"
     r"|far\s+from(?:\s+(?:so|as))?"
-    rf"|not|no|without|never|isn't|aren't)\s+(?:an?\s+)?(?P<shape>{_SHAPES})"
+    rf"|not|no|without|never|isn't|aren't)\s+(?:an?\s+|the\s+|any\s+)?(?P<shape>{_SHAPES})"
     rf"(?:[\s-](?P<sleeves>sleeve[sd]?))?)(?!-)(?!\s+(?:{COLORS}|{_PARTS_WITH_CUT}))\b",
     re.IGNORECASE,
 )
@@ -644,6 +644,12 @@ _REJECTED_DETAIL = re.compile(
     r"(?:(?<=^)|(?<=[,.;:!?]\s)|(?<=\bbut\s)|(?<=\band\s)|(?<=\bsince\s)"
     r"|(?<=\bbecause\s))(?:the\s+|any\s+)?(?P<thing>(?:(?!but\b|and\b|the\b|any\b|since\b|because\b)[\w'-]+\s+){0,2}?"
     rf"(?:{DETAIL}|{KINDS}))\s+{_IS_REJECTED}{_END}",
+    re.IGNORECASE,
+)
+# "lose the long sleeves": parts and cuts after verbs, which models overlook.
+_REMOVED_DETAIL = re.compile(
+    r"(?<![\w'-])(?:remove|lose|drop|minus|get\s+rid\s+of|leave\s+(?:out|off)|take\s+(?:off|away)|ditch"
+    rf"|omit|sans)\s+(?:(?:the|any|those|these|its)\s+)?(?P<thing>{DETAIL}){_END}",
     re.IGNORECASE,
 )
 _LESS_PATTERN = re.compile(
@@ -874,7 +880,10 @@ def _rephrase_compound(match: re.Match[str]) -> str:
 
 
 def _rephrase_rejected_detail(match: re.Match[str]) -> str | None:
-    """Return "without high heels" for "high heels are out"; None if the phrase is negated."""
+    """Return "without high heels" for "high heels are out" or "lose the high heels".
+
+    None if the phrase is negated.
+    """
     if _NEGATED.search(match.string[: match.start()]):
         return None
     thing = match["thing"].lower()
@@ -981,6 +990,7 @@ def _rephrase_value(value: str, is_plain: bool) -> str:
 _TO_EXCLUSIONS: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
     (_OWNED, _rephrase_owned),
     (_REJECTED_DETAIL, _rephrase_rejected_detail),
+    (_REMOVED_DETAIL, _rephrase_rejected_detail),
     (_NO_VALUE_KIND, _rephrase_value_of_kind),
     (_LESS_PATTERN, _rephrase_less_pattern),
     (_ABSENT_PART, lambda match: f"no {match['part']}".lower()),

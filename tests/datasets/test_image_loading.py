@@ -247,7 +247,11 @@ def test_of_a_wide_strip_the_middle_is_taken():
         ("empty.jpg", b"", "empty"),
         ("text.jpg", b"this is a letter, not a picture", "this is a le"),
         ("page.png", b"<html><body>404</body></html>", "not a picture"),
-        ("drawing.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
+        (
+            "drawing.eps",
+            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+            "EPS picture, which is not read here",
+        ),
         ("cut.jpg", saved(two_halves((300, 200)), "JPEG")[:1500], "damaged"),
         ("cut.png", saved(two_halves((300, 200)), "PNG")[:200], "damaged"),
         ("cut.gif", saved(two_halves((300, 200)), "GIF")[:300], "damaged"),

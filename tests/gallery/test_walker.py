@@ -207,6 +207,8 @@ def test_known_content_is_read_whatever_its_suffix(tmp_path, name, format):
         ("a.CR2", b"anything", "RAW"),
         ("a.nef", b"MM\x00*" + bytes(40), "RAW"),
         ("a.psd", b"8BPS" + bytes(40), "Photoshop"),
+        ("a.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n" + bytes(40), "EPS"),
+        ("a.dds", b"DDS " + bytes(60), "DDS"),
         ("a.svg", b"<svg/>", "SVG"),
         ("a.svg", b"", "SVG"),
         ("a.jxl", b"8BPS" + bytes(40), "Photoshop"),
@@ -273,6 +275,24 @@ def test_of_tar_files_those_in_icloud_alone_are_named(tmp_path):
         (tmp_path / name).write_bytes(b"bplist00")
     reasons = {entry.id: entry.reason for entry in walk_folder(tmp_path, suffix=".tar")}
     assert reasons == {".a.tar.icloud": "not downloaded from iCloud", ".b.jpg.icloud": "hidden"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "p0.png~", "p0.png.bak", "p0.png_original", "p0.png.ORIG",
+        "p0.sync-conflict-20260101-101010-ABCDEFG.png",
+    ],
+)  # fmt: skip
+def test_earlier_versions_of_a_picture_are_left_out(photos, name):
+    """They were further pictures, before the picture itself in the results."""
+    content = (photos / "p0.png").read_bytes()
+    (photos / name).write_bytes(content)
+    before = walk(photos)[0]
+    assert walk(photos)[1][name] == "backup of another file"
+    (photos / "p0.png").unlink()  # then the backup is all that is left
+    assert set(before) - set(walk(photos)[0]) == {"p0.png"}
+    assert name in walk(photos)[0]
 
 
 WINDOWS_SHORTCUT = bytes.fromhex("4c000000011402000000000000c00000") + bytes(60)
