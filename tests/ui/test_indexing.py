@@ -165,6 +165,7 @@ def test_a_failure_is_told_and_what_is_indexed_can_be_searched(tmp_path, caplog)
     with serve_growing(tmp_path, fails=True) as growing:
         growing.end()
         growing.wait_until(lambda: not growing.indexing.status().is_running)
+        growing.wait_until(lambda: growing.searchable == 96)  # published by another thread
         line = growing.app.get("/indexing").json
         assert line["state"] == "stopped"
         assert "Indexing stopped at 96 of 100 pictures" in line["html"]
