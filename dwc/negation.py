@@ -130,11 +130,13 @@ _NO_SHAPE = re.compile(
     r"|narrow))(?![\w-])(?!\s+(?:sleeve|" + COLORS + "))",
     re.IGNORECASE,
 )
+_SMALL_PARTS = (
+    "zips?|zippers?|zipped|buttons?|buttoned|collars?|collared|pockets?|laces|laced|straps?|lapels?"
+)
 # Exclusions of parts that photographs show too small: of the first 12, 3 to 6 had them.
 _NO_SMALL_PART = re.compile(
     r"\b((?:no|not|without)\s+(?:any\s+|an?\s+)?"
-    r"(?:zips?|zippers?|zipped|buttons?|buttoned|collars?|collared|pockets?|laces|laced|straps?"
-    r"|lapels?))\b",
+    rf"(?:{_SMALL_PARTS}))\b",
     re.IGNORECASE,
 )
 _NO_HOOD = re.compile(r"\b((?:no|not|without)\s+(?:an?\s+|any\s+)?hood(?:s|ed)?)\b", re.IGNORECASE)
@@ -182,12 +184,19 @@ _WITH_SLEEVES = re.compile(r"without\s+sleeves?\b", re.IGNORECASE)
 
 SHADED_COLOR = rf"(?:(?:very\s+)?(?:dark|light|bright|pale|deep|medium)[\s-]+)?(?:{COLORS})"
 ANY_COLOR = re.compile(COLORS, re.IGNORECASE)
+# Regular expression of the verbs that exclude a part or a cut: "lose the belt".
+REMOVING = (
+    r"remove|lose|drop|minus|get\s+rid\s+of|leave\s+(?:out|off)|take\s+(?:off|away)|ditch|omit|sans"
+)
+_RARE_PATTERNS = (
+    r"pinstripe[sd]?|zig-?zags?|chevrons?|colou?r\s+blocks?|leopard(?:\s+(?:print|spots))?"
+    r"|animal\s+print"
+)
 # Regular expression of details of garments: parts and cuts, such as "narrow brim". "no high heels"
 # excludes a detail, and "no heels" a kind of shoe.
 DETAIL = (
     rf"(?:(?:{COLORS})\s+(?:in\s+the\s+pattern|as\s+the\s+second\s+colou?r)"
-    r"|pinstripes?|pinstriped|zig-?zags?|chevrons?|colou?r\s+blocks?|leopard(?:\s+(?:print|spots))?"
-    r"|animal\s+print"
+    rf"|{_RARE_PATTERNS}"
     r"|(?:(?:wide|narrow|broad|thin|thick|skinny|slim|straight|loose|tight|baggy|relaxed|long|short"
     r"|tall|high|low|small|large|big|full|normal|regular|maxi|midi|mini|cropped|flared|ruffled"
     r"|round(?:ed)?|pointed|pointy|open|square|flat|chunky|plain|elastic(?:ated)?|crossed|shoulder"
@@ -202,8 +211,7 @@ DETAIL = (
 )
 # Details that models often overlook, although their direction is subtracted.
 _OVERLOOKED_DETAIL = re.compile(
-    r"\b(?:zips?|zippers?|zipped|buttons?|buttoned|collars?|collared|pockets?|straps?|laces|laced"
-    r"|lace-up|lapels?|bands?|ribbons?|(?:straight|regular|normal)\s+(?:legs|fit|length)"
+    rf"\b(?:{_SMALL_PARTS}|lace-up|bands?|ribbons?|(?:straight|regular|normal)\s+(?:legs|fit|length)"
     r"|round(?:ed)?\s+(?:toes?|necks?|necklines?)|(?:short|low)\s+(?:shafts?|tops?)|low\s+heels?"
     r"|(?:thin|flat)\s+soles?|plain\s+waist|unbelted)\b",
     re.IGNORECASE,
@@ -217,8 +225,8 @@ _THING_END = (
 _EXCLUDED = re.compile(
     r"(?<![\w'-])(?P<negation>(?:not|no|never|without|isn't|aren't|neither|nor|(?:anything|everything|all)\s+but"
     r"|(?:(?:anything|something)\s+)?other\s+than|except(?:\s+for)?|excluding|instead\s+of|rather\s+than"
-    r"|nothing|avoid|no\s+more|minus|remove|lose|drop|get\s+rid\s+of|leave\s+(?:out|off)|take\s+(?:off|away)"
-    r"|ditch|omit|sans|(?:do(?:es)?n't|(?:do(?:es)?|would)\s+not|wouldn't)\s+(?:want|like|need|have))"
+    rf"|nothing|avoid|no\s+more|{REMOVING}"
+    r"|(?:do(?:es)?n't|(?:do(?:es)?|would)\s+not|wouldn't)\s+(?:want|like|need|have))"
     r"(?:\s+(?:be|want|have|in|any|an?|the|it|pairs?\s+of))*)\s+"
     rf"(?P<things>{_THING}(?:\s*,?\s*\b(?:or|nor)\s+(?:in\s+|an?\s+|the\s+)?{_THING})*){_THING_END}",
     re.IGNORECASE,
@@ -226,11 +234,7 @@ _EXCLUDED = re.compile(
 _ANY_THING = re.compile(
     rf"(?<![\w-])(?:(?P<detail>{DETAIL})|(?P<kind>{KINDS})|{SHADED_COLOR})(?![\w-])", re.IGNORECASE
 )
-_PATTERN = re.compile(
-    rf"(?:{'|'.join(PATTERNS)}|pinstripe[sd]?|zig-?zags?|chevrons?|colou?r blocks?"
-    r"|leopard(?: (?:print|spots))?|animal print)",
-    re.IGNORECASE,
-)
+_PATTERN = re.compile(rf"(?:{'|'.join(PATTERNS)}|{_RARE_PATTERNS})", re.IGNORECASE)
 _ANY_KIND = re.compile(rf"(?<![\w'-])(?:{KINDS})(?![\w'-])", re.IGNORECASE)
 _NEGATED = re.compile(r"(?<![\w'-])(?:not|never|nothing|no|nor|without|\w+n't)\s+(?:be\s+)?$", re.I)
 

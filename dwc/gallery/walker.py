@@ -279,7 +279,6 @@ class _Walk:
                 yield LeftOut(escape_name(relative) or ".", reason)
                 continue
             subfolders = []
-            names = {entry.name for entry in entries}
             for entry in entries:
                 name = entry.name
                 inner = f"{relative}/{name}" if relative else name
@@ -302,7 +301,7 @@ class _Walk:
                         subfolders.append((entry.path, inner, name))
                 elif self._is_excluded(inner, False):
                     yield LeftOut(escape_name(inner), EXCLUDED)
-                elif _original_name(name) in names:
+                elif _is_backup(path, name):
                     yield LeftOut(escape_name(inner), BACKUP)
                 else:
                     try:
@@ -429,12 +428,10 @@ class _Walk:
         return False
 
 
-def _original_name(name: str) -> str | None:
-    """Return the name of the file of which a file is a backup by its name; None if it is none."""
-    if (match := _CONFLICT.fullmatch(name)) is not None:
-        return f"{match[1]}{match[2]}"
-    match = _BACKUP.fullmatch(name)
-    return None if match is None else match[1]
+def _is_backup(folder: str, name: str) -> bool:
+    """Return whether a file has the name of a backup of another file in the same folder."""
+    match = _CONFLICT.fullmatch(name) or _BACKUP.fullmatch(name)
+    return match is not None and os.path.lexists(os.path.join(folder, "".join(match.groups())))
 
 
 def placeholder_id(id: str) -> str:

@@ -28,6 +28,7 @@ from dwc.negation import (
     ONLY,
     PARTS,
     PATTERNS,
+    REMOVING,
     SHADED_COLOR,
     find_exclusions,
     find_kind,
@@ -95,8 +96,8 @@ _COMPOUND_WORDS = frozenset(
     {"pin", "tuck", "tucked", "work", "wear", "sport", "sports", "summer", "winter", "time", "day"}
     | {"night", "evening", "beach", "swim", "foot", "knit", "high", "low"}
 )
-# Words that say that a thing is absent: "patternless", "heel-less", "belt-free".
 _ANY_GARMENT = re.compile(rf"(?:{KINDS})s?", re.IGNORECASE)
+# Words that say that a thing is absent: "patternless", "heel-less", "belt-free".
 _ABSENCE = re.compile(r"(?<![\w'-])([^\W\d_]{3,}?)-?(?:less|free)(?![\w'-])", re.IGNORECASE)
 # Phone keyboards split "sleeveless"; "sleeves less wide" is a comparison.
 _SPLIT_ABSENCE = re.compile(
@@ -648,8 +649,7 @@ _REJECTED_DETAIL = re.compile(
 )
 # "lose the long sleeves": parts and cuts after verbs, which models overlook.
 _REMOVED_DETAIL = re.compile(
-    r"(?<![\w'-])(?:remove|lose|drop|minus|get\s+rid\s+of|leave\s+(?:out|off)|take\s+(?:off|away)|ditch"
-    rf"|omit|sans)\s+(?:(?:the|any|those|these|its)\s+)?(?P<thing>{DETAIL}){_END}",
+    rf"(?<![\w'-])(?:{REMOVING})\s+(?:(?:the|any|those|these|its)\s+)?(?P<thing>{DETAIL}){_END}",
     re.IGNORECASE,
 )
 _LESS_PATTERN = re.compile(
@@ -879,7 +879,7 @@ def _rephrase_compound(match: re.Match[str]) -> str:
     return (match["formal"] or f"denim {match['denim']}").lower()
 
 
-def _rephrase_rejected_detail(match: re.Match[str]) -> str | None:
+def _rephrase_unwanted_detail(match: re.Match[str]) -> str | None:
     """Return "without high heels" for "high heels are out" or "lose the high heels".
 
     None if the phrase is negated.
@@ -989,8 +989,8 @@ def _rephrase_value(value: str, is_plain: bool) -> str:
 # Phrases that are read as other exclusions, to which `_REPHRASED` is applied then.
 _TO_EXCLUSIONS: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
     (_OWNED, _rephrase_owned),
-    (_REJECTED_DETAIL, _rephrase_rejected_detail),
-    (_REMOVED_DETAIL, _rephrase_rejected_detail),
+    (_REJECTED_DETAIL, _rephrase_unwanted_detail),
+    (_REMOVED_DETAIL, _rephrase_unwanted_detail),
     (_NO_VALUE_KIND, _rephrase_value_of_kind),
     (_LESS_PATTERN, _rephrase_less_pattern),
     (_ABSENT_PART, lambda match: f"no {match['part']}".lower()),

@@ -19,6 +19,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -296,7 +297,7 @@ _TOPS = ("shirt", "t-shirt", "jumper", "jacket", "hoodie")
 _CONTAINED = {
     "shoes": _SHOES, "shoe": _SHOES, "sneakers": ("trainers",), "pumps": ("heels",),
     "top": _TOPS, "pants": ("trousers",), "sweater": ("jumper",), "pullover": ("jumper",),
-    "tee": ("t-shirt",), "tees": ("t-shirt",), "coat": ("jacket",), "handbag": ("bag",),
+    "tee": ("t-shirt",), "coat": ("jacket",), "handbag": ("bag",),
     "cap": ("hat",), "gown": ("dress",), "frock": ("dress",), "sweatshirt": ("hoodie",),
 }  # fmt: skip
 
@@ -338,13 +339,15 @@ class _ExclusionEncoder:
     Args:
         checkpoint: the checkpoint.
         compose: function that runs the checkpoint's model.
+        image: the preprocessed reference image of all queries, (1, 3, height, width); None for
+            none.
     """
 
-    def __init__(self, checkpoint: Checkpoint, compose: Compose) -> None:
-        self._checkpoint, self._compose = checkpoint, compose
+    def __init__(self, checkpoint: Checkpoint, compose: Compose, image: Tensor | None) -> None:
+        self._checkpoint, self._compose, self._image = checkpoint, compose, image
         self._embeddings: dict[str, _Embeddings] = {}
 
-    def directions(self, excluded: _Excluded, image: Tensor | None) -> _Embeddings:
+    def directions(self, excluded: _Excluded) -> _Embeddings:
         """Return the sum of the directions of all that a query excludes.
 
         The direction of a color or a pattern is the embedding of its name. The direction of a part
@@ -355,15 +358,14 @@ class _ExclusionEncoder:
 
         Args:
             excluded: what the query excludes, at least one item.
-            image: the preprocessed reference image, (1, 3, height, width); None for none.
         """
         names = [item.name for item in excluded.items]
         kind = excluded.kind
         if kind is not None or all(item.type in ("color", "pattern") for item in excluded.items):
             self._load([*names, *([kind] if kind else [])])
-        elif image is not None:
+        elif self._image is not None:
             self._load([*names, *_KINDS])
-            kind = self._kind_of(image, [i.name for i in excluded.items if i.type == "kind"])
+            kind = self._kind_of_image([i.name for i in excluded.items if i.type == "kind"])
         if kind is not None:
             details = [item.name for item in excluded.items if item.type == "detail"]
             self._load([f"{kind} with {name}" for name in details])
@@ -397,11 +399,10 @@ class _ExclusionEncoder:
             directions[stream] = distance * away - _TO_OWN_KIND * own
         return directions
 
-    def _kind_of(self, image: Tensor, excluded: Sequence[str]) -> str | None:
-        """Return the kind of garment whose name is most similar to an image.
+    def _kind_of_image(self, excluded: Sequence[str]) -> str | None:
+        """Return the kind of garment whose name is most similar to the reference image.
 
         Args:
-            image: the preprocessed image, (1, 3, height, width).
             excluded: names of excluded kinds of garments.
 
         Returns:
@@ -409,14 +410,19 @@ class _ExclusionEncoder:
             most similar kind, as "shoes" contains "boots".
         """
         kinds = list(dict.fromkeys((*_KINDS, *excluded)))
-        seen = self._compose({_IMAGES: image})
         scores = torch.zeros(len(kinds))
-        for name, part in seen.streams.items():
+        for name, part in self._image_query.streams.items():
             names = torch.stack([self._embed(kind)[name] for kind in kinds])
             scores += nn.functional.normalize(names, dim=1) @ part.embedding[0]
         kind = kinds[int(scores.argmax())]
         is_excluded = any(kind in (name, *_CONTAINED.get(name, ())) for name in excluded)
         return None if is_excluded else kind
+
+    @cached_property
+    def _image_query(self) -> ComposedQuery:
+        """The query of the reference image without a text."""
+        assert self._image is not None
+        return self._compose({_IMAGES: self._image})
 
     def _embed(self, text: str) -> _Embeddings:
         """Return the embedding (D,) of a query with this text alone, for each stream."""
@@ -459,11 +465,11 @@ def _move_from_exclusions(
     """
     if not any(query.items for query in excluded):
         return composed
-    encoder = _ExclusionEncoder(checkpoint, compose)
+    encoder = _ExclusionEncoder(checkpoint, compose, image)
     directions = {name: torch.zeros_like(part.embedding) for name, part in composed.streams.items()}
     for row, query in enumerate(excluded):
         if query.items:
-            for name, direction in encoder.directions(query, image).items():
+            for name, direction in encoder.directions(query).items():
                 directions[name][row] = direction
     return composed.excluding(directions)
 

@@ -306,7 +306,7 @@ def compare_query(searcher: Searcher, images: GalleryImages, query: EncodedQuery
         **compare(sweep, query, k).to_dict(),
         "fitting": None if relevance.ids is None else sorted(relevance.ids),
         "why_unknown": relevance.why_unknown,
-        "fitting_filter": join_filters((relevance.asked, relevance.shared)) or None,
+        "fitting_filter": join_filters((relevance.stated, relevance.shared)) or None,
         "notes": searcher.notes(query, sweep),
         **indexing_entry(searcher.store.indexed_part),
     }

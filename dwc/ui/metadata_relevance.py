@@ -68,12 +68,12 @@ class MetadataMatch(NamedTuple):
 
     Attributes:
         mask: Whether each of the n images matches (n,). The reference itself does not.
-        asked: The condition that the text states.
+        stated: The condition that the text states.
         shared: The condition that an image agrees with the reference.
     """
 
     mask: Mask
-    asked: Filter
+    stated: Filter
     shared: Filter
 
 
@@ -115,9 +115,9 @@ def match_metadata(
         for name, value in values.items()
         if is_known_value(value) and not columns[name].is_missing[position]
     }
-    asked, changed = _Reader(columns, reference).read(text, typed)
-    has_asked = find_matching(asked, metadata)
-    open_columns = _find_open_columns(columns, reference, changed, has_asked)
+    stated, changed = _Reader(columns, reference).read(text, typed)
+    has_stated = find_matching(stated, metadata)
+    open_columns = _find_open_columns(columns, reference, changed, has_stated)
     shared = all_of(
         [
             Membership(name, (value,))
@@ -129,11 +129,11 @@ def match_metadata(
         raise UnclearQueryError(
             "the gallery's table says nothing of this picture that a result could share with it"
         )
-    mask = has_asked & find_matching(shared, metadata)
+    mask = has_stated & find_matching(shared, metadata)
     if filter is not None:
         mask &= find_matching(filter, metadata)
     mask[position] = False
-    return MetadataMatch(mask, asked, shared)
+    return MetadataMatch(mask, stated, shared)
 
 
 def describing_columns(metadata: Metadata) -> dict[str, Column]:
@@ -269,10 +269,10 @@ class _Reader:
                     conditions += self._all_but(part.column, ())
             if all(self._reference.get(part.column) in part.values for part in meaning):
                 changed.update(part.column for part in meaning)
-        asked = all_of(conditions)
-        if asked is None:
+        stated = all_of(conditions)
+        if stated is None:
             raise UnclearQueryError("these words name no value of the gallery's table")
-        return asked, changed
+        return stated, changed
 
     def _all_but(self, name: str, values: Sequence[str]) -> list[Filter]:
         """Return the conditions that a column has a known value, and none of the given ones."""

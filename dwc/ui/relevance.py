@@ -41,8 +41,8 @@ class Relevance:
         demand: The constraints that the query puts on the target; None if the relevant images are
             unknown.
         reference: The garment that the text modifies; None if there is none.
-        asked: The condition on the metadata that the text states, as the text of a filter; empty if
-            the relevant images are not known by metadata.
+        stated: The condition on the metadata that the text states, as the text of a filter; empty
+            if the relevant images are not known by metadata.
         shared: The condition that an image agrees with the reference in the other columns of the
             metadata, as the text of a filter; empty if the relevant images are not known by
             metadata.
@@ -53,7 +53,7 @@ class Relevance:
     lacking: str = ""
     demand: Demand | None = None
     reference: Garment | None = None
-    asked: str = ""
+    stated: str = ""
     shared: str = ""
 
     def contradiction(self, garment: Garment) -> str:
@@ -156,7 +156,7 @@ def _find_by_metadata(
     except UnclearQueryError as error:
         return Relevance(None, str(error))
     ids = frozenset(store.ids[n] for n in np.flatnonzero(match.mask).tolist())
-    return Relevance(ids, asked=format_filter(match.asked), shared=format_filter(match.shared))
+    return Relevance(ids, stated=format_filter(match.stated), shared=format_filter(match.shared))
 
 
 @lru_cache(maxsize=256)

@@ -204,9 +204,9 @@ def test_an_unfamiliar_reference_is_told_in_the_notes(searcher, reference, score
     query = searcher.encode_query(reference, "is red")
     query = replace(query, encoding=query.encoding._replace(ood_score=score))
     notes = searcher.answer(query, shift=1.0).to_dict()["notes"]
-    told = [note for note in notes if "unlike those the model learned from" in note]
-    assert len(told) == count
-    assert notes[:count] == told
+    said = [note for note in notes if "unlike those the model learned from" in note]
+    assert len(said) == count
+    assert notes[:count] == said
 
 
 @pytest.mark.parametrize(

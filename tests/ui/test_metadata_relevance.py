@@ -157,7 +157,7 @@ def test_a_value_of_two_columns_is_that_of_the_column_beside_it_or_of_the_one_th
 
 def test_columns_that_say_the_same_change_together():
     match = match_metadata(METADATA, "a skirt", None, DRESS)
-    changed = find_matching(match.asked, METADATA).nonzero()[0].tolist()
+    changed = find_matching(match.stated, METADATA).nonzero()[0].tolist()
     assert changed == [9, 10, 11]
     loose = columns(
         kind="skirt skirt skirt top top top", sort="skirt top top skirt top top", hue="a a a a a b"

@@ -203,12 +203,12 @@ def _describe_relevance(relevance: Relevance, images: GalleryImages) -> str:
     if relevance.ids is None:
         return f"Nothing is marked as fitting: {escape(relevance.why_unknown)}."
     number, total = len(relevance.ids), format_count(len(images.ids))
-    noun = "picture" if relevance.asked else "garment"
+    noun = "picture" if relevance.stated else "garment"
     compared = ""
-    if relevance.asked:
+    if relevance.stated:
         compared = (
             " By the gallery's table, what fits has what the words ask for "
-            f"(<code>{escape(relevance.asked)}</code>) and otherwise what the picture has "
+            f"(<code>{escape(relevance.stated)}</code>) and otherwise what the picture has "
             f"(<code>{escape(relevance.shared)}</code>). Other columns are not compared."
         )
     if number == 0:
