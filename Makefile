@@ -16,7 +16,7 @@ run: $(VENV)/.app            ## open the page: make run ARGS="--gallery PHOTOS"
 test: $(VENV)/.dev           ## all tests; those in a browser need a Chromium, and npm for axe-core
 	$(PYTEST) -m "not bench" $(ARGS)
 
-test-fast: $(VENV)/.dev      ## the tests that need neither a browser nor a training: below 90 seconds
+test-fast: $(VENV)/.dev      ## the tests that need neither a browser nor a training
 	$(PYTEST) -m "not (bench or browser or training or slow)" $(ARGS)
 
 bench: $(VENV)/.dev          ## what start, query and drawing cost, as ratios
