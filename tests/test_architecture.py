@@ -29,7 +29,10 @@ MAY_IMPORT = {
     "catalogue": {"errors", "files", "datasets", "negation"},
     "gallery": {"errors", "files", "progress", "datasets", "catalogue"},
     "evaluation": {"errors", "files", "progress", "modeling", "datasets", "catalogue"},
-    "search": {"errors", "files", "modeling", "checkpoints", "datasets", "gallery", "negation"},
+    "search": {
+        "errors", "files", "modeling", "checkpoints", "datasets", "gallery", "negation",
+        "catalogue",
+    },
     "explain": {"errors", "files", "modeling", "checkpoints", "gallery", "evaluation", "search"},
     "training": {
         "errors", "files", "progress", "modeling", "checkpoints", "convert", "datasets",
@@ -59,6 +62,8 @@ NARROW = {
     },
     # Weight statistics are correlated as in a benchmark.
     ("explain", "evaluation"): {"dwc.evaluation.metrics"},
+    # An excluded detail is contrasted with the details that can replace it.
+    ("search", "catalogue"): {"dwc.catalogue.language.exclusions"},
     # A gallery source draws the catalogue.
     ("gallery", "catalogue"): {
         "dwc.catalogue.drawing",

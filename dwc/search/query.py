@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from dwc.catalogue.language.exclusions import other_values
 from dwc.checkpoints.load import ALL_BUNDLED, Checkpoint
 from dwc.errors import BusyError, QueryError
 from dwc.gallery.builder import Embed
@@ -282,8 +283,9 @@ def compose_texts(
 # How far a query is moved away from what it excludes, where 1 counts as much as the query; and
 # towards the wanted kind of garment, if it excludes a detail or another kind. Chosen on photographs
 # and drawings, see `assets/docs/limits.md`.
-_DISTANCES = {"color": 1.0, "pattern": 1.0, "kind": 2.2, "other_kind": 1.0, "detail": 1.6}
-_TO_OWN_KIND = 0.6
+_DISTANCES = {"color": 1.0, "pattern": 1.4, "kind": 2.2, "other_kind": 1.0, "detail": 2.0}
+_TO_OWN_KIND = 1.0
+_TO_OTHER_DETAILS = 2.0  # weight of what tells a detail from the details that can replace it
 
 # The kinds of garments between which `_ExclusionEncoder` decides for an image.
 _KINDS = (
@@ -354,7 +356,9 @@ class _ExclusionEncoder:
         or a cut must not contain the kind of garment that is wanted: "wide brim" is almost "hat",
         and without a wide brim the query is still for hats. So from the embeddings of "wide brim"
         and "hat with wide brim", their components along "hat" are removed. "Jeans" of "trousers,
-        not jeans" is treated alike. If no kind is wanted, the embedding of the name is used.
+        not jeans" is treated alike. If no kind is wanted, the embedding of the name is used. The
+        direction of a detail also leads towards the details that can replace it, such as a narrow
+        brim.
 
         Args:
             excluded: what the query excludes, at least one item.
@@ -367,8 +371,8 @@ class _ExclusionEncoder:
             self._load([*names, *_KINDS])
             kind = self._kind_of_image([i.name for i in excluded.items if i.type == "kind"])
         if kind is not None:
-            details = [item.name for item in excluded.items if item.type == "detail"]
-            self._load([f"{kind} with {name}" for name in details])
+            contrasts = [_contrasts(item, kind) for item in excluded.items]
+            self._load([text for pairs in contrasts for texts in pairs for text in texts])
         total: dict[str, Tensor] = {}
         for item in excluded.items:
             if item.type in ("detail", "kind") and kind is not None:
@@ -384,17 +388,20 @@ class _ExclusionEncoder:
 
     def _beyond(self, item: Exclusion, kind: str) -> _Embeddings:
         """Return the direction of a detail, or of another kind, without that of the wanted kind."""
-        names = [item.name]
-        if item.type == "detail":
-            names.append(f"{kind} with {item.name}")
-        distance = _DISTANCES["detail" if item.type == "detail" else "other_kind"]
+        is_detail = item.type == "detail"
+        distance = _DISTANCES["detail" if is_detail else "other_kind"]
         directions = {}
         for stream, vector in self._embed(kind).items():
             own = nn.functional.normalize(vector, dim=0)
-            away = torch.zeros_like(own)
-            for name in names:
+            away = difference = torch.zeros_like(own)
+            for name, *others in _contrasts(item, kind):
                 part = self._embed(name)[stream]
-                away = away + nn.functional.normalize(part - (part @ own) * own, dim=0)
+                away = away + _orthogonal(part, own)
+                if others:
+                    mean = torch.stack([self._embed(text)[stream] for text in others]).mean(dim=0)
+                    difference = difference + nn.functional.normalize(part - mean, dim=0)
+            away = nn.functional.normalize(away, dim=0)
+            away = away + _TO_OTHER_DETAILS * _orthogonal(difference, own)
             away = nn.functional.normalize(away, dim=0)
             directions[stream] = distance * away - _TO_OWN_KIND * own
         return directions
@@ -441,6 +448,34 @@ class _ExclusionEncoder:
             self._embeddings[text] = {
                 stream: part.embedding[row] for stream, part in composed.streams.items()
             }
+
+
+def _contrasts(item: Exclusion, kind: str) -> list[list[str]]:
+    """Return texts that name an excluded detail or kind, each with texts of what can replace it.
+
+    Args:
+        item: what is excluded.
+        kind: the wanted kind of garment.
+
+    Returns:
+        Lists of texts; the first of each names what is excluded. The others name the details that a
+        garment of this kind can have instead, or else the absence of the detail.
+    """
+    if item.type != "detail":
+        return [[item.name]]
+    others = other_values(item.name, kind)
+    return [
+        [item.name, *(others or [f"without {item.name}"])],
+        [
+            f"{kind} with {item.name}",
+            *([f"{kind} with {other}" for other in others] or [f"{kind} without {item.name}"]),
+        ],
+    ]
+
+
+def _orthogonal(vector: Tensor, own: Tensor) -> Tensor:
+    """Return the component of a vector orthogonal to the unit vector `own`, at unit length."""
+    return nn.functional.normalize(vector - (vector @ own) * own, dim=0)
 
 
 def _move_from_exclusions(

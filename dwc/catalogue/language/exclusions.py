@@ -23,7 +23,13 @@ from functools import cache
 from typing import Literal
 
 from dwc.catalogue.language import vocabulary
-from dwc.catalogue.language.vocabulary import HYPERNYMS, UNCOUNTABLE, generic_nouns, with_article
+from dwc.catalogue.language.vocabulary import (
+    HYPERNYMS,
+    NOUNS,
+    UNCOUNTABLE,
+    generic_nouns,
+    with_article,
+)
 from dwc.catalogue.schema import CATEGORIES, Garment, attributes_of
 
 Kind = Literal["thing", "adjective", "colour", "category", "absence"]
@@ -178,6 +184,58 @@ def excluded_meaning(category: str, attribute: str, value: str) -> Values:
             for name in ("colour", "second_colour")
         }
     return {attribute: vocabulary.meant_by_denial(category, attribute, value)}
+
+
+@cache
+def other_values(name: str, kind: str) -> tuple[str, ...]:
+    """Return a name of each value that a garment can have instead of an excluded value.
+
+    For example, a boot without a "round toe" can have a "pointed toe".
+
+    Args:
+        name: A name of the excluded value, without an article; singular or plural.
+        kind: A noun for the kind of garment, such as "boots". If the name is not used for this
+            kind, it is looked up for all kinds.
+
+    Returns:
+        The names, without articles; empty if the name is not a name of a value, or if the attribute
+        has no other value.
+    """
+    named = _named_values().get(_simplified(name), {})
+    meant = [named[category] for category in _categories_of(kind) if category in named]
+    others: dict[str, None] = {}
+    for category, attribute, value in meant or named.values():
+        for other in attributes_of(category)[attribute]:
+            if other not in (value, "none"):
+                others[excluded_names(category, attribute, other)[0][1]] = None
+    return tuple(others)
+
+
+@cache
+def _named_values() -> dict[str, dict[str, tuple[str, str, str]]]:
+    """Return for each name of a value the category, attribute and value, by category."""
+    named: dict[str, dict[str, tuple[str, str, str]]] = {}
+    for category in CATEGORIES:
+        for attribute, values in attributes_of(category).items():
+            for value in values if "colour" not in attribute else ():
+                for kind, name in excluded_names(category, attribute, value):
+                    if kind != "absence":
+                        found = named.setdefault(_simplified(name), {})
+                        found.setdefault(category, (category, attribute, value))
+    return named
+
+
+def _simplified(name: str) -> str:
+    """Return a name in the singular, with spaces instead of hyphens."""
+    name = name.replace("-", " ")
+    return (other_number(name) or name) if is_plural(name) else name
+
+
+@cache
+def _categories_of(kind: str) -> frozenset[str]:
+    """Return the categories of garments that a noun names, in the singular or plural."""
+    own = {category for category in CATEGORIES for noun in NOUNS[category] if noun.text == kind}
+    return frozenset(own) | HYPERNYMS.get(kind, frozenset())
 
 
 def category_names(category: str) -> tuple[str, ...]:

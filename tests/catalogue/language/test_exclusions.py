@@ -15,6 +15,7 @@ from dwc.catalogue.language.exclusions import (
     excluded_names,
     fill_form,
     other_number,
+    other_values,
     say_category_exclusion,
     say_exclusion,
 )
@@ -202,3 +203,37 @@ def test_one_form_of_one_value() -> None:
         "red"
     }
     assert "hat" not in say_category_exclusion(rng, "hat").allowed["category"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "others"),
+    [
+        ("round toe", "boots", {"pointed toe"}),
+        ("round toes", "boots", {"pointed toe"}),
+        ("wide brim", "hat", {"peak", "narrow brim"}),
+        ("zip", "jacket", {"buttons"}),
+        ("plain", "dress", None),  # every pattern
+        ("pouch pocket", "hoodie", set()),  # or none
+        ("tassels", "dress", set()),
+    ],
+)
+def test_what_a_garment_can_have_instead_of_an_excluded_value(name, kind, others):
+    found = set(other_values(name, kind))
+    if others is None:
+        assert len(found) == len(attributes_of("dress")["pattern"]) - 1
+        assert "stripes" in found
+    else:
+        assert found == others
+
+
+def test_a_name_of_another_kind_is_looked_up_among_all_kinds():
+    assert "low heel" in other_values("high heel", "dress")
+
+
+def test_no_value_is_an_alternative_to_itself():
+    for category in CATEGORIES:
+        for attribute, values in attributes_of(category).items():
+            names = [excluded_names(category, attribute, value) for value in values]
+            for name in (name for of_value in names for _, name in of_value):
+                for kind in (category.replace("_", "-"), "garment"):
+                    assert name not in other_values(name, kind)
