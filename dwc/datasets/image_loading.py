@@ -33,6 +33,7 @@ from dwc.datasets.image_color import (
     jpeg2000_profile,
     png_chunk,
 )
+from dwc.datasets.image_damage import damage
 from dwc.datasets.image_kinds import (
     HEIC,
     IMAGE_SUFFIXES,
@@ -69,7 +70,7 @@ SUFFIXES = IMAGE_SUFFIXES | ({".heic", ".heif", ".hif"} if HAS_HEIF else set())
 DECODER_VERSION = f"2, Pillow {Image.__version__}, {' '.join(FORMATS)}"
 """Identifies the set of readable formats. If it changes, unreadable files are tried again."""
 
-RENDERING_VERSION = 7
+RENDERING_VERSION = 8
 """Version of the decoder's output, incremented when decoded pixels or their hashes change.
 
 The images of a gallery that was indexed with another version are decoded and hashed again.
@@ -323,6 +324,10 @@ def _convert(
         _prevent_rotation_by_xmp(image)
         _read_byte_palette(image)
         image.load()
+        if file is not None and (sign := damage(image, file)) is not None:
+            raise UndecodableImageError(
+                f"{name}: is cut short or damaged ({sign}). Replace it, or take it out."
+            )
         if raw_mode is not None and reopen is not None:
             converted = _restore_depth(image, raw_mode, _is_declared_scaled(image, file), reopen)
         else:

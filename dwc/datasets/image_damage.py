@@ -1,0 +1,280 @@
+"""Signs of damage in an image file that its decoder reads without an error.
+
+A download that was interrupted, a sync client or a power failure may leave a file of full length
+whose last part is zeros, or a JPEG that ends early. Some decoders take what is missing for pixels.
+
+What an undamaged file may contain, and what is therefore checked:
+
+- HEIC: HEVC never has more than three zero bytes in a row in the data of an image.
+- AVIF: the data of an image end with a byte that is not zero, unless an encoder pads them.
+- WebP and JPEG: the data of an area of one color may well be zeros, thousands in a row. A file that
+  ends so is decoded again with fewer of them. Either it needs them all, or none, as padding;
+  if it needs only some of them, they are not an encoder's.
+- JPEG: blocks of pixels after the end of the data are mid-gray. If the last pixel is, the file is
+  decoded again with more data. If these change it, some are missing.
+- BMP, TIFF, PPM and TGA: uncompressed black is zeros, so nothing can be told from them.
+- PNG has checksums, and the decoders of GIF and JPEG 2000 report what is missing.
+"""
+
+import hashlib
+import os
+import struct
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from itertools import islice
+from typing import IO
+
+from PIL import Image, JpegImagePlugin, WebPImagePlugin
+
+# If an image's data end with at least `_SUSPICIOUS_ZEROS`, they are checked: without
+# `_SURPLUS_ZEROS` of them, and without all but `_SPARED_ZEROS`, with which a coder may end.
+_SUSPICIOUS_ZEROS = 128
+_SURPLUS_ZEROS = 64
+_SPARED_ZEROS = 16
+# Of AVIF and HEIC, the shortest run of zeros at the end of an image's data that is damage.
+_ISO_ZEROS = 64
+_MID_GRAY = (127, 128)  # levels of a block that was not decoded, in all color models
+_END_OF_IMAGE = b"\xff\xd9"
+_HUFFMAN_FRAMES = (0xC0, 0xC1, 0xC2)
+_MORE_DATA = bytes(range(1, 255)) * 16
+
+
+def damage(image: Image.Image, file: IO[bytes]) -> str | None:
+    """Return what shows that an image file is damaged although it was decoded; None if nothing.
+
+    For most files, this reads a few bytes more and compares one pixel.
+
+    Args:
+        image: The image as its decoder returned it, loaded and not yet converted.
+        file: The file that contains the image.
+    """
+    if image.format in ("JPEG", "MPO"):
+        return _damage_of_jpeg(image, file)
+    if image.format == "WEBP":
+        return _damage_of_webp(image, file)
+    if image.format in ("AVIF", "HEIF"):
+        return _damage_of_iso_media(file)
+    return None
+
+
+def _is_zeros_from_the_middle(decodes_alike: Callable[[int], bool], zeros: int) -> bool:
+    """Return whether an image needs some of the zeros at the end of its data, but not all.
+
+    Args:
+        decodes_alike: Function that returns whether the pixels stay the same if only this number of
+            the zeros is left.
+        zeros: Number of the zeros.
+    """
+    return decodes_alike(zeros - _SURPLUS_ZEROS) and not decodes_alike(_SPARED_ZEROS)
+
+
+def _zeros_message(zeros: int) -> str:
+    return f"its image data end with {zeros:,} zero bytes"
+
+
+def _trailing_zeros(data: bytes) -> int:
+    return len(data) - len(data.rstrip(b"\0"))
+
+
+def _damage_of_jpeg(image: Image.Image, file: IO[bytes]) -> str | None:
+    last = image.getpixel((image.width - 1, image.height - 1))
+    is_gray = all(level in _MID_GRAY for level in (last if isinstance(last, tuple) else (last,)))
+    length = file.seek(0, os.SEEK_END)
+    file.seek(max(0, length - _SUSPICIOUS_ZEROS - len(_END_OF_IMAGE)))
+    tail = file.read()
+    has_zeros = tail.removesuffix(_END_OF_IMAGE)[-_SUSPICIOUS_ZEROS:] == bytes(_SUSPICIOUS_ZEROS)
+    if not (is_gray or has_zeros):
+        return None
+    file.seek(0)
+    content = file.read()
+    end = _end_of_jpeg(content)
+    if end is None:
+        return None
+    pixels = _hash_jpeg(content)
+    if is_gray and _hash_jpeg(content[:end] + _MORE_DATA + content[end:]) != pixels:
+        return "its image data end before its last row of pixels"
+    zeros = _trailing_zeros(content[:end]) if has_zeros else 0
+
+    def decodes_alike(left: int) -> bool:
+        return _hash_jpeg(content[: end - zeros + left] + content[end:]) == pixels
+
+    if zeros and _is_zeros_from_the_middle(decodes_alike, zeros):
+        return _zeros_message(zeros)
+    return None
+
+
+def _end_of_jpeg(content: bytes) -> int | None:
+    """Return the end of a JPEG's image data; None if they are not Huffman codes.
+
+    The data of a JPEG with arithmetic codes may be shorter than its decoder reads.
+    """
+    position, is_huffman = 2, False
+    while position + 4 <= len(content) and content[position] == 0xFF:
+        marker = content[position + 1]
+        if marker == 0xFF:  # a byte of padding
+            position += 1
+            continue
+        is_huffman |= marker in _HUFFMAN_FRAMES
+        if marker == 0xDA:  # start of scan
+            end = content.find(_END_OF_IMAGE, position)
+            return None if not is_huffman else end if end >= 0 else len(content)
+        position += 2 + int.from_bytes(content[position + 2 : position + 4], "big")
+    return None
+
+
+def _hash_jpeg(content: bytes) -> bytes | None:
+    """Return a hash of a JPEG's pixels at an eighth of its size; None if it cannot be decoded."""
+    try:
+        with JpegImagePlugin.JpegImageFile(BytesIO(content), "") as image:
+            image.draft(None, (max(1, image.width // 8), max(1, image.height // 8)))
+            return hashlib.blake2b(image.tobytes()).digest()
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+def _damage_of_webp(image: Image.Image, file: IO[bytes]) -> str | None:
+    bitstream = next(islice(_webp_bitstreams(file), image.tell(), None), None)
+    if bitstream is None:
+        return None
+    kind, start, length = bitstream
+    file.seek(start + max(0, length - _SUSPICIOUS_ZEROS))
+    if file.read(min(length, _SUSPICIOUS_ZEROS)) != bytes(_SUSPICIOUS_ZEROS):
+        return None
+    file.seek(start)
+    data = file.read(length)
+    zeros = _trailing_zeros(data)
+    pixels = _hash_webp(kind, data)
+
+    def decodes_alike(left: int) -> bool:
+        return _hash_webp(kind, data[: length - zeros + left]) == pixels
+
+    return _zeros_message(zeros) if _is_zeros_from_the_middle(decodes_alike, zeros) else None
+
+
+def _webp_bitstreams(file: IO[bytes]) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the kind, position and length of the color data of each frame of a WebP file."""
+    position = 12
+    while True:
+        file.seek(position)
+        header = file.read(8)
+        if len(header) < 8:
+            return
+        kind, length = header[:4], int.from_bytes(header[4:], "little")
+        if kind in (b"VP8 ", b"VP8L"):
+            yield kind, position + 8, length
+        # The chunks of a frame of an animation follow 16 bytes of its own.
+        position += 24 if kind == b"ANMF" else 8 + length + length % 2
+
+
+def _hash_webp(kind: bytes, data: bytes) -> bytes | None:
+    """Return a hash of the pixels of a frame of a WebP file; None if it cannot be decoded."""
+    data += b"\0" * (len(data) % 2)
+    chunk = kind + struct.pack("<I", len(data)) + data
+    content = b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
+    try:
+        with WebPImagePlugin.WebPImageFile(BytesIO(content), "") as image:
+            return hashlib.blake2b(image.tobytes()).digest()
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+def _damage_of_iso_media(file: IO[bytes]) -> str | None:
+    for start, length in _primary_extents(file):
+        file.seek(start + max(0, length - _ISO_ZEROS))
+        if length >= _ISO_ZEROS and not file.read(_ISO_ZEROS).strip(b"\0"):
+            return f"its image data end with {_ISO_ZEROS} zero bytes or more"
+    return None
+
+
+def _primary_extents(file: IO[bytes]) -> list[tuple[int, int]]:
+    """Return the position and length of each part of the data of an AVIF's or HEIC's main image.
+
+    The result is empty if the file has another structure than is read here (ISO/IEC 14496-12).
+    """
+    try:
+        length = file.seek(0, os.SEEK_END)
+        meta = next(_boxes(file, 0, length, b"meta"))
+        inner = meta[0] + 4, meta[1]  # after the version
+        (pitm,) = _contents(file, *inner, b"pitm")
+        (iloc,) = _contents(file, *inner, b"iloc")
+        primary = int.from_bytes(pitm[4:6] if pitm[0] == 0 else pitm[4:8], "big")
+        wanted = {primary}
+        for iref in _contents(file, *inner, b"iref"):
+            wanted |= _tiles(iref, primary)
+        return [extent for item, extent in _locations(iloc) if item in wanted]
+    except (StopIteration, ValueError, IndexError, OSError, struct.error):
+        return []
+
+
+def _boxes(file: IO[bytes], start: int, end: int, kind: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the start and the end of the content of each box of a kind."""
+    while start + 8 <= end:
+        file.seek(start)
+        header = file.read(16)
+        length, inside = int.from_bytes(header[:4], "big"), start + 8
+        if length == 1:
+            length, inside = int.from_bytes(header[8:16], "big"), start + 16
+        after = end if length == 0 else start + length
+        if not inside <= after <= end:
+            return
+        if header[4:8] == kind:
+            yield inside, after
+        start = after
+
+
+def _contents(file: IO[bytes], start: int, end: int, kind: bytes) -> Iterator[bytes]:
+    for inside, after in _boxes(file, start, end, kind):
+        file.seek(inside)
+        yield file.read(after - inside)
+
+
+def _tiles(iref: bytes, item: int) -> set[int]:
+    """Return the ids of the items of which an item is composed.
+
+    Args:
+        iref: Content of the box with the references between items.
+        item: The id of the item.
+    """
+    width = 2 if iref[0] == 0 else 4
+
+    def numbers(data: bytes) -> list[int]:
+        return [int.from_bytes(data[n : n + width], "big") for n in range(0, len(data), width)]
+
+    tiles: set[int] = set()
+    position = 4
+    while position + 8 <= len(iref):
+        length = int.from_bytes(iref[position : position + 4], "big")
+        kind, content = iref[position + 4 : position + 8], iref[position + 8 : position + length]
+        if length < 8:
+            break
+        if kind == b"dimg" and numbers(content[:width]) == [item]:
+            tiles.update(numbers(content[width + 2 :]))
+        position += length
+    return tiles
+
+
+def _locations(iloc: bytes) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Yield the id of an item with the position and length of each of its parts in the file."""
+    data, version = BytesIO(iloc[4:]), iloc[0]
+
+    def number(size: int) -> int:
+        content = data.read(size)
+        if len(content) < size:
+            raise ValueError("the box ends early")
+        return int.from_bytes(content, "big")
+
+    sizes = number(2)
+    offset_size, length_size, base_size = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
+    index_size = sizes & 15 if version else 0
+    if length_size == 0:  # each part would be the whole file
+        return
+    for _ in range(number(2 if version < 2 else 4)):
+        item = number(2 if version < 2 else 4)
+        in_file = (number(2) & 15 if version else 0) == 0
+        number(2)  # which file; 0 is this one
+        base = number(base_size)
+        for _ in range(number(2)):
+            number(index_size)
+            start, length = base + number(offset_size), number(length_size)
+            if in_file:
+                yield item, (start, length)

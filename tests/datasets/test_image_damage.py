@@ -1,0 +1,156 @@
+"""Files of full length with a damaged body, which Pillow reads without an error, are refused."""
+
+import re
+import struct
+from io import BytesIO
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dwc.datasets.image_damage import damage
+from dwc.datasets.image_kinds import UndecodableImageError
+from dwc.datasets.image_loading import HAS_HEIF, decode
+
+HEIF = pytest.param("HEIF", {}, marks=pytest.mark.skipif(not HAS_HEIF, reason="no pillow-heif"))
+PADDED = [("WEBP", {}), ("WEBP", {"lossless": True}), ("AVIF", {}), HEIF]
+JPEG = [{}, {"optimize": True}, {"quality": 95}, {"restart_marker_rows": 2}]
+
+
+def photograph(size=(240, 320)):
+    """Soft shapes with some noise, as in a photograph."""
+    generator = np.random.default_rng(0)
+    shapes = Image.fromarray(generator.integers(0, 256, (8, 6, 3), np.uint8))
+    levels = np.asarray(shapes.resize(size, Image.Resampling.BICUBIC), np.int64)
+    noise = generator.integers(-9, 10, levels.shape)
+    return Image.fromarray((levels + noise).clip(0, 255).astype(np.uint8))
+
+
+def lower_half(color, size=(480, 480)):
+    """A photograph whose lower half is a single color."""
+    picture = Image.new("RGB", size, color)
+    picture.paste(photograph((size[0], size[1] // 2)))
+    return picture
+
+
+def saved(picture, format, **options):
+    file = BytesIO()
+    picture.save(file, format, **options)
+    return file.getvalue()
+
+
+def assert_refused(content):
+    with pytest.raises(UndecodableImageError, match=r"is cut short or damaged.*Replace it"):
+        decode(content)
+
+
+@pytest.mark.parametrize("share", [0.4, 0.7, 0.9])
+@pytest.mark.parametrize(("format", "options"), PADDED)
+def test_a_file_that_ends_in_zeros_is_refused(format, options, share):
+    content = saved(photograph(), format, **options)
+    kept = int(share * len(content))
+    assert_refused(content[:kept] + bytes(len(content) - kept))
+
+
+@pytest.mark.parametrize("share", [0.4, 0.7, 0.9])
+@pytest.mark.parametrize("options", JPEG)
+def test_a_jpeg_that_ends_early_is_refused(options, share):
+    content = saved(photograph(), "JPEG", **options)
+    kept = content[: int(share * len(content))]
+    assert_refused(kept + b"\xff\xd9")
+    assert_refused(kept + bytes(len(content) - len(kept) - 2) + b"\xff\xd9")
+    assert_refused(kept + bytes(len(content)))
+
+
+def test_a_jpeg_of_gray_or_of_cmyk_that_ends_early_is_refused():
+    for mode in ("L", "CMYK"):
+        content = saved(photograph().convert(mode), "JPEG")
+        assert_refused(content[: len(content) // 2] + b"\xff\xd9")
+
+
+def test_a_large_jpeg_that_ends_early_is_refused():
+    content = saved(photograph((1200, 1600)), "JPEG")
+    assert decode(content).size == (600, 800)
+    assert_refused(content[: len(content) // 2] + b"\xff\xd9")
+
+
+def test_the_frame_of_an_animation_that_is_used_may_not_end_in_zeros():
+    frames = [Image.new("RGB", (240, 320)), photograph(), photograph().rotate(180)]
+    content = bytearray(saved(frames[0], "WEBP", save_all=True, append_images=frames[1:]))
+    intact = decode(bytes(content))
+    _, second, third = (found.start() for found in re.finditer(b"ANMF", content))
+    content[(third + len(content)) // 2 :] = bytes(len(content) - (third + len(content)) // 2)
+    assert decode(bytes(content)).tobytes() == intact.tobytes()  # the third frame is not used
+    content[(second + third) // 2 : third] = bytes(third - (second + third) // 2)
+    assert_refused(bytes(content))
+
+
+VALID = [
+    *(("JPEG", {"quality": quality, **more}) for quality in (10, 95) for more in JPEG[:2]),
+    ("JPEG", {"optimize": True, "progressive": True}),
+    ("JPEG", {"restart_marker_rows": 1}),
+    *(("WEBP", {"quality": quality, "method": 0}) for quality in (0, 75, 100)),
+    ("WEBP", {"lossless": True, "quality": 0, "method": 0}),
+    ("AVIF", {"speed": 9}),
+    ("PNG", {}), ("BMP", {}), ("GIF", {}), ("JPEG2000", {}), ("PPM", {}), ("TIFF", {}),
+    ("TIFF", {"compression": "jpeg"}), ("TIFF", {"compression": "packbits"}),
+    pytest.param("HEIF", {}, marks=HEIF.marks),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("format", "options"), VALID)
+@pytest.mark.parametrize("level", [0, 128, 255])
+@pytest.mark.parametrize("draw", [lower_half, lambda color: Image.new("RGB", (480, 480), color)])
+def test_areas_of_one_color_and_trailing_bytes_are_no_damage(format, options, level, draw):
+    """The data of such areas may well be long runs of zeros; some cameras pad complete files."""
+    content = saved(draw((level,) * 3), format, **options)
+    for padding in (b"", bytes(4096), bytes(4096) + b"serial number"):
+        assert decode(content + padding).size == (480, 480)
+
+
+@pytest.mark.parametrize(
+    ("options", "format"),
+    [({"quality": 100, "method": 0}, "WEBP"), ({"quality": 75, "optimize": True}, "JPEG")],
+)
+def test_long_runs_of_zeros_in_a_large_black_picture_are_no_damage(options, format):
+    content = saved(Image.new("RGB", (2000, 2000)), format, **options)
+    assert bytes(1000) in content
+    assert decode(content).getpixel((9, 9)) == (0, 0, 0)
+
+
+def test_zeros_between_the_data_and_the_end_of_a_complete_jpeg_are_no_damage():
+    content = saved(photograph(), "JPEG")
+    padded = content[:-2] + bytes(4096) + content[-2:]
+    assert decode(padded).tobytes() == decode(content).tobytes()
+
+
+def box(kind, content):
+    return struct.pack(">I", 8 + len(content)) + kind + content
+
+
+@pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize(("zeros_in", "is_damaged"), [(2, True), (3, True), (4, False)])
+def test_the_tiles_of_the_main_image_alone_are_checked(version, zeros_in, is_damaged):
+    """The main image, item 1, is composed of the items 2 and 3; item 4 is another."""
+    parts = dict.fromkeys((2, 3, 4), b"\x01" * 400)
+    parts[zeros_in] = bytes(200) if zeros_in == 3 else b"\x01" * 200 + bytes(200)
+
+    def meta(start):
+        items = b""
+        for item, part in parts.items():
+            method = b"\0\0" if version else b""
+            items += struct.pack(">H", item) + method
+            items += struct.pack(">HHII", 0, 1, start, len(part))
+            start += len(part)
+        head = bytes([version, 0, 0, 0]) + struct.pack(">HH", 0x4400, len(parts))
+        references = bytes(4) + box(b"dimg", struct.pack(">HHHH", 1, 2, 2, 3))
+        pitm = box(b"pitm", bytes(4) + struct.pack(">H", 1))
+        content = pitm + box(b"iloc", head + items) + box(b"iref", references)
+        return box(b"ftyp", b"heic" + bytes(4)) + box(b"meta", bytes(4) + content)
+
+    content = meta(len(meta(0)) + 8) + box(b"mdat", b"".join(parts.values()))
+    found = damage(SimpleNamespace(format="HEIF"), BytesIO(content))
+    assert (found is not None) == is_damaged
+    for end in range(0, len(content), 7):
+        damage(SimpleNamespace(format="HEIF"), BytesIO(content[:end]))
