@@ -70,7 +70,7 @@ SUFFIXES = IMAGE_SUFFIXES | ({".heic", ".heif", ".hif"} if HAS_HEIF else set())
 DECODER_VERSION = f"2, Pillow {Image.__version__}, {' '.join(FORMATS)}"
 """Identifies the set of readable formats. If it changes, unreadable files are tried again."""
 
-RENDERING_VERSION = 8
+RENDERING_VERSION = 9
 """Version of the decoder's output, incremented when decoded pixels or their hashes change.
 
 The images of a gallery that was indexed with another version are decoded and hashed again.
@@ -323,6 +323,7 @@ def _convert(
         _scale_transparent_level(image)
         _prevent_rotation_by_xmp(image)
         _read_byte_palette(image)
+        is_premultiplied = _read_premultiplied_planes(image)
         image.load()
         if file is not None and (sign := damage(image, file)) is not None:
             raise UndecodableImageError(
@@ -332,6 +333,8 @@ def _convert(
             converted = _restore_depth(image, raw_mode, _is_declared_scaled(image, file), reopen)
         else:
             converted = _to_eight_bits(image, file)
+        if is_premultiplied:
+            converted = Image.frombytes("RGBa", image.size, image.tobytes()).convert("RGBA")
         converted = _clear_outside_frame(converted, image)
         converted = _drop_unused_alpha(converted, image.format)
         reduced = image.size != (width, height)
@@ -610,6 +613,28 @@ def _read_byte_palette(image: Image.Image) -> None:
         image.palette = ImagePalette.raw("RGB;L", bytes(levels))
 
 
+def _read_premultiplied_planes(image: Image.Image) -> bool:
+    """Make Pillow read a TIFF's plane of associated alpha, for which it has no raw mode.
+
+    In such a TIFF, the colors are multiplied by alpha. A plane has the levels of one channel for
+    all pixels. Call the function before the pixels are loaded.
+
+    Returns:
+        Whether the image has such a plane. Then, the loaded colors are still multiplied.
+    """
+    tiles = getattr(image, "tile", None)
+    if image.format != "TIFF" or image.mode != "RGBA" or not tiles:
+        return False
+    planes = [tile.args[0] if isinstance(tile.args, tuple) else tile.args for tile in tiles]
+    if "a" not in planes:
+        return False
+    image.tile = [  # type: ignore[attr-defined]
+        tile._replace(args=("A", *tile.args[1:])) if plane == "a" else tile
+        for tile, plane in zip(tiles, planes, strict=True)
+    ]
+    return True
+
+
 def _reduce(image: Image.Image, shrink: int) -> Image.Image:
     return image.reduce(shrink) if shrink > 1 else image
 
@@ -755,6 +780,8 @@ def _deep_raw_mode(image: Image.Image) -> str | None:
 
 
 _MAX_SAMPLE_TAG = 281
+_EXTRA_SAMPLES_TAG = 338
+_ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA = 1, 2  # with and without colors multiplied by alpha
 _SAMPLE_FORMAT_TAG = 339
 _PHOTOMETRIC_TAG = 262
 _SUBFILE_TAG = 254
@@ -901,13 +928,17 @@ def _decode_deep_planes(image: Image.Image, file: IO[bytes], name: str, limit: i
         levels = planes.reshape(channels, height, width).transpose(1, 2, 0).astype(np.uint16)
     except _DECODER_ERRORS as error:
         raise _damaged(name, error) from error
+    alpha_kind = tags.get(_EXTRA_SAMPLES_TAG, (0,))[0]
+    if channels > 3 and alpha_kind == _ASSOCIATED_ALPHA:
+        colors, alpha = levels[..., :3].astype(np.uint32), levels[..., 3:].astype(np.uint32)
+        levels[..., :3] = (colors * 65_535 // alpha.clip(1)).clip(max=65_535)
     high = (levels >> 8).astype(np.uint8)
     if tags.get(_PHOTOMETRIC_TAG) == _CMYK_COLORS and channels >= 4:
         decoded = Image.frombytes("CMYK", (width, height), high[..., :4].tobytes())
     elif channels >= 3:
         is_deep = int(high[..., :3].max()) >= 64
         decoded = _from_levels(levels[..., :3], 16 if is_deep else None)
-        if channels > 3 and tags.get(338):
+        if channels > 3 and alpha_kind in (_ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA):
             decoded.putalpha(Image.fromarray(np.ascontiguousarray(high[..., 3])))
     else:
         decoded = _from_levels(levels[..., 0])

@@ -1014,17 +1014,20 @@ def test_an_orientation_beside_damaged_tags_is_undone(entries):
     assert decode(plain[:2] + segment + plain[2:]).size == (40, 60)
 
 
-def planar_tiff(planes, photometric, order="<", size=None, tile=None, **tags):
-    """An uncompressed TIFF of 16-bit levels: for each channel one strip, or tiles of one size."""
+def planar_tiff(planes, photometric, order="<", size=None, tile=None, bits=16, **tags):
+    """An uncompressed TIFF of 16-bit levels: for each channel one strip, or tiles of one size.
+
+    With 8 bits, the levels are reduced.
+    """
     height, width = planes[0].shape
     channels = 3 if tile else len(planes)
-    lengths = [2 * width * height] * len(planes)
+    lengths = [bits // 8 * width * height] * len(planes)
     parts = {278: (4, [height]), 279: (4, lengths)}
     if tile:
         parts = {322: (3, [tile]), 323: (3, [tile]), 325: (4, lengths)}
     size = size or (width, height)
     entries = {
-        256: (4, [size[0]]), 257: (4, [size[1]]), 258: (3, [16] * channels), 259: (3, [1]),
+        256: (4, [size[0]]), 257: (4, [size[1]]), 258: (3, [bits] * channels), 259: (3, [1]),
         262: (3, [photometric]), 277: (3, [channels]), 284: (3, [2]), **parts,
         **{int(tag[1:]): (3, [value]) for tag, value in tags.items()},
     }  # fmt: skip
@@ -1041,14 +1044,15 @@ def planar_tiff(planes, photometric, order="<", size=None, tile=None, **tags):
 
     fields = {tag: (kind, len(n), pack(kind, n)) for tag, (kind, n) in entries.items()}
     pixels = start + len(values) + 4 * len(planes)
-    offsets = [pixels + number * 2 * width * height for number in range(len(planes))]
+    offsets = [pixels + number * lengths[0] for number in range(len(planes))]
     fields[324 if tile else 273] = (4, len(planes), pack(4, offsets))
     directory = b"".join(
         struct.pack(order + "HHI", tag, kind, count) + value
         for tag, (kind, count, value) in sorted(fields.items())
     )
     head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, len(fields))
-    data = b"".join(plane.astype(order + "u2").tobytes() for plane in planes)
+    levels = [plane >> (16 - bits) for plane in planes]
+    data = b"".join(plane.astype(f"{order}u{bits // 8}").tobytes() for plane in levels)
     return head + directory + bytes(4) + values + data
 
 
@@ -1068,6 +1072,27 @@ def test_a_tiff_with_deep_planes_has_its_colors(order, kind, photometric, tags):
     else:
         assert_close(decoded.getpixel((5, 20)), LEFT)
         assert_close(decoded.getpixel((55, 20)), RIGHT)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize(
+    ("kind", "expected"), [(0, (200, 40, 40)), (1, (227, 147, 147)), (2, (227, 147, 147))]
+)
+def test_planes_of_colors_multiplied_by_alpha_are_divided_by_it(order, kind, bits):
+    """The extra channel of a TIFF is alpha, by which the colors are (1) or are not multiplied (2).
+
+    With 0, it is no alpha.
+    """
+    color = np.array([200, 40, 40], np.float64) * (128 / 255 if kind == 1 else 1)
+    planes = [np.full((40, 60), round(level * 257), np.uint16) for level in (*color, 128)]
+    decoded = decode(planar_tiff(planes, 2, order, bits=bits, t338=kind))
+    assert_close(decoded.getpixel((5, 5)), (227, 147, 147) if kind else (200, 40, 40), 2)
+
+
+def test_faint_colors_multiplied_by_alpha_are_not_taken_for_fewer_bits():
+    planes = [np.full((40, 60), level * 257, np.uint16) for level in (40, 8, 8, 51)]
+    assert_close(decode(planar_tiff(planes, 2, t338=1)).getpixel((5, 5)), (244, 212, 212), 2)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
