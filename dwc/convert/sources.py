@@ -8,18 +8,21 @@ import argparse
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import CLIPModel, PreTrainedModel
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 from transformers.utils.hub import cached_file
 
+from dwc.checkpoints.safetensors_files import weight_files
 from dwc.convert.key_mapping import Rule
 from dwc.convert.openai_clip import (
     CONFIG_FILE,
@@ -133,10 +136,16 @@ def read_whole(
             if file.suffix in _READ_SUFFIXES:
                 refuse_lfs_pointer(file, CheckpointError)
     try:
-        actual = kind.config_class.get_config_dict(name, **options)[0].get("model_type")
+        fields = kind.config_class.get_config_dict(name, **options)[0]
+        actual = fields.get("model_type")
         if actual != expected:
             raise CheckpointError(
                 f"{source} is a model of type {actual!r}, not {expected!r}. {cure}"
+            )
+        if fields.get("quantization_config"):
+            raise CheckpointError(
+                f"{source} is quantized, as quantization_config in its config.json states; "
+                "expected weights in floating point. Give the model from before the quantization"
             )
         model, report = kind.from_pretrained(
             name,
@@ -151,7 +160,53 @@ def read_whole(
         ) from error
     if faults := _faults(report, tuple(unread), tuple(spare)):
         raise CheckpointError(f"{source} is not a whole {expected!r}: {'; '.join(faults)}. {cure}")
+    if integers := _find_integers(name, revision, model):
+        raise CheckpointError(
+            f"{source} has integers in {len(integers)} tensors: {list_names(integers)}; expected "
+            f"floating-point numbers. {INTEGERS_CURE}"
+        )
     return model
+
+
+INTEGERS_CURE = (
+    "If they are quantized, give the weights from before the quantization, or multiply them by "
+    "their scales"
+)
+
+
+def _find_integers(name: str, revision: str, model: PreTrainedModel) -> list[str]:
+    """Return the names of the tensors in a model's safetensors files that should not be integers.
+
+    transformers converts integers to floating-point numbers without a message.
+
+    Args:
+        name: The folder, or the name of the repository.
+        revision: Branch, tag or commit of the repository; "" for the default branch.
+        model: The loaded model, whose own integers are counters.
+    """
+    counters = {
+        tensor_name.rpartition(".")[2]
+        for tensor_name, tensor in model.state_dict().items()
+        if not tensor.is_floating_point()
+    }
+    counters.add("position_ids")  # transformers 4 stores them
+    found = []
+    for part in (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME):
+        if (file := _find_part(name, revision, part)) is None:
+            continue
+        for weights in weight_files(file.parent):
+            with safe_open(weights, framework="pt") as content:
+                found += [
+                    key
+                    for key in content.keys()  # noqa: SIM118
+                    if content.get_slice(key).get_dtype() in _INTEGERS
+                    and key.rpartition(".")[2] not in counters
+                ]
+        break
+    return found
+
+
+_INTEGERS = frozenset({"I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64", "BOOL"})
 
 
 def _faults(report: dict[str, Any], unread: tuple[str, ...], spare: tuple[str, ...]) -> list[str]:
@@ -289,7 +344,14 @@ def _read_transformers_clip(
         stated.append(f"CLIP's image preprocessing: {preprocessing.describe()}")
     weights = dict(model.state_dict())
     original = Original(source, "a transformers CLIP", weights, None)
-    config = ClipBackboneConfig.from_clip(model.config)
+    try:
+        config = ClipBackboneConfig.from_clip(model.config)
+    except (ValueError, StrictDataclassError) as error:
+        raise CheckpointError(
+            f"the config.json of {source} does not describe a CLIP that can be converted: {error} "
+            "Correct it there: the ids of a text's start and end (bos_token_id, eos_token_id) are "
+            "those of <|startoftext|> and <|endoftext|> in CLIP's tokenizer"
+        ) from error
     return ClipSource(config, weights, original, preprocessing, tuple(stated))
 
 
@@ -369,7 +431,9 @@ def _read_state(file: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
             raise CheckpointError(f"{file} is not a safetensors file: {error}") from error
     if _is_torchscript(file):
         # OpenAI's released archives contain no Python, and their TorchScript is never executed.
-        return dict(torch.jit.load(file, map_location="cpu").state_dict()), ()
+        state = dict(torch.jit.load(file, map_location="cpu").state_dict())
+        _require_plain(state, file)
+        return state, ()
     return _unwrap(_read_pickle(file), file)
 
 
@@ -416,7 +480,46 @@ def _unwrap(content: object, file: Path) -> tuple[dict[str, Tensor], tuple[str, 
     while prefix := next((p for p in _PREFIXES if all(name.startswith(p) for name in state)), None):
         notes.append(f"the prefix {prefix!r} of all its names was removed")
         state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    _require_plain(state, file)
     return state, tuple(notes)
+
+
+def _require_plain(state: Mapping[str, Tensor], file: Path) -> None:
+    """Check that tensors are dense, have values, and are neither quantized nor complex.
+
+    Raises:
+        CheckpointError: Some are not; the message lists them and says how to save them.
+    """
+    for kind, is_of_kind, cure in _NOT_PLAIN:
+        if names := [name for name, tensor in state.items() if is_of_kind(tensor)]:
+            raise CheckpointError(
+                f"{file} has {kind} in {len(names)} of {len(state)} tensors: {list_names(names)}; "
+                f"expected dense tensors of floating-point numbers. {cure}; nothing was written"
+            )
+
+
+_NOT_PLAIN: tuple[tuple[str, Callable[[Tensor], bool], str], ...] = (
+    (
+        "no values (the device is 'meta')",
+        lambda tensor: tensor.is_meta,
+        "Load the weights into the model before its state dict is saved",
+    ),
+    (
+        "quantized numbers",
+        lambda tensor: tensor.is_quantized,
+        "Give the file from before the quantization, or save tensor.dequantize() of each",
+    ),
+    (
+        "sparse numbers",
+        lambda tensor: tensor.layout is not torch.strided,
+        "Save tensor.to_dense() of each",
+    ),
+    (
+        "complex numbers",
+        lambda tensor: tensor.is_complex(),
+        "Check that this is the file of a CLIP or of the authors' model",
+    ),
+)
 
 
 def _is_state_dict(content: Mapping[Any, object]) -> bool:

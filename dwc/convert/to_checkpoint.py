@@ -29,7 +29,13 @@ from dwc.convert.key_mapping import (
     require_fit,
 )
 from dwc.convert.openai_clip import ImagePreprocessing, released_name
-from dwc.convert.sources import Original, read_authors_weights, read_captions, read_clip
+from dwc.convert.sources import (
+    INTEGERS_CURE,
+    Original,
+    read_authors_weights,
+    read_captions,
+    read_clip,
+)
 from dwc.errors import CheckpointError, list_names
 from dwc.modeling.configuration_dwc import DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel
@@ -50,6 +56,9 @@ _logger = logging.getLogger(__name__)
 
 _AUTHORS_IMAGE_SIZE_PX = 224
 _SHARD_MB = 2_000
+_COUNTERS = ("num_batches_tracked", "position_ids")  # tensors of integers, by the ends of names
+# Captions that are in alphabetical order by chance are at most this many.
+_SORTED_BY_CHANCE = 4
 # Greatest allowed difference of embeddings after reloading. It is not 0, because the position of a
 # weight in memory decides which algorithm multiplies matrices.
 _TOLERANCE = 1e-5
@@ -154,7 +163,7 @@ def convert(
             log(line)
     for stream in streams:
         for original in stream.originals.values():
-            _require_finite(original)
+            _require_numbers(original)
     size_px = _image_size(streams, image_size_px)
     image_processor = _make_image_processor(streams, size_px, preprocessing, log)
     fields = {name: value for stream in streams for name, value in stream.config.items()}
@@ -238,8 +247,10 @@ def _module(name: str) -> str:
     return name.split(".")[0]
 
 
-def _require_finite(original: Original) -> None:
-    """Check that a state dict has no NaN and no infinity in the tensors that the model uses.
+def _require_numbers(original: Original) -> None:
+    """Check that the tensors that the model uses have finite floating-point numbers.
+
+    Counters, such as the number of batches of a batch norm, are integers.
 
     Raises:
         CheckpointError: Some tensors have such values; the message lists their original names.
@@ -248,6 +259,17 @@ def _require_finite(original: Original) -> None:
     if original.rules is not None:
         targets = moves(list(used), original.rules)
         used = {name: tensor for name, tensor in used.items() if targets[name]}
+    integers = [
+        f"{name} ({str(tensor.dtype).removeprefix('torch.')})"
+        for name, tensor in used.items()
+        if not tensor.is_floating_point() and not name.endswith(_COUNTERS)
+    ]
+    if integers:
+        raise CheckpointError(
+            f"{original.source} has integers in {len(integers)} of {len(used)} tensors: "
+            f"{list_names(integers)}; expected floating-point numbers. {INTEGERS_CURE}; nothing "
+            "was written"
+        )
     if wrong := find_non_finite(used):
         raise CheckpointError(
             f"{original.source} has NaN or infinite values in {len(wrong)} of {len(used)} tensors: "
@@ -366,7 +388,8 @@ def _read_cnn_stream(file: str | Path, captions: str | Path) -> _Stream:
     state, notes = read_authors_weights(file)
     stream = cnn_stream_weights(state, str(file))
     config = cnn_stream_config(stream, str(file))
-    words = build_word_tokenizer(read_captions(captions))
+    content = read_captions(captions)
+    words = build_word_tokenizer(content)
     if len(words) != config.vocab_size:
         raise CheckpointError(
             f"{captions} gives {len(words)} words ({len(RESERVED_WORDS)} of them reserved), but "
@@ -382,9 +405,28 @@ def _read_cnn_stream(file: str | Path, captions: str | Path) -> _Stream:
         tokenizers={"word_tokenizer": words},
         originals={"cnn_stream.": Original(str(file), LOCAL, state, LOCAL_RULES, notes)},
         messages=[
-            f"vocabulary: {len(words)} words of {captions}, as many as the embedding has rows"
+            f"vocabulary: {len(words)} words of {captions}, as many as the embedding has rows",
+            *_remarks_on_order(content),
         ],
     )
+
+
+def _remarks_on_order(captions: list[str] | dict[str, int]) -> list[str]:
+    """Return remarks on the order of captions, which decides the words' ids; none for a table."""
+    if isinstance(captions, dict):
+        return []
+    remarks = [
+        "the words' order cannot be verified: unless the captions are in the order of training, "
+        "words have the vectors of other words"
+    ]
+    distinct = list(dict.fromkeys(captions))
+    is_sorted = distinct in (sorted(distinct), sorted(distinct, key=str.casefold))
+    if is_sorted and len(distinct) > _SORTED_BY_CHANCE:
+        remarks.append(
+            "the captions are in alphabetical order, as those of a training hardly are: give them "
+            "as they were in its file"
+        )
+    return remarks
 
 
 def _rows(weights: dict[str, Tensor], name: str, source: str | Path) -> int:

@@ -137,9 +137,9 @@ def global_shapes(features=24, dim=16):
 def local_state():
     """The authors' CNN stream at full size, one small value a tensor, in a few kilobytes."""
     return {
-        name: torch.tensor([1 + number if name.endswith("running_var") else number * 1e-6]).expand(
-            shape
-        )
+        name: torch.tensor(
+            [1.0 + number if name.endswith("running_var") else number * 1e-6]
+        ).expand(shape)
         if shape
         else torch.tensor(number)
         for number, (name, shape) in enumerate(SHAPES["rn50"]["local"].items())

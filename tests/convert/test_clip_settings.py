@@ -6,7 +6,7 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import CLIPConfig, CLIPModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
@@ -160,6 +160,48 @@ def test_a_transformers_clip_brings_its_preprocessing(tmp_path):
     values["crop_size"] = 224
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(values))
     with pytest.raises(CheckpointError, match="prepares images of 224 px, and CLIP reads 48"):
+        read_clip(tmp_path)
+
+
+def edit_config(folder, change):
+    file = folder / "config.json"
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def test_a_transformers_clip_without_the_id_that_ends_a_text_is_refused(tmp_path):
+    write_transformers_clip(tmp_path)
+    edit_config(tmp_path, lambda content: content["text_config"].pop("eos_token_id"))
+    message = r"config\.json of .*eos_token_id is 49407; with a vocabulary of 530 .* Correct it"
+    with pytest.raises(CheckpointError, match=message):
+        read_clip(tmp_path)
+
+
+def test_a_transformers_clip_that_is_quantized_is_refused(tmp_path):
+    write_transformers_clip(tmp_path)
+    quantization = {"quant_method": "bitsandbytes", "load_in_8bit": True}
+    edit_config(tmp_path, lambda content: content.update(quantization_config=quantization))
+    with pytest.raises(CheckpointError, match=r"is quantized.*Give the model from before"):
+        read_clip(tmp_path)
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+def test_a_transformers_clip_of_integers_is_refused(tmp_path, sharded):
+    write_transformers_clip(tmp_path)
+    name = "text_model.encoder.layers.0.mlp.fc1.weight"
+    weights = load_file(tmp_path / "model.safetensors")
+    weights[name] = (weights[name] * 50).to(torch.int8)
+    weights["text_model.embeddings.position_ids"] = torch.arange(77)[None]
+    if sharded:
+        save_file(weights, tmp_path / "model-00001-of-00001.safetensors", {"format": "pt"})
+        names = dict.fromkeys(weights, "model-00001-of-00001.safetensors")
+        index = {"metadata": {}, "weight_map": names}
+        (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+        (tmp_path / "model.safetensors").unlink()
+    else:
+        save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(CheckpointError, match=rf"integers in 1 tensors: {name}; expected"):
         read_clip(tmp_path)
 
 

@@ -1,6 +1,7 @@
 """The converter: sizes from tensors, every tensor accounted for, and told what became of what."""
 
 import gzip
+import json
 import os
 import re
 import subprocess
@@ -20,6 +21,7 @@ from dwc.checkpoints.save import save_checkpoint
 from dwc.cli import main
 from dwc.convert import convert
 from dwc.errors import CheckpointError
+from dwc.modeling.processing_dwc import build_word_tokenizer
 from dwc.training.catalogue.recipe import train_clip_tokenizer
 from tests.convert.state_dicts import CAPTIONS, MAX_TOKENS, TOKENS, fill, rewrite, tiny_clip_shapes
 from tests.fork_server import PYTHON
@@ -146,6 +148,19 @@ def test_without_a_tokenizer_it_is_written_and_the_cure_given(files, tmp_path, c
     convert(out, **files, clip_tokenizer=tmp_path / "merges.txt")  # the cure, in the same place
     assert len(load.load(out).processor.clip_tokenizer) == TOKENS
     assert not [record for record in caplog.records if record.name.startswith("dwc")]
+
+
+@pytest.mark.parametrize("form", ["given", "sorted", "table"])
+def test_the_order_of_the_words_is_not_reported_as_checked(local_files, tmp_path, form):
+    captions = CAPTIONS if form == "given" else sorted(CAPTIONS)
+    if form == "table":
+        captions = build_word_tokenizer(CAPTIONS).get_vocab()
+    local_files["captions"].write_text(json.dumps(captions))
+    lines = []
+    convert(tmp_path / "out", **local_files, log=lines.append)
+    report = "\n".join(lines)
+    assert ("the words' order cannot be verified" in report) == (form != "table")
+    assert ("are in alphabetical order" in report) == (form == "sorted")
 
 
 def test_what_was_mapped_is_reported_module_by_module(files, tmp_path, capsys):

@@ -91,6 +91,40 @@ def test_a_clip_whose_size_is_unknown_is_refused(files, tmp_path, taken):
         convert(tmp_path / "out", **files)
 
 
+def quantize(tensor):
+    return torch.quantize_per_tensor(tensor, 0.01, 0, torch.qint8)
+
+
+@pytest.mark.parametrize("which", ["clip", "global_weights"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (quantize, r"quantized numbers in 1 of .*; expected dense .* tensor\.dequantize\(\)"),
+        (torch.Tensor.to_sparse, r"sparse numbers in 1 of .*; expected dense .* tensor\.to_dense"),
+        (lambda tensor: tensor.to("meta"), r"no values \(.*'meta'\) in 1 of .*; expected .* Load"),
+        (lambda tensor: tensor.to(torch.complex64), "complex numbers in 1 of .*; expected .* file"),
+        (lambda tensor: tensor.to(torch.int8), r"integers in 1 of .* \(int8\); expected .* scales"),
+    ],
+)
+def test_tensors_that_are_not_plain_numbers_are_named(files, tmp_path, which, change, message):
+    name = {"clip": "visual.proj", "global_weights": "img_fc.0.weight"}[which]
+    content = torch.load(files[which], weights_only=True)
+    state = content.get("model_state_dict", content)
+    state[name] = change(state[name])
+    torch.save(content, files[which])
+    with pytest.raises(CheckpointError, match=f"{files[which]} has {message}") as caught:
+        convert(tmp_path / "out", **files)
+    assert name in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_integers_that_nothing_reads_are_no_obstacle(files, tmp_path):
+    rewrite(files["global_weights"], loss_weight=torch.tensor([10]))
+    state = torch.load(files["clip"], weights_only=True)
+    torch.save({**state, "context_length": torch.tensor(77)}, files["clip"])
+    assert convert(tmp_path / "out", **files).is_dir()
+
+
 def test_captions_of_another_vocabulary_are_refused(local_files, tmp_path):
     local_files["captions"].write_text(json.dumps(CAPTIONS[:3]))
     with pytest.raises(CheckpointError, match=r"words .* has 33 rows"):
