@@ -21,13 +21,14 @@ from dwc.datasets.triplets import (
     RetrievalQuery,
     Triplet,
     compare_size,
+    log_blank_captions,
 )
 from dwc.errors import DatasetError
 
 SPLITS = ("train", "val", "test1")
 MEMBERS = 6
 
-_PUBLISHED = {"val": PublishedSize(4_181, 2_297), "test1": PublishedSize(4_148, 2_315)}
+_PUBLISHED = {"val": PublishedSize(4_181, 2_297), "test1": PublishedSize(4_148, 2_315, 1)}
 
 _ADVICE = (
     "expected CIRR's captions/ and image_splits/ in the data folder or in its folder cirr/. "
@@ -52,6 +53,8 @@ class CirrQuery(RetrievalQuery):
 def cirr_queries(root: Path, split: str) -> list[CirrQuery]:
     """Return all queries of a split, in the order of the file.
 
+    Queries with blank captions are included; a warning with their number is logged.
+
     Raises:
         DatasetError: A file is missing or does not have the documented format.
     """
@@ -65,6 +68,7 @@ def cirr_queries(root: Path, split: str) -> list[CirrQuery]:
             f"{path}: {len(queries)} queries have {len(pair_ids)} different pairids; expected a "
             "different one for each. Fetch the file again"
         )
+    log_blank_captions(path, queries)
     return queries
 
 

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from dwc.datasets.annotation_files import ListedImages, describe_folder, shorten
-from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet
+from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet, log_blank_captions
 from dwc.errors import DatasetError
 from dwc.files import refuse_lfs_pointer
 
@@ -282,15 +282,18 @@ class _Split:
 def css3d_triplets(root: Path, split: str) -> list[Triplet]:
     """Return the modifications of a split as triplets.
 
-    The reference is the scene before the modification, the target the scene after it.
+    The reference is the scene before the modification, the target the scene after it. Triplets with
+    blank texts are included; a warning with their number is logged.
 
     Raises:
         DatasetError: The file is missing or does not have the documented format.
     """
-    return [
+    triplets = [
         Triplet(_name(split, before), (words,), _name(split, after))
         for words, before, after in _Split(root, split).changes
     ]
+    log_blank_captions(f"{Path(root) / FILE}, {split}", triplets)
+    return triplets
 
 
 def css3d_benchmark(root: Path, split: str = "test") -> Benchmark:
@@ -307,13 +310,15 @@ def css3d_benchmark(root: Path, split: str = "test") -> Benchmark:
     for number, label in enumerate(scenes.labels):
         alike.setdefault(label, []).append(_name(split, number))
     hits = {label: frozenset(names) for label, names in alike.items()}
+    queries = tuple(
+        RetrievalQuery(_name(split, before), (words,), hits[scenes.labels[after]])
+        for words, before, after in scenes.changes
+    )
+    log_blank_captions(f"{Path(root) / FILE}, {split}", queries)
     return Benchmark(
         protocol=f"css3d-{split}",
         gallery=tuple(_name(split, number) for number in range(scenes.size)),
-        queries=tuple(
-            RetrievalQuery(_name(split, before), (words,), hits[scenes.labels[after]])
-            for words, before, after in scenes.changes
-        ),
+        queries=queries,
         notes={"hit": "any scene with the target's label; the usual number is recall@1"},
     )
 

@@ -31,6 +31,7 @@ from dwc.datasets.triplets import (
     RetrievalQuery,
     Triplet,
     compare_size,
+    log_blank_captions,
 )
 from dwc.errors import DatasetError
 
@@ -77,12 +78,17 @@ def shoes_triplets(root: Path, split: str, listing: str = "twice") -> list[Tripl
             each image of the split in order, all pairs that contain the image, as in the released
             code.
 
+    Pairs with blank captions are included; a warning with their number is logged.
+
     Raises:
         DatasetError: Files are missing or do not have the documented format.
     """
     if listing not in LISTINGS:
         raise DatasetError(f"no listing {listing!r} of Shoes; there are {', '.join(LISTINGS)}")
-    return _list_pairs(root, split, split_names(root, split), listing)
+    names = split_names(root, split)
+    pairs = _list_pairs(root, split, names)
+    log_blank_captions(f"{Path(root) / _CAPTIONS}, {split}", pairs)
+    return _repeat_pairs(pairs, names, listing)
 
 
 def shoes_benchmark(root: Path, split: str = "test", listing: str = "twice") -> Benchmark:
@@ -97,21 +103,28 @@ def shoes_benchmark(root: Path, split: str = "test", listing: str = "twice") -> 
         DatasetError: Files are missing or do not have the documented format.
     """
     names = split_names(root, split)
-    pairs = shoes_triplets(root, split, "once")
-    triplets = pairs if listing == "once" else shoes_triplets(root, split, listing)
+    triplets = shoes_triplets(root, split, listing)
+    pairs = _list_pairs(root, split, names)
     same = self_pairs(pairs)
     benchmark = Benchmark(
         protocol=f"shoes-{split}-{listing}",
         gallery=tuple(names),
-        queries=tuple(
-            RetrievalQuery(t.reference, t.captions, frozenset({t.target})) for t in triplets
-        ),
+        queries=tuple(_query(triplet) for triplet in triplets),
         notes={
             "pairs": str(len(pairs)),
             "never found, since reference and target are one picture": ", ".join(same) or "none",
         },
     )
     return compare_size(benchmark, _PUBLISHED.get((split, listing)))
+
+
+def pair_queries(root: Path, split: str) -> list[RetrievalQuery]:
+    """Return the pairs of a split as queries, each pair once and in the order of the file.
+
+    Raises:
+        DatasetError: Files are missing or do not have the documented format.
+    """
+    return [_query(pair) for pair in _list_pairs(root, split, split_names(root, split))]
 
 
 def self_pairs(pairs: Iterable[Triplet]) -> list[str]:
@@ -141,7 +154,11 @@ class ShoesImages(ImageFiles):
         )
 
 
-def _list_pairs(root: Path, split: str, names: Sequence[str], listing: str) -> list[Triplet]:
+def _query(triplet: Triplet) -> RetrievalQuery:
+    return RetrievalQuery(triplet.reference, triplet.captions, frozenset({triplet.target}))
+
+
+def _list_pairs(root: Path, split: str, names: Sequence[str]) -> list[Triplet]:
     path = Path(root) / _CAPTIONS
     listed = set(names)
     pairs: list[Triplet] = []
@@ -158,6 +175,10 @@ def _list_pairs(root: Path, split: str, names: Sequence[str], listing: str) -> l
             "names) and one that is not; expected both or neither. Other lists are in circulation: "
             "take the one with 10,000 names for training, 4,658 for evaluation"
         )
+    return pairs
+
+
+def _repeat_pairs(pairs: list[Triplet], names: Sequence[str], listing: str) -> list[Triplet]:
     if listing == "once":
         return pairs
     by_name: dict[str, list[Triplet]] = {name: [] for name in names}

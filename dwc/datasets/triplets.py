@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -76,14 +76,34 @@ class PublishedSize(NamedTuple):
     Attributes:
         queries: Number of queries.
         gallery: Number of gallery images.
+        blank_captions: Number of the queries' captions that are blank; see `blank_captions`.
     """
 
     queries: int
     gallery: int
+    blank_captions: int = 0
+
+
+def blank_captions(queries: Iterable[Triplet | RetrievalQuery]) -> int:
+    """Return how many captions of triplets or queries are empty or consist of spaces."""
+    return sum(not caption.strip() for query in queries for caption in query.captions)
+
+
+def log_blank_captions(source: object, queries: Iterable[Triplet | RetrievalQuery]) -> None:
+    """Log a warning with the number of blank captions, if there are any.
+
+    Args:
+        source: The file with the captions, or a name of the split.
+        queries: The triplets or queries with the captions.
+    """
+    if count := blank_captions(queries):
+        logger.warning("%s: %d captions are blank, so they change nothing", source, count)
 
 
 def compare_size(benchmark: Benchmark, published: PublishedSize | None) -> Benchmark:
-    """Compare a benchmark's numbers of queries and gallery images with the published numbers.
+    """Compare a benchmark's numbers of queries, images and blank captions with the published ones.
+
+    Fewer blank captions than published are no difference.
 
     Args:
         benchmark: The benchmark, from which no missing images have been removed yet.
@@ -104,6 +124,12 @@ def compare_size(benchmark: Benchmark, published: PublishedSize | None) -> Bench
         for what, count, expected in counts
         if count != expected
     ]
+    blank = blank_captions(benchmark.queries)
+    if blank > published.blank_captions:
+        deviations.append(
+            f"{benchmark.protocol}: {blank:,} captions of the queries are blank, in the published "
+            f"split {published.blank_captions:,}"
+        )
     return replace(benchmark, is_compared=True, deviations=(*benchmark.deviations, *deviations))
 
 

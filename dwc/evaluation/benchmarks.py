@@ -24,11 +24,10 @@ from dwc.datasets.fashion200k import fashion200k_benchmark, fashion200k_images
 from dwc.datasets.fashion_iq import (
     CATEGORIES,
     FashionIqImages,
-    blank_captions,
     fashion_iq_benchmark,
 )
-from dwc.datasets.shoes import ShoesImages, shoes_benchmark
-from dwc.datasets.triplets import Benchmark
+from dwc.datasets.shoes import ShoesImages, pair_queries, shoes_benchmark
+from dwc.datasets.triplets import Benchmark, blank_captions
 from dwc.errors import DatasetError
 from dwc.evaluation.metrics import first_hit_rank, recall_at, recalls
 from dwc.evaluation.retrieval import (
@@ -257,7 +256,7 @@ def _report_shoes(run: Evaluation) -> dict[str, Any]:
     """
     report = run.only.report
     rank_of = dict(zip(report.benchmark.queries, report.ranks["together"], strict=True))
-    pairs = shoes_benchmark(run.root, run.split, "once").queries
+    pairs = pair_queries(run.root, run.split)
     ranks = np.array([rank_of[pair] for pair in pairs if pair in rank_of])
     once = {"queries": len(ranks), **recalls(ranks, KS)}
     return {**run.only.to_dict(), "each_pair_once": once}
@@ -286,7 +285,7 @@ def _report_fashion_iq(run: Evaluation) -> dict[str, Any]:
     every = list(reports.values())
     categories = tuple(run.options.categories)
     prefix = f"{'-'.join(categories)}-" if categories != CATEGORIES else ""
-    blank = sum(blank_captions(r.report.benchmark.queries) for r in run.results.values())
+    blank = sum(report.get("blank_captions", 0) for report in every)
     unanswerable = sum(report.get("unanswerable", 0) for report in every)
     return {
         "protocol": f"fashion_iq-{prefix}{run.options.protocol}",
@@ -429,13 +428,15 @@ def write_cirr_submission(
         split: Name of the split.
 
     Returns:
-        Counts, how much of the benchmark was available (`coverage`), and the paths of the files.
+        Counts (`blank_captions` only if captions are blank), how much of the benchmark was
+        available (`coverage`), and the paths of the files.
         `complete` says whether the files have all names for every query, as the server requires. A
         query is left out if its reference image is missing.
     """
     benchmark = cirr_benchmark(root, split, targets_withheld=True)
     encoded, coverage = encode_files(benchmark, cirr_images(root, split), model, processor)
     rankings = {"recall": best_of_split(encoded), "recall_subset": best_of_subset(encoded)}
+    blank = blank_captions(encoded.benchmark.queries)
     files = []
     for metric, best in rankings.items():
         path = folder / f"{metric}.json"
@@ -446,6 +447,7 @@ def write_cirr_submission(
         "queries": len(encoded.benchmark.queries),
         "gallery": len(encoded.benchmark.gallery),
         "texts_cut": encoded.queries.texts_cut,
+        **({"blank_captions": blank} if blank else {}),
         **coverage.to_dict(),
         "submission": files,
         "complete": all(

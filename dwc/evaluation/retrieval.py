@@ -22,7 +22,13 @@ from PIL import Image
 from dwc.datasets.annotation_files import ImageFiles
 from dwc.datasets.image_loading import hash_pixels
 from dwc.datasets.image_prefetch import ImagePrefetcher, image_order
-from dwc.datasets.triplets import Benchmark, RetrievalQuery, drop_missing, sample_queries
+from dwc.datasets.triplets import (
+    Benchmark,
+    RetrievalQuery,
+    blank_captions,
+    drop_missing,
+    sample_queries,
+)
 from dwc.errors import DatasetError, ImageError, QueryError
 from dwc.evaluation.metrics import correlation, first_hit_rank, recalls
 from dwc.modeling.modeling_dwc import DWCModel
@@ -163,7 +169,8 @@ class RankReport:
         In some benchmarks, there are queries whose only hit is the reference image, which is
         removed from the results. Such queries count as failures, as in published results. If there
         are any, the entry `unanswerable` is their number, and the entry `answerable` has the
-        recalls of all other queries.
+        recalls of all other queries. If captions are blank, the entry `blank_captions` is their
+        number.
 
         Args:
             ks: The numbers K for which recall@K is computed.
@@ -194,6 +201,8 @@ class RankReport:
             ranks = self.ranks["together"][answerable]
             numbers["unanswerable"] = int((~answerable).sum())
             numbers["answerable"] = {"queries": len(ranks), **recalls(ranks, ks)}
+        if blank := blank_captions(self.benchmark.queries):
+            numbers["blank_captions"] = blank
         return numbers
 
     def _is_answerable(self, query: RetrievalQuery) -> bool:

@@ -32,6 +32,12 @@ KS = (1, 5, 10, 50)
 NAMES = [f"dev-{n}-0-img1" for n in range(90)]
 
 
+def blank_the_first(file: Path, field: str) -> None:
+    entries = json.loads(file.read_text())
+    entries[0][field] = " "
+    file.write_text(json.dumps(entries))
+
+
 def write(root: Path, split: str = "val", folder: str = "dev/") -> list[dict[str, Any]]:
     """40 queries over 15 sets of six."""
     rng = random.Random(1)
@@ -96,6 +102,28 @@ def test_the_numbers_are_the_naive_rankers(tmp_path: Path, base: str) -> None:
     assert (report["comparable"], report["whole_subsets"]) == (False, 1)
     assert "have 40 queries, the published split 4,181" in report["comparability"]
     assert "have 90 gallery pictures, the published split 2,297" in report["comparability"]
+
+
+@pytest.mark.parametrize("split", ["val", "test1"])
+def test_blank_captions_are_counted_logged_and_compared(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, split: str
+) -> None:
+    write(tmp_path, split)
+
+    def report() -> dict[str, Any]:
+        if split == "val":
+            return evaluate_benchmark("cirr", *WORLD, tmp_path)
+        return write_cirr_submission(*WORLD, tmp_path, tmp_path / "out")
+
+    assert "blank_captions" not in report()
+    assert "blank" not in caplog.text
+    blank_the_first(tmp_path / "captions" / f"cap.rc2.{split}.json", "caption")
+    blank = report()
+    assert blank["blank_captions"] == 1
+    assert caplog.text.count(f"cap.rc2.{split}.json: 1 captions are blank") == 1
+    # The published test split has a blank caption, too.
+    message = "cirr-val: 1 captions of the queries are blank, in the published split 0"
+    assert (message in blank["comparability"]) == (split == "val")
 
 
 def test_missing_members_of_a_set_are_told(tmp_path: Path) -> None:

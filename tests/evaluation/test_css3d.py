@@ -44,6 +44,17 @@ def test_the_numbers_are_the_naive_rankers(tmp_path: Path, base: str) -> None:
     assert report["comparable"] is True
 
 
+def test_blank_texts_are_counted_and_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path)
+    mods = [{"from": [0, 1], "to": [2, 3], "to_str": ""}, {"from": [4], "to": [5], "to_str": "x"}]
+    split = {"objects_img": [[] for _ in SCENES], "labels": LABELS, "mods": mods}
+    save(tmp_path / FILE, {"test": split})
+    assert evaluate_benchmark("css3d", *WORLD, tmp_path)["blank_captions"] == 2
+    assert caplog.text.count(f"{FILE}, test: 2 captions are blank") == 1
+
+
 def test_missing_pictures_are_counted(tmp_path: Path) -> None:
     asked = write(tmp_path)
     gone = asked[0].reference

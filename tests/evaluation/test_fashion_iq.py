@@ -75,7 +75,10 @@ def test_blank_captions_are_counted_and_logged(world, tmp_path, caplog):
     entries = json.loads(file.read_text())
     entries[0]["captions"], entries[2]["captions"][1] = ["", " "], ""
     file.write_text(json.dumps(entries))
-    assert evaluate_benchmark("fashion_iq", *world, tmp_path)["blank_captions"] == 3
+    report = evaluate_benchmark("fashion_iq", *world, tmp_path)
+    assert report["blank_captions"] == report["categories"]["dress"]["blank_captions"] == 3
+    message = "fashion_iq-dress-val-P3: 3 captions of the queries are blank, in the published split"
+    assert f"{message} 0" in report["comparability"]
     assert "cap.dress.val.json: 3 captions are blank" in caplog.text
 
 
@@ -183,6 +186,14 @@ def test_the_published_sizes_compare_and_one_query_less_does_not():
     less = compare_size(whole, PublishedSize(queries=3, gallery=3))
     assert less.deviations == ("b: the files have 2 queries, the published split 3",)
     assert not compare_size(whole, None).is_compared
+
+
+@pytest.mark.parametrize(("published", "deviates"), [(0, True), (1, True), (2, False), (3, False)])
+def test_more_blank_captions_than_published_are_a_deviation(published, deviates):
+    queries = tuple(RetrievalQuery("a", ("", " ", text), frozenset("b")) for text in "x")
+    benchmark = compare_size(Benchmark("b", ("a", "b"), queries), PublishedSize(1, 2, published))
+    message = f"b: 2 captions of the queries are blank, in the published split {published}"
+    assert benchmark.deviations == ((message,) if deviates else ())
 
 
 def test_placeholders_in_place_of_pictures_are_reported(tmp_path):

@@ -39,6 +39,21 @@ def write(root: Path, tree: str = TREES[0]) -> list[Asked]:
     return asked
 
 
+def test_blank_captions_are_counted_logged_and_compared(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path)
+    file = tmp_path / "relative_captions_shoes.json"
+    entries = json.loads(file.read_text())
+    entries[0]["RelativeCaption"] = " "
+    file.write_text(json.dumps(entries))
+    report = evaluate_benchmark("shoes", *WORLD, tmp_path)
+    assert report["blank_captions"] == 2  # a pair is two queries
+    message = "shoes-test-twice: 2 captions of the queries are blank, in the published split 0"
+    assert message in report["comparability"]
+    assert caplog.text.count("captions_shoes.json, test: 1 captions are blank") == 1
+
+
 def twice(asked: list[Asked]) -> list[Asked]:
     return [one for one in asked for _ in range(1 if one.reference in one.hits else 2)]
 
