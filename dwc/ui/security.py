@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import unquote_plus
 
 from anyio import fail_after, to_thread
 from gradio.route_utils import API_PREFIX, FnIndexInferError
@@ -82,6 +83,29 @@ class FetchNothing:
             if refusal is not None:
                 await refusal(scope, receive, send)
                 return
+        await self.app(scope, receive, send)
+
+
+class OnePage:
+    """Middleware that hides the parameter `page` of the page's address from Gradio.
+
+    Gradio takes it for the name of one of several pages, and answers with an error that there is no
+    such page. As for other parameters that the page does not have, the page says that it is not
+    used: the browser sends the whole address for this purpose.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Forward a request; remove the parameter if the request is for the page."""
+        if scope["type"] == "http" and path_in_app(scope) == "/":
+            parameters = [
+                parameter
+                for parameter in scope.get("query_string", b"").split(b"&")
+                if unquote_plus(parameter.partition(b"=")[0].decode("latin-1")) != "page"
+            ]
+            scope = {**scope, "query_string": b"&".join(parameters)}
         await self.app(scope, receive, send)
 
 

@@ -49,6 +49,7 @@ from dwc.ui.security import (
     FetchNothing,
     LimitRequests,
     MarkBadInputs,
+    OnePage,
     body_limits,
 )
 from dwc.ui.uploads import expire_uploads
@@ -570,6 +571,7 @@ def launch_options(images: GalleryImages, host: str | None, port: int | None) ->
                 Middleware(TellWhenToRetry),
                 Middleware(MarkBadInputs),
                 Middleware(FetchNothing),
+                Middleware(OnePage),
                 Middleware(DrawThumbnails, images=images),
                 Middleware(LargePictures, images=images),
             ],

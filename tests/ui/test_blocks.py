@@ -254,6 +254,7 @@ def test_a_wrong_setting_of_a_link_leaves_the_others(bare_visit):
     [
         ("text=is+red&filters=kind+%3D+plain&k=3", "&#x27;filters&#x27;, &#x27;k&#x27;", True),
         ("q=red&utm_source=mail", "&#x27;q&#x27;", False),
+        ("text=is+red&page=2", "&#x27;page&#x27;", True),
         ("ref=gone&fold=true", "&#x27;fold&#x27;", False),
     ],
 )

@@ -121,6 +121,17 @@ def test_no_parameter_of_an_endpoint_leads_out(app):
     assert not any(holds_secret(app.named(file)) for file in app.files())
 
 
+def test_the_page_opens_whatever_its_address_has(app):
+    """For `page`, the name of a page of Gradio's, there was an error in JSON."""
+    plain = app.get("/")
+    for query in ("text=in+blue&page=2", "page=", "page=x&page=y", "view=api&page=2", "p%61ge=2"):
+        page = app.get(f"/?{query}")
+        assert (page.status, page.headers["content-type"]) == (200, plain.headers["content-type"])
+        assert "<gradio-app" in page.text or "window.gradio_config" in page.text
+    assert app.request("HEAD", "/?page=2").status == 200
+    assert app.get(f"{API}/info").json.keys() == app.get(f"{API}/info?page=").json.keys()
+
+
 def test_no_event_copies_a_file_to_where_it_is_served(app):
     """A file that an event names anywhere in its data is neither read nor echoed."""
     files = app.files()
