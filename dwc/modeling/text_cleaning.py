@@ -68,6 +68,12 @@ FUNCTION_WORDS = frozenset(
     | {"any", "all", "each", "both", "please", "want", "would", "should", "could", "can", "will"}
     | {"there", "here", "what", "which", "who", "how"}
 )
+# Nouns that say nothing about a garment by themselves: "the same item in another color".
+_VAGUE = frozenset(
+    {"thing", "item", "garment", "piece", "look", "style", "version", "picture", "photo", "image"}
+    | {"color", "colour", "colors", "colours", "pattern", "something", "anything", "everything"}
+    | {"similar", "exactly", "different", "still", "keep", "show", "find", "give", "get", "thanks"}
+)
 
 # Words that describe clothes, in the singular. Only these are recognized inside a longer word: with
 # any words, foreign and longer words would be split too, such as Spanish "mangas" into "man gas",
@@ -1005,4 +1011,21 @@ _REPHRASED: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
     (_OTHER_COLOR, lambda match: "in another color"),
     (_REJECTED, _rephrase_rejected),
     *((item, _rephrase_exclusion) for item in _EXCLUSIONS),
+)
+
+
+def wanted_words(rest: str) -> str:
+    """Return what a text asks for, such as "striped dress"; empty if it says nothing of clothes.
+
+    Args:
+        rest: The text without what it excludes; see `dwc.negation.find_exclusions`.
+    """
+    words = re.findall(r"[^\W\d_]+", rest.lower())
+    if all(word in FUNCTION_WORDS | _VAGUE for word in words):
+        return ""
+    return _JOINTS_AT_ENDS.sub("", rest)
+
+
+_JOINTS_AT_ENDS = re.compile(
+    r"^(?:\W|(?:and|or|but)\b)+|(?:\W|\b(?:and|or|but|in|with))+$", re.IGNORECASE
 )

@@ -38,7 +38,7 @@ from dwc.gallery.store import ModelIdentity
 from dwc.modeling.combiners import ComposedQuery, Composition
 from dwc.modeling.modeling_dwc import DWCModel, ImageFeatures
 from dwc.modeling.processing_dwc import WORD_PADDING_ID, DWCProcessor, fill_template
-from dwc.modeling.text_cleaning import TypedText
+from dwc.modeling.text_cleaning import TypedText, wanted_words
 from dwc.negation import Exclusion, exclusion_of, find_exclusions, find_kind
 
 _IMAGES_AT_ONCE = 8  # on a CPU
@@ -280,12 +280,15 @@ def compose_texts(
     return _move_from_exclusions(checkpoint, compose(inputs), exclusions, compose, pixel_values)
 
 
-# How far a query is moved away from what it excludes, where 1 counts as much as the query; and
-# towards the wanted kind of garment, if it excludes a detail or another kind. Chosen on photographs
-# and drawings, see `assets/docs/limits.md`.
+# How far a query is moved away from what it excludes; 1 counts as much as the query. Chosen on
+# photographs and drawings, see `assets/docs/limits.md`.
 _DISTANCES = {"color": 1.0, "pattern": 1.4, "kind": 2.2, "other_kind": 1.0, "detail": 2.0}
-_TO_OWN_KIND = 1.0
 _TO_OTHER_DETAILS = 2.0  # weight of what tells a detail from the details that can replace it
+# How far a query is moved towards what is wanted: if a color or a pattern is excluded, towards the
+# rest of the text; if a detail is excluded and the text names no kind of garment, towards the kind
+# of the image and the rest of the text.
+_TO_REST = 0.3
+_TO_KIND, _TO_TEXT = 0.7, 0.5
 
 # The kinds of garments between which `_ExclusionEncoder` decides for an image.
 _KINDS = (
@@ -312,10 +315,12 @@ class _Excluded(NamedTuple):
     Attributes:
         items: the excluded colors, kinds of garments and details.
         kind: the kind of garment that the text asks for, such as "dress"; None if it names none.
+        wanted: the text without the exclusions; empty if it says nothing about clothes.
     """
 
     items: Sequence[Exclusion] = ()
     kind: str | None = None
+    wanted: str = ""
 
 
 def _find_excluded(checkpoint: Checkpoint, text: str, patterns: Sequence[str]) -> _Excluded:
@@ -332,7 +337,7 @@ def _find_excluded(checkpoint: Checkpoint, text: str, patterns: Sequence[str]) -
     items += [exclusion_of(name) for name in dict.fromkeys(patterns)]
     kinds = {item.name for item in items if item.type == "kind"}
     kind = find_kind(rest)
-    return _Excluded(items, None if kind in kinds else kind)
+    return _Excluded(items, None if kind in kinds else kind, wanted_words(rest))
 
 
 class _ExclusionEncoder:
@@ -352,18 +357,16 @@ class _ExclusionEncoder:
     def directions(self, excluded: _Excluded) -> _Embeddings:
         """Return the sum of the directions of all that a query excludes.
 
-        The direction of a color or a pattern is the embedding of its name. The direction of a part
-        or a cut must not contain the kind of garment that is wanted: "wide brim" is almost "hat",
-        and without a wide brim the query is still for hats. So from the embeddings of "wide brim"
-        and "hat with wide brim", their components along "hat" are removed. "Jeans" of "trousers,
-        not jeans" is treated alike. If no kind is wanted, the embedding of the name is used. The
-        direction of a detail also leads towards the details that can replace it, such as a narrow
-        brim.
+        A direction must not contain what is wanted: "wide brim" is almost "hat", and without a wide
+        brim the query is still for hats; white pictures are less striped than others, and "striped,
+        not white" is still for stripes. So from the embedding of what is excluded, the components
+        along the kind of garment and along the rest of the text are removed.
 
         Args:
             excluded: what the query excludes, at least one item.
         """
         names = [item.name for item in excluded.items]
+        names += [excluded.wanted] if excluded.wanted else []
         kind = excluded.kind
         if kind is not None or all(item.type in ("color", "pattern") for item in excluded.items):
             self._load([*names, *([kind] if kind else [])])
@@ -375,35 +378,52 @@ class _ExclusionEncoder:
             self._load([text for pairs in contrasts for texts in pairs for text in texts])
         total: dict[str, Tensor] = {}
         for item in excluded.items:
-            if item.type in ("detail", "kind") and kind is not None:
-                direction = self._beyond(item, kind)
+            if kind is not None and item.type in ("detail", "kind"):
+                direction = self._from_garment(item, kind, excluded)
             else:
-                distance = _DISTANCES["color" if item.type == "detail" else item.type]
-                direction = {
-                    name: distance * vector for name, vector in self._embed(item.name).items()
-                }
+                direction = self._from_name(item, excluded.wanted)
             for name, vector in direction.items():
                 total[name] = total.get(name, 0) + vector / math.sqrt(len(excluded.items))
         return total
 
-    def _beyond(self, item: Exclusion, kind: str) -> _Embeddings:
-        """Return the direction of a detail, or of another kind, without that of the wanted kind."""
-        is_detail = item.type == "detail"
-        distance = _DISTANCES["detail" if is_detail else "other_kind"]
+    def _from_name(self, item: Exclusion, wanted: str) -> _Embeddings:
+        """Return the direction of the name of a color, a pattern or a kind of garment."""
+        distance = _DISTANCES["color" if item.type == "detail" else item.type]
         directions = {}
-        for stream, vector in self._embed(kind).items():
-            own = nn.functional.normalize(vector, dim=0)
-            away = difference = torch.zeros_like(own)
+        for stream, vector in self._embed(item.name).items():
+            directions[stream] = distance * vector
+            if wanted and item.type != "kind":
+                rest = self._embed(wanted)[stream]
+                directions[stream] = distance * _orthogonal(vector, rest[None]) - _TO_REST * rest
+        return directions
+
+    def _from_garment(self, item: Exclusion, kind: str, excluded: _Excluded) -> _Embeddings:
+        """Return the direction of a detail, or of another kind, for a wanted kind of garment.
+
+        Args:
+            item: a detail or a kind of garment.
+            kind: the wanted kind of garment.
+            excluded: all that the query excludes.
+        """
+        distance = _DISTANCES["detail" if item.type == "detail" else "other_kind"]
+        if excluded.kind is None and excluded.wanted:
+            kept = {kind: _TO_KIND, excluded.wanted: _TO_TEXT}
+        else:
+            kept = {excluded.wanted or kind: 1.0}
+        directions = {}
+        for stream in self._embed(kind):
+            wanted = torch.stack([self._embed(text)[stream] for text in kept])
+            away = difference = torch.zeros_like(wanted[0])
             for name, *others in _contrasts(item, kind):
                 part = self._embed(name)[stream]
-                away = away + _orthogonal(part, own)
+                away = away + _orthogonal(part, wanted)
                 if others:
                     mean = torch.stack([self._embed(text)[stream] for text in others]).mean(dim=0)
                     difference = difference + nn.functional.normalize(part - mean, dim=0)
             away = nn.functional.normalize(away, dim=0)
-            away = away + _TO_OTHER_DETAILS * _orthogonal(difference, own)
-            away = nn.functional.normalize(away, dim=0)
-            directions[stream] = distance * away - _TO_OWN_KIND * own
+            away = away + _TO_OTHER_DETAILS * _orthogonal(difference, wanted)
+            towards = torch.tensor(list(kept.values())) @ wanted
+            directions[stream] = distance * nn.functional.normalize(away, dim=0) - towards
         return directions
 
     def _kind_of_image(self, excluded: Sequence[str]) -> str | None:
@@ -473,9 +493,10 @@ def _contrasts(item: Exclusion, kind: str) -> list[list[str]]:
     ]
 
 
-def _orthogonal(vector: Tensor, own: Tensor) -> Tensor:
-    """Return the component of a vector orthogonal to the unit vector `own`, at unit length."""
-    return nn.functional.normalize(vector - (vector @ own) * own, dim=0)
+def _orthogonal(vector: Tensor, others: Tensor) -> Tensor:
+    """Remove from a vector (D,) its component along others (N, D); return it at unit length."""
+    basis = torch.linalg.qr(others.T)[0]
+    return nn.functional.normalize(vector - basis @ (basis.T @ vector), dim=0)
 
 
 def _move_from_exclusions(

@@ -208,3 +208,27 @@ def test_an_exclusion_takes_few_passes_of_the_model(text, passes, gallery):
     picture = draw(item.garment, item.picture_seed)
     encode_query(gallery.checkpoint, picture, text, compose)
     assert len(calls) == passes
+
+
+@pytest.mark.parametrize("excluded", ["not white", "not red", "no belt", "without a hood"])
+@pytest.mark.parametrize(
+    ("wanted", "pattern"), [("in stripes", "striped"), ("with checks", "checked")]
+)
+def test_what_is_wanted_is_found_beside_an_exclusion(wanted, pattern, excluded, gallery):
+    """Of the first 12 for a picture and "with checks, not white", 2 were checked instead of 5."""
+
+    def count(text):
+        """Return how many of the first results have the pattern, over six pictures without it."""
+        found = 0
+        for at in others[:: len(others) // 6][:6]:
+            item = gallery.items[at]
+            picture = draw(item.garment, item.picture_seed)
+            encoding = encode_query(gallery.checkpoint, picture, text, gallery.composer)
+            [garments] = gallery.first(encoding.composed, [at])
+            found += sum(garment["pattern"] == pattern for garment in garments)
+        return found
+
+    others = [at for at, item in enumerate(gallery.items) if item.garment["pattern"] != pattern]
+    alone = count(wanted)
+    assert alone >= 12
+    assert count(f"{wanted}, {excluded}") >= 0.7 * alone
