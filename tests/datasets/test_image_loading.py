@@ -350,6 +350,41 @@ def test_a_first_frame_of_one_color_is_passed_over():
         assert_close(decoded.getpixel((55, 20)), RIGHT)
 
 
+def frames_of(format, first):
+    options = {"WEBP": {"lossless": True}}.get(format, {})
+    rest = [two_halves(first.size), two_halves(first.size)]
+    return saved(first, format, save_all=True, append_images=rest, duration=99, **options)
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG"])
+@pytest.mark.parametrize("level", [0, 120, 244])
+def test_a_first_frame_of_faint_noise_is_passed_over(format, level):
+    noise = np.random.default_rng(0).integers(level, level + 12, (96, 64, 3), np.uint8)
+    decoded = decode(frames_of(format, Image.fromarray(noise)))
+    assert_close(decoded.getpixel((9, 9)), LEFT)
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG"])
+@pytest.mark.parametrize("drawn", ["soft", "small", "striped"])
+def test_a_dark_first_frame_that_shows_something_is_used(format, drawn):
+    if drawn == "soft":  # from black at the top to nearly black at the bottom
+        levels = np.repeat(np.linspace(0, 11, 96).round()[:, None], 64, axis=1)
+    else:
+        levels = np.zeros((96, 64))
+        levels[40:56, 24:40] = 11
+        if drawn == "striped":
+            levels[::2] = 0
+    frame = Image.fromarray(levels.astype(np.uint8)).convert("RGB")
+    assert decode(frames_of(format, frame)).tobytes() == frame.tobytes()
+
+
+def test_an_animation_of_noise_alone_gives_its_first_frame():
+    generator = np.random.default_rng(0)
+    noise = [Image.fromarray(generator.integers(0, 12, (96, 64, 3), np.uint8)) for _ in range(3)]
+    content = saved(noise[0], "WEBP", save_all=True, append_images=noise[1:], lossless=True)
+    assert decode(content).tobytes() == noise[0].tobytes()
+
+
 @pytest.mark.parametrize("level", [255, 240, 225])
 def test_a_white_object_on_transparency_can_be_seen(level):
     cut_out = Image.new("RGBA", (90, 90), (255, 255, 255, 0))
