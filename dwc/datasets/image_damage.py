@@ -143,10 +143,11 @@ def _damage_of_webp(image: Image.Image, file: IO[bytes]) -> str | None:
     file.seek(start)
     data = file.read(length)
     zeros = _trailing_zeros(data)
-    pixels = _hash_webp(kind, data)
 
     def decodes_alike(left: int) -> bool:
-        return _hash_webp(kind, data[: length - zeros + left]) == pixels
+        # Without bytes that it needs, an undamaged image cannot be decoded.
+        pixels = _hash_webp(kind, data[: length - zeros + left])
+        return pixels is not None and pixels == _hash_webp(kind, data)
 
     return _zeros_message(zeros) if _is_zeros_from_the_middle(decodes_alike, zeros) else None
 

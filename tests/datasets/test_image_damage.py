@@ -125,6 +125,16 @@ def test_zeros_between_the_data_and_the_end_of_a_complete_jpeg_are_no_damage():
     assert decode(padded).tobytes() == decode(content).tobytes()
 
 
+@pytest.mark.parametrize("options", [{}, {"lossless": True}, {"quality": 100, "method": 0}])
+def test_zeros_after_the_data_in_the_chunk_of_a_webp_are_no_damage(options):
+    content = saved(photograph(), "WEBP", **options)
+    assert content[12:15] == b"VP8"
+    length = struct.pack("<I", int.from_bytes(content[16:20], "little") + 5000)
+    padded = b"RIFF" + struct.pack("<I", len(content) + 4992) + content[8:16] + length
+    padded += content[20:] + bytes(5000)
+    assert decode(padded).tobytes() == decode(content).tobytes()
+
+
 def box(kind, content):
     return struct.pack(">I", 8 + len(content)) + kind + content
 
