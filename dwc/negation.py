@@ -296,7 +296,8 @@ _LEADING_NO = re.compile(
 )
 _EXCLUDES_NOTHING = re.compile(
     r"\b(not\s+(?:only|just|merely|simply|solely|necessarily|sure)|not\s+bad|do(?:n't|\s+not)\s+forget|no\s+(?:matter|problem|worries"
-    r"|doubt|need|idea)|why\s+not|whether\s+or\s+not|if\s+not)\b",
+    r"|doubt|need|idea)|needs?\s+not(?=\s+(?:be|have)\b)|(?:do(?:es)?n't|do(?:es)?\s+not)\s+(?:have|need)"
+    r"\s+to(?=\s+(?:be|have)\b)|why\s+not|whether\s+or\s+not|if\s+not)\b",
     re.IGNORECASE,
 )
 # Phrases that name the only thing that is wanted: "nothing but red", "no other color than red".

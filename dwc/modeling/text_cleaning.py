@@ -191,7 +191,11 @@ class CleanText(NamedTuple):
 
 
 _FACT = re.compile(
-    r"(?<![\w'-])(size\s+(?:[sml]|x{1,3}[sl]|\d{1,3})"
+    r"(?<![\w'-])(size\s+(?:[sml]|x{1,3}[sl]|\d{1,3}|(?:extra[\s-]+)?(?:small|medium|large))"
+    r"|(?:(?<=^)|(?<=[,;]\s))(?:small|medium|large)[\s-]+siz(?:e|ed)(?=\s*(?:$|[.,;]))"
+    r"|(?:plus|petite)[\s-]+siz(?:e|ed)"
+    r"|in\s+(?:an?\s+)?(?:(?:extra[\s-]+)?(?:small|medium|large)|x{0,3}[sl]|m)(?=\s*(?:$|[.,;]))"
+    r"|half[\s-]+price|\d{1,2}\s*%\s*off"
     r"|(?:price|cost)s?[\s:]+(?:is\s+|of\s+|under\s+)?[$€£]?\d[\d.,]*(?:\s*(?:dollars?|euros?|pounds?))?"
     r"|\d[\d.,]*\s*(?:dollars?|euros?|eur|usd|gbp|pounds?|bucks|cm|mm|inch(?:es)?|kg|grams?)"
     r"|[$€£]\s*\d[\d.,]*|\d[\d.,]*\s*[$€£]|on\s+sale|in\s+stock|free\s+shipping|best\s+price"
@@ -661,6 +665,49 @@ _REMOVED_DETAIL = re.compile(
 _LESS_PATTERN = re.compile(
     rf"(?<![\w'-])(?:less|fewer)\s+(?P<pattern>{'|'.join(PATTERNS)}){_END}", re.I
 )
+_ANY_THING_NAME = rf"(?:{DETAIL}|{_BARE_VALUE}|{KINDS})"
+_EXCEPT = (
+    r"(?:but|except(?:\s+for)?|excepting|excluding|save(?:\s+for)?|besides?|bar"
+    r"|(?:apart|aside)\s+from|other\s+than|than)"
+)
+# "any dress but red", "in all shades but red", "another color than red", "something but red". "But
+# in red" after the name of a garment asks for red.
+_ALL_BUT = re.compile(
+    r"(?<![\w'-])(?:(?:in|with|of)\s+)?(?:(?:any|all|each|every|another|other)\s+"
+    r"(?:of\s+(?:the|these|your)\s+)?(?:other\s+|different\s+)?(?:the\s+)?"
+    rf"(?:(?P<kind>{KINDS})|(?:colou?r|shade|pattern|print|design|thing|one|style|type|sort|kind)s?)"
+    r"|some\s+(?:other\s+)?(?:colou?r|shade|pattern|print|design)s?|something|someone"
+    r"|(?:any|every)\s*thing\s+else)"
+    rf"\s*,?\s*{_EXCEPT}\s+(?:with\s+|an?\s+|the\s+|any\s+)*"
+    rf"(?P<things>{_ANY_THING_NAME}(?:(?:\s*,\s*(?:(?:or|and|nor)\s+)?|\s+(?:or|and|nor)\s+)"
+    rf"(?:in\s+|an?\s+|the\s+)?{_ANY_THING_NAME})*){_END}",
+    re.IGNORECASE,
+)
+# "it doesn't have to be red", which excludes nothing.
+_NOT_REQUIRED = re.compile(
+    r"\b(?:(?:do(?:es)?n't|do(?:es)?\s+not)\s+(?:have|need)\s+to|needs?(?:n't|\s+not))"
+    r"\s+(?:be|have)\s+(?:\w+\s+)?\w+$",
+    re.IGNORECASE,
+)
+_EACH_THING = re.compile(rf"(?<![\w'-]){_ANY_THING_NAME}(?![\w'-])", re.IGNORECASE)
+# "in any color but not red", in which "any color but" is no negation.
+_ANY_COLOR_BUT_NOT = re.compile(
+    r"(?<![\w'-])((?:any|every|all)\s+colou?rs?)\s*,?\s*but\s+(?=(?:not|no|never|without)\b)",
+    re.IGNORECASE,
+)
+# "red out, blue in", "leave the stripes out", "take the hood off", "less of the red".
+_PUT_OUT = re.compile(
+    r"(?<![\w'-])(?:(?:leave|take|keep|rule|throw|kick|cut|get)\s+(?:the\s+|all\s+|any\s+|those\s+)*"
+    rf"(?P<left>{_ANY_THING_NAME})\s+(?:out|off|away)"
+    rf"|(?:less|fewer)\s+of\s+(?:the|that|those|this)\s+(?P<less>{_ANY_THING_NAME})"
+    rf"|(?P<out>{_ANY_THING_NAME})\s+out){_END}",
+    re.IGNORECASE,
+)
+_PUT_ASIDE = re.compile(r"(?:^|,\s)(?:but\s+)?(?:not|no|without)\s", re.IGNORECASE)
+_PUT_IN = re.compile(
+    rf"(?:^|(?<=,\s))(?:and\s+|more\s+of\s+(?:the|that)\s+)?(?P<wanted>{SHADED_COLOR}|{'|'.join(PATTERNS)})\s+in{_END}",
+    re.IGNORECASE,
+)
 # "no blue jeans" and "not a sleeveless dress": garments of which a value is excluded.
 _NO_VALUE_KIND = re.compile(
     r"(?<![\w'-])(?:not|no|never|without|avoid|anything\s+but)\s+(?:an?\s+|any\s+)?"
@@ -762,7 +809,7 @@ def rephrase_exclusions(text: str) -> Rephrased:
     Args:
         text: A text in which `dwc.negation.spell_out_negations` was applied.
     """
-    text = _ANY_COLOR_BAR.sub(r"\1 but", text)
+    text = _ANY_COLOR_BUT_NOT.sub(r"\1, ", _ANY_COLOR_BAR.sub(r"\1 but", text))
     changes: dict[str, str] = {}
     text = _rephrase_all(text, _TO_EXCLUSIONS, changes)
     details = [item.name for item in find_exclusions(text)[0] if item.type == "detail"]
@@ -856,7 +903,7 @@ def _rephrase_swap(match: re.Match[str]) -> str | None:
 def _rephrase_exclusion(match: re.Match[str]) -> str | None:
     """Return "not red" for an exclusion such as "avoid red"; None to keep it as typed."""
     before = match.string[: match.start()]
-    if _NEGATED.search(before):
+    if _NEGATED.search(before) or _NOT_REQUIRED.search(before + match[0]):
         return None
     if (
         match["negation"].lower() in _REPLACING
@@ -885,6 +932,43 @@ def _rephrase_compound(match: re.Match[str]) -> str:
     return (match["formal"] or f"denim {match['denim']}").lower()
 
 
+def _rephrase_all_but(match: re.Match[str]) -> str | None:
+    """Return "dress but not red" for "any dress but red"; None if the phrase is negated."""
+    if _NEGATED.search(match.string[: match.start()]):
+        return None
+    read = [_exclude_thing(thing[0]) for thing in _EACH_THING.finditer(match["things"])]
+    if match["kind"] is None:
+        return ", ".join(read)
+    joint = " but " if read[0].startswith("not ") else ", "
+    return f"{match['kind'].lower()}{joint}{' and '.join(read)}"
+
+
+def _rephrase_put_out(match: re.Match[str]) -> str | None:
+    """Return "not red" for "red out" or "leave the red out"; None if the phrase is negated."""
+    if _NEGATED.search(match.string[: match.start()]):
+        return None
+    return _exclude_thing(match["left"] or match["less"] or match["out"])
+
+
+def _rephrase_put_in(match: re.Match[str]) -> str | None:
+    """Return "in red" for "red in", where something else is put out; otherwise None."""
+    others = match.string[: match.start()] + match.string[match.end() :]
+    if not _PUT_ASIDE.search(others):
+        return None
+    wanted = match["wanted"].lower()
+    return f"in {wanted}" if ANY_COLOR.search(wanted) else f"with {wanted}"
+
+
+def _exclude_thing(name: str) -> str:
+    """Return the phrase that excludes a color, a pattern, a kind of garment or a detail."""
+    name = name.lower()
+    if re.fullmatch(KINDS, name):
+        return f"no {name}" if name.endswith("s") and not name.endswith("ss") else f"not a {name}"
+    if re.fullmatch(rf"{SHADED_COLOR}(?:s|es)?", name):
+        return f"not {name}"
+    return f"{'not' if name.endswith(_ADJECTIVE_ENDINGS) else 'without'} {name}"
+
+
 def _rephrase_unwanted_detail(match: re.Match[str]) -> str | None:
     """Return "without high heels" for "high heels are out" or "lose the high heels".
 
@@ -895,8 +979,10 @@ def _rephrase_unwanted_detail(match: re.Match[str]) -> str | None:
     thing = match["thing"].lower()
     if re.fullmatch(_BARE_VALUE, thing) and not re.fullmatch(_OPPOSITE, thing):
         return None  # a rule for values follows
-    is_adjective = thing.endswith(("ed", "less", "y"))
-    return f"{'not' if is_adjective else 'without'} {thing}"
+    return f"{'not' if thing.endswith(_ADJECTIVE_ENDINGS) else 'without'} {thing}"
+
+
+_ADJECTIVE_ENDINGS = ("ed", "less", "y", "floral", "plain")
 
 
 def _rephrase_owned(match: re.Match[str]) -> str | None:
@@ -994,6 +1080,9 @@ def _rephrase_value(value: str, is_plain: bool) -> str:
 
 # Phrases that are read as other exclusions, to which `_REPHRASED` is applied then.
 _TO_EXCLUSIONS: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
+    (_ALL_BUT, _rephrase_all_but),
+    (_PUT_OUT, _rephrase_put_out),
+    (_PUT_IN, _rephrase_put_in),
     (_OWNED, _rephrase_owned),
     (_REJECTED_DETAIL, _rephrase_unwanted_detail),
     (_REMOVED_DETAIL, _rephrase_unwanted_detail),

@@ -10,8 +10,9 @@ from dwc.modeling.text_cleaning import (
     clean_text,
     clean_typed_text,
     rephrase_exclusions,
+    wanted_words,
 )
-from dwc.negation import NEGATIONS
+from dwc.negation import NEGATIONS, find_exclusions
 
 KNOWN = {"red", "dress", "blue", "white", "vneck", "its", "sleeves", "light"}
 KNOWN |= {"pattern", "heel", "belt", "less", "free", "sleeveless", "sleeve", "time", "sin"}
@@ -458,6 +459,64 @@ def test_exclusions_in_other_words_are_read(typed, expected, excluded) -> None:
     assert (rephrased.text, rephrased.excluded) == (expected, excluded)
     if rephrased.changes and typed != "any colour bar red":
         assert all(phrase in typed for phrase, _ in rephrased.changes)  # notes quote what was typed
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected", "excluded"),
+    [
+        ("any dress but red", "dress but not red", ()),
+        ("any skirt but blue or green", "skirt but not blue and not green", ()),
+        ("all colors but red", "not red", ()),
+        ("all shades but red", "not red", ()),
+        ("every color except red, blue and green", "not red, not blue, not green", ()),
+        ("the same in all colors but black", "the same but not black", ()),
+        ("any other color than red", "not red", ()),
+        ("something but red", "not red", ()),
+        ("any pattern but stripes", "in plain", ("stripes",)),
+        ("another pattern but stripes", "in plain", ("stripes",)),
+        ("any top but a t-shirt", "top but not a t-shirt", ()),
+        ("any shoes but boots", "shoes, no boots", ()),
+        ("something other than a hoodie", "not a hoodie", ()),
+        ("in any color but not stripes", "in any color, in plain", ("stripes",)),
+        ("any dress but in red", "any dress but in red", ()),  # asks for red
+        ("nothing but red", "only red", ()),
+        ("red out, blue in", "in blue", ()),
+        ("blue in, red out", "in blue", ()),
+        ("stripes out, dots in", "without stripes, with dots", ()),
+        ("leave the stripes out", "in plain", ("stripes",)),
+        ("take the hood off", "without hood", ()),
+        ("less of the red", "not red", ()),
+        ("with cut out details", "with cut out details", ()),
+        ("doesn't have to be red", "doesn't have to be red", ()),
+        ("it need not be red", "it need not be red", ()),
+    ],
+)
+def test_all_but_something_and_what_is_put_out_are_read_as_exclusions(
+    typed, expected, excluded
+) -> None:
+    """12 of 12 were red for "any dress but red", 11 for "red out, blue in", and no note said so."""
+    rephrased = rephrase_exclusions(typed)
+    assert (rephrased.text, rephrased.excluded) == (expected, excluded)
+
+
+@pytest.mark.parametrize("typed", ["doesn't have to be red", "it need not be red"])
+def test_what_is_not_required_is_not_excluded(typed) -> None:
+    assert find_exclusions(rephrase_exclusions(typed).text)[0] == []
+
+
+@pytest.mark.parametrize(
+    ("rest", "wanted"),
+    [
+        ("striped, ", "striped"),
+        ("dress but ", "dress"),
+        ("in plain, and", "in plain"),
+        ("the same, but ", ""),
+        ("like this, please", ""),
+        ("in another color, ", ""),
+    ],
+)
+def test_what_a_text_wants_beside_its_exclusions(rest, wanted) -> None:
+    assert wanted_words(rest) == wanted
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,9 @@ def test_a_long_text_is_cut_at_a_word_and_says_where(bundled):
         ("red dress size 48 price 25 dollars", "“size 48” and “price 25 dollars”"),
         ("dress under $50", "“$50”"),
         ("heels, 10cm, on sale", "“10cm” and “on sale”"),
+        ("red dress in size medium", "“size medium”"),
+        ("dress in medium", "“in medium”"),
+        ("plus size dress, half price", "“plus size” and “half price”"),
     ],
 )
 def test_sizes_and_prices_are_said_to_be_unknown(bundled, typed, facts):
@@ -100,7 +103,9 @@ def test_sizes_and_prices_are_said_to_be_unknown(bundled, typed, facts):
     assert facts in note
 
 
-@pytest.mark.parametrize("typed", ["a dress of medium size", "sized dots", "42 buttons"])
+@pytest.mark.parametrize(
+    "typed", ["a dress of medium size", "sized dots", "42 buttons", "medium length"]
+)
 def test_words_without_sizes_and_prices_have_no_such_note(bundled, typed):
     assert not any("sizes, prices" in note for note in read(bundled, typed).notes)
 
