@@ -12,6 +12,7 @@ result.
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 Tokens = tuple[str, ...]
@@ -476,6 +477,30 @@ def find_kind(text: str) -> str | None:
     """
     names = _ANY_KIND.findall(text)
     return " ".join(names[-1].lower().split()) if names else None
+
+
+_ONE_GARMENT = re.compile(
+    r"[\s-]*|\s*,\s*(?:an?\s+|the\s+)?|\W*\s*(?:or|nor|/|as|into|instead|to\s+an?|into\s+an?|like|than|not|no)\b.*|.*\b(?:as|into|like|than|not)\s+(?:an?\s+)?",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def two_garments(rest: str) -> tuple[str, str] | None:
+    """Return two different kinds of garments that a text asks for together; None if it does not.
+
+    "Hat to go with a red dress" names two; "shirt dress", "shoes or boots" and "shirt as a dress"
+    ask for one.
+
+    Args:
+        rest: The text without the kinds that it excludes; see `find_exclusions`.
+    """
+    names = list(_ANY_KIND.finditer(rest))
+    for first, second in pairwise(names):
+        one, other = (" ".join(match[0].lower().split()) for match in (first, second))
+        is_same = one.rstrip("s") == other.rstrip("s")
+        if not is_same and not _ONE_GARMENT.fullmatch(rest[first.end() : second.start()]):
+            return one, other
+    return None
 
 
 def _is_like_wanted(exclusions: list[Exclusion], wanted: set[str]) -> bool:

@@ -689,6 +689,23 @@ _NOT_REQUIRED = re.compile(
     r"\s+(?:be|have)\s+(?:\w+\s+)?\w+$",
     re.IGNORECASE,
 )
+# "less like a jacket", "more cardigan than jacket", "more like a cardigan, less like a jacket",
+# "rather a skirt than a dress".
+_LESS_LIKE = re.compile(
+    r"(?<![\w'-])less\s+(?:like|of)\s+(?:an?\s+)?(?P<old>KINDS_)END_"
+    r"|(?<![\w'-])(?:more|rather)\s+(?:like\s+|of\s+)?(?:an?\s+)?(?P<new>KINDS_)"
+    r"\s*(?:,\s*(?:and\s+)?less|than)\s+(?:like\s+|of\s+)?(?:an?\s+)?(?P<former>KINDS_)END_".replace(
+        "KINDS_", KINDS
+    ).replace("END_", _END),
+    re.IGNORECASE,
+)
+# Slips that are words themselves.
+_SLIPS = {"stripped": "striped", "strips": "stripes", "lose": "loose"}
+_SLIP = re.compile(
+    rf"(?<![\w'-])(?:stripped|strips|lose(?=[\s-]+(?:fit|fitting|cut)\b)|(?P<plane>plane(?=\s+(?:{COLORS}|{KINDS}))))"
+    r"(?![\w'-])",
+    re.IGNORECASE,
+)
 _EACH_THING = re.compile(rf"(?<![\w'-]){_ANY_THING_NAME}(?![\w'-])", re.IGNORECASE)
 # "in any color but not red", in which "any color but" is no negation.
 _ANY_COLOR_BUT_NOT = re.compile(
@@ -950,6 +967,20 @@ def _rephrase_put_out(match: re.Match[str]) -> str | None:
     return _exclude_thing(match["left"] or match["less"] or match["out"])
 
 
+def _rephrase_less_like(match: re.Match[str]) -> str | None:
+    """Return "skirt, not a dress" for "rather a skirt than a dress"; None if it is negated."""
+    if _NEGATED.search(match.string[: match.start()]):
+        return None
+    if match["old"]:
+        return _exclude_thing(match["old"])
+    return f"{match['new']}, {_exclude_thing(match['former'])}".lower()
+
+
+def _correct_slip(match: re.Match[str]) -> str:
+    """Return "striped" for "stripped"."""
+    return _SLIPS.get(match[0].lower(), "plain")
+
+
 def _rephrase_put_in(match: re.Match[str]) -> str | None:
     """Return "in red" for "red in", where something else is put out; otherwise None."""
     others = match.string[: match.start()] + match.string[match.end() :]
@@ -1080,6 +1111,8 @@ def _rephrase_value(value: str, is_plain: bool) -> str:
 
 # Phrases that are read as other exclusions, to which `_REPHRASED` is applied then.
 _TO_EXCLUSIONS: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
+    (_SLIP, _correct_slip),
+    (_LESS_LIKE, _rephrase_less_like),
     (_ALL_BUT, _rephrase_all_but),
     (_PUT_OUT, _rephrase_put_out),
     (_PUT_IN, _rephrase_put_in),

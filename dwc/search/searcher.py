@@ -24,8 +24,8 @@ from dwc.gallery.filters import (
 from dwc.gallery.search_index import CandidateIndex, ExactIndex
 from dwc.gallery.store import Store
 from dwc.modeling.combiners import ComposedQuery
-from dwc.modeling.text_cleaning import TypedText
-from dwc.negation import find_exclusions, negation_note
+from dwc.modeling.text_cleaning import TypedText, wanted_words
+from dwc.negation import find_exclusions, negation_note, two_garments
 from dwc.search.query import (
     EncodedQuery,
     QueryComposer,
@@ -473,12 +473,24 @@ class Searcher:
 
         The result is a list with one message, or empty if the text has no such negations.
         """
+        notes = []
         if self.checkpoint.processor.rephrase_exclusions:
+            colors = [item.name for item in find_exclusions(text)[0] if item.type == "color"]
             # `dwc.search.query` applies the removed exclusions
             _, text = find_exclusions(text, keep_overlooked=True)
+            if len(colors) > 1 and wanted_words(text):
+                notes.append(
+                    f"Several colors are excluded ({', '.join(colors)}): some results may "
+                    "have one of them. Name a color that you want instead."
+                )
+            if garments := two_garments(text):
+                notes.append(
+                    f"The words name two garments ({' and '.join(garments)}). Each picture counts "
+                    "as one, and the results may show either. Search for one of them."
+                )
         unknown_words = self.checkpoint.processor.unknown_words
         note = negation_note(text, lambda word: not unknown_words(word), has_image)
-        return [note] if note else []
+        return [*notes, note] if note else notes
 
     def _load_reference(self, image: ImageInput | None, reference_id: str | None) -> _Reference:
         if reference_id is not None:

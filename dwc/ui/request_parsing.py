@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, unquote_plus, urlencode
 
 from gradio import EventData
 from gradio_client.utils import is_file_obj_with_meta
@@ -528,8 +528,11 @@ def parse_link(link: str) -> dict[str, str]:
 
 def _split_link(link: str) -> list[tuple[str, str]]:
     # A link that was copied from the source of a web page has "&amp;" between its parameters.
-    parameters = parse_qsl(link.removeprefix("?").replace("&amp;", "&"))
-    return [(_link_name(name), value) for name, value in parameters]
+    query = link.removeprefix("?").replace("&amp;", "&")
+    parameters = [(_link_name(name), value) for name, value in parse_qsl(query)]
+    # "?text=black & white": what follows the "&" was part of the text.
+    words = [unquote_plus(part).strip() for part in query.split("&") if "=" not in part]
+    return [*parameters, *((word, "") for word in words if word and word not in _LINK_NAMES)]
 
 
 def _link_name(name: str) -> str:

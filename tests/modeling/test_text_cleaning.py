@@ -487,6 +487,10 @@ def test_exclusions_in_other_words_are_read(typed, expected, excluded) -> None:
         ("take the hood off", "without hood", ()),
         ("less of the red", "not red", ()),
         ("with cut out details", "with cut out details", ()),
+        ("less like a jacket", "not a jacket", ()),
+        ("more like a cardigan, less like a jacket", "cardigan, not a jacket", ()),
+        ("rather a skirt than a dress", "skirt, not a dress", ()),
+        ("more cardigan than jacket", "cardigan, not a jacket", ()),
         ("doesn't have to be red", "doesn't have to be red", ()),
         ("it need not be red", "it need not be red", ()),
     ],
@@ -497,6 +501,23 @@ def test_all_but_something_and_what_is_put_out_are_read_as_exclusions(
     """12 of 12 were red for "any dress but red", 11 for "red out, blue in", and no note said so."""
     rephrased = rephrase_exclusions(typed)
     assert (rephrased.text, rephrased.excluded) == (expected, excluded)
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("stripped t-shirt", "striped t-shirt"),
+        ("t-shirt with strips", "t-shirt with stripes"),
+        ("plane t-shirt", "plain t-shirt"),
+        ("lose fit trousers", "loose fit trousers"),
+        ("a plane on a t-shirt", "a plane on a t-shirt"),
+    ],
+)
+def test_slips_that_are_words_are_corrected_and_told(typed, expected) -> None:
+    """Of the first 12 for "stripped t-shirt", none was striped, and no word was unknown."""
+    rephrased = rephrase_exclusions(typed)
+    assert rephrased.text == expected
+    assert bool(rephrased.changes) == (typed != expected)
 
 
 @pytest.mark.parametrize("typed", ["doesn't have to be red", "it need not be red"])

@@ -5,6 +5,7 @@ import pytest
 from dwc.checkpoints.load import DRAWINGS_FOLDER, load
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
+from dwc.negation import find_exclusions, two_garments
 from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 
@@ -46,3 +47,41 @@ def test_an_abbreviated_without_is_read_as_without(searcher):
 @pytest.mark.parametrize("text", ["🚫red", "no🚫 red", "🚫 red", "red🚫"])
 def test_a_prohibition_sign_is_said_to_be_unknown(searcher, text):
     assert searcher.search(text=text, k=3).unknown_words == ["🚫"]
+
+
+@pytest.mark.parametrize(
+    ("text", "garments"),
+    [
+        ("hat to go with a red dress", ("hat", "dress")),
+        ("black top and white trousers", ("top", "trousers")),
+        ("cardigan to wear over a floral dress", ("cardigan", "dress")),
+        ("shirt dress", None),
+        ("red shoes or black boots", None),
+        ("same, but as a skirt", None),
+        ("turn the shirt into a dress", None),
+        ("jacket like a coat", None),
+        ("skirt instead of a dress", None),
+        ("top, a t-shirt", None),
+    ],
+)
+def test_two_garments_are_found(text, garments):
+    """Of the first 12 for "hat to go with a red dress", none was a hat, and no note said why."""
+    assert two_garments(find_exclusions(text)[1]) == garments
+
+
+def test_notes_on_two_garments_and_on_several_excluded_colors(tmp_path, pictures):
+    """Of the first 12 for "striped t-shirt but not white and not black", 6 were white or black."""
+
+    bundled = load()
+    store = build_store(
+        FolderSource(pictures), image_embedder(bundled), tmp_path / "s", model_identity(bundled)
+    )
+    searcher = Searcher(bundled, store)
+
+    def notes(text):
+        return " ".join(searcher.text_notes(searcher.read_typed(text), has_image=False))
+
+    assert "two garments (shoes and jeans)" in notes("shoes for my blue jeans")
+    assert "Several colors are excluded (white, black)" in notes("striped top, not white or black")
+    assert "Several colors" not in notes("not white or black")
+    assert "Several colors" not in notes("striped top, not white")

@@ -162,6 +162,9 @@ def test_what_others_add_to_a_link_is_no_fault():
     )  # fmt: skip
     assert describe_ignored("?" + "&".join(f"{name}=1" for name in added) + "&text=red") == ""
     assert describe_ignored("?text=red&filters=") == ""  # nothing is lost
+    assert "'white shirt'" in describe_ignored("?text=black%20&%20white%20shirt")
+    assert "'white shirt'" in describe_ignored("?text=black & white shirt")
+    assert "'striped'" in describe_ignored("text=red&striped")
     assert "'reference', 'fold'" in describe_ignored("reference=a&amp;fold=1&fold=0")
     many = describe_ignored("&".join(f"name{number}=1" for number in range(1007)))
     assert "'name4', 1,002 more. A link can have ref, text, shift, model and filter." in many
