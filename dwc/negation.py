@@ -479,6 +479,11 @@ def find_kind(text: str) -> str | None:
     return " ".join(names[-1].lower().split()) if names else None
 
 
+# Names of garments in other senses: "top quality", "that suits me".
+_NO_GARMENT = re.compile(
+    r"\btop[\s-]+(?:quality|notch|rated|brand|seller)\b|\bsuits?\s+(?:me|my|the|any|every|all)\b",
+    re.IGNORECASE,
+)
 _ONE_GARMENT = re.compile(
     r"[\s-]*|\s*,\s*(?:an?\s+|the\s+)?|\W*\s*(?:or|nor|/|as|into|instead|to\s+an?|into\s+an?|like|than|not|no)\b.*|.*\b(?:as|into|like|than|not)\s+(?:an?\s+)?",
     re.IGNORECASE | re.DOTALL,
@@ -494,6 +499,7 @@ def two_garments(rest: str) -> tuple[str, str] | None:
     Args:
         rest: The text without the kinds that it excludes; see `find_exclusions`.
     """
+    rest = _NO_GARMENT.sub("", rest)
     names = list(_ANY_KIND.finditer(rest))
     for first, second in pairwise(names):
         one, other = (" ".join(match[0].lower().split()) for match in (first, second))

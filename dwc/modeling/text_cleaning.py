@@ -666,6 +666,7 @@ _LESS_PATTERN = re.compile(
     rf"(?<![\w'-])(?:less|fewer)\s+(?P<pattern>{'|'.join(PATTERNS)}){_END}", re.I
 )
 _ANY_THING_NAME = rf"(?:{DETAIL}|{_BARE_VALUE}|{KINDS})"
+_EACH_THING = re.compile(rf"(?<![\w'-]){_ANY_THING_NAME}(?![\w'-])", re.IGNORECASE)
 _EXCEPT = (
     r"(?:but|except(?:\s+for)?|excepting|excluding|save(?:\s+for)?|besides?|bar"
     r"|(?:apart|aside)\s+from|other\s+than|than)"
@@ -692,21 +693,18 @@ _NOT_REQUIRED = re.compile(
 # "less like a jacket", "more cardigan than jacket", "more like a cardigan, less like a jacket",
 # "rather a skirt than a dress".
 _LESS_LIKE = re.compile(
-    r"(?<![\w'-])less\s+(?:like|of)\s+(?:an?\s+)?(?P<old>KINDS_)END_"
-    r"|(?<![\w'-])(?:more|rather)\s+(?:like\s+|of\s+)?(?:an?\s+)?(?P<new>KINDS_)"
-    r"\s*(?:,\s*(?:and\s+)?less|than)\s+(?:like\s+|of\s+)?(?:an?\s+)?(?P<former>KINDS_)END_".replace(
-        "KINDS_", KINDS
-    ).replace("END_", _END),
+    rf"(?<![\w'-])less\s+(?:like|of)\s+(?:an?\s+)?(?P<old>{KINDS}){_END}"
+    rf"|(?<![\w'-])(?:more|rather)\s+(?:like\s+|of\s+)?(?:an?\s+)?(?P<new>{KINDS})"
+    rf"\s*(?:,\s*(?:and\s+)?less|than)\s+(?:like\s+|of\s+)?(?:an?\s+)?(?P<former>{KINDS}){_END}",
     re.IGNORECASE,
 )
 # Slips that are words themselves.
-_SLIPS = {"stripped": "striped", "strips": "stripes", "lose": "loose"}
+_SLIPS = {"stripped": "striped", "strips": "stripes", "lose": "loose", "plane": "plain"}
 _SLIP = re.compile(
-    rf"(?<![\w'-])(?:stripped|strips|lose(?=[\s-]+(?:fit|fitting|cut)\b)|(?P<plane>plane(?=\s+(?:{COLORS}|{KINDS}))))"
-    r"(?![\w'-])",
+    r"(?<![\w'-])(?:stripped|strips|lose(?=[\s-]+(?:fit|fitting|cut)\b)"
+    rf"|plane(?=\s+(?:{COLORS}|{KINDS})\b))(?![\w'-])",
     re.IGNORECASE,
 )
-_EACH_THING = re.compile(rf"(?<![\w'-]){_ANY_THING_NAME}(?![\w'-])", re.IGNORECASE)
 # "in any color but not red", in which "any color but" is no negation.
 _ANY_COLOR_BUT_NOT = re.compile(
     r"(?<![\w'-])((?:any|every|all)\s+colou?rs?)\s*,?\s*but\s+(?=(?:not|no|never|without)\b)",
@@ -720,6 +718,7 @@ _PUT_OUT = re.compile(
     rf"|(?P<out>{_ANY_THING_NAME})\s+out){_END}",
     re.IGNORECASE,
 )
+# "blue in" beside what is put out.
 _PUT_ASIDE = re.compile(r"(?:^|,\s)(?:but\s+)?(?:not|no|without)\s", re.IGNORECASE)
 _PUT_IN = re.compile(
     rf"(?:^|(?<=,\s))(?:and\s+|more\s+of\s+(?:the|that)\s+)?(?P<wanted>{SHADED_COLOR}|{'|'.join(PATTERNS)})\s+in{_END}",
@@ -978,7 +977,7 @@ def _rephrase_less_like(match: re.Match[str]) -> str | None:
 
 def _correct_slip(match: re.Match[str]) -> str:
     """Return "striped" for "stripped"."""
-    return _SLIPS.get(match[0].lower(), "plain")
+    return _SLIPS[match[0].lower()]
 
 
 def _rephrase_put_in(match: re.Match[str]) -> str | None:

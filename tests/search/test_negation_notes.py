@@ -62,6 +62,8 @@ def test_a_prohibition_sign_is_said_to_be_unknown(searcher, text):
         ("jacket like a coat", None),
         ("skirt instead of a dress", None),
         ("top, a t-shirt", None),
+        ("top quality red dress", None),
+        ("a dress that suits me, in blue", None),
     ],
 )
 def test_two_garments_are_found(text, garments):
