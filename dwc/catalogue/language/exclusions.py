@@ -194,17 +194,19 @@ def other_values(name: str, kind: str) -> tuple[str, ...]:
 
     Args:
         name: A name of the excluded value, without an article; singular or plural.
-        kind: A noun for the kind of garment, such as "boots". If the name is not used for this
-            kind, it is looked up for all kinds.
+        kind: A noun for the kind of garment, such as "boots". The name is looked up among the
+            values of this kind; among those of all kinds if the noun is unknown.
 
     Returns:
         The names, without articles; empty if the name is not a name of a value, or if the attribute
         has no other value.
     """
     named = _named_values().get(_simplified(name), {})
-    meant = [named[category] for category in _categories_of(kind) if category in named]
+    categories = _categories_of(kind) or named.keys()
     others: dict[str, None] = {}
-    for category, attribute, value in meant or named.values():
+    for category, attribute, value in (
+        meant for of_category, meant in named.items() if of_category in categories
+    ):
         for other in attributes_of(category)[attribute]:
             if other not in (value, "none"):
                 others[excluded_names(category, attribute, other)[0][1]] = None

@@ -215,6 +215,7 @@ def test_one_form_of_one_value() -> None:
         ("plain", "dress", None),  # every pattern
         ("pouch pocket", "hoodie", set()),  # or none
         ("tassels", "dress", set()),
+        ("strap", "dress", set()),  # of shoes and bags
     ],
 )
 def test_what_a_garment_can_have_instead_of_an_excluded_value(name, kind, others):
@@ -226,8 +227,8 @@ def test_what_a_garment_can_have_instead_of_an_excluded_value(name, kind, others
         assert found == others
 
 
-def test_a_name_of_another_kind_is_looked_up_among_all_kinds():
-    assert "low heel" in other_values("high heel", "dress")
+def test_a_value_of_an_unknown_kind_is_looked_up_among_all_kinds():
+    assert "low heel" in other_values("high heel", "mules")
 
 
 def test_no_value_is_an_alternative_to_itself():
@@ -235,5 +236,5 @@ def test_no_value_is_an_alternative_to_itself():
         for attribute, values in attributes_of(category).items():
             names = [excluded_names(category, attribute, value) for value in values]
             for name in (name for of_value in names for _, name in of_value):
-                for kind in (category.replace("_", "-"), "garment"):
+                for kind in (category.replace("_", "-"), "unknown"):
                     assert name not in other_values(name, kind)
