@@ -4,7 +4,6 @@ A handler is called with the values of some components and, for some events, wit
 browser sent. It returns the new values of components as a dict `{component: value}`.
 """
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -324,8 +323,6 @@ class PageHandlers:
         self._failures = failures
         self._models, self._images, self._examples = models, images, examples
         self._components, self._opening = components, opening
-        self._opened_late = False  # whether the layout lacks `_opening`, which was found later
-        self._opening_lock = threading.Lock()
         self._upload_minutes = upload_minutes
         self._activity = SearchActivity()
 
@@ -482,8 +479,7 @@ class PageHandlers:
         visit = get_attribute(event, "visit")
         request, message, known = self._read_visit(visit)
         if request is None:
-            opened = self._open_with_own_answer() or self._open_after_indexing()
-            opened = opened or self._clear_answer("")
+            opened = self._open_with_own_answer() or self._clear_answer("")
             return opened | self._show_ignored(visit)
         history = SearchHistory.from_dict(known.get("history"))
         history = history.back_to_query(query_of(request), known.get("step")) or history
@@ -910,27 +906,9 @@ class PageHandlers:
         The updates fill only hidden components and the history, since the layout already shows this
         result in all other components. If the page opens without a result, there are no updates.
         """
-        if self._opening is None or self._opened_late:
-            return {}
-        return {**self._remember(self._opening), **self._show_history(self._opening_history())}
-
-    def _open_after_indexing(self) -> Update:
-        """Return the updates that show the example search on a page that was built without it.
-
-        The layout of a page that was built before its gallery was indexed shows no result. There
-        are no updates while indexing goes on, or if no example can be searched.
-        """
-        status = self._images.indexing
-        if status is None or status.is_running:
-            return {}
-        with self._opening_lock:
-            if not self._opened_late:
-                self._opening = find_opening(self._models, self._images, self._examples)
-                self._opened_late = True
         if self._opening is None:
             return {}
-        update = self._fill_fields(self._opening.request) | self._show(self._opening)
-        return update | self._show_history(self._opening_history())
+        return {**self._remember(self._opening), **self._show_history(self._opening_history())}
 
     def _opening_history(self) -> SearchHistory:
         return record_answer(SearchHistory(), self._opening)

@@ -125,17 +125,3 @@ def test_a_failure_is_told_on_the_page(browser, tmp_path):
             "document.querySelector('#masthead').innerText.includes('indexed in part')"
         )
         page.close()
-
-
-def test_a_page_that_is_opened_after_indexing_shows_the_example_search(page, growing, browser):
-    """It stayed empty until the app was started again."""
-    assert page.locator("#results .empty").count() == 1
-    growing.go_on(4)
-    await_line(page, f"The gallery is indexed: {PICTURES} pictures")
-    later = browser.new_page()
-    later.goto(f"http://127.0.0.1:{growing.app.port}/")
-    later.wait_for_selector("#results .card")
-    later.wait_for_function("document.querySelector('#words textarea').value !== ''")
-    later.wait_for_function("document.querySelector('#weights').innerText.trim() !== ''")
-    assert "?" not in later.url  # the page's own search needs no link
-    later.close()

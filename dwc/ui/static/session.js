@@ -86,11 +86,9 @@ window.dwcSession = (() => {
     });
   }
 
-  /* The page was opened. What its address or a reload asks for is a search, which may have to wait.
-     So is the example search of a page that was built before its gallery was indexed. */
+  /* The page was opened. What its address or a reload asks for is a search, which may have to wait. */
   function opened() {
-    const isEmpty = document.querySelector("#results .empty") !== null;
-    if (isWaiting() || isEmpty) fire?.("restore", {visit: visit(true)});
+    if (isWaiting()) fire?.("restore", {visit: visit(true)});
   }
 
   /* Ask a busy server again, after the seconds that it gave or, if it goes on refusing, up to 8.
