@@ -15,7 +15,7 @@ import re
 import string
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import NamedTuple
 
 from dwc.negation import (
@@ -68,8 +68,8 @@ FUNCTION_WORDS = frozenset(
     | {"any", "all", "each", "both", "please", "want", "would", "should", "could", "can", "will"}
     | {"there", "here", "what", "which", "who", "how"}
 )
-# Nouns that say nothing about a garment by themselves: "the same item in another color".
-_VAGUE = frozenset(
+# Words that say nothing about a garment by themselves: "the same item in another color".
+_VAGUE = FUNCTION_WORDS | frozenset(
     {"thing", "item", "garment", "piece", "look", "style", "version", "picture", "photo", "image"}
     | {"color", "colour", "colors", "colours", "pattern", "something", "anything", "everything"}
     | {"similar", "exactly", "different", "still", "keep", "show", "find", "give", "get", "thanks"}
@@ -898,6 +898,16 @@ def _rephrase_all(
     return text
 
 
+def _unless_negated(rephrase: _Rephrase) -> _Rephrase:
+    """Make a function return None, to keep a phrase as typed, if the phrase itself is negated."""
+
+    @wraps(rephrase)
+    def rephrase_unless_negated(match: re.Match[str]) -> str | None:
+        return None if _NEGATED.search(match.string[: match.start()]) else rephrase(match)
+
+    return rephrase_unless_negated
+
+
 def _rephrase_swap(match: re.Match[str]) -> str | None:
     """Return "in blue" for a phrase such as "blue instead of red"; None to keep it as typed.
 
@@ -931,10 +941,9 @@ def _rephrase_exclusion(match: re.Match[str]) -> str | None:
     return None if "in plain" not in read and _FOLLOWED.fullmatch(match[0]) else read
 
 
+@_unless_negated
 def _rephrase_rejected(match: re.Match[str]) -> str | None:
     """Return "not red" for a phrase such as "red is not ok"; None if the phrase is negated."""
-    if _NEGATED.search(match.string[: match.start()]):
-        return None
     return _exclude(next(values for values in match.groups() if values), match.string)
 
 
@@ -948,10 +957,9 @@ def _rephrase_compound(match: re.Match[str]) -> str:
     return (match["formal"] or f"denim {match['denim']}").lower()
 
 
+@_unless_negated
 def _rephrase_all_but(match: re.Match[str]) -> str | None:
     """Return "dress but not red" for "any dress but red"; None if the phrase is negated."""
-    if _NEGATED.search(match.string[: match.start()]):
-        return None
     read = [_exclude_thing(thing[0]) for thing in _EACH_THING.finditer(match["things"])]
     if match["kind"] is None:
         return ", ".join(read)
@@ -959,17 +967,15 @@ def _rephrase_all_but(match: re.Match[str]) -> str | None:
     return f"{match['kind'].lower()}{joint}{' and '.join(read)}"
 
 
+@_unless_negated
 def _rephrase_put_out(match: re.Match[str]) -> str | None:
     """Return "not red" for "red out" or "leave the red out"; None if the phrase is negated."""
-    if _NEGATED.search(match.string[: match.start()]):
-        return None
     return _exclude_thing(match["left"] or match["less"] or match["out"])
 
 
+@_unless_negated
 def _rephrase_less_like(match: re.Match[str]) -> str | None:
     """Return "skirt, not a dress" for "rather a skirt than a dress"; None if it is negated."""
-    if _NEGATED.search(match.string[: match.start()]):
-        return None
     if match["old"]:
         return _exclude_thing(match["old"])
     return f"{match['new']}, {_exclude_thing(match['former'])}".lower()
@@ -999,13 +1005,12 @@ def _exclude_thing(name: str) -> str:
     return f"{'not' if name.endswith(_ADJECTIVE_ENDINGS) else 'without'} {name}"
 
 
+@_unless_negated
 def _rephrase_unwanted_detail(match: re.Match[str]) -> str | None:
     """Return "without high heels" for "high heels are out" or "lose the high heels".
 
     None if the phrase is negated.
     """
-    if _NEGATED.search(match.string[: match.start()]):
-        return None
     thing = match["thing"].lower()
     if re.fullmatch(_BARE_VALUE, thing) and not re.fullmatch(_OPPOSITE, thing):
         return None  # a rule for values follows
@@ -1022,10 +1027,9 @@ def _rephrase_owned(match: re.Match[str]) -> str | None:
     return f"not {match['color'] or match['one']}".lower()
 
 
+@_unless_negated
 def _rephrase_less_pattern(match: re.Match[str]) -> str | None:
     """Return "not striped" for "less striped"; None if the phrase is negated."""
-    if _NEGATED.search(match.string[: match.start()]):
-        return None
     return f"not {match['pattern']}".lower()
 
 
@@ -1037,10 +1041,9 @@ def _rephrase_value_of_kind(match: re.Match[str]) -> str | None:
     return f"{match['kind']}, not {match['value']}".lower()
 
 
+@_unless_negated
 def _rephrase_less(match: re.Match[str]) -> str | None:
     """Return "shorter" for "less long" or "too long"; None if the phrase is negated."""
-    if _NEGATED.search(match.string[: match.start()]):
-        return None
     if match["scarce"]:
         comparative = _COMPARATIVES[match["scarce"].lower()][0]
     else:
@@ -1050,10 +1053,9 @@ def _rephrase_less(match: re.Match[str]) -> str | None:
     return f"{comparative} sleeves" if match["subject"] or match["sleeves"] else comparative
 
 
+@_unless_negated
 def _rephrase_recolored(match: re.Match[str]) -> str | None:
     """Return "dress in blue" for "red dress to blue"; None if the phrase is negated."""
-    if _NEGATED.search(match.string[: match.start()]):
-        return None
     return f"{match['kind']} in {match['new']}".lower()
 
 
@@ -1142,7 +1144,7 @@ def wanted_words(rest: str) -> str:
         rest: The text without what it excludes; see `dwc.negation.find_exclusions`.
     """
     words = re.findall(r"[^\W\d_]+", rest.lower())
-    if all(word in FUNCTION_WORDS | _VAGUE for word in words):
+    if _VAGUE.issuperset(words):
         return ""
     return _JOINTS_AT_ENDS.sub("", rest)
 

@@ -407,12 +407,12 @@ class _ExclusionEncoder:
         """
         distance = _DISTANCES["detail" if item.type == "detail" else "other_kind"]
         if excluded.kind is None and excluded.wanted:
-            kept = {kind: _TO_KIND, excluded.wanted: _TO_TEXT}
+            weights = {kind: _TO_KIND, excluded.wanted: _TO_TEXT}
         else:
-            kept = {excluded.wanted or kind: 1.0}
+            weights = {excluded.wanted or kind: 1.0}
         directions = {}
         for stream in self._embed(kind):
-            wanted = torch.stack([self._embed(text)[stream] for text in kept])
+            wanted = torch.stack([self._embed(text)[stream] for text in weights])
             away = difference = torch.zeros_like(wanted[0])
             for name, *others in _contrasts(item, kind):
                 part = self._embed(name)[stream]
@@ -422,7 +422,7 @@ class _ExclusionEncoder:
                     difference = difference + nn.functional.normalize(part - mean, dim=0)
             away = nn.functional.normalize(away, dim=0)
             away = away + _TO_OTHER_DETAILS * _orthogonal(difference, wanted)
-            towards = torch.tensor(list(kept.values())) @ wanted
+            towards = torch.tensor(list(weights.values())) @ wanted
             directions[stream] = distance * nn.functional.normalize(away, dim=0) - towards
         return directions
 

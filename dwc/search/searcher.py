@@ -475,9 +475,9 @@ class Searcher:
         """
         notes = []
         if self.checkpoint.processor.rephrase_exclusions:
-            colors = [item.name for item in find_exclusions(text)[0] if item.type == "color"]
             # `dwc.search.query` applies the removed exclusions
-            _, text = find_exclusions(text, keep_overlooked=True)
+            exclusions, text = find_exclusions(text, keep_overlooked=True)
+            colors = [item.name for item in exclusions if item.type == "color"]
             if len(colors) > 1 and wanted_words(text):
                 notes.append(
                     f"Several colors are excluded ({', '.join(colors)}): some results may "

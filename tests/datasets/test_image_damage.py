@@ -49,18 +49,18 @@ def assert_refused(content):
 @pytest.mark.parametrize(("format", "options"), PADDED)
 def test_a_file_that_ends_in_zeros_is_refused(format, options, share):
     content = saved(photograph(), format, **options)
-    kept = int(share * len(content))
-    assert_refused(content[:kept] + bytes(len(content) - kept))
+    left = int(share * len(content))
+    assert_refused(content[:left] + bytes(len(content) - left))
 
 
 @pytest.mark.parametrize("share", [0.4, 0.7, 0.9])
 @pytest.mark.parametrize("options", JPEG)
 def test_a_jpeg_that_ends_early_is_refused(options, share):
     content = saved(photograph(), "JPEG", **options)
-    kept = content[: int(share * len(content))]
-    assert_refused(kept + b"\xff\xd9")
-    assert_refused(kept + bytes(len(content) - len(kept) - 2) + b"\xff\xd9")
-    assert_refused(kept + bytes(len(content)))
+    left = content[: int(share * len(content))]
+    assert_refused(left + b"\xff\xd9")
+    assert_refused(left + bytes(len(content) - len(left) - 2) + b"\xff\xd9")
+    assert_refused(left + bytes(len(content)))
 
 
 def test_a_jpeg_of_gray_or_of_cmyk_that_ends_early_is_refused():

@@ -204,26 +204,24 @@ def other_values(name: str, kind: str) -> tuple[str, ...]:
     named = _named_values().get(_simplified(name), {})
     categories = _categories_of(kind) or named.keys()
     others: dict[str, None] = {}
-    for category, attribute, value in (
-        meant for of_category, meant in named.items() if of_category in categories
-    ):
-        for other in attributes_of(category)[attribute]:
+    for category, (attribute, value) in named.items():
+        for other in attributes_of(category)[attribute] if category in categories else ():
             if other not in (value, "none"):
                 others[excluded_names(category, attribute, other)[0][1]] = None
     return tuple(others)
 
 
 @cache
-def _named_values() -> dict[str, dict[str, tuple[str, str, str]]]:
-    """Return for each name of a value the category, attribute and value, by category."""
-    named: dict[str, dict[str, tuple[str, str, str]]] = {}
+def _named_values() -> dict[str, dict[str, tuple[str, str]]]:
+    """Return for each name of a value the attribute and the value, by category."""
+    named: dict[str, dict[str, tuple[str, str]]] = {}
     for category in CATEGORIES:
         for attribute, values in attributes_of(category).items():
             for value in values if "colour" not in attribute else ():
                 for kind, name in excluded_names(category, attribute, value):
                     if kind != "absence":
                         found = named.setdefault(_simplified(name), {})
-                        found.setdefault(category, (category, attribute, value))
+                        found.setdefault(category, (attribute, value))
     return named
 
 
