@@ -145,9 +145,12 @@ def test_a_search_by_a_model_that_is_not_served_any_more_says_so(browser, tmp_pa
     with serve(first, gallery, tmp_path, port=port):
         for _ in range(2):
             page.fill("#words textarea", "is blue")
-            page.click("#search")
-            page.wait_for_selector("#message .trouble")
-            page.wait_for_timeout(2000)
-            assert "there is no model 'second' here. Choose one" in page.inner_text("#message")
-            assert "load it again" in page.inner_text("#message")
+            await_answer(page, lambda: page.click("#search"))
+            page.wait_for_function(
+                """() => {
+                    const told = document.querySelector("#message .trouble")?.textContent ?? "";
+                    return told.includes("there is no model 'second' here. Choose one")
+                        && told.includes("load it again");
+                }"""
+            )
     page.close()

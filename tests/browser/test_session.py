@@ -191,8 +191,7 @@ def test_the_last_of_two_quick_clicks_counts(open_page):
     }"""
     page.evaluate(click, ["#results .card .frame", [1, 3]])
     page.wait_for_function("document.querySelector('#why h3')?.textContent.includes('no. 4')")
-    page.evaluate(click, ["#fold", [0, 0]])
-    page.wait_for_timeout(1500)
+    await_answer(page, lambda: page.evaluate(click, ["#fold", [0, 0]]))
     assert page.evaluate("history.state.screen.request.folded") is False
     assert page.get_attribute("#fold", "aria-checked") == "false"
     page.eval_on_selector(
@@ -229,8 +228,8 @@ def test_picture_words_position_and_history_survive_a_server_that_is_away(
     assert "cannot carry an uploaded picture" in page.inner_text("#taken")
     page.fill(WORDS, "is blue")  # not searched yet
     server.proxy.cut()
-    page.click("#search")  # Gradio notices that the server is away, and will reload the page
-    page.wait_for_timeout(1500)
+    with page.expect_event("requestfailed", lambda request: "/queue/join" in request.url):
+        page.click("#search")  # Gradio notices that the server is away, and will reload the page
     server.proxy.mend()
     page.wait_for_function("performance.getEntriesByType('navigation')[0].type === 'reload'")
     page.wait_for_function("document.querySelectorAll('#results .card').length === 24")
