@@ -166,6 +166,43 @@ def test_columns_that_say_the_same_change_together():
         match_metadata(loose, "a skirt", None, 4)
 
 
+LABELED = {
+    "category": "hoodie hoodie jacket jacket skirt skirt jacket coat",
+    "label": "Hoodies Hoodies Outwear Hoodies Skirts Skirts Outwear Outwear",
+    "colour": "red blue red red red blue blue red",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "reference", "rows"),
+    [
+        ("a jacket", 0, [2, 3]),  # not only the jacket that was labeled as a hoodie
+        ("not a jacket", 2, [0, 4, 7]),
+        ("outwear", 4, [2, 7]),
+        ("in blue", 3, []),  # what does not change has to agree in both columns
+        ("in blue", 2, [6]),
+    ],
+)
+def test_a_column_that_describes_the_same_as_a_changed_one_is_not_compared(text, reference, rows):
+    match = match_metadata(columns(**LABELED), text, None, reference)
+    assert match.mask.nonzero()[0].tolist() == rows
+
+
+def test_columns_with_the_same_names_for_other_things_are_compared():
+    table = columns(
+        sleeve="long long short short long short",
+        length="long short short long long short",
+        kind="a a a a b b",
+    )
+    assert match_metadata(table, "with short sleeves", None, 0).mask.nonzero()[0].tolist() == [3]
+
+
+def test_a_column_beside_a_value_is_the_only_one_that_changes():
+    table = columns(body="red red blue blue", trim="red red blue blue", kind="a a a b")
+    assert match_metadata(table, "in red", None, 2).mask.nonzero()[0].tolist() == [0, 1]
+    assert match_metadata(table, "in red body", None, 2).mask.nonzero()[0].tolist() == []
+
+
 def test_captions_and_numbers_are_not_compared():
     assert list(describing_columns(METADATA)) == [*NAMES]
     many = [f"title {n}" for n in range(100)]
