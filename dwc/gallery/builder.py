@@ -36,6 +36,7 @@ from dwc.datasets.image_loading import (
     DECODER_VERSION,
     IGNORED_PROFILE,
     RENDERING_VERSION,
+    SMALL_SIDE,
     hash_pixels,
 )
 from dwc.datasets.image_prefetch import background_process, prefetched, worker_pool
@@ -623,6 +624,7 @@ class _Build:
             "left_out": left_out,
             "unsupported": self._unsupported,
             "ignored_profiles": sorted(self._writer.content_keys.select(self._profiles)),
+            "small": self._writer.rows.count_small(SMALL_SIDE),
             "unused_patterns": self._listing.unused_patterns,
             "metadata": self._describe_metadata(listed),
             "decoder": DECODER_VERSION,

@@ -46,7 +46,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dwc.datasets.image_kinds import advice_for
-from dwc.datasets.image_loading import decode, hash_pixels
+from dwc.datasets.image_loading import SMALL_SIDE, decode, hash_pixels
 from dwc.errors import ImageError, StoreError
 from dwc.files import collector_paused, refuse_lfs_pointer, write_bytes
 from dwc.gallery.metadata import Metadata, list_some
@@ -147,6 +147,7 @@ class Manifest:
         unsupported: Number of pictures in formats that cannot be read, by format.
         away: Ids of the stored pictures whose files were missing at the last build.
         ignored_profiles: Ids of the pictures whose color profile is broken and was ignored.
+        small: Number of pictures with a side of fewer than `SMALL_SIDE` pixels.
         unused_patterns: The exclude patterns that matched nothing, with the likely reasons.
         metadata: A summary of the metadata of the pictures: `columns`, a dict from names to
             types; `missing`, the ids with metadata for which there is no picture; `without_row`,
@@ -166,6 +167,7 @@ class Manifest:
     unsupported: dict[str, int] = field(default_factory=dict)
     away: frozenset[str] = frozenset()
     ignored_profiles: tuple[str, ...] = ()
+    small: int = 0
     unused_patterns: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
 
@@ -174,8 +176,8 @@ class Manifest:
 
         Returns:
             `pictures`, the number of rows; `away`, how many of them had no file at the last build;
-            `left_out`, `unsupported`, `skipped`, `ignored_profiles` and `unused_patterns` as in
-            this class; and `metadata`, as in this class, if there is any.
+            `left_out`, `unsupported`, `skipped`, `ignored_profiles`, `small` and `unused_patterns`
+            as in this class; and `metadata`, as in this class, if there is any.
         """
         metadata = {"metadata": dict(self.metadata)} if self.metadata else {}
         return {
@@ -185,6 +187,7 @@ class Manifest:
             "unsupported": dict(self.unsupported),
             "skipped": dict(self.skipped),
             "ignored_profiles": list(self.ignored_profiles),
+            "small": self.small,
             "unused_patterns": dict(self.unused_patterns),
             **metadata,
         }
@@ -205,6 +208,11 @@ class Manifest:
         if self.ignored_profiles:
             count = len(self.ignored_profiles)
             sentences.append(f"{_count(count, 'broken color profile')} ignored.")
+        if self.small:
+            sentences.append(
+                f"{_count(self.small, 'picture')} too small to compare well: a side has fewer than "
+                f"{SMALL_SIDE} pixels."
+            )
         counts = [f"{self.left_out[name]} {name}" for name in REASONS if name in self.left_out]
         if counts:
             sentences.append(f"left out: {', '.join(counts)}")
@@ -341,6 +349,7 @@ def read_manifest(connection: sqlite3.Connection, folder: Path) -> Manifest | No
         unsupported=report.get("unsupported", {}),
         away=frozenset(id for (id,) in away),
         ignored_profiles=tuple(report.get("ignored_profiles", ())),
+        small=report.get("small", 0),
         unused_patterns=report.get("unused_patterns", {}),
         metadata=report.get("metadata", {}),
     )

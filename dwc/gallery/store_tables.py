@@ -72,6 +72,12 @@ class PictureTable(BlockSequence[StoredImage]):
         rows = (StoredImage._make(row) for row in _select(self._connection, query, ids))
         return {row.id: row for row in rows}
 
+    def count_small(self, side: int) -> int:
+        """Return the number of pictures of which a side has fewer than `side` pixels."""
+        query = "SELECT count(*) FROM pictures WHERE min(width, height) < ?"
+        (count,) = self._connection.execute(query, (side,)).fetchone()
+        return int(count)
+
     def _read(self, start: int, stop: int) -> list[StoredImage]:
         rows = self._connection.execute(
             f"SELECT {_COLUMNS} FROM pictures WHERE position >= ? AND position < ? "

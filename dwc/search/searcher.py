@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from dwc.checkpoints.load import Checkpoint
-from dwc.datasets.image_loading import STRIP_PART, decode
+from dwc.datasets.image_loading import SMALL_SIDE, STRIP_PART, decode
 from dwc.errors import ImageError, QueryError, StoreError
 from dwc.gallery.filters import (
     Filter,
@@ -499,7 +499,7 @@ class Searcher:
             except StoreError as error:
                 raise QueryError(f"{error} Take a reference that is in the gallery.") from error
             stored = self.store.picture(reference_id)
-            notes = _strip_notes(stored.image)
+            notes = _image_notes(stored.image)
             if not stored.original:
                 notes.append(
                     f"The original of {reference_id} is gone or changed; its thumbnail was used."
@@ -508,7 +508,7 @@ class Searcher:
         if image is None:
             return _Reference(None, [], [])
         decoded = decode(image)
-        return _Reference(decoded, self.store.positions_showing(decoded), _strip_notes(decoded))
+        return _Reference(decoded, self.store.positions_showing(decoded), _image_notes(decoded))
 
 
 def _ood_notes(ood_score: float | None) -> list[str]:
@@ -524,16 +524,22 @@ def _ood_notes(ood_score: float | None) -> list[str]:
     return ["This picture is unlike those the model learned from: take its results with caution."]
 
 
-def _strip_notes(image: Image.Image) -> list[str]:
-    """Return a message if a decoded reference is only a square of a high or wide picture.
+def _image_notes(image: Image.Image) -> list[str]:
+    """Return messages if a decoded reference is small, or only a square of a high or wide picture.
 
-    The result is a list with one message, or empty if the image is the complete picture.
+    The result is empty if the image is neither.
     """
-    part = image.info.get(STRIP_PART)
-    if part is None:
-        return []
-    cut = "upper square of this tall" if part == "top" else "middle square of this wide"
-    return [f"Only the {cut} picture is used. Crop it to the garment."]
+    notes = []
+    if (part := image.info.get(STRIP_PART)) is not None:
+        cut = "upper square of this tall" if part == "top" else "middle square of this wide"
+        notes.append(f"Only the {cut} picture is used. Crop it to the garment.")
+    width, height = image.size
+    if min(width, height) < SMALL_SIDE:
+        notes.append(
+            f"Little can be seen in a picture of {width} × {height} pixels: take its results with "
+            f"caution, or give one of at least {SMALL_SIDE} × {SMALL_SIDE}."
+        )
+    return notes
 
 
 def _name_copies(ids: Sequence[str]) -> str:

@@ -293,6 +293,20 @@ def test_what_is_left_out_reaches_the_manifest(build, photos):
     assert summary["ignored_profiles"] == ["profile.png"]
 
 
+def test_pictures_that_are_too_small_to_compare_well_are_counted(build, photos):
+    small = build(photos).manifest.small
+    Image.new("RGB", (47, 300), "red").save(photos / "small.png")
+    Image.new("RGB", (48, 48), "blue").save(photos / "large-enough.png")
+    manifest = build(photos).manifest
+    assert manifest.small == manifest.summary()["small"] == small + 1
+    assert any(f"{small + 1} pictures are too small" in text for text in manifest.remarks())
+    for path in [path for path in photos.rglob("*.*") if path.name != "large-enough.png"]:
+        path.unlink()
+    manifest = build(photos, prune=True).manifest
+    assert manifest.small == 0
+    assert not any("too small" in text for text in manifest.remarks())
+
+
 def test_pictures_that_icloud_takes_off_the_disk_keep_their_rows(build, photos):
     build(photos)
     (photos / "p3.png").unlink()

@@ -170,6 +170,27 @@ def test_a_reference_that_is_cut_to_a_square_is_told(loaded, pictures, tmp_path,
     assert note not in searcher.search(strip.crop((0, 0, 40, 40))).notes
 
 
+@pytest.mark.parametrize("size", [(47, 60), (60, 32)])
+def test_a_reference_that_is_too_small_to_compare_well_is_told(loaded, pictures, tmp_path, size):
+    """Half of the results for a thumbnail were other ones than those for its picture."""
+    folder = tmp_path / "thumbnails"
+    folder.mkdir()
+    (folder / "p01.png").write_bytes((pictures / "p01.png").read_bytes())
+    small = Image.effect_noise(size, 60).convert("RGB")
+    small.save(folder / "small.png")
+    store = build_store(
+        FolderSource(folder), image_embedder(loaded), tmp_path / "store", model_identity(loaded)
+    )
+    searcher = Searcher(loaded, store)
+    told = f"a picture of {size[0]} × {size[1]} pixels"
+    for query in ({"image": folder / "small.png"}, {"image": small}, {"reference_id": "small.png"}):
+        notes = searcher.search(text="is red", **query).notes
+        assert sum(told in note for note in notes) == 1
+    large_enough = Image.effect_noise((48, 48), 60).convert("RGB")
+    assert searcher.search(large_enough, "is red").notes == []
+    assert not any("pixels" in note for note in searcher.search(text="is red").notes)
+
+
 def test_a_gallery_of_nothing_but_the_reference_answers_with_nothing(loaded, pictures, tmp_path):
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "p.png").write_bytes((pictures / "p01.png").read_bytes())
