@@ -12,12 +12,16 @@ What an undamaged file may contain, and what is therefore checked:
   if it needs only some of them, they are not an encoder's.
 - JPEG: blocks of pixels after the end of the data are mid-gray. If the last pixel is, the file is
   decoded again with more data. If these change it, some are missing.
+- Progressive JPEG: together, the scans have each coefficient of each color component to the last
+  bit. Without the last scans, the picture is blurred. If only the end of the very last scan is
+  missing, nothing shows it, and little is lost: the last bit of some coefficients.
 - BMP, TIFF, PPM and TGA: uncompressed black is zeros, so nothing can be told from them.
 - PNG has checksums, and the decoders of GIF and JPEG 2000 report what is missing.
 """
 
 import hashlib
 import os
+import re
 import struct
 from collections.abc import Callable, Iterator
 from io import BytesIO
@@ -36,6 +40,9 @@ _ISO_ZEROS = 64
 _MID_GRAY = (127, 128)  # levels of a block that was not decoded, in all color models
 _END_OF_IMAGE = b"\xff\xd9"
 _HUFFMAN_FRAMES = (0xC0, 0xC1, 0xC2)
+_FRAMES = (*_HUFFMAN_FRAMES, 0xC9, 0xCA)  # and those with arithmetic codes
+_COEFFICIENTS = 64  # of a block of 8 x 8 pixels
+_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")  # none of those within a scan's data
 _MORE_DATA = bytes(range(1, 255)) * 16
 
 
@@ -77,6 +84,10 @@ def _trailing_zeros(data: bytes) -> int:
 
 
 def _damage_of_jpeg(image: Image.Image, file: IO[bytes]) -> str | None:
+    if image.info.get("progressive"):
+        file.seek(0)
+        if _lacks_scans(file.read()):
+            return "its last scans are missing"
     last = image.getpixel((image.width - 1, image.height - 1))
     is_gray = all(level in _MID_GRAY for level in (last if isinstance(last, tuple) else (last,)))
     length = file.seek(0, os.SEEK_END)
@@ -101,6 +112,34 @@ def _damage_of_jpeg(image: Image.Image, file: IO[bytes]) -> str | None:
     if zeros and _is_zeros_from_the_middle(decodes_alike, zeros):
         return _zeros_message(zeros)
     return None
+
+
+def _lacks_scans(content: bytes) -> bool:
+    """Return whether a progressive JPEG lacks scans.
+
+    Each scan sends a range of the coefficients of one or more color components, without a number of
+    their last bits, which later scans add (ITU-T T.81, annex G). If the file has another structure,
+    the result is False.
+    """
+    missing_bits: dict[int, list[int | None]] = {}  # by the component's id; None: not sent at all
+    position = 2
+    while marker := _MARKER.search(content, position):
+        kind, position = content[marker.end() - 1], marker.end()
+        if kind == _END_OF_IMAGE[1]:
+            break
+        length = int.from_bytes(content[position : position + 2], "big")
+        segment = content[position + 2 : position + length]
+        position += length
+        try:
+            if kind in _FRAMES:
+                missing_bits = {id: [None] * _COEFFICIENTS for id in segment[6::3]}
+            elif kind == 0xDA:  # start of scan
+                (count, *scan), (first, last, bits) = segment[:-3], segment[-3:]
+                for id in scan[: 2 * count : 2]:
+                    missing_bits[id][first : last + 1] = [bits & 15] * (last + 1 - first)
+        except (ValueError, KeyError):
+            return False
+    return any(bits != 0 for component in missing_bits.values() for bits in component)
 
 
 def _end_of_jpeg(content: bytes) -> int | None:

@@ -70,7 +70,7 @@ SUFFIXES = IMAGE_SUFFIXES | ({".heic", ".heif", ".hif"} if HAS_HEIF else set())
 DECODER_VERSION = f"2, Pillow {Image.__version__}, {' '.join(FORMATS)}"
 """Identifies the set of readable formats. If it changes, unreadable files are tried again."""
 
-RENDERING_VERSION = 10
+RENDERING_VERSION = 11
 """Version of the decoder's output, incremented when decoded pixels or their hashes change.
 
 The images of a gallery that was indexed with another version are decoded and hashed again.

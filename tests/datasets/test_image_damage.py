@@ -1,5 +1,6 @@
 """Files of full length with a damaged body, which Pillow reads without an error, are refused."""
 
+import itertools
 import re
 import struct
 from io import BytesIO
@@ -67,6 +68,31 @@ def test_a_jpeg_of_gray_or_of_cmyk_that_ends_early_is_refused():
     for mode in ("L", "CMYK"):
         content = saved(photograph().convert(mode), "JPEG")
         assert_refused(content[: len(content) // 2] + b"\xff\xd9")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_progressive_jpeg_that_lacks_its_last_scans_is_refused(mode):
+    content = saved(photograph().convert(mode), "JPEG", progressive=True)
+    scans = [found.start() for found in re.finditer(rb"\xff\xda", content)]
+    assert len(scans) >= 6
+    for start, end in itertools.pairwise(scans):
+        for cut in (start + (end - start) // 2, end):
+            assert_refused(content[:cut] + b"\xff\xd9")
+            assert_refused(content[:cut] + b"\xff\xd9" + content[cut:])
+
+
+@pytest.mark.parametrize("quality", [1, 20, 75, 95, 100])
+@pytest.mark.parametrize(
+    "options", [{"subsampling": 0}, {"restart_marker_rows": 1}, {"exif": True}]
+)
+def test_a_complete_progressive_jpeg_is_read(quality, options):
+    if "exif" in options:  # its thumbnail is a progressive JPEG without its last scans
+        thumbnail = saved(photograph((60, 80)), "JPEG", progressive=True)
+        options = {"exif": b"Exif\0\0" + thumbnail[: thumbnail.rindex(b"\xff\xda")] + b"\xff\xd9"}
+    for mode in ("RGB", "L", "CMYK"):
+        picture = photograph().convert(mode)
+        content = saved(picture, "JPEG", progressive=True, quality=quality, **options)
+        assert decode(content).size == (240, 320)
 
 
 def test_a_large_jpeg_that_ends_early_is_refused():
