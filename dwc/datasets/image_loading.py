@@ -107,8 +107,15 @@ _ANIMATED = frozenset({"GIF", "WEBP", "PNG", "AVIF", "TIFF"})
 # Background colors (RGB) for images with a transparent background. The first color that hides at
 # most a quarter of the object is used. A pixel of the object is hidden if each of its channels
 # differs from the background by less than `_HIDDEN_DIFFERENCE`.
-_BACKGROUNDS = ((255, 255, 255), (128, 128, 128), (40, 40, 40))
+_BACKGROUNDS = {(255, 255, 255): "white", (128, 128, 128): "gray", (40, 40, 40): "near black"}
 _HIDDEN_DIFFERENCE = 40
+# If less of an image is transparent, such as the rounded corners of a screenshot, it is as good as
+# opaque.
+_LEAST_TRANSPARENT = 0.01
+# A pixel with an alpha in this range is half transparent. More than a quarter of an object's pixels
+# are more than its edges and its shadow.
+_HALF_TRANSPARENT = (16, 239)
+_MOST_HALF_TRANSPARENT = 0.25
 
 # Exceptions that Pillow's decoders raise on damaged files.
 _DECODER_ERRORS = (
@@ -142,6 +149,15 @@ STRIP_PART = "strip_part"
 
 The key's value is the square's position: "top" of a high strip, "middle" of a wide one.
 """
+
+FILLED_WITH = "filled_with"
+"""Key in the `info` of a decoded image whose transparent parts were filled.
+
+The key's value is the name of the color: "white", "gray" or "near black".
+"""
+
+HALF_TRANSPARENT = "half_transparent"
+"""Key that is set in the `info` of a decoded image if its colors are mixed with the filling."""
 
 
 def decode(source: str | Path | bytes | Image.Image, max_pixels: int | None = None) -> Image.Image:
@@ -360,12 +376,18 @@ def _convert(
         declared = declared_color(image, file)
         profile = None if declared is not None else icc
         result = _to_srgb(part, profile, 1 if reduced else shrink)
+        is_labeled = file is None or part.has_transparency_data  # a PNG's text is in `info`, too
+        filling = {
+            key: result.info[key]
+            for key in (FILLED_WITH, HALF_TRANSPARENT)
+            if is_labeled and key in result.info
+        }
         if declared is not None:
             result = convert_to_srgb(result, declared)
         if result is image and file is None and result.info:
             result = result.copy()  # the caller's image keeps its metadata
         ignored = profile and color_space_name(profile) is None
-        result.info = {IGNORED_PROFILE: True} if ignored else {}
+        result.info = {**filling, **({IGNORED_PROFILE: True} if ignored else {})}
         if part_of is not None:
             result.info[PART_OF] = part_of
         if strip_part is not None:
@@ -664,11 +686,21 @@ def _reduce(image: Image.Image, shrink: int) -> Image.Image:
     return image.reduce(shrink) if shrink > 1 else image
 
 
+def is_single_color(image: Image.Image) -> bool:
+    """Return whether nothing can be seen in a decoded image: it is of one color, or almost."""
+    return _largest_span(image) <= _SINGLE_COLOR_RANGE
+
+
 def _flatten(layers: Image.Image) -> Image.Image:
-    """Blend an RGBA image with a background color that contrasts with its opaque parts."""
+    """Blend an RGBA image with a background color that contrasts with its opaque parts.
+
+    The `info` of the result has only `FILLED_WITH` and `HALF_TRANSPARENT`, if they apply.
+    """
     alpha = layers.getchannel("A")
     if alpha.getextrema() == (255, 255):
-        return layers.convert("RGB")
+        result = layers.convert("RGB")
+        result.info = {}
+        return result
     sample = layers.resize((min(128, layers.width), min(128, layers.height)), reducing_gap=None)
     values = np.asarray(sample, dtype=np.int64)
     weights = values[..., 3]
@@ -680,8 +712,17 @@ def _flatten(layers: Image.Image) -> Image.Image:
     best = next((n for n, weight in enumerate(hidden) if 4 * weight <= total), None)
     if best is None:
         best = int(np.argmin(hidden))
-    ground = Image.new("RGBA", layers.size, (*_BACKGROUNDS[best], 255))
-    return Image.alpha_composite(ground, layers).convert("RGB")
+    color, name = list(_BACKGROUNDS.items())[best]
+    ground = Image.new("RGBA", layers.size, (*color, 255))
+    result = Image.alpha_composite(ground, layers).convert("RGB")
+    result.info = {}
+    counts = np.array(alpha.histogram())
+    low, high = _HALF_TRANSPARENT
+    if np.arange(255, -1, -1) @ counts >= _LEAST_TRANSPARENT * 255 * counts.sum():
+        result.info[FILLED_WITH] = name
+        if counts[low : high + 1].sum() > _MOST_HALF_TRANSPARENT * counts[low:].sum():
+            result.info[HALF_TRANSPARENT] = True
+    return result
 
 
 def _to_eight_bits(image: Image.Image, file: IO[bytes] | None) -> Image.Image:

@@ -12,7 +12,14 @@ import numpy as np
 from PIL import Image
 
 from dwc.checkpoints.load import Checkpoint
-from dwc.datasets.image_loading import SMALL_SIDE, STRIP_PART, decode
+from dwc.datasets.image_loading import (
+    FILLED_WITH,
+    HALF_TRANSPARENT,
+    SMALL_SIDE,
+    STRIP_PART,
+    decode,
+    is_single_color,
+)
 from dwc.errors import ImageError, QueryError, StoreError
 from dwc.gallery.filters import (
     Filter,
@@ -525,11 +532,23 @@ def _ood_notes(ood_score: float | None) -> list[str]:
 
 
 def _image_notes(image: Image.Image) -> list[str]:
-    """Return messages if a decoded reference is small, or only a square of a high or wide picture.
+    """Return messages if a decoded reference shows little, or not what its picture shows elsewhere.
 
-    The result is empty if the image is neither.
+    It may be only a square of a high or wide picture, have a filling in place of transparent parts,
+    be of a single color, or be small. The result is empty for other images.
     """
     notes = []
+    filling = image.info.get(FILLED_WITH)
+    if is_single_color(image):
+        reason = "it is of a single color" if filling is None else f"on {filling}, it vanishes"
+        notes.append(f"Nothing can be seen in the picture: {reason}. Give another one.")
+    elif image.info.get(HALF_TRANSPARENT):
+        notes.append(
+            f"The picture is half transparent: its colors are mixed with {filling}. Save it "
+            "without transparency."
+        )
+    elif filling is not None:
+        notes.append(f"The transparent parts of the picture are read as {filling}.")
     if (part := image.info.get(STRIP_PART)) is not None:
         cut = "upper square of this tall" if part == "top" else "middle square of this wide"
         notes.append(f"Only the {cut} picture is used. Crop it to the garment.")

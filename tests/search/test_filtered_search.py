@@ -25,7 +25,9 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shop")
     lines = ["file_name,size,price"]
     for n in range(20):
-        Image.new("RGB", (64, 48 + n), (12 * n, 40, 255 - 12 * n)).save(folder / f"p{n:02}.png")
+        picture = Image.new("RGB", (64, 48 + n), (12 * n, 40, 255 - 12 * n))
+        picture.paste("white", (0, 0, 64, 6))  # a picture of a single color has a note
+        picture.save(folder / f"p{n:02}.png")
         lines.append(f"p{n:02}.png,{'big' if n >= 10 else 'small'},{n}")
     (folder / "metadata.csv").write_text("\n".join(lines))
     return folder

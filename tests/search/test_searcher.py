@@ -10,7 +10,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw
+from PIL.PngImagePlugin import PngInfo
 
 from dwc.checkpoints import load
 from dwc.datasets.image_loading import decode
@@ -168,6 +169,54 @@ def test_a_reference_that_is_cut_to_a_square_is_told(loaded, pictures, tmp_path,
     for _ in range(2):  # the second time from the store's cache
         assert searcher.search(reference_id="shot.png").notes.count(note) == 1
     assert note not in searcher.search(strip.crop((0, 0, 40, 40))).notes
+
+
+def disc(color, alpha, ground=0):
+    """A disc with a line in it; `alpha` is that of the disc, `ground` that of all else."""
+    picture = Image.new("RGBA", (120, 160), (*color, ground))
+    ImageDraw.Draw(picture).ellipse((10, 10, 110, 150), fill=(*color, alpha))
+    ImageDraw.Draw(picture).line((20, 80, 100, 80), fill=(90, 0, 0, alpha), width=6)
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("picture", "told"),
+    [
+        (disc((0, 60, 90), 255), "parts of the picture are read as white"),
+        (disc((255, 255, 255), 255), "parts of the picture are read as gray"),
+        (disc((0, 60, 90), 128), "half transparent: its colors are mixed with white"),
+        (disc((0, 60, 90), 128, 128), "half transparent: its colors are mixed with white"),
+        (disc((0, 60, 90), 0), "Nothing can be seen in the picture: on white, it vanishes."),
+        (Image.new("L", (90, 90), 128), "Nothing can be seen in the picture: it is of a single"),
+        (disc((0, 60, 90), 255, 255), None),
+        (disc((0, 60, 90), 255, 254), None),
+    ],
+)
+def test_a_reference_that_looks_otherwise_than_elsewhere_is_told(loaded, tmp_path, picture, told):
+    """A half transparent coat was searched as a pale one, and a transparent picture as white."""
+    folder = tmp_path / "cut out"
+    folder.mkdir()
+    picture.save(folder / "a.png")
+    picture.resize((1200, 1600)).save(folder / "large.webp", lossless=True)
+    store = build_store(
+        FolderSource(folder), image_embedder(loaded), tmp_path / "store", model_identity(loaded)
+    )
+    searcher = Searcher(loaded, store)
+    queries = [{"image": folder / "a.png"}, {"image": picture}, {"image": decode(picture)}]
+    queries += [{"reference_id": id} for id in ("a.png", "large.webp", "a.png")]
+    for query in queries:
+        notes = searcher.search(text="is red", **query).notes
+        found = [note for note in notes if "picture is" in note or "the picture" in note]
+        assert [note for note in found if told in note] == found if told else found == []
+        assert len(found) == (told is not None)
+
+
+def test_the_text_in_a_png_is_not_taken_for_a_note(searcher, tmp_path):
+    text = PngInfo()
+    for key in ("filled_with", "half_transparent"):
+        text.add_text(key, "<b>red</b>")
+    disc((0, 60, 90), 255).convert("RGB").save(tmp_path / "a.png", pnginfo=text)
+    assert searcher.search(tmp_path / "a.png", "is red").notes == []
 
 
 @pytest.mark.parametrize("size", [(47, 60), (60, 32)])
