@@ -377,7 +377,7 @@ def _convert(
         profile = None if declared is not None else icc
         result = _to_srgb(part, profile, 1 if reduced else shrink)
         is_labeled = file is None or part.has_transparency_data  # a PNG's text is in `info`, too
-        filling = {
+        filling: dict[str | tuple[int, int], Any] = {
             key: result.info[key]
             for key in (FILLED_WITH, HALF_TRANSPARENT)
             if is_labeled and key in result.info
