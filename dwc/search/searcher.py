@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from dwc.checkpoints.load import Checkpoint
+from dwc.datasets.collages import is_collage
 from dwc.datasets.image_loading import (
     FILLED_WITH,
     HALF_TRANSPARENT,
@@ -535,7 +536,7 @@ def _image_notes(image: Image.Image) -> list[str]:
     """Return messages if a decoded reference shows little, or not what its picture shows elsewhere.
 
     It may be only a square of a high or wide picture, have a filling in place of transparent parts,
-    be of a single color, or be small. The result is empty for other images.
+    be of a single color, be small, or be a collage. The result is empty for other images.
     """
     notes = []
     filling = image.info.get(FILLED_WITH)
@@ -552,6 +553,11 @@ def _image_notes(image: Image.Image) -> list[str]:
     if (part := image.info.get(STRIP_PART)) is not None:
         cut = "upper square of this tall" if part == "top" else "middle square of this wide"
         notes.append(f"Only the {cut} picture is used. Crop it to the garment.")
+    if is_collage(image):
+        notes.append(
+            "This seems to be several pictures in one: they are read together. Crop it to the one "
+            "that you mean."
+        )
     width, height = image.size
     if min(width, height) < SMALL_SIDE:
         notes.append(

@@ -211,6 +211,18 @@ def test_a_reference_that_looks_otherwise_than_elsewhere_is_told(loaded, tmp_pat
         assert len(found) == (told is not None)
 
 
+def test_a_reference_of_several_pictures_is_told(searcher, tmp_path):
+    """A grid of four garments was searched as one garment."""
+    grid = Image.new("RGB", (212, 212), "white")
+    for n in range(4):
+        one = Image.effect_noise((100, 100), 60 + n).convert("RGB")
+        grid.paste(one, (112 * (n % 2), 112 * (n // 2)))
+    told = "several pictures in one"
+    assert sum(told in note for note in searcher.search(grid, "is red").notes) == 1
+    alone = grid.crop((0, 0, 100, 100))
+    assert not any(told in note for note in searcher.search(alone, "is red").notes)
+
+
 def test_the_text_in_a_png_is_not_taken_for_a_note(searcher, tmp_path):
     text = PngInfo()
     for key in ("filled_with", "half_transparent"):
