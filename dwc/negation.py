@@ -95,12 +95,18 @@ COLORS = (
     "black|white|gr[ea]y|red|pink|orange|yellow|green|teal|blue|navy|purple|brown|beige|cream|burgundy|"
     "maroon|turquoise"
 )
+# Kinds of garments with a singular and a plural of which models have seen the singular more often;
+# hoodies and pairs such as shoes are not among them. All but the dress have a plural in "s".
+_COUNTED = (
+    "skirt|shirt|top|t-?shirt|tee|blouse|tunic|jacket|coat|blazer|cardigan|sweater|jumper|pullover"
+    "|sweatshirt|waistcoat|vest|polo|hat|handbag|bag|backpack|cap|suit|gown|frock"
+)
+COUNTED_KINDS = f"dress|{_COUNTED}"
 KINDS = (
-    "dress(?:es)?|skirts?|shirts?|tops?|t-?shirts?|tees?|blouses?|tunics?|trousers|pants|jeans|"
-    "leggings|shorts|jackets?|coats?|blazers?|cardigans?|sweaters?|jumpers?|hoodies?|shoes?|boots?|"
-    "sandals?|sneakers?|bags?|hats?|scarf|scarves|trainers?|pullovers?|sweatshirts?|waistcoats?|"
-    "vests?|polo\\s+shirts?|polos?|heels|pumps|flats|loafers?|slippers?|handbags?|backpacks?|caps?|"
-    "beanies?|suits?|gowns?|frocks?|pyjamas|pajamas"
+    r"polo\s+shirts?"  # before "polo"
+    rf"|dress(?:es)?|(?:{_COUNTED})s?|hoodies?|beanies?|scarf|scarves|trousers|pants|jeans|leggings"
+    r"|shorts|pyjamas|pajamas|shoes?|boots?|sandals?|sneakers?|trainers?|heels|pumps|flats|loafers?"
+    r"|slippers?"
 )
 # Sets of similar colors. In "blue, not navy" the exclusion matters, so it is not dropped.
 ALIKE_COLORS = [

@@ -22,6 +22,7 @@ from dwc.negation import (
     ALIKE_COLORS,
     ANY_COLOR,
     COLORS,
+    COUNTED_KINDS,
     DETAIL,
     KINDS,
     NEGATIONS,
@@ -454,11 +455,7 @@ def _describe_clothes_together(pair: tuple[str, str]) -> bool:
 
 # Plurals of garments' names. A model has seen the singular far more often: of the first 12 for
 # "tops", 1 is a top, for "top" 9. Pairs such as "trousers" and "shoes" have no singular here.
-_SINGULAR = (
-    "dress|skirt|shirt|top|t-shirt|tshirt|tee|blouse|tunic|jacket|coat|blazer|cardigan|sweater|jumper"
-    "|pullover|sweatshirt|waistcoat|vest|polo|hat|handbag|bag|backpack|cap|suit|gown|frock"
-)
-_PLURAL = re.compile(rf"(?<![\w'-])({_SINGULAR})(?:e?s)(?![\w'-])", re.IGNORECASE)
+_PLURAL = re.compile(rf"(?<![\w'-])({COUNTED_KINDS})(?:e?s)(?![\w'-])", re.IGNORECASE)
 
 # Regular expression of a value that has one opposite -> phrase that asks for the opposite.
 _OPPOSITES = {
