@@ -9,6 +9,9 @@ Some attribute values have a special meaning. `-` means that the attribute does 
 garment, `?` that it is not visible in the photograph, and `other` that it has a value that no query
 requests. `n/a`, `unknown` and long dashes are treated like `?`, and so is `none` for the attributes
 in `CHANGEABLE`.
+
+The values of `pattern`, `sleeve`, `length` and `shade` are from fixed lists, in English. The values
+of the other attributes are free; queries use a color's name as it is written.
 """
 
 import random
@@ -80,6 +83,8 @@ _LENGTH_PHRASES = {
     "long": ("long", "in a long cut"),
 }
 _PHRASES = {"pattern": _PATTERN_PHRASES, "sleeve": _SLEEVE_PHRASES, "length": _LENGTH_PHRASES}
+# The allowed values of attributes, besides those that mean that the value is unknown.
+_ALLOWED = {**_PHRASES, "shade": ("dark", "light", "mid")}
 
 
 @dataclass(frozen=True)
@@ -231,8 +236,7 @@ class _Spellings:
 
     def __init__(self) -> None:
         colors = {*(color for color, _ in NAMED_COLORS), "black", "white"}
-        shades = {shade for _, shade in NAMED_COLORS} | {"mid"}
-        expected = {"colour": colors, "second": colors, "shade": shades}
+        expected = {"colour": colors, "second": colors}
         # Column and spelling key -> the expected spelling, and the line of its first use.
         self._seen: dict[tuple[str, str], tuple[str, int | None]] = {
             (name, spelling_key(value)): (value, None)
@@ -243,8 +247,8 @@ class _Spellings:
     def check(self, name: str, value: str, line: int, position: str) -> None:
         """Raise `DatasetError` if a value is not spelled as expected, such as "Red" after "red".
 
-        Most names of colors and shades have a fixed spelling. The expected spelling of any other
-        value is the spelling in the first row that contains the value.
+        Most names of colors have a fixed spelling. The expected spelling of any other value is the
+        spelling in the first row that contains the value.
 
         Args:
             name: The name of the column.
@@ -270,10 +274,12 @@ def _check_row(row: dict[str, str], position: str) -> None:
         row: The cells of the row by column.
         position: The table and the row's line, for the error message.
     """
-    for name in ("file", "caption", *CHANGEABLE):
+    for name in ("file", "caption", "shade", *CHANGEABLE):
         value = row[name]
-        allowed = (*_PHRASES.get(name, ()), *sorted(_UNKNOWN))
-        if name in _PHRASES and value not in allowed:
+        if name == "shade" and not value:  # queries then use no names such as "navy"
+            continue
+        allowed = (*_ALLOWED.get(name, ()), *sorted(_UNKNOWN))
+        if name in _ALLOWED and value not in allowed:
             expected = f"one of {', '.join(allowed)}"
         elif name == "caption" and not any(map(str.isalnum, value)):
             expected = "a text that describes the photograph"

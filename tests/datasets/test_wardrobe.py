@@ -100,6 +100,7 @@ def test_a_table_as_spreadsheets_write_it_is_read(tmp_path: Path) -> None:
         ({"second": "red,blue"}, "line 3: has 14 cells; expected 13"),
         ({"colour": "Blue"}, "line 3: colour is 'Blue'; expected 'blue'. Write it in the same"),
         ({"colour": "gray"}, "line 3: colour is 'gray'; expected 'grey'. Write it in the same"),
+        ({"shade": "dunkel"}, "line 3: shade is 'dunkel'; expected one of dark, light, mid, -, "),
         ({"neckline": "Round"}, "line 3: neckline is 'Round'; expected 'round', as in line 2"),
     ],
 )
@@ -149,6 +150,11 @@ def test_photographs_of_an_unknown_category_are_not_asked_for(tmp_path) -> None:
     rows = [photograph(f"{n}.jpg", "N/A", colour=c) for n, c in enumerate(("red", "blue"))]
     write_table(tmp_path, rows)
     assert attribute_changes(read_wardrobe(tmp_path), 0) == []
+
+
+def test_shades_may_be_left_blank(tmp_path) -> None:
+    write_table(tmp_path, [photograph("a.jpg", shade=""), photograph("b.jpg", shade="dark")])
+    assert [one.attributes["shade"] for one in read_wardrobe(tmp_path)] == ["", "dark"]
 
 
 def test_a_repeated_column_is_named_and_spelling_of_columns_is_free(tmp_path) -> None:

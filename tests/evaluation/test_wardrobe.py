@@ -1,6 +1,7 @@
 """The wardrobe's protocol against a naive version, with a small model and colored squares."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ from dwc.cli import main
 from dwc.datasets.wardrobe import attribute_changes, image_path
 from dwc.evaluation.metrics import spearman
 from dwc.evaluation.open_words import OPEN_COLORS, evaluate_open_words
-from dwc.evaluation.photographs import CLASS_WORDS, evaluate_wardrobe
-from dwc.modeling.processing_dwc import DWCProcessor
+from dwc.evaluation.photographs import CLASS_WORDS, count_unknown_words, evaluate_wardrobe
+from dwc.modeling.processing_dwc import DWCProcessor, build_word_tokenizer
 from tests.datasets.test_wardrobe import random_wardrobe, write_table
 from tests.search.tiny import write_tiny_checkpoint
 from tests.training.tiny import tiny_model, tiny_processor
@@ -87,6 +88,56 @@ def test_every_class_of_the_split_has_its_precision(report) -> None:
     assert list(classes["classes"]) == list(CLASS_WORDS)
     assert classes["precision@10"] == pytest.approx(np.mean(list(classes["classes"].values())))
     assert classes["chance"] == pytest.approx(5 / 40)
+
+
+def english_world(photographs):
+    """A model that knows the words of these photographs' queries and captions."""
+    texts = [change.words for seed in range(9) for change in attribute_changes(photographs, seed)]
+    vocabulary = build_word_tokenizer([*texts, *(one.caption for one in photographs)])
+    processor = tiny_processor(max_tokens=64)
+    processor = DWCProcessor(processor.image_processor, processor.clip_tokenizer, vocabulary)
+    return tiny_model(processor).eval(), processor
+
+
+def rewrite(folder, target, photographs):
+    """Write a table of other rows over the same pictures."""
+    (target / "photos").symlink_to(folder / "photos")
+    write_table(target, photographs)
+
+
+def test_words_in_another_language_are_counted(wardrobe, tmp_path, caplog) -> None:
+    folder, photographs = wardrobe
+    world = english_world(photographs)
+    words = {"blue": "Blau", "red": "rot", "green": "green"}
+    german = [
+        replace(
+            one,
+            attributes={**one.attributes, "colour": words[one.attributes["colour"]]},
+            caption=f"ein kleid {n}" if n % 2 else one.caption,
+        )
+        for n, one in enumerate(photographs)
+    ]
+    rewrite(folder, tmp_path, german)
+    report = evaluate_wardrobe(*world, tmp_path, seed=1)
+    texts = [change.words for change in attribute_changes(german, 1)]
+    blue, red = (sum(word in text.split() for text in texts) for word in ("Blau", "rot"))
+    with_either = sum("Blau" in text or "rot" in text.split() for text in texts)
+    assert report["composed"]["with_unknown_words"] == with_either > 0
+    assert report["composed"]["unknown_words"] == {"blau": blue, "rot": red}
+    assert report["captions"]["with_unknown_words"] == 20
+    assert report["captions"]["unknown_words"]["kleid"] == 20
+    assert f"{with_either} of {len(texts)} composed queries have words that the" in caplog.text
+    assert "blau (" in caplog.text
+    assert "20 of 40 captions have words that the model does not know" in caplog.text
+
+    caplog.clear()
+    report = evaluate_wardrobe(*world, folder, seed=1)
+    for part in ("captions", "composed"):
+        assert report[part]["with_unknown_words"] == 0
+        assert report[part]["unknown_words"] == {}
+    assert caplog.text == ""
+    without = DWCProcessor(world[1].image_processor, world[1].clip_tokenizer, None)
+    assert count_unknown_words(without, ["ein kleid"]) == {}
 
 
 def test_photographs_that_cannot_be_read_are_left_out_and_counted(wardrobe, world, tmp_path):
