@@ -333,6 +333,19 @@ def attribute_changes(photographs: Sequence[Photograph], seed: int) -> list[Attr
     return queries
 
 
+def describe_no_changes(photographs: Sequence[Photograph]) -> str:
+    """Return the reason why `attribute_changes` finds no query, and what to do, as sentences."""
+    names = f"{', '.join(CHANGEABLE[:-1])} and {CHANGEABLE[-1]}"
+    if all(photograph.known(name) is None for photograph in photographs for name in CHANGEABLE):
+        return f"{names} are unknown for every photograph. Fill in these columns"
+    if all(photograph.category in _UNKNOWN for photograph in photographs):
+        return "the category is unknown for every photograph. Fill in this column"
+    return (
+        f"no two photographs of a category have known values and differ in one or two of {names}. "
+        "Add photographs, or fill in what is unknown"
+    )
+
+
 def rows_by_category(photographs: Sequence[Photograph]) -> dict[str, list[int]]:
     """Return the indices of the photographs of each category, ascending."""
     by_category: dict[str, list[int]] = {}

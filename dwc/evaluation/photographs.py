@@ -24,6 +24,7 @@ from dwc.datasets.wardrobe import (
     TABLE,
     Photograph,
     attribute_changes,
+    describe_no_changes,
     image_path,
     read_wardrobe,
 )
@@ -234,9 +235,18 @@ def evaluate_wardrobe(
         `weight_truth_correlation`: Spearman's correlation of the image weight with the fraction of
         the target's attributes that come from the reference image and not from the text.
         `open_words`: the values of `evaluate_open_words`.
+
+    Raises:
+        DatasetError: The table cannot be read, no composed query can be made of it, or no query is
+            left because photographs cannot be read.
     """
     photographs = read_wardrobe(folder, split)
     benchmark = composed_benchmark(photographs, f"wardrobe-{split}", seed)
+    if not benchmark.queries:
+        raise DatasetError(
+            f"{folder / TABLE}: no composed query can be made of the split {split!r}: "
+            f"{describe_no_changes(photographs)}"
+        )
     encoded = encode_benchmark(
         benchmark,
         model,

@@ -404,7 +404,7 @@ def encode_benchmark(
         seed: Random seed of the sample.
 
     Raises:
-        DatasetError: No query is left.
+        DatasetError: No query is left, or the benchmark has none.
     """
     by_pixels: dict[str, list[str]] = {}
 
@@ -419,6 +419,11 @@ def encode_benchmark(
     most = max(by_pixels.values(), key=len, default=[])
     readable = drop_missing(benchmark, unreadable)
     drawn = readable if queries is None else sample_queries(readable, queries, seed)
+    if not drawn.queries and not benchmark.missing and not unreadable:
+        raise DatasetError(
+            f"{benchmark.protocol} has no query, although all of its pictures can be read. Check "
+            "the file with its queries"
+        )
     if not drawn.queries:
         raise DatasetError(
             f"no query of {benchmark.protocol} is left: {len(benchmark.missing)} pictures are "

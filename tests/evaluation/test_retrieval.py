@@ -205,6 +205,12 @@ def test_no_query_left_is_an_error(broken):
         encode_benchmark(chain_of("abcde"), *WORLD, open_all_but(broken))
 
 
+def test_a_benchmark_without_queries_is_not_blamed_on_its_pictures():
+    empty = Benchmark("p", tuple("abc"), ())
+    with pytest.raises(DatasetError, match="p has no query, although all of its pictures"):
+        encode_benchmark(empty, *WORLD, open_all_but(""))
+
+
 def test_the_views_are_the_streams_side_by_side():
     made = encode_benchmark(chain_of("abcde"), *WORLD, open_picture)
     views = made.views

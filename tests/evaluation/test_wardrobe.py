@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from dwc.cli import main
-from dwc.datasets.wardrobe import attribute_changes, image_path
+from dwc.datasets.wardrobe import CHANGEABLE, attribute_changes, image_path
+from dwc.errors import DatasetError
 from dwc.evaluation.metrics import spearman
 from dwc.evaluation.open_words import OPEN_COLORS, evaluate_open_words
 from dwc.evaluation.photographs import CLASS_WORDS, count_unknown_words, evaluate_wardrobe
@@ -138,6 +139,35 @@ def test_words_in_another_language_are_counted(wardrobe, tmp_path, caplog) -> No
     assert caplog.text == ""
     without = DWCProcessor(world[1].image_processor, world[1].clip_tokenizer, None)
     assert count_unknown_words(without, ["ein kleid"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("category", "attributes", "reason"),
+    [
+        (None, dict.fromkeys(CHANGEABLE, "?"),
+         "colour, pattern, sleeve and length are unknown for every photograph. Fill in these"),
+        ("n/a", {}, "the category is unknown for every photograph. Fill in this column"),
+        (None, {"colour": "red", "pattern": "plain", "sleeve": "long", "length": "long"},
+         "no two photographs of a category have known values and differ in one or two of"),
+    ],
+)  # fmt: skip
+def test_a_table_without_composed_queries_is_refused_with_the_reason(
+    wardrobe, world, tmp_path, category, attributes, reason
+) -> None:
+    folder, photographs = wardrobe
+    rows = [
+        replace(
+            one,
+            category=category or one.category,
+            attributes={**one.attributes, **attributes},
+        )
+        for one in photographs
+    ]
+    rewrite(folder, tmp_path, rows)
+    with pytest.raises(DatasetError) as raised:
+        evaluate_wardrobe(*world, tmp_path)
+    message = str(raised.value)
+    assert f"csv: no composed query can be made of the split 'eval': {reason}" in message
 
 
 def test_photographs_that_cannot_be_read_are_left_out_and_counted(wardrobe, world, tmp_path):
