@@ -164,6 +164,7 @@ def class_precision(
         `chance`: the mean precision of random results.
         `classes`: a dict from each class to its precision.
         `words`: a dict from each class to its query text.
+        `classes_without_photographs`: the classes that do not occur in the labels.
         `highest_possible`: the mean precision of perfect results. This key is present only if the
         value is below 1, that is, if a class has fewer than k photographs.
 
@@ -178,6 +179,14 @@ def class_precision(
             f"no photograph belongs to a class that is searched for; the classes are "
             f"{', '.join(CLASS_WORDS)}"
         )
+    absent = [name for name in CLASS_WORDS if name not in labels]
+    if absent:
+        others = Counter(label for label in labels if label not in CLASS_WORDS)
+        logger.warning(
+            "no photograph has the label %s, so that precision@%d is the mean of %d of %d classes. "
+            "Labels that are none of the classes: %s",
+            " or ".join(absent), k, len(classes), len(CLASS_WORDS), _name_counts(others) or "none",
+        )  # fmt: skip
     template = model.config.caption_template
     texts = [fill_template(template, [CLASS_WORDS[name]]) for name in classes]
     queries = model.compose(**processor(text=texts, return_tensors="pt")).embedding.numpy()
@@ -194,6 +203,7 @@ def class_precision(
         "chance": float(np.mean(chances)),
         "classes": precisions,
         "words": {name: CLASS_WORDS[name] for name in classes},
+        "classes_without_photographs": absent,
         **({"highest_possible": limit} if limit < 1 else {}),
     }
 
@@ -201,7 +211,7 @@ def class_precision(
 _KS = (1, 10)
 _BATCH_SIZE = 64
 _WORDS_LISTED = 20  # number of unknown words in a report
-_WORDS_NAMED = 5  # number of unknown words in a message
+_COUNTS_NAMED = 12  # number of words or labels in a message
 # A message follows if more than this share of the captions has unknown words. Of the 924 captions
 # of the split "eval", which are in English, 13 % have some, mostly names on prints.
 _UNKNOWN_CAPTIONS = 0.25
@@ -267,7 +277,8 @@ def evaluate_wardrobe(
         logger.warning(
             "%d of %d composed queries have words that the model does not know: %s. It reads "
             "English; write the colors of %s in English words that it knows",
-            count, len(encoded.benchmark.queries), _name_words(unknown), folder / TABLE,
+            count, len(encoded.benchmark.queries), _name_counts(unknown["unknown_words"]),
+            folder / TABLE,
         )  # fmt: skip
     return {
         "protocol": benchmark.protocol,
@@ -362,7 +373,7 @@ def caption_recalls(
         logger.warning(
             "%d of %d captions have words that the model does not know: %s. It reads English; "
             "write the captions in English",
-            count, len(photographs), _name_words(unknown),
+            count, len(photographs), _name_counts(unknown["unknown_words"]),
         )  # fmt: skip
     return {**recalls(ranks, _KS), "queries": len(ranks), **unknown}
 
@@ -389,8 +400,8 @@ def count_unknown_words(processor: DWCProcessor, texts: Sequence[str]) -> dict[s
     }
 
 
-def _name_words(unknown: Mapping[str, Any]) -> str:
-    """Return the most frequent unknown words as text, such as "schwarz (17), blau (14)"."""
-    counts = list(unknown["unknown_words"].items())
-    more = ", …" if len(counts) > _WORDS_NAMED else ""
-    return ", ".join(f"{word} ({count})" for word, count in counts[:_WORDS_NAMED]) + more
+def _name_counts(counts: Mapping[str, int]) -> str:
+    """Return the words or labels with the highest counts as text: "schwarz (17), blau (14)"."""
+    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_COUNTS_NAMED]
+    more = ", …" if len(counts) > len(most) else ""
+    return ", ".join(f"{name} ({count})" for name, count in most) + more

@@ -127,6 +127,18 @@ def test_a_photograph_that_is_gone_counts_as_missing(folder, world):
         evaluate_photographs(*world, photographs)
 
 
+def test_classes_without_a_photograph_are_named(folder, world, caplog):
+    photographs = read_labeled_photographs(folder)
+    assert evaluate_photographs(*world, photographs)["classes_without_photographs"] == []
+    assert caplog.text == ""
+    renamed = ["Trousers" if label == "Pants" else label for label in photographs.labels]
+    report = evaluate_photographs(*world, replace(photographs, labels=renamed))
+    assert report["classes_without_photographs"] == ["Pants"]
+    assert "Pants" not in report["classes"]
+    assert "the label Pants, so that precision@10 is the mean of 6 of 7 classes." in caplog.text
+    assert "none of the classes: Hat (2), Trousers (2)" in caplog.text
+
+
 def test_a_class_is_recognized_however_it_is_spelled(folder, world):
     photographs = read_labeled_photographs(folder)
     others = [label.lower().replace("-", " ") for label in photographs.labels]
