@@ -141,6 +141,24 @@ def test_words_in_another_language_are_counted(wardrobe, tmp_path, caplog) -> No
     assert count_unknown_words(without, ["ein kleid"]) == {}
 
 
+def test_repeated_captions_are_counted(wardrobe, world, report, tmp_path, caplog) -> None:
+    folder, photographs = wardrobe
+    assert report["captions"]["repeated"] == 0
+    for repeated in (4, 5):
+        same = ["A  red coat", "a red coat"]
+        rows = [
+            replace(one, caption=same[n % 2] if n < repeated else one.caption)
+            for n, one in enumerate(photographs)
+        ]
+        target = tmp_path / str(repeated)
+        target.mkdir()
+        rewrite(folder, target, rows)
+        report = evaluate_wardrobe(*world, target)
+        assert report["captions"]["repeated"] == repeated
+        message = f"{repeated} of 40 captions have the text of another caption, such as 'a red"
+        assert (message in caplog.text) == (repeated == 5)
+
+
 @pytest.mark.parametrize(
     ("category", "attributes", "reason"),
     [
