@@ -165,13 +165,25 @@ def _sniff_iso_media(header: bytes) -> str | None:
     return HEIC if brands & _HEIF_BRANDS else None
 
 
-def advice_for(kind: str) -> str:
-    """Return a sentence on how to make images of an unsupported kind readable."""
+ARCHIVE = "archive"
+"""The kind of files, such as `photos.zip`, that may contain images and are not read."""
+
+
+def advice_for(kind: str, count: int = 1) -> str:
+    """Return a sentence on how to make files of an unsupported kind readable.
+
+    Args:
+        kind: The kind of image, or `ARCHIVE`.
+        count: The number of files, for the grammar of the sentence.
+    """
+    it, its = ("it", "its") if count == 1 else ("them", "their")
+    if kind == ARCHIVE:
+        return f"Unpack {it}, or pack {its} pictures in a tar file without compression."
     if kind == HEIC:
-        return "Install what reads it: pip install 'dwc[images]' (or pillow-heif)."
+        return f"Install what reads {it}: pip install 'dwc[images]' (or pillow-heif)."
     if kind == "RAW":
-        return "Export it from your raw converter as JPEG."
-    return "Convert it to JPEG or PNG."
+        return f"Export {it} from your raw converter as JPEG."
+    return f"Convert {it} to JPEG or PNG."
 
 
 def printable(text: object) -> str:

@@ -45,7 +45,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dwc.datasets.image_kinds import advice_for
+from dwc.datasets.image_kinds import ARCHIVE, advice_for
 from dwc.datasets.image_loading import SMALL_SIDE, decode, hash_pixels
 from dwc.errors import ImageError, StoreError
 from dwc.files import collector_paused, refuse_lfs_pointer, write_bytes
@@ -204,7 +204,8 @@ class Manifest:
                 "To remove them, index again with --prune."
             )
         for kind, count in sorted(self.unsupported.items()):
-            sentences.append(f"{_count(count, f'{kind} picture')} not read. {advice_for(kind)}")
+            noun = kind if kind == ARCHIVE else f"{kind} picture"
+            sentences.append(f"{_count(count, noun)} not read. {advice_for(kind, count)}")
         if self.ignored_profiles:
             count = len(self.ignored_profiles)
             sentences.append(f"{_count(count, 'broken color profile')} ignored.")

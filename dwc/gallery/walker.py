@@ -28,6 +28,7 @@ import pathspec
 from numpy.typing import NDArray
 
 from dwc.datasets.image_kinds import (
+    ARCHIVE,
     HEIC,
     SHORTCUT_CURE,
     UNREAD_SUFFIXES,
@@ -134,7 +135,7 @@ class LeftOut(NamedTuple):
     Attributes:
         id: Path relative to the gallery's folder, with `/` as separator, as UTF-8 text.
         reason: One of `REASONS`.
-        kind: The format of a picture that cannot be read, such as "HEIC"; "archive" for an
+        kind: The format of a picture that cannot be read, such as "HEIC"; `ARCHIVE` for an
             archive; else None.
         message: The problem and its remedy, for a file or folder that users would expect in the
             gallery; else None.
@@ -383,10 +384,9 @@ class _Walk:
         suffix = os.path.splitext(path)[1].lower()
         if is_archive(path):
             message = (
-                f"{printable(path)}: is an archive, which is not read here. Unpack it, or pack its "
-                "pictures in a tar file without compression."
+                f"{printable(path)}: is an archive, which is not read here. {advice_for(ARCHIVE)}"
             )
-            return LeftOut(id, KIND_NOT_SUPPORTED, "archive", message)
+            return LeftOut(id, KIND_NOT_SUPPORTED, ARCHIVE, message)
         is_wanted = suffix == self._suffix
         if suffix in PACKED_SUFFIXES and not is_wanted:
             return LeftOut(id, PACKED, message=_describe_packed(path, suffix, self._suffix))

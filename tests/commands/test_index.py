@@ -68,6 +68,22 @@ def test_the_json_counts_what_was_taken_and_left_out(gallery, index):
     assert index(gallery, "--exclude", "drafts/", "--exclude", "q2.*")[1]["embedded"] == 0
 
 
+def test_what_is_not_read_is_counted_with_what_to_do_for_its_kind(gallery, index):
+    (gallery / "a.zip").write_bytes(b"PK")
+    (gallery / "b.jxl").write_bytes(b"x")
+    (gallery / "c.CR2").write_bytes(b"II*\0")
+    _, _, err = index(gallery)
+    assert "\n1 archive is not read. Unpack it, or pack its pictures in a tar file" in err
+    assert "\n1 JPEG XL picture is not read. Convert it to JPEG or PNG.\n" in err
+    assert "\n1 RAW picture is not read. Export it from your raw converter as JPEG.\n" in err
+    for name in ("a2.zip", "a3.7z", "b2.jxl", "c2.CR2"):
+        shutil.copy(gallery / {"a": "a.zip", "b": "b.jxl", "c": "c.CR2"}[name[0]], gallery / name)
+    _, _, err = index(gallery)
+    assert "\n3 archives are not read. Unpack them, or pack their pictures in a tar file" in err
+    assert "\n2 JPEG XL pictures are not read. Convert them to JPEG or PNG.\n" in err
+    assert "\n2 RAW pictures are not read. Export them from your raw converter as JPEG.\n" in err
+
+
 def test_a_pattern_that_leaves_nothing_out_is_reported_with_the_reason(gallery, index):
     for name in ("#1 drafts", "raw [old]"):
         (gallery / name).mkdir()
