@@ -130,6 +130,34 @@ def test_search_prints_what_the_searcher_answers(model, odd_files, indexed, caps
         assert hit["id"] in table
 
 
+def test_a_result_whose_file_was_missing_is_marked(model, tmp_path, capsys):
+    photos, store = tmp_path / "photos", tmp_path / "away.store"
+    photos.mkdir()
+    for n in range(3):
+        Image.new("RGB", (30, 20), (80 * n, 100, 90)).save(photos / f"p{n}.png")
+    index = ["index", str(photos), "--model", str(model), "--out", str(store)]
+    assert main(index) == 0
+    (photos / "p1.png").unlink()
+    assert main(index) == 0
+    capsys.readouterr()
+    search = ["search", str(store), "--text", "is red"]
+    for options in ([], ["--fold"]):
+        assert main([*search, *options, "--json"]) == 0
+        results = json.loads(capsys.readouterr().out)["results"]
+        assert {hit["id"]: hit.get("away") for hit in results}.get("p1.png", True) is True
+        assert not any(hit.get("away") for hit in results if hit["id"] != "p1.png")
+        assert all("away" not in hit for hit in results if hit["id"] != "p1.png")
+    assert main(search) == 0
+    table = capsys.readouterr().out
+    assert "  p1.png (away)\n" in table
+    assert "away: the file was missing when the gallery was last indexed" in table
+    Image.new("RGB", (30, 20), (80, 100, 90)).save(photos / "p1.png")
+    assert main(index) == 0
+    capsys.readouterr()
+    assert main(search) == 0
+    assert "away" not in capsys.readouterr().out
+
+
 def test_an_infinite_shift_is_still_json(indexed, capsys):
     arguments = [
         "search",

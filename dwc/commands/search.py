@@ -107,6 +107,11 @@ def format_table(result: "SearchResult") -> str:
         known = "" if result.recall is None else f" (finds {result.recall:.1%} of the 50 best)"
         lines.append(f"index: {result.index}{known}")
     lines += result.notes
+    if any(hit.away for hit in result.hits):
+        lines.append(
+            "away: the file was missing when the gallery was last indexed. Connect its drive, or "
+            "index again with --prune."
+        )
     parts = list(result.hits[0].parts) if result.hits else []
     lines.append("  ".join(["rank", " score", *parts, "id"]))
     for hit in result.hits:
@@ -118,4 +123,7 @@ def format_table(result: "SearchResult") -> str:
 def _label(hit: "Hit") -> str:
     copies = len(hit.near_duplicates or ())
     noun = "near-duplicate" if copies == 1 else "near-duplicates"
-    return f"{hit.id} (+{copies} {noun})" if copies else hit.id
+    remarks = [f"+{copies} {noun}"] if copies else []
+    if hit.away:
+        remarks.append("away")
+    return f"{hit.id} ({', '.join(remarks)})" if remarks else hit.id

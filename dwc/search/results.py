@@ -23,7 +23,7 @@ trained on such drawings. The measured distances are given as fractions of the m
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
@@ -125,6 +125,7 @@ class Hit:
             that cannot be hits, such as those that do not fit the filter, do not count.
         near_duplicates: the ids of near-duplicates hidden under this image, best first; None if the
             search did not hide near-duplicates.
+        away: whether the image's file was missing when the gallery was last indexed.
     """
 
     rank: int
@@ -133,10 +134,16 @@ class Hit:
     parts: dict[str, float]
     percentile: float
     near_duplicates: list[str] | None = None
+    away: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON-compatible values, without `near_duplicates` if it is None."""
+        """Return the fields as JSON-compatible values.
+
+        The dict lacks `near_duplicates` if it is None, and `away` if it is False.
+        """
         content = asdict(self)
+        if not self.away:
+            del content["away"]
         if self.near_duplicates is None:
             del content["near_duplicates"]
         return content
@@ -233,6 +240,7 @@ def build_hits(
     rivals: Vectors,
     ranked: int,
     near_duplicates: Sequence[list[str]] | None = None,
+    away: Collection[str] = (),
 ) -> list[Hit]:
     """Return K hits, best first, for K images of a gallery of n images.
 
@@ -248,6 +256,7 @@ def build_hits(
         ranked: the number of all ranked images; percentiles refer to this number.
         near_duplicates: for each of the K images, the ids of the near-duplicates hidden under it;
             None if near-duplicates are not hidden.
+        away: the ids of the images whose files were missing when the gallery was last indexed.
     """
     if len(positions) == 0:
         return []
@@ -262,6 +271,7 @@ def build_hits(
             parts=dict(parts[index]),
             percentile=100.0 * int(lower[index]) / ranked,
             near_duplicates=None if near_duplicates is None else near_duplicates[index],
+            away=ids[position] in away,
         )
         for index, position in enumerate(positions.tolist())
     ]

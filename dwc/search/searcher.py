@@ -391,6 +391,7 @@ class Searcher:
             selected,
             self.candidate_index,
             query.filter,
+            self.store.away,
         )
         if not query.exclude_reference or query.image is None:
             return sweep

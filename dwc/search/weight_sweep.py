@@ -21,7 +21,7 @@ import mmap
 import threading
 import time
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Literal, NamedTuple
@@ -105,6 +105,7 @@ class WeightSweep:
         selected: NDArray[np.bool_] | None = None,
         index: CandidateIndex | None = None,
         condition: Filter | None = None,
+        away: Collection[str] = (),
     ) -> None:
         """Compute the dot products of all gallery vectors with the query's parts.
 
@@ -119,6 +120,7 @@ class WeightSweep:
             selected: whether each of the n images may be ranked; None if all may.
             index: an approximate index of the vectors; None for exact search.
             condition: the filter from which `selected` was computed; None without a filter.
+            away: the ids of the images whose files were missing when the gallery was last indexed.
 
         Raises:
             ValueError: if `composed` is not a batch of one, or the shapes do not match.
@@ -144,6 +146,7 @@ class WeightSweep:
         self.selected = selected
         self._condition = condition
         self._index = index
+        self._away = away
         self._dots = _DotProducts(self._streams, vectors)
         if index is None:
             self._dots.of_all()
@@ -290,7 +293,15 @@ class WeightSweep:
         if duplicates is None:
             best = self._rank_best(shift, k)
             parts = self.split(best.positions.tolist(), shift)
-            return build_hits(self.ids, best.positions, best.scores, parts, best.rivals, len(self))
+            return build_hits(
+                self.ids,
+                best.positions,
+                best.scores,
+                parts,
+                best.rivals,
+                len(self),
+                away=self._away,
+            )
         ranking = _GrowingRanking(self, shift)
         groups = duplicates.fold(ranking.top, _require_positive(k))
         best = ranking.best
@@ -304,6 +315,7 @@ class WeightSweep:
             best.rivals,
             len(self),
             [[self.ids[position] for position in group] for group in groups.values()],
+            self._away,
         )
 
     def _rank_best(self, shift: float, k: int) -> "_Best":

@@ -34,6 +34,9 @@ class Result(BaseModel):
     near_duplicates: list[str] | None = Field(
         None, description="Ids of near-duplicates folded under this picture, if `fold` is true."
     )
+    away: bool | None = Field(
+        None, description="True if the picture's file was missing at the last indexing."
+    )
 
 
 class ModelOrigin(BaseModel):

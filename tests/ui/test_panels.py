@@ -95,6 +95,15 @@ def test_the_notes_of_a_search_are_the_remarks_beside_its_results(pictures, unfa
     assert without.all(cls="remark") == []
 
 
+def test_a_card_says_that_the_file_of_its_picture_was_missing(pictures):
+    result = result_of(pictures)
+    assert not read(render_results(result, pictures)).all(cls="away")
+    result.hits[1] = replace(result.hits[1], away=True)
+    first, second = read(render_results(result, pictures)).all(cls="card")
+    assert not first.all(cls="away")
+    assert "file was missing" in second.one(cls="away").full_text()
+
+
 def test_what_people_typed_is_never_markup(pictures):
     shown = [
         render_unknown_words([EVIL]),

@@ -304,6 +304,11 @@ def _card(
         if contradiction
         else ""
     )
+    away = (
+        '<p class="away">Its file was missing when the gallery was last indexed.</p>'
+        if hit.away
+        else ""
+    )
     description = escape(images.describe(hit.id))
     thumbnail = escape(url_of(images.thumbnail(hit.id)))
     percentile = format_percentile(hit.percentile)
@@ -317,7 +322,7 @@ def _card(
         f'<button type="button" class="enlarge corner" data-large="{escape(large_url(hit.id))}" '
         f'aria-label="Enlarge result {hit.rank}: {description}" title="Enlarge">'
         '<span aria-hidden="true">\u2922</span></button>'
-        f"{contradicts}{render_bar(hit.parts, hit.score, scale)}"
+        f"{contradicts}{away}{render_bar(hit.parts, hit.score, scale)}"
         f'<div class="meta"><b class="score" data-score="{hit.score:.6f}">'
         f'<span class="sr-only">Score </span>{signed(hit.score)}</b>'
         f'<span class="percentile" title="This result scores higher than '
@@ -413,9 +418,10 @@ def to_csv(state: SearchState, origin: Origin) -> str:
     """Return a CSV text with one line per result, below a line with the names of the columns.
 
     Each line repeats the query, the image weights, the model and the gallery. If only a part of the
-    gallery was searched, the line also has the number of searched pictures. If a spreadsheet would
-    interpret a text as a formula, an apostrophe is added in front. For example, the id "-coat.jpg"
-    is written as "'-coat.jpg".
+    gallery was searched, the line also has the number of searched pictures. If files of results
+    were missing when the gallery was last indexed, the column `away` says which. If a spreadsheet
+    would interpret a text as a formula, an apostrophe is added in front. For example, the id
+    "-coat.jpg" is written as "'-coat.jpg".
     """
     query = _query_fields(state)
     weights = {f"{name}_weight": w.image for name, w in state.result.weights.items()}
@@ -433,7 +439,10 @@ def to_csv(state: SearchState, origin: Origin) -> str:
     )
     part = state.result.indexed_part
     searched = {} if part is None else {f"searched_{k}": v for k, v in part._asdict().items()}
-    writer.writerow([*hit_columns, *parts, *query, *weights, *origin_columns, *searched])
+    away_column = ["away"] if any(hit.away for hit in hits) else []
+    writer.writerow(
+        [*hit_columns, *parts, *query, *weights, *origin_columns, *searched, *away_column]
+    )
     for hit in hits:
         writer.writerow(
             [hit.rank, _csv_cell(hit.id), f"{hit.score:.6f}", f"{hit.percentile:.2f}"]
@@ -443,6 +452,7 @@ def to_csv(state: SearchState, origin: Origin) -> str:
             + [_csv_cell(origin.model), origin.fingerprint, origin.revision or ""]
             + [_csv_cell(origin.gallery), origin.gallery_fingerprint]
             + list(searched.values())
+            + (["yes" if hit.away else ""] if away_column else [])
         )
     return lines.getvalue()
 

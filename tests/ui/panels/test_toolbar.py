@@ -64,6 +64,17 @@ def test_the_filter_is_exported_with_the_question(standing):
     assert (query["filter"], query["folded"]) == ("colour = red", True)
 
 
+def test_results_whose_files_were_missing_are_exported_as_away(standing):
+    assert "away" not in to_csv(standing, ORIGIN)
+    first, *others = standing.result.hits
+    result = replace(standing.result, hits=[replace(first, away=True), *others])
+    marked = replace(standing, result=result)
+    rows = list(csv.DictReader(io.StringIO(to_csv(marked, ORIGIN))))
+    assert [row["away"] for row in rows] == ["yes", *[""] * len(others)]
+    results = json.loads(to_json(marked, ORIGIN))["results"]
+    assert [hit.get("away") for hit in results] == [True, *[None] * len(others)]
+
+
 def test_the_whole_commit_is_exported(standing):
     commit = "0123456789abcdef0123456789abcdef01234567"
     origin = replace(ORIGIN, revision=commit)
