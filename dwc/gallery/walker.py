@@ -15,10 +15,12 @@ import os
 import re
 import stat
 import tempfile
+import unicodedata
 from array import array
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from glob import glob, has_magic
-from itertools import chain, product
+from itertools import chain, islice, product, takewhile
 from math import prod
 from pathlib import Path
 from typing import NamedTuple
@@ -48,6 +50,7 @@ SERVICE_FOLDER = "service folder"
 OWN_STORE = "own store"
 LINKED_TWICE = "linked twice"
 BACKUP = "backup of another file"
+EDITED_COPY = "edited copy of another file"
 UNREADABLE = "unreadable"
 MISSING = "missing"
 NOT_DOWNLOADED = "not downloaded from iCloud"
@@ -57,7 +60,7 @@ PACKED = "packed beside others"
 NOT_A_PICTURE = "not a picture"
 REASONS = (
     UNREADABLE, MISSING, NOT_DOWNLOADED, KIND_NOT_SUPPORTED, SHORTCUT, PACKED, EXCLUDED,
-    SERVICE_FOLDER, OWN_STORE, LINKED_TWICE, BACKUP, HIDDEN, NOT_A_PICTURE,
+    SERVICE_FOLDER, OWN_STORE, LINKED_TWICE, BACKUP, EDITED_COPY, HIDDEN, NOT_A_PICTURE,
 )  # fmt: skip
 """The reasons for leaving out a file or folder, in descending order of importance to the user."""
 
@@ -97,6 +100,13 @@ _ARCHIVE_SUFFIXES = (
 # Syncthing to one of two versions that were changed on different devices.
 _BACKUP = re.compile(r"(.+\.\w+)(?:~|_original|\.(?:bak|orig|old|backup))", re.IGNORECASE)
 _CONFLICT = re.compile(r"(.+)\.sync-conflict-\d{8}-\d{6}-\w{7}(\.\w+)")
+
+# Google Takeout exports an edited `a.jpg` also as `a-edited.jpg`, with the word in the language of
+# the account, and describes `a.jpg` in a file such as `a.jpg.supplemental-metadata.json`.
+_EDITED = frozenset(
+    {"edited", "bearbeitet", "bewerkt", "edytowane", "modifié", "modificato", "ha editado",
+     "editado", "editat", "編集済み"}
+)  # fmt: skip
 
 # macOS puts `.IMG_1.JPG.icloud` in the place of `IMG_1.JPG` if that is in iCloud alone.
 _ICLOUD_PLACEHOLDER = re.compile(r"\.(.+)\.icloud", re.DOTALL)
@@ -304,6 +314,8 @@ class _Walk:
                     yield LeftOut(escape_name(inner), EXCLUDED)
                 elif _is_backup(path, name):
                     yield LeftOut(escape_name(inner), BACKUP)
+                elif _is_edited_copy(path, name, entries):
+                    yield LeftOut(escape_name(inner), EDITED_COPY)
                 else:
                     try:
                         info = entry.stat(follow_symlinks=False)
@@ -432,6 +444,29 @@ def _is_backup(folder: str, name: str) -> bool:
     """Return whether a file has the name of a backup of another file in the same folder."""
     match = _CONFLICT.fullmatch(name) or _BACKUP.fullmatch(name)
     return match is not None and os.path.lexists(os.path.join(folder, "".join(match.groups())))
+
+
+def _is_edited_copy(folder: str, name: str, entries: Sequence[os.DirEntry[str]]) -> bool:
+    """Return whether a file is the edited copy of another picture in an export of Google Photos.
+
+    Without the file with which such exports describe the other picture, the name proves nothing.
+
+    Args:
+        folder: The path of the folder.
+        name: The name of the file.
+        entries: The entries of the folder, sorted by name.
+    """
+    stem, _, end = name.rpartition("-")
+    marker, suffix = os.path.splitext(end)
+    if not stem or unicodedata.normalize("NFC", marker).lower() not in _EDITED:
+        return False
+    original = f"{stem}{suffix}"
+    start = bisect_left(entries, f"{original}.", key=lambda entry: entry.name)
+    described = takewhile(
+        lambda entry: entry.name.startswith(f"{original}."), islice(entries, start, None)
+    )
+    has_description = any(entry.name.endswith(".json") for entry in described)
+    return has_description and os.path.lexists(os.path.join(folder, original))
 
 
 def placeholder_id(id: str) -> str:

@@ -295,6 +295,24 @@ def test_earlier_versions_of_a_picture_are_left_out(photos, name):
     assert name in walk(photos)[0]
 
 
+@pytest.mark.parametrize("marker", ["edited", "Bearbeitet", "modifie\u0301", "ha editado"])
+@pytest.mark.parametrize("sidecar", ["p0.png.json", "p0.png.supplemental-meta.json"])
+def test_edited_copies_in_an_export_of_google_photos_are_left_out(photos, marker, sidecar):
+    """Each edited picture was in the results twice."""
+    edited = f"p0-{marker}.png"
+    Image.new("RGB", (30, 20), (1, 2, 3)).save(photos / edited)
+    before, _ = walk(photos)
+    assert edited in before  # the name alone proves nothing
+    (photos / sidecar).write_text('{"title": "p0.png"}')
+    (photos / "metadata.json").write_text('{"title": "An album"}')
+    taken, left_out = walk(photos)
+    assert set(before) - set(taken) == {edited}
+    assert left_out[edited] == "edited copy of another file"
+    assert left_out[sidecar] == left_out["metadata.json"] == "not a picture"
+    (photos / "p0.png").unlink()  # then the copy is all that is left
+    assert edited in walk(photos)[0]
+
+
 WINDOWS_SHORTCUT = bytes.fromhex("4c000000011402000000000000c00000") + bytes(60)
 MACOS_ALIAS = b"book\0\0\0\0mark\0\0\0\0" + bytes(60)
 
