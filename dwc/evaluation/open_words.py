@@ -5,6 +5,7 @@ colors and garments that no training text may contain. A model can still find ma
 if its processor replaces an unknown word with a known one; see `DWCProcessor.read_typed`.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from dwc.datasets.wardrobe import Photograph
 from dwc.evaluation.retrieval import Vectors
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
+
+logger = logging.getLogger(__name__)
 
 
 def _words(values: Mapping[str, str]) -> dict[str, frozenset[str]]:
@@ -84,7 +87,8 @@ def evaluate_open_words(
     """Search with each word of `OPEN_WORDS` as the only text, and check the first result.
 
     A word that the processor cannot read counts as a wrong result. A word is left out if none of
-    its correct values occurs among the photographs.
+    its correct values occurs among the photographs. If all words of a kind are left out, such as
+    the garments if the categories are in another language, a warning is logged.
 
     Args:
         model: The model.
@@ -98,6 +102,7 @@ def evaluate_open_words(
         `share`: the fraction (0 to 1) of words whose first result has a correct value, or None if
         there are no words; `colors` and `garments`: the same for each kind of word.
         `count`: the number of words.
+        `left_out`: the words that are left out.
         `words`: for each word a dict with `read`, the text that the model gets (None if the
         processor cannot read the word); `found`, the value of the first result; and `right`,
         whether this value is correct.
@@ -107,11 +112,19 @@ def evaluate_open_words(
     categories = [photograph.category for photograph in photographs]
     words: dict[str, dict[str, Any]] = {}
     shares: dict[str, float | None] = {}
-    for kind, table, values in (
-        ("colors", OPEN_COLORS, colors),
-        ("garments", OPEN_GARMENTS, categories),
+    left_out: list[str] = []
+    for kind, column, table, values in (
+        ("colors", "colour", OPEN_COLORS, colors),
+        ("garments", "category", OPEN_GARMENTS, categories),
     ):
         evaluated = {word: right for word, right in table.items() if not right.isdisjoint(values)}
+        left_out += [word for word in table if word not in evaluated]
+        if not evaluated:
+            names = sorted({name for right in table.values() for name in right})
+            logger.warning(
+                "open words: none of the %s is measured, since no photograph has a %s of %s",
+                kind, column, ", ".join(names),
+            )  # fmt: skip
         for word, right in evaluated.items():
             text = processor.read_typed(word, template).text
             found = None
@@ -125,6 +138,7 @@ def evaluate_open_words(
         "share": _share([entry["right"] for entry in words.values()]),
         **shares,
         "count": len(words),
+        "left_out": left_out,
         "words": words,
     }
 

@@ -12,7 +12,12 @@ from dwc.cli import main
 from dwc.datasets.wardrobe import CHANGEABLE, attribute_changes, image_path
 from dwc.errors import DatasetError
 from dwc.evaluation.metrics import spearman
-from dwc.evaluation.open_words import OPEN_COLORS, evaluate_open_words
+from dwc.evaluation.open_words import (
+    OPEN_COLORS,
+    OPEN_GARMENTS,
+    OPEN_WORDS,
+    evaluate_open_words,
+)
 from dwc.evaluation.photographs import CLASS_WORDS, count_unknown_words, evaluate_wardrobe
 from dwc.modeling.processing_dwc import DWCProcessor, build_word_tokenizer
 from tests.datasets.test_wardrobe import random_wardrobe, write_table
@@ -139,6 +144,19 @@ def test_words_in_another_language_are_counted(wardrobe, tmp_path, caplog) -> No
     assert caplog.text == ""
     without = DWCProcessor(world[1].image_processor, world[1].clip_tokenizer, None)
     assert count_unknown_words(without, ["ein kleid"]) == {}
+
+
+def test_open_words_of_a_kind_that_no_photograph_has_are_named(wardrobe, world, caplog) -> None:
+    _, photographs = wardrobe
+    vectors = np.eye(len(photographs), 80, dtype=np.float32)
+    found = evaluate_open_words(*world, photographs, vectors)
+    assert caplog.text == ""
+    assert {*found["left_out"], *found["words"]} == OPEN_WORDS
+    german = [replace(one, category="kleid") for one in photographs]
+    found = evaluate_open_words(*world, german, vectors)
+    assert found["garments"] is None
+    assert set(found["left_out"]) >= set(OPEN_GARMENTS)
+    assert "none of the garments is measured, since no photograph has a category of" in caplog.text
 
 
 def test_repeated_captions_are_counted(wardrobe, world, report, tmp_path, caplog) -> None:
