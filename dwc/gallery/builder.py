@@ -31,7 +31,7 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from dwc.datasets.image_kinds import UndecodableImageError, UnsupportedImageError
+from dwc.datasets.image_kinds import ARCHIVE, UndecodableImageError, UnsupportedImageError
 from dwc.datasets.image_loading import (
     DECODER_VERSION,
     IGNORED_PROFILE,
@@ -864,7 +864,10 @@ def _describe_store(folder: str) -> str:
 
 def _describe_nothing(listing: Listing) -> str:
     counts = [f"{listing.reasons[name]} {name}" for name in REASONS if name in listing.reasons]
-    kinds = [f"{count} {kind}" for kind, count in sorted(listing.unsupported.items())]
+    kinds = [
+        f"{count} {kind}s" if kind == ARCHIVE and count > 1 else f"{count} {kind}"
+        for kind, count in sorted(listing.unsupported.items())
+    ]
     advice = next((e.message for e in listing.left_out.values() if e.message), None)
     if not counts:
         return "Check the path."

@@ -199,9 +199,10 @@ class Manifest:
         """
         sentences = []
         if self.away:
+            them = "it" if len(self.away) == 1 else "them"
             sentences.append(
                 f"{_count(len(self.away), 'picture')} not there now: kept as away. "
-                "To remove them, index again with --prune."
+                f"To remove {them}, index again with --prune."
             )
         for kind, count in sorted(self.unsupported.items()):
             noun = kind if kind == ARCHIVE else f"{kind} picture"

@@ -4,6 +4,7 @@ import os
 import shutil
 import sqlite3
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,13 +41,24 @@ def test_a_subtree_that_is_away_keeps_its_rows(build, photos, tmp_path):
     assert (len(store), build.embedded) == (13, 0)
     assert store.away == {f"deep/er/q{n}.webp" for n in range(3)}
     assert store.manifest.summary()["away"] == 3
-    assert any("--prune" in remark for remark in store.manifest.remarks())
+    remark = "3 pictures are not there now: kept as away. To remove them, index again with --prune."
+    assert remark in store.manifest.remarks()
+    one = replace(store.manifest, away=frozenset({"deep/er/q0.webp"}))
+    assert one.remarks()[0].startswith("1 picture is not there now: kept as away. To remove it,")
     assert not store.picture("deep/er/q1.webp").original
     shutil.rmtree(photos / "deep")
     shutil.move(tmp_path / "elsewhere", photos / "deep")
     back = build(photos)
     assert (len(back), build.embedded, back.away) == (13, 0, frozenset())
     assert_aligned(back, photos)
+
+
+def test_a_folder_of_archives_alone_is_refused_with_their_number(build, tmp_path):
+    (tmp_path / "packed").mkdir()
+    for name in ("a.zip", "b.7z"):
+        (tmp_path / "packed" / name).write_bytes(b"PK")
+    with pytest.raises(ImageError, match=r"2 kind not supported \(2 archives\)\. .*Unpack it"):
+        build(tmp_path / "packed")
 
 
 def test_a_gallery_that_is_empty_for_now_keeps_its_rows(build, photos, tmp_path):
