@@ -55,10 +55,10 @@ class ImageFeatures:
             *(None if tensor is None else tensor[rows] for tensor in self._tensors())
         )
 
-    def to(self, device: torch.device | str) -> "ImageFeatures":
-        """Return the same features on another device."""
+    def to(self, target: torch.device | torch.dtype | str) -> "ImageFeatures":
+        """Return the same features on another device, or with numbers of another type."""
         return ImageFeatures(
-            *(None if tensor is None else tensor.to(device) for tensor in self._tensors())
+            *(None if tensor is None else tensor.to(target) for tensor in self._tensors())
         )
 
     @classmethod
@@ -285,13 +285,27 @@ class DWCModel(StrictModel):
             Embeddings of the N images, one per row: the unit vector of the CLIP stream, followed by
             the unit vector of the CNN stream.
         """
-        embeddings = []
-        shared_map = None
+        clip = cnn_map = shared_map = None
         if self.clip is not None and self.clip_stream is not None:
-            features, shared_map = self._clip_image_features(pixel_values)
-            embeddings.append(self.clip_stream.embed(features))
+            clip, shared_map = self._clip_image_features(pixel_values)
         if self.cnn_stream is not None:
-            embeddings.append(self.cnn_stream.embed(pixel_values, shared_map))
+            cnn_map = self.cnn_stream.feature_map(pixel_values, shared_map)
+        return self.embed_features(ImageFeatures(clip, cnn_map))
+
+    def embed_features(self, images: ImageFeatures) -> Tensor:
+        """Embed N gallery images whose features `image_features` has computed.
+
+        Args:
+            images: The images' features.
+
+        Returns:
+            Embeddings of the N images, as `embed_images` returns them.
+        """
+        embeddings = []
+        if images.clip is not None and self.clip_stream is not None:
+            embeddings.append(self.clip_stream.embed(images.clip))
+        if images.cnn_map is not None and self.cnn_stream is not None:
+            embeddings.append(self.cnn_stream.embed_map(images.cnn_map))
         return torch.cat(embeddings, dim=-1)
 
     def region_maps(

@@ -757,8 +757,15 @@ class CnnStream(nn.Module):
         Returns:
             Unit vectors of length D, (N, D).
         """
-        features = self.feature_map(pixel_values, shared_map).flatten(2)  # (N, C, h w)
-        return normalize(self.project_image(self.pool_gallery(features)))
+        return self.embed_map(self.feature_map(pixel_values, shared_map))
+
+    def embed_map(self, features: Tensor) -> Tensor:
+        """Embed N gallery images whose feature map (N, C, h, w) `feature_map` has computed.
+
+        Returns:
+            Unit vectors of length D, (N, D).
+        """
+        return normalize(self.project_image(self.pool_gallery(features.flatten(2))))
 
     def compose(
         self,
