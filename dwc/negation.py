@@ -487,7 +487,8 @@ def find_kind(text: str) -> str | None:
 
 # Names of garments in other senses: "top quality", "that suits me".
 _NO_GARMENT = re.compile(
-    r"\btop[\s-]+(?:quality|notch|rated|brand|seller)\b|\bsuits?\s+(?:me|my|the|any|every|all)\b",
+    r"\b(?:with|in|on)\s+(?:(?:very|an?|no|low|high|small|chunky|thin|wide|block|kitten|stiletto)\s+)*heels\b"
+    r"|\btop[\s-]+(?:quality|notch|rated|brand|seller)\b|\bsuits?\s+(?:me|my|the|any|every|all)\b",
     re.IGNORECASE,
 )
 _ONE_GARMENT = re.compile(

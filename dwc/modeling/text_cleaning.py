@@ -624,8 +624,27 @@ _ABSENT_PART = re.compile(
     r"(?<![\w'-])(?P<part>hood|collar|button|zip|belt|lace|strap|pocket|buckle)less(?![\w'-])",
     re.IGNORECASE,
 )
+# "stripeless", and "unstriped shirt": where no garment follows, "non-striped" is an exclusion.
 _ABSENT_PATTERN = re.compile(
-    r"(?<![\w'-])(?:stripe|dot|flower|print|graphic|logo)s?-?less(?![\w'-])", re.IGNORECASE
+    r"(?<![\w'-])(?:(?:stripe|dot|flower|print|graphic|logo)s?-?less(?![\w'-])"
+    r"|(?:un|non)[\s-]?(?:striped|stripy|stripey|checked|checkered|chequered|dotted|spotted|printed"
+    rf"|patterned|floral|flowery|plaid)(?=\s+(?:(?:{SHADED_COLOR}|[^\W\d_]+)\s+)?(?:{KINDS})\b))",
+    re.IGNORECASE,
+)
+# Terms of shops, read as the nearest that models learn.
+_THREE_QUARTERS = r"(?<![\w'-])(?:3/\s*4|three[\s-]quarters?)(?:[\s-]+lengths?)?"
+_THREE_QUARTER_SLEEVES = re.compile(rf"{_THREE_QUARTERS}[\s-]+(sleeves?)\b", re.IGNORECASE)
+_THREE_QUARTER_LEGS = re.compile(
+    rf"{_THREE_QUARTERS}(?=[\s-]+(?:trousers|pants|jeans|leggings)\b)", re.IGNORECASE
+)
+_ABOVE_KNEE = re.compile(
+    r"(?<![\w'-])less\s+than\s+(?:the\s+)?knees?(?:[\s-]+length)?(?![\w'-])", re.IGNORECASE
+)
+_LOW_HEEL = re.compile(
+    r"(?<![\w'-])(?:with\s+)?(?:as\s+(?:little|low|small)\s+(?:an?\s+)?heels?\s+as\s+possible"
+    r"|(?:(?:an?|the)\s+)?(?:minimal|minimum|lowest|smallest|least|tiniest)\s+heels?(?:\s+possible)?)"
+    r"(?![\w'-])",
+    re.IGNORECASE,
 )
 # "is not ok", "not wanted", "are ugly", "are out".
 _IS_REJECTED = (
@@ -1128,6 +1147,10 @@ _REPHRASED: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
     (_RECOLORED, _rephrase_recolored),
     (_PATTERN_SWAP, _rephrase_pattern_swap),
     (_ABSENT_PATTERN, lambda match: "plain"),
+    (_THREE_QUARTER_SLEEVES, lambda match: f"elbow length {match[1]}"),
+    (_THREE_QUARTER_LEGS, lambda match: "cropped"),
+    (_ABOVE_KNEE, lambda match: "short"),
+    (_LOW_HEEL, lambda match: "with a low heel"),
     (_OTHER_COLOR, lambda match: "in another color"),
     (_REJECTED, _rephrase_rejected),
     *((item, _rephrase_exclusion) for item in _EXCLUSIONS),

@@ -53,6 +53,7 @@ from dwc.search.results import (
     same_picture,
     same_ratio,
 )
+from dwc.search.unclear_wishes import describe_unclear
 from dwc.search.weight_sweep import WeightSweep
 
 ImageInput = Image.Image | str | Path
@@ -497,6 +498,7 @@ class Searcher:
                     f"The words name two garments ({' and '.join(garments)}). Each picture counts "
                     "as one, and the results may show either. Search for one of them."
                 )
+            notes += describe_unclear(text, has_image)
         unknown_words = self.checkpoint.processor.unknown_words
         note = negation_note(text, lambda word: not unknown_words(word), has_image)
         return [*notes, note] if note else notes

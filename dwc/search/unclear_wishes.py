@@ -1,0 +1,97 @@
+"""Wishes that a model cannot follow as typed, and the notes that say so.
+
+A model embeds a text as a whole. It knows no alternatives ("red or green"), no value of a change
+that names none ("another pattern"), and no color as the bound of a comparison ("lighter than
+navy").
+"""
+
+import re
+
+from dwc.negation import (
+    ALIKE_COLORS,
+    ANY_COLOR,
+    DETAIL,
+    KINDS,
+    PATTERNS,
+    SHADED_COLOR,
+    negations_in,
+)
+
+_SLEEVES = r"(?:short|long|elbow|half)[\s-](?:sleeves?|sleeved)"
+_VALUE = rf"(?:{SHADED_COLOR}|{_SLEEVES}|{'|'.join(PATTERNS)}|{DETAIL})"
+_THING = rf"(?:{_VALUE}(?:\s+(?:{KINDS}))?|(?:{KINDS}))"
+_OR = re.compile(
+    rf"(?<![\w'-])(?P<first>{_THING})\s*,?\s+or\s+(?:(?:an?|the|in|with)\s+)*(?P<second>{_THING})"
+    r"(?![\w'-])",
+    re.IGNORECASE,
+)
+# Names of one kind of garment: who gives both wants no choice.
+_SAME_KINDS = (
+    {"t-shirt", "t shirt", "tshirt", "tee"},
+    {"trousers", "pants"},
+    {"jumper", "sweater", "pullover"},
+    {"trainers", "sneakers"},
+    {"bag", "handbag"},
+)
+_UNNAMED = re.compile(
+    r"(?<![\w'-])(?:an?other|other|different)\s+(colou?rs?|shades?|patterns?|prints?|necklines?|collars?"
+    r"|sleeves?(?:\s+lengths?)?|lengths?|shapes?|fabrics?|materials?)(?![\w'-])(?!\s+(?:than|from))",
+    re.IGNORECASE,
+)
+_BOUND = re.compile(
+    r"(?<![\w'-])((?:lighter|darker|brighter|paler|deeper)\s+than\s+(?:an?\s+|the\s+)?"
+    rf"{SHADED_COLOR})(?![\w'-])",
+    re.IGNORECASE,
+)
+
+
+def describe_unclear(text: str, has_image: bool) -> list[str]:
+    """Return a message on each wish that a model cannot follow as typed.
+
+    Args:
+        text: The text of a query, without what it excludes; see `find_exclusions`.
+        has_image: Whether the query also has a reference image.
+    """
+    notes = []
+    if pair := find_alternatives(text):
+        notes.append(
+            f'The model does not choose between alternatives: with "{pair[0]} or {pair[1]}", the '
+            "results may show only one of them, or a mixture. Search for each by itself."
+        )
+    kept = ", and some results may have that of the picture" if has_image else ""
+    changes = dict.fromkeys(_lower(match[0]) for match in _UNNAMED.finditer(text))
+    notes += [f'"{name}" does not say which one{kept}. Name what you want.' for name in changes]
+    comparisons = dict.fromkeys(_lower(match[1]) for match in _BOUND.finditer(text))
+    notes += [
+        f'The model does not compare with a color: with "{comparison}", the results may have that '
+        'color itself. Name the shade that you want, such as "light blue".'
+        for comparison in comparisons
+    ]
+    return notes
+
+
+def find_alternatives(text: str) -> tuple[str, str] | None:
+    """Return two different things between which a text leaves the choice; None if it does not.
+
+    "Red or green skirt" leaves one; "grey or gray" and "more or less red" do not.
+    """
+    for match in _OR.finditer(text):
+        first, second = _lower(match["first"]), _lower(match["second"])
+        if not _is_same(first, second) and not negations_in(text[: match.start()]):
+            return first, second
+    return None
+
+
+def _is_same(first: str, second: str) -> bool:
+    """Return whether two names, in lower case, stand for the same or for similar things."""
+    pairs = ((first, second), (second, first))
+    if any(other in (name, f"{name}s", f"{name}es") for name, other in pairs):
+        return True
+    if any({first, second} <= names for names in _SAME_KINDS):
+        return True
+    colors = {color.lower() for name in (first, second) for color in ANY_COLOR.findall(name)}
+    return len(colors) == 2 and any(colors <= alike for alike in ALIKE_COLORS)
+
+
+def _lower(phrase: str) -> str:
+    return " ".join(phrase.lower().split())

@@ -1,0 +1,54 @@
+"""What a text leaves open, and what a search says about it."""
+
+import pytest
+
+from dwc.search.unclear_wishes import describe_unclear, find_alternatives
+
+
+@pytest.mark.parametrize(
+    ("text", "pair"),
+    [
+        ("red or green skirt", ("red", "green skirt")),
+        ("a red skirt or a green skirt", ("red skirt", "green skirt")),
+        ("dress in dark red, or in light blue", ("dark red", "light blue")),
+        ("hat or bag", ("hat", "bag")),
+        ("striped or dotted shirt", ("striped", "dotted shirt")),
+        ("sleeveless or short sleeve dress", ("sleeveless", "short sleeve dress")),
+        ("grey or gray dress", None),
+        ("blue or navy", None),
+        ("dress or dresses", None),
+        ("a tee or t-shirt", None),
+        ("more or less red", None),
+        ("red or so", None),
+        ("whether or not it is red", None),
+        ("not red or blue", None),
+        ("in red and green", None),
+    ],
+)
+def test_alternatives_are_found(text, pair):
+    assert find_alternatives(text) == pair
+    assert bool(describe_unclear(text, has_image=False)) == (pair is not None)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("same colour, other pattern", '"other pattern" does not say which one'),
+        ("in another colour", '"another colour" does not say which one'),
+        ("a Different  neckline", '"different neckline" does not say which one'),
+        ("lighter than navy shirt", 'with "lighter than navy"'),
+        ("trousers, darker than the light grey", 'with "darker than the light grey"'),
+    ],
+)
+def test_a_wish_without_a_value_is_said(text, said):
+    [note] = describe_unclear(text, has_image=True)
+    assert said in note
+    assert ("of the picture" in note) == ("which one" in note)
+    assert "of the picture" not in describe_unclear(text, has_image=False)[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["other pattern than stripes", "lighter", "darker blue", "lighter than this", "longer"]
+)
+def test_a_clear_wish_needs_no_note(text):
+    assert describe_unclear(text, has_image=True) == []
