@@ -1,8 +1,8 @@
 """Wishes that a model cannot follow as typed, and the notes that say so.
 
 A model embeds a text as a whole. It knows no alternatives ("red or green"), no value of a change
-that names none ("another pattern"), and no color as the bound of a comparison ("lighter than
-navy").
+that names none ("another pattern"), no color as the bound of a comparison ("lighter than navy"),
+and no amount of a difference ("two shades darker").
 """
 
 import re
@@ -44,6 +44,13 @@ _BOUND = re.compile(
     re.IGNORECASE,
 )
 
+_AMOUNT = re.compile(
+    r"(?<![\w'-])((?:two|three|four|[2-9]|(?:a\s+)?few|several|some|(?:a\s+)?couple(?:\s+of)?)\s+"
+    r"(?:shades?|tones?|sizes?|inch(?:es)?|cm)\s+(lighter|darker|brighter|paler|deeper|longer|shorter"
+    r"|wider|narrower|tighter|looser))(?![\w'-])",
+    re.IGNORECASE,
+)
+
 
 def describe_unclear(text: str, has_image: bool) -> list[str]:
     """Return a message on each wish that a model cannot follow as typed.
@@ -66,6 +73,10 @@ def describe_unclear(text: str, has_image: bool) -> list[str]:
         f'The model does not compare with a color: with "{comparison}", the results may have that '
         'color itself. Name the shade that you want, such as "light blue".'
         for comparison in comparisons
+    ]
+    notes += [
+        f'The model does not know how much "{_lower(match[1])}" is: it reads "{_lower(match[2])}".'
+        for match in _AMOUNT.finditer(text)
     ]
     return notes
 

@@ -48,6 +48,20 @@ def test_a_wish_without_a_value_is_said(text, said):
 
 
 @pytest.mark.parametrize(
+    ("text", "amount", "read"),
+    [
+        ("two shades darker", "two shades darker", "darker"),
+        ("A few  tones lighter, please", "a few tones lighter", "lighter"),
+        ("5 cm shorter", "5 cm shorter", "shorter"),
+    ],
+)
+def test_an_amount_is_said_not_to_count(text, amount, read):
+    [note] = describe_unclear(text, has_image=True)
+    assert f'how much "{amount}" is' in note
+    assert note.endswith(f'reads "{read}".')
+
+
+@pytest.mark.parametrize(
     "text", ["other pattern than stripes", "lighter", "darker blue", "lighter than this", "longer"]
 )
 def test_a_clear_wish_needs_no_note(text):
