@@ -88,8 +88,8 @@ def find_alternatives(text: str) -> tuple[str, str] | None:
     """
     for match in _OR.finditer(text):
         first, second = _lower(match["first"]), _lower(match["second"])
-        if not _is_same(first, second) and not negations_in(text[: match.start()]):
-            return first, second
+        if not _is_same(first, second):
+            return None if negations_in(text[: match.start()]) else (first, second)
     return None
 
 
