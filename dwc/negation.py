@@ -12,7 +12,6 @@ result.
 
 import re
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Literal, NamedTuple
 
 Tokens = tuple[str, ...]
@@ -95,8 +94,8 @@ COLORS = (
     "black|white|gr[ea]y|red|pink|orange|yellow|green|teal|blue|navy|purple|brown|beige|cream|burgundy|"
     "maroon|turquoise"
 )
-# Kinds of garments with a singular and a plural of which models have seen the singular more often;
-# hoodies and pairs such as shoes are not among them. All but the dress have a plural in "s".
+# Kinds of garments that have a singular and a plural; models have seen the singular more often.
+# Hoodies and pairs such as shoes are not among them. All but the dress have a plural in "s".
 _COUNTED = (
     "skirt|shirt|top|t-?shirt|tee|blouse|tunic|jacket|coat|blazer|cardigan|sweater|jumper|pullover"
     "|sweatshirt|waistcoat|vest|polo|hat|handbag|bag|backpack|cap|suit|gown|frock"
@@ -242,7 +241,7 @@ _ANY_THING = re.compile(
     rf"(?<![\w-])(?:(?P<detail>{DETAIL})|(?P<kind>{KINDS})|{SHADED_COLOR})(?![\w-])", re.IGNORECASE
 )
 _PATTERN = re.compile(rf"(?:{'|'.join(PATTERNS)}|{_RARE_PATTERNS})", re.IGNORECASE)
-_ANY_KIND = re.compile(rf"(?<![\w'-])(?:{KINDS})(?![\w'-])", re.IGNORECASE)
+ANY_KIND = re.compile(rf"(?<![\w'-])(?:{KINDS})(?![\w'-])", re.IGNORECASE)
 _NEGATED = re.compile(r"(?<![\w'-])(?:not|never|nothing|no|nor|without|\w+n't)\s+(?:be\s+)?$", re.I)
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
@@ -481,39 +480,8 @@ def find_kind(text: str) -> str | None:
     Args:
         text: The text without the kinds that it excludes; see `find_exclusions`.
     """
-    names = _ANY_KIND.findall(text)
+    names = ANY_KIND.findall(text)
     return " ".join(names[-1].lower().split()) if names else None
-
-
-# Names of garments in other senses: "top quality", "that suits me".
-_NO_GARMENT = re.compile(
-    r"\b(?:with|in|on)\s+(?:(?:very|an?|no|low|high|small|chunky|thin|wide|block|kitten|stiletto)\s+)*heels\b"
-    r"|\btop[\s-]+(?:quality|notch|rated|brand|seller)\b|\bsuits?\s+(?:me|my|the|any|every|all)\b",
-    re.IGNORECASE,
-)
-_ONE_GARMENT = re.compile(
-    r"[\s-]*|\s*,\s*(?:an?\s+|the\s+)?|\W*\s*(?:or|nor|/|as|into|instead|to\s+an?|into\s+an?|like|than|not|no)\b.*|.*\b(?:as|into|like|than|not)\s+(?:an?\s+)?",
-    re.IGNORECASE | re.DOTALL,
-)
-
-
-def two_garments(rest: str) -> tuple[str, str] | None:
-    """Return two different kinds of garments that a text asks for together; None if it does not.
-
-    "Hat to go with a red dress" names two; "shirt dress", "shoes or boots" and "shirt as a dress"
-    ask for one.
-
-    Args:
-        rest: The text without the kinds that it excludes; see `find_exclusions`.
-    """
-    rest = _NO_GARMENT.sub("", rest)
-    names = list(_ANY_KIND.finditer(rest))
-    for first, second in pairwise(names):
-        one, other = (" ".join(match[0].lower().split()) for match in (first, second))
-        is_same = one.rstrip("s") == other.rstrip("s")
-        if not is_same and not _ONE_GARMENT.fullmatch(rest[first.end() : second.start()]):
-            return one, other
-    return None
 
 
 def _is_like_wanted(exclusions: list[Exclusion], wanted: set[str]) -> bool:

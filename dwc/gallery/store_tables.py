@@ -73,7 +73,7 @@ class PictureTable(BlockSequence[StoredImage]):
         return {row.id: row for row in rows}
 
     def count_small(self, side: int) -> int:
-        """Return the number of pictures of which a side has fewer than `side` pixels."""
+        """Return the number of pictures with a side of fewer than `side` pixels."""
         query = "SELECT count(*) FROM pictures WHERE min(width, height) < ?"
         (count,) = self._connection.execute(query, (side,)).fetchone()
         return int(count)

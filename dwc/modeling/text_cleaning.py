@@ -624,11 +624,17 @@ _ABSENT_PART = re.compile(
     r"(?<![\w'-])(?P<part>hood|collar|button|zip|belt|lace|strap|pocket|buckle)less(?![\w'-])",
     re.IGNORECASE,
 )
+_ADJECTIVE_ENDINGS = ("ed", "less", "y", "floral", "plain")
+_PATTERN_ADJECTIVES = [
+    name
+    for names in PATTERNS
+    for name in names.split("|")
+    if name.endswith((*_ADJECTIVE_ENDINGS, "plaid"))
+]
 # "stripeless", and "unstriped shirt": where no garment follows, "non-striped" is an exclusion.
 _ABSENT_PATTERN = re.compile(
     r"(?<![\w'-])(?:(?:stripe|dot|flower|print|graphic|logo)s?-?less(?![\w'-])"
-    r"|(?:un|non)[\s-]?(?:striped|stripy|stripey|checked|checkered|chequered|dotted|spotted|printed"
-    rf"|patterned|floral|flowery|plaid)(?=\s+(?:(?:{SHADED_COLOR}|[^\W\d_]+)\s+)?(?:{KINDS})\b))",
+    rf"|(?:un|non)[\s-]?(?:{'|'.join(_PATTERN_ADJECTIVES)})(?=\s+(?:(?:{SHADED_COLOR}|[^\W\d_]+)\s+)?(?:{KINDS})\b))",
     re.IGNORECASE,
 )
 # Terms of shops, read as the nearest that models learn.
@@ -1031,9 +1037,6 @@ def _rephrase_unwanted_detail(match: re.Match[str]) -> str | None:
     if re.fullmatch(_BARE_VALUE, thing) and not re.fullmatch(_OPPOSITE, thing):
         return None  # a rule for values follows
     return f"{'not' if thing.endswith(_ADJECTIVE_ENDINGS) else 'without'} {thing}"
-
-
-_ADJECTIVE_ENDINGS = ("ed", "less", "y", "floral", "plain")
 
 
 def _rephrase_owned(match: re.Match[str]) -> str | None:

@@ -33,7 +33,7 @@ from dwc.gallery.search_index import CandidateIndex, ExactIndex
 from dwc.gallery.store import Store
 from dwc.modeling.combiners import ComposedQuery
 from dwc.modeling.text_cleaning import TypedText, wanted_words
-from dwc.negation import find_exclusions, negation_note, two_garments
+from dwc.negation import find_exclusions, negation_note
 from dwc.search.query import (
     EncodedQuery,
     QueryComposer,
@@ -492,11 +492,6 @@ class Searcher:
                 notes.append(
                     f"Several colors are excluded ({', '.join(colors)}): some results may "
                     "have one of them. Name a color that you want instead."
-                )
-            if garments := two_garments(text):
-                notes.append(
-                    f"The words name two garments ({' and '.join(garments)}). Each picture counts "
-                    "as one, and the results may show either. Search for one of them."
                 )
             notes += describe_unclear(text, has_image)
         unknown_words = self.checkpoint.processor.unknown_words

@@ -1,15 +1,17 @@
 """Wishes that a model cannot follow as typed, and the notes that say so.
 
-A model embeds a text as a whole. It knows no alternatives ("red or green"), no value of a change
-that names none ("another pattern"), no color as the bound of a comparison ("lighter than navy"),
-and no amount of a difference ("two shades darker").
+A model embeds a text as a whole, and each picture counts as one garment. The model knows no
+alternatives ("red or green"), no value of a change that names none ("another pattern"), no color as
+the bound of a comparison ("lighter than navy"), and no amount of a change ("two shades darker").
 """
 
 import re
+from itertools import pairwise
 
 from dwc.negation import (
     ALIKE_COLORS,
     ANY_COLOR,
+    ANY_KIND,
     DETAIL,
     KINDS,
     PATTERNS,
@@ -50,6 +52,16 @@ _AMOUNT = re.compile(
     r"|wider|narrower|tighter|looser))(?![\w'-])",
     re.IGNORECASE,
 )
+# Names of garments in other senses: "top quality", "that suits me".
+_NO_GARMENT = re.compile(
+    r"\b(?:with|in|on)\s+(?:(?:very|an?|no|low|high|small|chunky|thin|wide|block|kitten|stiletto)\s+)*heels\b"
+    r"|\btop[\s-]+(?:quality|notch|rated|brand|seller)\b|\bsuits?\s+(?:me|my|the|any|every|all)\b",
+    re.IGNORECASE,
+)
+_ONE_GARMENT = re.compile(
+    r"[\s-]*|\s*,\s*(?:an?\s+|the\s+)?|\W*\s*(?:or|nor|/|as|into|instead|to\s+an?|into\s+an?|like|than|not|no)\b.*|.*\b(?:as|into|like|than|not)\s+(?:an?\s+)?",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def describe_unclear(text: str, has_image: bool) -> list[str]:
@@ -60,14 +72,19 @@ def describe_unclear(text: str, has_image: bool) -> list[str]:
         has_image: Whether the query also has a reference image.
     """
     notes = []
+    if garments := find_two_garments(text):
+        notes.append(
+            f"The words name two garments ({' and '.join(garments)}). Each picture counts as one, "
+            "and the results may show either. Search for one of them."
+        )
     if pair := find_alternatives(text):
         notes.append(
             f'The model does not choose between alternatives: with "{pair[0]} or {pair[1]}", the '
             "results may show only one of them, or a mixture. Search for each by itself."
         )
-    kept = ", and some results may have that of the picture" if has_image else ""
+    addition = ", and some results may have that of the picture" if has_image else ""
     changes = dict.fromkeys(_lower(match[0]) for match in _UNNAMED.finditer(text))
-    notes += [f'"{name}" does not say which one{kept}. Name what you want.' for name in changes]
+    notes += [f'"{name}" does not say which one{addition}. Name what you want.' for name in changes]
     comparisons = dict.fromkeys(_lower(match[1]) for match in _BOUND.finditer(text))
     notes += [
         f'The model does not compare with a color: with "{comparison}", the results may have that '
@@ -79,6 +96,25 @@ def describe_unclear(text: str, has_image: bool) -> list[str]:
         for match in _AMOUNT.finditer(text)
     ]
     return notes
+
+
+def find_two_garments(rest: str) -> tuple[str, str] | None:
+    """Return two different kinds of garments that a text asks for together; None if it does not.
+
+    "Hat to go with a red dress" names two; "shirt dress", "shoes or boots" and "shirt as a dress"
+    ask for one.
+
+    Args:
+        rest: The text without the kinds that it excludes; see `find_exclusions`.
+    """
+    rest = _NO_GARMENT.sub("", rest)
+    names = list(ANY_KIND.finditer(rest))
+    for first, second in pairwise(names):
+        one, other = (_lower(match[0]) for match in (first, second))
+        is_same = one.rstrip("s") == other.rstrip("s")
+        if not is_same and not _ONE_GARMENT.fullmatch(rest[first.end() : second.start()]):
+            return one, other
+    return None
 
 
 def find_alternatives(text: str) -> tuple[str, str] | None:

@@ -103,11 +103,11 @@ def test_build_rate(make, photographs, tmp_path):
     store = build()
     order = {path: row for row, path in enumerate(store.ids)}
     vectors = np.stack([store.vectors[order[file.name]] for file in files])
-    kept = overlap(plain, vectors.astype(np.float32))
+    shared = overlap(plain, vectors.astype(np.float32))
     name = make.__name__.replace("_", " ")
     precision = "bfloat16" if prefers_bfloat16(checkpoint.model) else "float32"
     slower = max(decoded, forward)
-    tell(f"{NEIGHBORS} nearest in {precision}, {name}", f"{kept:.4f} of float32's", "told only")
+    tell(f"{NEIGHBORS} nearest in {precision}, {name}", f"{shared:.4f} of float32's", "told only")
     check_rows(
         f"build, {name}",
         [

@@ -148,9 +148,9 @@ def test_a_search_by_a_model_that_is_not_served_any_more_says_so(browser, tmp_pa
             await_answer(page, lambda: page.click("#search"))
             page.wait_for_function(
                 """() => {
-                    const told = document.querySelector("#message .trouble")?.textContent ?? "";
-                    return told.includes("there is no model 'second' here. Choose one")
-                        && told.includes("load it again");
+                    const text = document.querySelector("#message .trouble")?.textContent ?? "";
+                    return text.includes("there is no model 'second' here. Choose one")
+                        && text.includes("load it again");
                 }"""
             )
     page.close()

@@ -5,9 +5,10 @@ import pytest
 from dwc.checkpoints.load import DRAWINGS_FOLDER, load
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
-from dwc.negation import find_exclusions, two_garments
+from dwc.negation import find_exclusions
 from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
+from dwc.search.unclear_wishes import find_two_garments
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def test_a_prohibition_sign_is_said_to_be_unknown(searcher, text):
 )
 def test_two_garments_are_found(text, garments):
     """Of the first 12 for "hat to go with a red dress", none was a hat, and no note said why."""
-    assert two_garments(find_exclusions(text)[1]) == garments
+    assert find_two_garments(find_exclusions(text)[1]) == garments
 
 
 def test_notes_on_two_garments_and_on_several_excluded_colors(tmp_path, pictures):

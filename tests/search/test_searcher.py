@@ -148,21 +148,26 @@ def test_a_reference_whose_file_is_gone_is_its_thumbnail(loaded, pictures, tmp_p
     assert "p02.png" in result.notes[0]
 
 
+def searcher_with(image, name, loaded, pictures, tmp_path):
+    """Return a searcher of a folder that has one of the pictures and an image, and the folder."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "p01.png").write_bytes((pictures / "p01.png").read_bytes())
+    image.save(folder / name)
+    store = build_store(
+        FolderSource(folder), image_embedder(loaded), tmp_path / "store", model_identity(loaded)
+    )
+    return Searcher(loaded, store), folder
+
+
 @pytest.mark.parametrize(
     ("size", "cut"),
     [((40, 240), "upper square of this tall"), ((240, 40), "middle square of this wide")],
 )
 def test_a_reference_that_is_cut_to_a_square_is_told(loaded, pictures, tmp_path, size, cut):
     """A screenshot of a chat was searched by its status bar, without a note."""
-    folder = tmp_path / "shots"
-    folder.mkdir()
-    (folder / "p01.png").write_bytes((pictures / "p01.png").read_bytes())
     strip = Image.effect_noise(size, 60).convert("RGB")
-    strip.save(folder / "shot.png")
-    store = build_store(
-        FolderSource(folder), image_embedder(loaded), tmp_path / "store", model_identity(loaded)
-    )
-    searcher = Searcher(loaded, store)
+    searcher, folder = searcher_with(strip, "shot.png", loaded, pictures, tmp_path)
     note = f"Only the {cut} picture is used. Crop it to the garment."
     for image in (folder / "shot.png", strip, decode(strip)):
         assert searcher.search(image, "is red").notes.count(note) == 1
@@ -217,10 +222,10 @@ def test_a_reference_of_several_pictures_is_told(searcher, tmp_path):
     for n in range(4):
         one = Image.effect_noise((100, 100), 60 + n).convert("RGB")
         grid.paste(one, (112 * (n % 2), 112 * (n // 2)))
-    told = "several pictures in one"
-    assert sum(told in note for note in searcher.search(grid, "is red").notes) == 1
+    expected = "several pictures in one"
+    assert sum(expected in note for note in searcher.search(grid, "is red").notes) == 1
     alone = grid.crop((0, 0, 100, 100))
-    assert not any(told in note for note in searcher.search(alone, "is red").notes)
+    assert not any(expected in note for note in searcher.search(alone, "is red").notes)
 
 
 def test_the_text_in_a_png_is_not_taken_for_a_note(searcher, tmp_path):
@@ -234,19 +239,12 @@ def test_the_text_in_a_png_is_not_taken_for_a_note(searcher, tmp_path):
 @pytest.mark.parametrize("size", [(47, 60), (60, 32)])
 def test_a_reference_that_is_too_small_to_compare_well_is_told(loaded, pictures, tmp_path, size):
     """Half of the results for a thumbnail were other ones than those for its picture."""
-    folder = tmp_path / "thumbnails"
-    folder.mkdir()
-    (folder / "p01.png").write_bytes((pictures / "p01.png").read_bytes())
     small = Image.effect_noise(size, 60).convert("RGB")
-    small.save(folder / "small.png")
-    store = build_store(
-        FolderSource(folder), image_embedder(loaded), tmp_path / "store", model_identity(loaded)
-    )
-    searcher = Searcher(loaded, store)
-    told = f"a picture of {size[0]} × {size[1]} pixels"
+    searcher, folder = searcher_with(small, "small.png", loaded, pictures, tmp_path)
+    expected = f"a picture of {size[0]} × {size[1]} pixels"
     for query in ({"image": folder / "small.png"}, {"image": small}, {"reference_id": "small.png"}):
         notes = searcher.search(text="is red", **query).notes
-        assert sum(told in note for note in notes) == 1
+        assert sum(expected in note for note in notes) == 1
     large_enough = Image.effect_noise((48, 48), 60).convert("RGB")
     assert searcher.search(large_enough, "is red").notes == []
     assert not any("pixels" in note for note in searcher.search(text="is red").notes)
