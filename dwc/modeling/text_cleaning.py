@@ -123,8 +123,8 @@ class TypedText(NamedTuple):
         typed: The text as typed.
         cut: The end of the cleaned text that was cut off because the text was too long; empty if
             nothing was cut.
-        unreadable: All words of the text if the model cannot use the text because none of its
-            content words is in the vocabulary; otherwise empty.
+        unreadable: Empty if the model can use the text. If no word of the text but function words
+            such as "with" is in the vocabulary, these are all words of the text.
         max_tokens: Maximum number of CLIP tokens of a text; None without a CLIP tokenizer.
         respelled: Pairs of a typed word or phrase and its replacement, such as ("reddress", "red
             dress").
@@ -206,7 +206,7 @@ _FACT = re.compile(
 
 
 def _facts_in(text: str) -> list[str]:
-    """Return the phrases of a text on sizes, prices and offers, which no picture shows."""
+    """Return the phrases of a text about sizes, prices and offers, such as "size 12"."""
     return list(dict.fromkeys(" ".join(fact.split()).rstrip(".,") for fact in _FACT.findall(text)))
 
 
@@ -235,10 +235,10 @@ def clean_text(text: str, is_known: Callable[[str], bool] | None = None) -> Clea
       if the vocabulary contains the single words but not the joined word. With punctuation, one
       of the single words in the vocabulary is enough. `reddress` is separated only if both words
       describe clothes, or if one does and the other is a function word such as `with`.
-    - A garment's name that is known in the other number only becomes that: `waistcoats` becomes
-      `waistcoat`.
+    - The name of a garment becomes singular or plural if the vocabulary contains only that form:
+      `waistcoats` becomes `waistcoat`.
     - `patternless` and `belt-free` become `without pattern` and `without belt` if the vocabulary
-      has the thing but not the joined word.
+      contains `pattern` and `belt`, but not the joined words.
     - A leading minus becomes a word (`-stripes` becomes `without stripes`), because the word
       tokenizer would delete the minus and so reverse the meaning. Other short forms of negations
       are spelled out, too; see `spell_out_negations`.
@@ -298,15 +298,16 @@ def read_as_neighbors(
 ) -> tuple[str, tuple[tuple[str, str], ...]]:
     """Replace words that the model does not know with words that it knows.
 
-    A word is dropped if the next word is the one to read: "sapphire blue" becomes "blue".
+    If the replacement is already the next word, the unknown word is only deleted: "sapphire blue"
+    becomes "blue".
 
     Args:
         text: The cleaned text.
-        neighbor: Function that returns the word to read instead of a word without its punctuation,
-            or None to keep the word.
+        neighbor: Function that takes a word without punctuation, and returns its replacement or, if
+            the word must stay, None.
 
     Returns:
-        The text, and pairs of a typed word or phrase and its replacement.
+        The new text, and pairs of a typed word or phrase and its replacement.
     """
     words = text.split()
     read: dict[str, str] = {}
@@ -380,9 +381,14 @@ def _strip_accents(text: str) -> str:
 
 
 def _other_number(word: str, is_known: Callable[[str], bool]) -> str | None:
-    """Return the singular or plural of an unknown name of a garment if that form is known.
+    """Return the other form, singular or plural, of a garment's name if only that form is known.
 
-    For example, "waistcoats" would otherwise be split into "waist" and "coats".
+    Otherwise, the result is None. For example, "waistcoats" gives "waistcoat". Without this rule,
+    "waistcoats" would be split into "waist" and "coats".
+
+    Args:
+        word: The word, without punctuation around it.
+        is_known: Function that tells whether a word is in the vocabulary.
     """
     if is_known(word) or not _ANY_GARMENT.fullmatch(word):
         return None
@@ -391,7 +397,7 @@ def _other_number(word: str, is_known: Callable[[str], bool]) -> str | None:
 
 
 def _separate(word: str, is_known: Callable[[str], bool]) -> str:
-    """Separate words joined with punctuation, such as `blue/white`, if one of them is known.
+    """Separate words joined with punctuation, such as `blue/white`, if at least one is known.
 
     A joined word that is in the vocabulary itself, such as `v-neck`, is not separated.
 
@@ -441,10 +447,10 @@ def _describes_clothes(word: str) -> bool:
 
 
 def _describe_clothes_together(pair: tuple[str, str]) -> bool:
-    """Return whether both words of a pair are about clothes, as `_find_parts` requires.
+    """Return whether two words, joined into one word, are likely to describe clothes.
 
-    Each is in `_CLOTHING_WORDS` or `_COMPOUND_WORDS`; or one is in `_CLOTHING_WORDS` and the other
-    is a function word.
+    This is so if each word is in `_CLOTHING_WORDS` or `_COMPOUND_WORDS`, or if one is in
+    `_CLOTHING_WORDS` and the other is a function word such as "with".
     """
     if all(_describes_clothes(word) or word.lower() in _COMPOUND_WORDS for word in pair):
         return True
@@ -817,8 +823,8 @@ def rephrase_exclusions(text: str) -> Rephrased:
     """Replace exclusions and comparisons by phrases that models follow best.
 
     "never red", "anything but red" and "lose the red" all exclude red, but a model follows some
-    phrases better than others. The phrases used here are those that the bundled checkpoint was
-    measured to follow on drawings and photographs (`tests/bench/test_exclusion_phrases.py`):
+    phrases better than others. This function uses the phrases that the bundled checkpoint follows
+    best, as measured on drawings and photographs (`tests/bench/test_exclusion_phrases.py`):
 
     - a color: "not red"; after other words: "dress but not red";
     - a pattern: "in plain", unless the text names another pattern ("no stripes, with dots");
@@ -838,11 +844,11 @@ def rephrase_exclusions(text: str) -> Rephrased:
     blue jeans" becomes "jeans, not blue", "less striped" becomes "not striped". After that, plurals
     of garments become singulars: "tops" becomes "top".
 
-    The setting `rephrase_exclusions` of a checkpoint's processor enables this function. A note
-    tells the user what was read instead (`TypedText.respelled`).
+    The setting `rephrase_exclusions` of a checkpoint's processor enables this function. A message
+    tells the user which phrases were replaced (`TypedText.respelled`).
 
     Some phrases stay as they are: exclusions of other things, such as a kind of garment; and
-    exclusions that are negated themselves, such as "not without a belt".
+    exclusions after a negation, such as "not without a belt".
 
     Args:
         text: A text in which `dwc.negation.spell_out_negations` was applied.
@@ -867,10 +873,14 @@ def rephrase_exclusions(text: str) -> Rephrased:
 
 
 def _join_changes(changes: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return changes as pairs of what was typed and what is read, in order.
+    """Return the replaced phrases as pairs of the typed phrase and the final phrase, in order.
 
-    If a phrase was replaced twice, such as "high heels are out" by "without high heels" and this
-    phrase by another one, the result has one pair, with the last phrase.
+    A phrase may have been replaced twice: "short sleeves are out" by "without short sleeves", and
+    this phrase by "longer sleeves". The result has one pair for both changes: ("short sleeves are
+    out", "longer sleeves").
+
+    Args:
+        changes: The replacement of each phrase, in the order in which they were replaced.
     """
     joined: dict[str, str] = {}
     for replaced, read in changes.items():
@@ -888,13 +898,13 @@ _Rephrase = Callable[[re.Match[str]], str | None]
 def _rephrase_all(
     text: str, rules: Iterable[tuple[re.Pattern[str], _Rephrase]], changes: dict[str, str]
 ) -> str:
-    """Return a text after applying rules in turn, and add the changes.
+    """Apply rules to a text, one after the other; return the text, and record the changes.
 
     Args:
         text: The text.
-        rules: Pairs of a pattern and a function that returns the phrase to read instead of a match,
-            or None to keep it.
-        changes: The replaced phrases by the phrase as typed; entries are added.
+        rules: Pairs of a pattern and a function. The function takes a match of the pattern, and
+            returns the phrase that replaces the match, or None to keep the match.
+        changes: A dict to which this function adds the replacement of each replaced phrase.
     """
     for pattern, rephrase in rules:
         only = [match.span() for match in ONLY.finditer(text)]
@@ -921,7 +931,10 @@ def _rephrase_all(
 
 
 def _unless_negated(rephrase: _Rephrase) -> _Rephrase:
-    """Make a function return None, to keep a phrase as typed, if the phrase itself is negated."""
+    """Change a rule's function so that it keeps negated phrases, as in "not without a belt".
+
+    The new function returns None if a negation comes before the match.
+    """
 
     @wraps(rephrase)
     def rephrase_unless_negated(match: re.Match[str]) -> str | None:
@@ -970,7 +983,7 @@ def _rephrase_rejected(match: re.Match[str]) -> str | None:
 
 
 def _rephrase_only(match: re.Match[str]) -> str:
-    """Return "only red" for "nothing but red"."""
+    """Return the phrase "only red" for a phrase such as "nothing but red"."""
     return f"only {match['value']}".lower()
 
 
@@ -997,19 +1010,25 @@ def _rephrase_put_out(match: re.Match[str]) -> str | None:
 
 @_unless_negated
 def _rephrase_less_like(match: re.Match[str]) -> str | None:
-    """Return "skirt, not a dress" for "rather a skirt than a dress"; None if it is negated."""
+    """Return "skirt, not a dress" for "rather a skirt than a dress".
+
+    The result is None if the phrase is negated.
+    """
     if match["old"]:
         return _exclude_thing(match["old"])
     return f"{match['new']}, {_exclude_thing(match['former'])}".lower()
 
 
 def _correct_slip(match: re.Match[str]) -> str:
-    """Return "striped" for "stripped"."""
+    """Return the word that is meant by a wrong word, such as "striped" for "stripped"."""
     return _SLIPS[match[0].lower()]
 
 
 def _rephrase_put_in(match: re.Match[str]) -> str | None:
-    """Return "in red" for "red in", where something else is put out; otherwise None."""
+    """Return "in red" for "red in", if the text also excludes something, as "blue out" does.
+
+    Otherwise, the result is None, and the phrase stays.
+    """
     others = match.string[: match.start()] + match.string[match.end() :]
     if not _PUT_ASIDE.search(others):
         return None
@@ -1031,7 +1050,8 @@ def _exclude_thing(name: str) -> str:
 def _rephrase_unwanted_detail(match: re.Match[str]) -> str | None:
     """Return "without high heels" for "high heels are out" or "lose the high heels".
 
-    None if the phrase is negated.
+    The result is None, and the phrase stays, if the phrase is negated. It is also None for a color
+    or a pattern, since a later rule replaces these phrases.
     """
     thing = match["thing"].lower()
     if re.fullmatch(_BARE_VALUE, thing) and not re.fullmatch(_OPPOSITE, thing):
@@ -1040,7 +1060,7 @@ def _rephrase_unwanted_detail(match: re.Match[str]) -> str | None:
 
 
 def _rephrase_owned(match: re.Match[str]) -> str | None:
-    """Return "not red" for "I already have it in red"; None for a question or a wish."""
+    """Return "not red" for "I already have it in red"; None for "can I have it in red"."""
     if _ASKING.search(match.string[: match.start()]):
         return None
     return f"not {match['color'] or match['one']}".lower()
@@ -1079,7 +1099,10 @@ def _rephrase_recolored(match: re.Match[str]) -> str | None:
 
 
 def _rephrase_pattern_swap(match: re.Match[str]) -> str | None:
-    """Return "with dots" for "stripes to dots"; None if it is negated or part of a list."""
+    """Return "with dots" for "stripes to dots".
+
+    The result is None, and the phrase stays, if the phrase is negated or part of a list.
+    """
     before = match.string[: match.start()]
     if _NEGATED.search(before) or _IN_LIST.search(before):
         return None
@@ -1090,14 +1113,14 @@ def _rephrase_pattern_swap(match: re.Match[str]) -> str | None:
 
 
 def _exclude(values: str, text: str) -> str:
-    """Return phrases that exclude the values of a list: "not red, in plain" for "red or striped".
+    """Return phrases that exclude each value of a list: "not red, in plain" for "red or striped".
 
-    An excluded pattern becomes "in plain". If the text asks for another pattern ("with dots"), it
-    becomes a phrase such as "no stripes" instead.
+    A pattern is excluded by "in plain". There is one exception: if the text asks for another
+    pattern ("with dots"), the phrase is one such as "no stripes".
 
     Args:
         values: The list as typed, such as "red or striped".
-        text: The whole text.
+        text: The whole text that contains the list.
     """
     is_plain = not _asks_for_pattern(text)
     read = [_rephrase_value(value[0].lower(), is_plain) for value in _ANY_VALUE.finditer(values)]
@@ -1117,8 +1140,8 @@ def _rephrase_value(value: str, is_plain: bool) -> str:
 
     Args:
         value: The value, in lower case.
-        is_plain: Whether a pattern is excluded by "in plain"; otherwise "striped" is excluded by
-            "no stripes".
+        is_plain: If True, a pattern such as "striped" is excluded by "in plain"; if False, by "no
+            stripes".
     """
     if is_plain and _PATTERN.fullmatch(value):
         return "in plain"
@@ -1161,7 +1184,9 @@ _REPHRASED: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
 
 
 def wanted_words(rest: str) -> str:
-    """Return what a text asks for, such as "striped dress"; empty if it says nothing of clothes.
+    """Return what a text asks for, such as "striped dress"; empty if it says nothing about clothes.
+
+    Words such as "and" and punctuation are removed at both ends of the text.
 
     Args:
         rest: The text without what it excludes; see `dwc.negation.find_exclusions`.

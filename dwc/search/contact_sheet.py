@@ -105,7 +105,7 @@ def _paste(sheet: Image.Image, store: Store, id: str, left: int, top: int, tile:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Search a stored gallery with a table of queries, and save the page."""
+    """Run the command: search a gallery with each query of a table, and save a page of results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("store", help="a folder made by: python -m dwc index")
     parser.add_argument("queries", type=Path, help="a CSV table: reference,text")

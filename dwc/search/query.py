@@ -1,9 +1,9 @@
 """Encoding of queries and of gallery images with the model of a checkpoint, alone or in batches.
 
 - `encode_query` encodes one query, `image_embedder` embeds gallery images.
-- `_ExclusionEncoder` computes the directions that are subtracted from the queries of texts that
-  exclude something, such as "not red" or "without a hood".
-- `describe_model_input` returns the input of the model for a query in a form to be displayed: the
+- A text may exclude something, such as "not red" or "without a hood". `_ExclusionEncoder` computes
+  the vectors that are subtracted from the embeddings of such queries.
+- `describe_model_input` returns what the model receives for a query, in a form for display: the
   preprocessed image and the tokenized text.
 - `QueryComposer` composes the queries of several threads with one model. It caches the composed
   queries and the features of their images. A `BatchQueue` runs the queries of all composers, one
@@ -61,9 +61,9 @@ class QueryEncoding(NamedTuple):
         model_text: the text that the model receives: the checkpoint's caption template with the
             query's text inserted.
         ood_score: out-of-distribution score, 0 or more: how far the reference image is from the
-            training images. Above 1, the image is further away than 99 % of similar images that
-            were set aside to determine this limit. None without an image, or if the checkpoint has
-            no statistics of its training images.
+            training images. A score above 1 means that 99 % of held-out images of the same kind as
+            the training images are closer. None without an image, or if the checkpoint has no
+            statistics of its training images.
     """
 
     composed: ComposedQuery
@@ -103,7 +103,7 @@ class EncodedQuery:
 
 
 def model_identity(checkpoint: Checkpoint) -> ModelIdentity:
-    """Return the identity of a checkpoint, to be stored together with the vectors it computes."""
+    """Return the description of a checkpoint that a gallery store keeps with its vectors."""
     config = checkpoint.model.config
     streams = {}
     if config.clip_config is not None:
@@ -127,7 +127,7 @@ def image_embedder(checkpoint: Checkpoint) -> Embed:
 
     D is the length of one vector, which concatenates the embeddings of all streams. The function is
     used to build a gallery store, the folder with the vectors of a gallery. If `prefers_bfloat16`
-    says so, the image networks compute in bfloat16; all that follows, and all queries, in float32.
+    returns True, the image networks compute in bfloat16. All other computations are in float32.
     """
     model = checkpoint.model
     device = next(model.parameters()).device
@@ -152,12 +152,13 @@ _LEAST_PARAMETERS = 20_000_000
 
 
 def prefers_bfloat16(model: DWCModel) -> bool:
-    """Return whether gallery images are embedded in bfloat16 instead of float32.
+    """Return True if gallery images are embedded in bfloat16, False if in float32.
 
-    This is so for image networks of at least `_LEAST_PARAMETERS` parameters, such as those of the
-    paper, on a CPU that has instructions for products of bfloat16 matrices (AMX). EfficientNet-Lite
-    is smaller, and would not be faster: most of its time goes to depthwise convolutions. The
-    environment variable `DWC_PRECISION` ("float32" or "bfloat16") overrides the choice.
+    The result is True if the image networks have at least `_LEAST_PARAMETERS` parameters, as those
+    of the paper do, and run on a CPU with instructions for products of bfloat16 matrices (AMX).
+    EfficientNet-Lite is smaller. It would not be faster in bfloat16, since most of its time goes to
+    depthwise convolutions. On any CPU, the environment variable `DWC_PRECISION` ("float32" or
+    "bfloat16") overrides this choice.
 
     Raises:
         QueryError: The environment variable has another value.
@@ -189,11 +190,11 @@ class ModelInputs(NamedTuple):
     Attributes:
         texts: the processor's output for the N texts, as tensors (N, L) by name; empty for queries
             without texts.
-        image_rows: indices (N,) of the queries' reference images in the list of all images: first
-            those of `known`, then those of `pixel_values`; None for queries without images.
-        known: features of images that the model encoded before; None for none.
-        pixel_values: the processor's output (M, 3, height, width) for M images that the model is to
-            encode; None for none.
+        image_rows: index (N,) of each query's reference image in a list of images, which has first
+            the images of `known` and then those of `pixel_values`; None for queries without images.
+        known: features of images that the model encoded before; None if there are no such images.
+        pixel_values: the processor's output (M, 3, height, width) for M images that the model must
+            encode; None if there are no such images.
     """
 
     texts: Mapping[str, Tensor]
@@ -246,8 +247,9 @@ def model_runner(model: DWCModel) -> RunModel:
 def _forward_batches(pixel_values: Tensor) -> tuple[Tensor, ...]:
     """Split N images (N, 3, height, width) into the batches that the model encodes fastest.
 
-    On a CPU, convolutions are faster if the channels are last in memory, and a few images at a time
-    are faster than many, whose feature maps do not fit into the cache.
+    On a CPU, convolutions are faster if the channels are last in memory. Small batches are faster
+    than large ones, whose feature maps do not fit into the cache. On other devices, all images are
+    one batch.
     """
     if pixel_values.device.type != "cpu":
         return (pixel_values,)
@@ -270,9 +272,10 @@ def encode_query(
     Args:
         checkpoint: the checkpoint.
         image: the reference image, upright RGB; None for a query without a reference.
-        text: the text to be inserted in the caption template; empty for none.
+        text: the text to be inserted in the caption template; empty for a query without a text.
         compose: function that runs the checkpoint's model, such as a `QueryComposer`.
-        excluded: names of excluded patterns that the text does not contain, as in `TypedText`.
+        excluded: names of patterns that the query excludes although the text does not name them.
+            For example, "in plain" may stand for the typed "no stripes"; see `TypedText`.
 
     Returns:
         The composed query, the text that the model received, and the out-of-distribution score.
@@ -372,12 +375,14 @@ class _Excluded(NamedTuple):
 
 
 def _find_excluded(checkpoint: Checkpoint, text: str, patterns: Sequence[str]) -> _Excluded:
-    """Return what a query excludes, if the checkpoint asks for `rephrase_exclusions`.
+    """Find what a query excludes.
+
+    The result is empty if the setting `rephrase_exclusions` of the checkpoint's processor is off.
 
     Args:
         checkpoint: the checkpoint.
-        text: the text as the model reads it, without the caption template; empty for none.
-        patterns: names of excluded patterns that the text does not contain.
+        text: the text as the model reads it, without the caption template; may be empty.
+        patterns: names of patterns that the query excludes although the text does not name them.
     """
     if not checkpoint.processor.rephrase_exclusions:
         return _Excluded()
@@ -389,13 +394,16 @@ def _find_excluded(checkpoint: Checkpoint, text: str, patterns: Sequence[str]) -
 
 
 class _ExclusionEncoder:
-    """Computes the directions in which a model's queries are moved away from what they exclude.
+    """Computes the vectors that are subtracted from queries that exclude something.
+
+    Such a vector is called a direction. Subtracting it from the embedding of a query moves the
+    query away from what it excludes.
 
     Args:
         checkpoint: the checkpoint.
         compose: function that runs the checkpoint's model.
         image: the preprocessed reference image of all queries, (1, 3, height, width); None for
-            none.
+            queries without an image.
     """
 
     def __init__(self, checkpoint: Checkpoint, compose: Compose, image: Tensor | None) -> None:
@@ -403,12 +411,14 @@ class _ExclusionEncoder:
         self._embeddings: dict[str, _Embeddings] = {}
 
     def directions(self, excluded: _Excluded) -> _Embeddings:
-        """Return the sum of the directions of all that a query excludes.
+        """Return the vector to subtract from the embedding of one query, for each stream.
 
-        A direction must not contain what is wanted: "wide brim" is almost "hat", and without a wide
-        brim the query is still for hats; white pictures are less striped than others, and "striped,
-        not white" is still for stripes. So from the embedding of what is excluded, the components
-        along the kind of garment and along the rest of the text are removed.
+        It is the sum of the directions of the n excluded items, divided by the square root of n.
+
+        A direction must not contain what the query asks for. For example, the embedding of "wide
+        brim" is similar to that of "hat", but a query that excludes a wide brim may still ask for a
+        hat. So the direction of "wide brim" is its embedding without the component along "hat". The
+        component along the rest of the text is removed in the same manner.
 
         Args:
             excluded: what the query excludes, at least one item.
@@ -435,7 +445,12 @@ class _ExclusionEncoder:
         return total
 
     def _from_name(self, item: Exclusion, wanted: str) -> _Embeddings:
-        """Return the direction of the name of a color, a pattern or a kind of garment."""
+        """Return the direction of an excluded item, computed from the item's name alone.
+
+        Args:
+            item: the excluded item, such as a color.
+            wanted: the text without the exclusions; may be empty.
+        """
         distance = _DISTANCES["color" if item.type == "detail" else item.type]
         directions = {}
         for stream, vector in self._embed(item.name).items():
@@ -446,12 +461,12 @@ class _ExclusionEncoder:
         return directions
 
     def _from_garment(self, item: Exclusion, kind: str, excluded: _Excluded) -> _Embeddings:
-        """Return the direction of a detail, or of another kind, for a wanted kind of garment.
+        """Return the direction of an excluded item, for a query that asks for a kind of garment.
 
         Args:
-            item: a detail or a kind of garment.
-            kind: the wanted kind of garment.
-            excluded: all that the query excludes.
+            item: the excluded item: a detail or another kind of garment.
+            kind: the kind of garment that the query asks for.
+            excluded: all items that the query excludes, and the rest of the text.
         """
         distance = _DISTANCES["detail" if item.type == "detail" else "other_kind"]
         if excluded.kind is None and excluded.wanted:
@@ -481,8 +496,8 @@ class _ExclusionEncoder:
             excluded: names of excluded kinds of garments.
 
         Returns:
-            One of `_KINDS`; None if an excluded name is more similar to the image, or contains the
-            most similar kind, as "shoes" contains "boots".
+            One of `_KINDS`; None if the most similar kind is excluded. It is also excluded by a
+            more general name: "shoes" excludes "boots".
         """
         kinds = list(dict.fromkeys((*_KINDS, *excluded)))
         scores = torch.zeros(len(kinds))
@@ -505,7 +520,7 @@ class _ExclusionEncoder:
         return self._embeddings[text]
 
     def _load(self, texts: Sequence[str]) -> None:
-        """Compute the embeddings of texts that were not computed before, in one pass."""
+        """Compute the embeddings of the texts in one forward pass, except those computed before."""
         missing = [text for text in dict.fromkeys(texts) if text not in self._embeddings]
         if not missing:
             return
@@ -519,15 +534,17 @@ class _ExclusionEncoder:
 
 
 def _contrasts(item: Exclusion, kind: str) -> list[list[str]]:
-    """Return texts that name an excluded detail or kind, each with texts of what can replace it.
+    """Return texts that name an excluded item, and texts that name what can replace the item.
 
     Args:
-        item: what is excluded.
-        kind: the wanted kind of garment.
+        item: the excluded item: a detail or a kind of garment.
+        kind: the kind of garment that the query asks for.
 
     Returns:
-        Lists of texts; the first of each names what is excluded. The others name the details that a
-        garment of this kind can have instead, or else the absence of the detail.
+        Lists of texts. The first text of each list names the excluded item. The other texts name
+        the details that a garment of this kind can have instead, such as ["long sleeves",
+        "sleeveless", "short sleeves"]. If no such details are known, there is one other text, such
+        as "without buttons". The list of an excluded kind has no other texts.
     """
     if item.type != "detail":
         return [[item.name]]
@@ -542,7 +559,7 @@ def _contrasts(item: Exclusion, kind: str) -> list[list[str]]:
 
 
 def _orthogonal(vector: Tensor, others: Tensor) -> Tensor:
-    """Remove from a vector (D,) its component along others (N, D); return it at unit length."""
+    """Return the part of a vector (D,) that is orthogonal to N others (N, D), at unit length."""
     basis = torch.linalg.qr(others.T)[0]
     return nn.functional.normalize(vector - basis @ (basis.T @ vector), dim=0)
 
@@ -554,10 +571,10 @@ def _move_from_exclusions(
     compose: Compose,
     image: Tensor | None,
 ) -> ComposedQuery:
-    """Subtract from N composed queries the directions of what they exclude.
+    """Move the embeddings of N composed queries away from what the queries exclude.
 
-    From the embedding of "in stripes, not red", the embedding of "red" is subtracted. Only a
-    checkpoint that asks for `rephrase_exclusions` is treated so.
+    For example, the direction of "red" is subtracted from the embedding of "in stripes, not red".
+    Queries that exclude nothing are not changed.
 
     Args:
         checkpoint: the checkpoint.
@@ -565,7 +582,7 @@ def _move_from_exclusions(
         excluded: what each of the N queries excludes.
         compose: function that runs the checkpoint's model.
         image: the preprocessed reference image of all queries, (1, 3, height, width); None for
-            none.
+            queries without an image.
     """
     if not any(query.items for query in excluded):
         return composed
@@ -579,10 +596,10 @@ def _move_from_exclusions(
 
 
 def concatenate(queries: Sequence[ComposedQuery]) -> ComposedQuery:
-    """Concatenate queries that the same model composed into one batch, in the given order.
+    """Return one batch of all given queries of one model, in the given order.
 
-    If only some queries have a joint part (a part computed from image and text together, to which
-    no weight applies), the joint part of the other queries is set to zero.
+    A joint part is computed from image and text together, and no weight applies to it. If only some
+    queries have one, the joint part of the other queries is set to zero.
     """
     streams = {}
     for name in queries[0].streams:
@@ -631,7 +648,8 @@ class ModelInput:
             model has no CLIP stream or the query has no text.
         words: the words of the CNN stream's input; empty if the model has no CNN stream or the
             query has no text.
-        excluded: what the text excludes and the query is moved away from, such as "red".
+        excluded: names of the items that the text excludes, such as "red". The query's embedding is
+            moved away from them.
     """
 
     picture: Image.Image | None
@@ -642,7 +660,7 @@ class ModelInput:
 
 
 def describe_model_input(checkpoint: Checkpoint, query: EncodedQuery) -> ModelInput:
-    """Compute the model's input for a query again, in a form to be displayed."""
+    """Return what the model receives for an encoded query, in a form for display."""
     processor, text = checkpoint.processor, query.encoding.model_text
     pieces: list[str] = []
     words: list[InputWord] = []
@@ -662,7 +680,7 @@ def describe_model_input(checkpoint: Checkpoint, query: EncodedQuery) -> ModelIn
 def _input_words(processor: DWCProcessor, text: str) -> list[InputWord]:
     """Return the words into which the word tokenizer splits a text, in order.
 
-    A word for which the tokenizer has no token is included as an unknown word.
+    If the tokenizer returns no token for a word, the word is included as an unknown word.
     """
     words = []
     for item in text.split():
@@ -727,12 +745,12 @@ class _Ticket:
 class BatchQueue:
     """Runs items in batches, one batch at a time, in a thread of its own.
 
-    The oldest item is always in the next batch, so the order is that of submission: no item waits
-    for more batches than there were items before it. Waiting items with the same key join the
-    oldest item's batch, up to `MAX_ROWS` rows. The queue does not wait for a batch to fill.
+    The next batch always contains the oldest waiting item, so an item waits for at most as many
+    batches as there were items before it. Other waiting items with the same key join this batch, up
+    to `MAX_ROWS` rows. The queue does not wait until a batch is full.
 
-    If a batch fails, its items are run one by one, so that only the item that causes the error
-    gets the error.
+    If a batch fails, its items are run one by one. Then only the callers whose items cause an error
+    get an error.
 
     The thread is started when it is needed, and ends when the queue has been empty for a minute.
     """
@@ -760,9 +778,10 @@ class BatchQueue:
     def item_seconds(self) -> float:
         """The average time per item of the last batches, in seconds; 0 before the second batch.
 
-        It is the wall time from one batch's end to the next batch's end, so it includes the time
-        that other work on the same processors takes. The first batch does not count: it takes many
-        times as long, since the model's code and weights are read for the first time.
+        The time of a batch is measured from the end of the batch before it, or from its own start
+        if the queue was empty. It includes the time that other programs use the processors. The
+        first batch does not count. It takes many times as long, since the model's code and weights
+        are read for the first time.
         """
         return self._item_seconds
 
@@ -813,9 +832,11 @@ class BatchQueue:
             pass
 
     def _run_next(self) -> bool:
-        """Run the next batch; return False if the thread should end.
+        """Wait for an item and run the next batch; return True.
 
-        This is a separate function, so that an idle thread has no item, and no model, in its local
+        If no item arrives within `_IDLE_SECONDS`, the result is False, and the thread must end.
+
+        This is a separate method, so that a waiting thread has no item and no model in its local
         variables.
         """
         with self._changed:
@@ -852,7 +873,7 @@ class BatchQueue:
 
 
 def _run_batch(batch: Sequence[_Ticket]) -> None:
-    """Run a batch, and store the results in its tickets; after an error, run the items singly."""
+    """Run a batch and store the results in its tickets; if it fails, run the items one by one."""
     oldest = batch[0]
     try:
         results = oldest.context.run(oldest.run, [ticket.item for ticket in batch])
@@ -901,8 +922,8 @@ class _Work(NamedTuple):
     """N different queries of one caller.
 
     Attributes:
-        keys: a key of each query, equal for queries with equal inputs; the first entry is the key
-            of the query's image, None if there is none.
+        keys: one key for each query; queries with equal inputs have equal keys. The first entry of
+            a key is the key of the query's image, or None for a query without an image.
         pixels: the image (3, height, width) of each query; empty if there are none.
         texts: tensors (N, L) by name.
     """
@@ -915,11 +936,12 @@ class _Work(NamedTuple):
 class QueryComposer:
     """Composes queries with one model; see `dwc.search.query.Compose` for arguments and result.
 
-    Queries of several threads that wait at the same moment run in one forward pass. The model's
-    features of recent images, and recent composed queries, are cached: a query that was composed
-    before does not run the model again, and an image that was used before is not encoded again. The
-    keys of the cache are hashes of the model's complete input. The result for a query depends only
-    on that input, up to rounding of about 1e-7, not on the other queries of the pass.
+    Queries of several threads that wait at the same moment run in one forward pass. The result for
+    a query does not depend on the other queries of the pass, except for rounding of about 1e-7.
+
+    Recent composed queries and the features of recent images are cached. A query that is still in
+    the cache does not run the model again, and an image that is still in the cache is not encoded
+    again. The keys of the cache contain the complete input of the model, images as hashes.
 
     Attributes:
         run_model: function that runs the model. It may be replaced by a function that runs the
@@ -962,7 +984,7 @@ class QueryComposer:
         return concatenate([known[key] for key in keys])
 
     def image_features(self, pixel_values: Tensor) -> ImageFeatures:
-        """Return the model's features of one image, from the cache if it was used before.
+        """Return the model's features of one image, from the cache if they are in it.
 
         Args:
             pixel_values: the processor's output for the image, (1, 3, height, width).
@@ -975,7 +997,7 @@ class QueryComposer:
         return features
 
     def _run(self, works: Sequence[_Work]) -> list[ComposedQuery]:
-        """Compose the queries of several callers in one forward pass; one batch per caller."""
+        """Compose the queries of several callers in one pass; return one batch for each caller."""
         composed = self._forward(works).composed
         rows = _number_rows(works)
         for key, row in rows.items():
@@ -984,12 +1006,12 @@ class QueryComposer:
         return [composed.rows(torch.tensor([rows[key] for key in work.keys])) for work in works]
 
     def _run_features(self, works: Sequence[_Work]) -> list[ImageFeatures]:
-        """Return the features of each caller's image; see `image_features`."""
+        """Return the features of one image for each of several callers."""
         features = self._forward(works).images
         return [features[work.keys[0][0]] for work in works]
 
     def _forward(self, works: Sequence[_Work]) -> "_Forward":
-        """Run the model once on all different queries of several callers."""
+        """Run the model once on the queries of several callers, with equal queries only once."""
         rows = _number_rows(works)
         pixels = {
             key[0]: tensor
@@ -1038,7 +1060,7 @@ class _Forward(NamedTuple):
     """The outputs of one forward pass.
 
     Attributes:
-        composed: the composed queries, in the order of `_number_rows`.
+        composed: the composed queries, one for each different key, in the order of `_number_rows`.
         images: the features of the queries' images, by the image's key.
     """
 
@@ -1072,7 +1094,7 @@ class _Cache(Generic[_Value]):
 
 
 def _row_keys(inputs: Mapping[str, Tensor]) -> list[_RowKey]:
-    """Return a key for each of N queries, which is equal for queries with equal inputs.
+    """Return a key for each of N queries; queries with equal inputs have equal keys.
 
     The first entry of a key is the key of the query's image; it is None if there are no images.
     """
@@ -1105,12 +1127,12 @@ def _image_keys(pixel_values: Tensor | None, count: int) -> list[Hashable]:
 def _select(
     inputs: Mapping[str, Tensor], keys: Sequence[_RowKey], wanted: Sequence[_RowKey]
 ) -> _Work:
-    """Select the queries with given keys.
+    """Return those of N queries that have the given keys.
 
     Args:
-        inputs: the processor's output for N queries.
+        inputs: the processor's output for the N queries.
         keys: the keys of the N queries.
-        wanted: the different keys of the queries to return.
+        wanted: the keys of the queries to return, without repetition.
     """
     rows = [keys.index(key) for key in wanted]
     texts = {name: tensor[rows] for name, tensor in inputs.items() if name != _IMAGES}
@@ -1120,17 +1142,17 @@ def _select(
 
 
 def _number_rows(works: Sequence[_Work]) -> dict[_RowKey, int]:
-    """Return the keys of all different queries of several callers, numbered from 0."""
+    """Number the different queries of several callers from 0; return the number by the key."""
     keys = dict.fromkeys(key for work in works for key in work.keys)
     return {key: row for row, key in enumerate(keys)}
 
 
 def _join_texts(works: Sequence[_Work], rows: Mapping[_RowKey, int]) -> dict[str, Tensor]:
-    """Return the texts of all different queries as one batch, padded to the longest.
+    """Return the texts of all different queries as one batch, padded to the longest text.
 
     Args:
-        works: the callers' queries, whose texts have the same names.
-        rows: the row of each different query in the result.
+        works: the queries of the callers. The tensors of their texts have the same names.
+        rows: the row of each different query in the result, by the query's key.
     """
     joined = {}
     for name in works[0].texts:

@@ -1,10 +1,12 @@
 """Reference weights: the image weights of the reference queries, which are a fixed set of queries.
 
-A checkpoint's model computes these weights; a file in the checkpoint's folder has them. They show
-whether the image weight of another query is high or low. Without a comparison, an image weight
-of 0.6 means little: it is the factor by which a query's image part is multiplied. It is not a share
-of the result, since the image part and the text part may have different lengths. The weight of 0.6
-can be called low if, for example, most reference queries have a weight of 0.7.
+A checkpoint's model computes these weights, and they are stored in a file of the checkpoint's
+folder. They show whether the image weight of another query is high or low. For example, a weight of
+0.6 is low if most reference queries have a weight of 0.7 or more.
+
+Without such a comparison, an image weight means little. It is the factor by which a query's image
+part is multiplied. It is not a share of the result, since the image part and the text part may have
+different lengths.
 """
 
 import json
@@ -177,9 +179,9 @@ class ReferenceWeights:
 def load_reference_weights(checkpoint: Checkpoint) -> ReferenceWeights | None:
     """Load a checkpoint's image weights for the reference queries, a fixed set of queries.
 
-    The result is None if the checkpoint has no file of these weights, or was not loaded from a
-    folder. A file that names another checkpoint's fingerprint, or none, is reported in the log and
-    ignored.
+    The result is None if the checkpoint was not loaded from a folder, or its folder has no file of
+    these weights. It is also None if the file has the fingerprint of another checkpoint or no
+    fingerprint; then a warning is logged.
 
     Raises:
         CheckpointError: if the file does not have the format of `ReferenceWeights.save`.
@@ -328,9 +330,9 @@ def _join(pieces: Iterable[str]) -> str:
 
 
 def _problems(content: Any) -> list[str]:
-    """Return the errors in the content of a file of reference weights, as parts of sentences.
+    """Return the errors in the content of a file of reference weights; empty if it is valid.
 
-    The list is empty if the content is valid.
+    Each error is a phrase that an error message quotes, such as "holds no table".
     """
     if not isinstance(content, dict):
         return ["holds no table"]

@@ -45,8 +45,8 @@ class TracedItem:
 
     Attributes:
         id: the image's id.
-        ranks: the image's rank at each weight shift of the trace, 1 for the best image; None
-            instead of a rank above the trace's `limit`.
+        ranks: the image's rank at each weight shift of the trace, 1 for the best image; None where
+            the rank is greater than the trace's `limit`.
     """
 
     id: str
@@ -69,7 +69,7 @@ class RankTrace:
         image_weights: for each shift, the image weight of each stream by name, in [0, 1]. The
             weights of the streams may differ, since the same number is added to all their logits.
         items: the images, in the order of their ranks at shift 0.
-        limit: the highest rank number that is reported.
+        limit: the greatest rank that the trace contains; None replaces greater ranks.
     """
 
     shifts: list[float]
@@ -152,8 +152,8 @@ class Hit:
 def indexing_entry(part: IndexedPart | None) -> dict[str, Any]:
     """Return a dict with the entry `indexing` of a JSON response.
 
-    The entry is a dict with the numbers `pictures` and `total`. It is missing if `part` is None,
-    that is, if the gallery is completely indexed.
+    The entry is a dict with the numbers `pictures` and `total`. If `part` is None, the gallery is
+    completely indexed, and the result is an empty dict.
     """
     return {} if part is None else {"indexing": part._asdict()}
 
@@ -173,9 +173,9 @@ class SearchResult:
         shift: the number that was added to the logit of every stream's image weight; 0 for the
             learned weights.
         ood_score: out-of-distribution score, 0 or more: how far the reference image is from the
-            training images. Above 1, the image is further away than 99 % of similar images that
-            were set aside to determine this limit. None without an image, or if the checkpoint has
-            no statistics of its training images.
+            training images. A score above 1 means that 99 % of held-out images of the same kind as
+            the training images are closer. None without an image, or if the checkpoint has no
+            statistics of its training images.
         model_text: the text that the model received: the checkpoint's caption template with the
             query's text inserted.
         notes: messages for the user.
@@ -184,8 +184,8 @@ class SearchResult:
             the hits; None without a filter.
         index: the name of the approximate index that proposed the images, such as "faiss"; "exact"
             for none.
-        recall: the measured mean share of the 50 best images that the index proposes, in [0, 1];
-            None without an index, or if it was not measured.
+        recall: how many of the 50 best images the index proposes, as a mean fraction in [0, 1] over
+            measured queries; None without an index, or if it was not measured.
         indexed_part: the part of the gallery that was searched; None if the gallery is completely
             indexed.
     """
@@ -208,9 +208,11 @@ class SearchResult:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-compatible values, named as in responses of `/search`.
 
-        An infinite `shift` becomes the string "inf" or "-inf". The entries `filter` and
-        `filter_fits` are omitted without a filter, `index` and `index_recall` if every image was
-        compared with the query, and `indexing` if the gallery is completely indexed.
+        An infinite `shift` becomes the string "inf" or "-inf". Some entries may be missing:
+
+        - `filter` and `filter_fits`, if the search has no filter;
+        - `index` and `index_recall`, if every image was compared with the query;
+        - `indexing`, if the gallery is completely indexed.
         """
         optional: dict[str, Any] = {}
         if self.filter:
@@ -252,8 +254,8 @@ def build_hits(
         scores: the scores of the K images, shape (K,).
         parts: the parts of the K images' scores by name, K mappings.
         rivals: scores (m,) of m ranked images, in any order. They must include the scores of all
-            ranked images that score at least as high as the last hit.
-        ranked: the number of all ranked images; percentiles refer to this number.
+            ranked images whose score is at least that of the last of the K images.
+        ranked: the number of all ranked images, from which the percentiles are computed.
         near_duplicates: for each of the K images, the ids of the near-duplicates hidden under it;
             None if near-duplicates are not hidden.
         away: the ids of the images whose files were missing when the gallery was last indexed.
@@ -300,7 +302,11 @@ _current: ContextVar[SearchRecord | None] = ContextVar("search_record", default=
 
 @contextmanager
 def record_searches() -> Iterator[SearchRecord]:
-    """Record the searches that this thread runs within the `with` block, and yield the record."""
+    """Record the searches that this thread runs within the `with` block.
+
+    Yields:
+        The record, which is filled during the block.
+    """
     record = SearchRecord()
     token = _current.set(record)
     try:
@@ -310,7 +316,12 @@ def record_searches() -> Iterator[SearchRecord]:
 
 
 def add_stage(name: str, milliseconds: float) -> None:
-    """Add the duration of a search's stage, such as "encode", to this thread's record, if any."""
+    """Add the duration of one stage of a search to this thread's record, if there is a record.
+
+    Args:
+        name: The name of the stage: "encode" or "search".
+        milliseconds: The duration.
+    """
     record = _current.get()
     if record is not None:
         record.stages_ms[name] = record.stages_ms.get(name, 0.0) + milliseconds
@@ -361,7 +372,7 @@ class DuplicateGroups:
         return sum(first is not None for first in self.duplicate_of)
 
     def duplicates_of(self, index: int) -> list[int]:
-        """Return the indices, ascending, of the near-duplicates of the image at `index`."""
+        """Return the indices of the images whose entry in `duplicate_of` is `index`, ascending."""
         return [other for other, first in enumerate(self.duplicate_of) if first == index]
 
 
@@ -435,10 +446,10 @@ class NearDuplicates:
             k: number of images, 1 or more.
 
         Returns:
-            A dict from the gallery positions of the `k` images, best first, to the gallery
-            positions of their hidden near-duplicates. The dict has fewer than `k` entries if fewer
-            images remain. The ranking is read only up to the image that would be number `k + 1`;
-            near-duplicates further down are not listed.
+            A dict with the gallery position of each of the `k` images, best first, as the key, and
+            the gallery positions of its hidden near-duplicates as the value. The dict has fewer
+            than `k` entries if fewer images remain. The ranking is read only until an image would
+            be number `k + 1`; near-duplicates further down are not listed.
         """
         grouping = _Grouping(self._vectors, self.threshold)
         groups: dict[int, list[int]] = {}

@@ -168,9 +168,9 @@ class Searcher:
             shift: number added to the logit of every stream's image weight. 0 uses the learned
                 weights; positive values favor the image, negative values the text. Infinity uses
                 the image part alone, minus infinity the text part alone.
-            reference_id: id of a gallery image to use as the reference instead of `image`. The id
-                may differ from the image's id in letter case, by a leading `./`, or in the Unicode
-                form of accents, if only one image has such an id.
+            reference_id: id of a gallery image to use as the reference instead of `image`. Letter
+                case, a leading `./` and the Unicode form of accents need not agree, if the id then
+                still fits only one image.
             exclude_reference: whether the reference is left out of the results: the image
                 `reference_id`, images with identical pixels, and copies that were saved again or
                 have another size.
@@ -315,9 +315,10 @@ class Searcher:
         return [*typed.notes, *self._negation_notes(typed.text, has_image)]
 
     def notes(self, query: EncodedQuery, sweep: WeightSweep) -> list[str]:
-        """Return messages for the user: problems of a query, and images left out of its results.
+        """Return messages for the user about the problems of a query.
 
-        One of the messages says if the reference is unlike the training images.
+        They include messages about copies of the reference that the results leave out, and about a
+        reference that is unlike the training images.
 
         Args:
             query: the return value of `encode_query`.
@@ -436,10 +437,10 @@ class Searcher:
                 return copies
 
     def _read_cells(self, position: int) -> Cells | None:
-        """Return a gallery image's mean colors in 32 by 32 cells, as `image_cells` does.
+        """Return the mean colors of a gallery image in 32 by 32 cells, as an array (32, 32, 3).
 
-        The colors are computed from the image's thumbnail; the result is None if the thumbnail
-        cannot be read.
+        The colors are computed from the image's thumbnail by `image_cells`. The result is None if
+        the thumbnail cannot be read.
         """
         try:
             return image_cells(decode(self.store.draw_thumbnail(self.store.ids[position])))
@@ -467,9 +468,10 @@ class Searcher:
         return parse_filter(text, self.store.metadata) if text.strip() else None
 
     def _filter_notes(self, query: EncodedQuery, sweep: WeightSweep) -> list[str]:
-        """Return a message for each text value in the query's filter that no image has.
+        """Return messages for the user about a query's filter; empty if there is no problem.
 
-        Another message follows if no image fits the whole filter, apart from excluded images.
+        There is one message for each text value that the filter requires and no image has. Another
+        message says that no image fits the whole filter. Excluded images do not count for it.
         """
         if query.filter is None:
             return []
@@ -479,9 +481,11 @@ class Searcher:
         return notes
 
     def _negation_notes(self, text: str, has_image: bool) -> list[str]:
-        """Return a message about negations that the model has not learned or often overlooks.
+        """Return messages for the user about wishes in a text that the model may not follow.
 
-        The result is a list with one message, or empty if the text has no such negations.
+        These are negations that the model has not learned or often overlooks. If the setting
+        `rephrase_exclusions` of the checkpoint's processor is on, they are also several excluded
+        colors and unclear wishes, such as "red or green"; see `describe_unclear`.
         """
         notes = []
         if self.checkpoint.processor.rephrase_exclusions:
@@ -531,10 +535,13 @@ def _ood_notes(ood_score: float | None) -> list[str]:
 
 
 def _image_notes(image: Image.Image) -> list[str]:
-    """Return messages if a decoded reference shows little, or not what its picture shows elsewhere.
+    """Return messages for the user about problems of a decoded reference image.
 
-    It may be only a square of a high or wide picture, have a filling in place of transparent parts,
-    be of a single color, be small, or be a collage. The result is empty for other images.
+    There is a message for each of these problems; without them, the result is empty:
+
+    - the image has a single color, is small, or is a collage of several pictures;
+    - it is only a square, cut out of a very tall or wide picture;
+    - its transparent parts were filled with a color.
     """
     notes = []
     filling = image.info.get(FILLED_WITH)

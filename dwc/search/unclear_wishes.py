@@ -1,8 +1,13 @@
-"""Wishes that a model cannot follow as typed, and the notes that say so.
+"""Messages for the user about wishes that a model cannot follow.
 
-A model embeds a text as a whole, and each picture counts as one garment. The model knows no
-alternatives ("red or green"), no value of a change that names none ("another pattern"), no color as
-the bound of a comparison ("lighter than navy"), and no amount of a change ("two shades darker").
+A model computes one vector of the whole text, and treats each picture as one garment. So it cannot
+follow a text that
+
+- asks for two garments together ("hat to go with a red dress"),
+- leaves a choice ("red or green"),
+- asks for a change without a new value ("another pattern"),
+- compares with a color ("lighter than navy"), or
+- gives the amount of a change ("two shades darker").
 """
 
 import re
@@ -65,7 +70,7 @@ _ONE_GARMENT = re.compile(
 
 
 def describe_unclear(text: str, has_image: bool) -> list[str]:
-    """Return a message on each wish that a model cannot follow as typed.
+    """Return a message for the user about each wish in a text that a model cannot follow.
 
     Args:
         text: The text of a query, without what it excludes; see `find_exclusions`.
@@ -99,10 +104,10 @@ def describe_unclear(text: str, has_image: bool) -> list[str]:
 
 
 def find_two_garments(rest: str) -> tuple[str, str] | None:
-    """Return two different kinds of garments that a text asks for together; None if it does not.
+    """Return two different kinds of garments if a text asks for both of them; otherwise None.
 
-    "Hat to go with a red dress" names two; "shirt dress", "shoes or boots" and "shirt as a dress"
-    ask for one.
+    For example, "hat to go with a red dress" gives ("hat", "dress"). "Shirt dress", "shoes or
+    boots" and "shirt as a dress" ask for only one garment each, so they give None.
 
     Args:
         rest: The text without the kinds that it excludes; see `find_exclusions`.
@@ -118,9 +123,10 @@ def find_two_garments(rest: str) -> tuple[str, str] | None:
 
 
 def find_alternatives(text: str) -> tuple[str, str] | None:
-    """Return two different things between which a text leaves the choice; None if it does not.
+    """Return the two things of a text between which the search may choose; None without a choice.
 
-    "Red or green skirt" leaves one; "grey or gray" and "more or less red" do not.
+    For example, "red or green skirt" gives ("red", "green skirt"). "Grey or gray" and "more or less
+    red" contain no choice. "Not red or green" excludes both, so it gives None, too.
     """
     for match in _OR.finditer(text):
         first, second = _lower(match["first"]), _lower(match["second"])
@@ -130,7 +136,10 @@ def find_alternatives(text: str) -> tuple[str, str] | None:
 
 
 def _is_same(first: str, second: str) -> bool:
-    """Return whether two names, in lower case, stand for the same or for similar things."""
+    """Return whether two names, in lower case, mean the same or nearly the same thing.
+
+    For example, the result is True for "tee" and "t-shirt".
+    """
     pairs = ((first, second), (second, first))
     if any(other in (name, f"{name}s", f"{name}es") for name, other in pairs):
         return True

@@ -415,7 +415,7 @@ class WeightSweep:
                 Minus infinity (text only), 0 (the learned weights) and infinity (image only) are
                 always included.
             k: number of best images at each shift that the result contains, 1 or more.
-            limit: the highest rank number that is reported, `k` or more.
+            limit: the greatest rank that the result contains, `k` or more.
 
         Returns:
             The sorted shifts, and the ranks at each shift of every image that is among the `k` best
@@ -527,9 +527,10 @@ class _Best(NamedTuple):
     Attributes:
         positions: the gallery positions (K,) of the K best images, best first.
         scores: the scores (K,) of these images.
-        rivals: the scores (m,) of m images, in any order. They include the scores of all images
-            that can be hits and whose score is not below that of the last of the K images. With an
-            approximate index, usually only images that the index proposes are considered.
+        rivals: the scores (m,) of m images, in any order. They include the score of each image that
+            is not excluded, fits the filter, and scores at least as high as the last of the K
+            images. With an approximate index, usually only images that the index proposes are
+            considered.
     """
 
     positions: NDArray[np.int64]
@@ -635,9 +636,9 @@ def _gallery_products(streams: Mapping[str, Composition], vectors: Vectors) -> V
 def _allocate(shape: tuple[int, int]) -> Vectors:
     """Return a new float32 array whose memory goes back to the system when the array is freed.
 
-    The C library does not return the ordinary memory of freed arrays, but reuses it for later
-    arrays. So a process that searches a million images would take up to 32 MB more. Arrays below
-    1 MB use ordinary memory.
+    The C library keeps the memory of freed arrays and reuses it for later arrays. So a process that
+    searches a million images would take up to 32 MB more. Arrays below 1 MB are allocated by the C
+    library nevertheless.
     """
     size = 4 * shape[0] * shape[1]
     if size < _MAPPED_BYTES or not hasattr(mmap, "MAP_ANONYMOUS"):
@@ -666,7 +667,7 @@ def _threads() -> _Threads:
 
 
 def _parts(stream: Composition) -> list[torch.Tensor]:
-    """Return a query's image part, text part and, if the stream has one, joint part (1, D)."""
+    """Return a query's image part, text part and, if there is one, joint part, each (1, D)."""
     parts = [stream.image_part, stream.text_part]
     return parts if stream.joint_part is None else [*parts, stream.joint_part]
 
