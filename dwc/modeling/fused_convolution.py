@@ -43,7 +43,7 @@ def convolve(
         convolution: The convolution.
         normalization: The batch norm.
         features: Maps of N images, (N, in_channels, height, width).
-        activation: Name of the activation.
+        activation: "none", or "relu6" for values clipped to [0, 6].
 
     Returns:
         Maps (N, out_channels, height, width), with the height and width that the convolution gives.
@@ -81,7 +81,10 @@ def _can_fuse(convolution: nn.Conv2d, normalization: nn.BatchNorm2d, features: T
 
 
 def _fold(convolution: nn.Conv2d, normalization: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Return the folded weight, in oneDNN's memory layout, and the folded bias (out_channels,)."""
+    """Fold a batch norm into a convolution, and return the weight and bias of the result.
+
+    The weight has the memory layout of oneDNN; the bias has the shape (out_channels,).
+    """
     mean, variance = normalization.running_mean, normalization.running_var
     assert mean is not None
     assert variance is not None

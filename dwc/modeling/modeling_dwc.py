@@ -78,7 +78,8 @@ class DWCModel(StrictModel):
     """The Dynamic Weighted Combiner (DWC): composes queries and embeds gallery images.
 
     Source: Huang et al. 2024, "Dynamic Weighted Combiner for Mixed-Modal Image Retrieval" (AAAI).
-    CLIP is frozen and stays in eval mode during training. A stream that the config omits is None.
+    CLIP is frozen and stays in eval mode during training. If the config omits a stream, the model's
+    attribute for this stream is None.
     """
 
     config: DWCConfig
@@ -147,7 +148,7 @@ class DWCModel(StrictModel):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
     ) -> ComposedQuery | tuple[Any, ...]:
-        """Compose N queries, with the options that every transformers model has.
+        """Compose N queries; besides its tensors, accept the options of all transformers models.
 
         Either the image or the text tensors may be None; queries then have one modality only.
 
@@ -158,8 +159,8 @@ class DWCModel(StrictModel):
             clip_attention_mask: (N, L), 1 on tokens and 0 on padding.
             word_ids: Word ids of the CNN stream's tokenizer, padded to W words, (N, W).
             word_mask: (N, W) bool, True on words.
-            return_dict: False to return `ComposedQuery.to_tuple()` instead of the `ComposedQuery`;
-                None for the config's value.
+            return_dict: True to return a `ComposedQuery`, False to return its `to_tuple()`; None
+                for the config's value.
             output_attentions: Must not be True; None for the config's value.
             output_hidden_states: Must not be True; None for the config's value.
 
@@ -184,7 +185,7 @@ class DWCModel(StrictModel):
         return query if self._option("return_dict", return_dict) else query.to_tuple()
 
     def _option(self, name: str, value: bool | None) -> bool:
-        """Return an argument of `forward`, or the config's value if the argument is None."""
+        """Return `value`, or the config's value of the option `name` if `value` is None."""
         return getattr(self.config, name) if value is None else value
 
     def compose(

@@ -39,7 +39,7 @@ class MahalanobisOOD(nn.Module):
     def score(self, image_features: Tensor) -> Tensor:
         """Return the out-of-distribution scores (N,) of N images.
 
-        The score is the distance from the mean divided by the threshold, at least 0. An image with
+        The score, 0 or more, is the distance from the mean divided by the threshold. An image with
         a score above 1 counts as out of distribution.
 
         Args:
@@ -84,7 +84,7 @@ class MahalanobisOOD(nn.Module):
         self.threshold.copy_(torch.quantile(distances, quantile).clamp_min(1e-12))
 
     def _distance(self, image_features: Tensor) -> Tensor:
-        """Return the Mahalanobis distances (N,) of N images from the mean.
+        """Return the Mahalanobis distances (N,) of N images from the training images' mean.
 
         `image_features` are CLIP's features (N, F); F is the length of a feature vector.
         """
@@ -130,7 +130,7 @@ class SubspaceOOD(nn.Module):
         """Return the out-of-distribution scores (N,) of N images.
 
         For each group of training images, the image's distance from the group is divided by the
-        group's threshold. The score is the smallest of these ratios, at least 0. An image with a
+        group's threshold. The score, 0 or more, is the smallest of these ratios. An image with a
         score above 1 counts as out of distribution.
 
         Args:

@@ -49,8 +49,8 @@ def fill_template(template: Mapping[str, str], captions: Sequence[str]) -> str:
 
     Args:
         template: Format strings `single` (for one caption) and `pair` (for two), as in `DWCConfig`.
-        captions: Captions; blank ones are ignored. If there are more than two, all but the first
-            are joined by "and" and used as the second.
+        captions: Captions; blank ones are ignored. If there are more than two, all captions except
+            the first are joined by "and" and used as the second caption.
 
     Returns:
         The text; empty if there are no captions.
@@ -155,9 +155,9 @@ class DWCProcessor(ProcessorMixin):
                 in the training of DWC's authors; "none" to leave texts unchanged.
             rephrase_exclusions: Whether `read_typed` rephrases exclusions in typed texts; see the
                 function of that name in `dwc.modeling.text_cleaning`.
-            word_neighbors: Maps words outside the word vocabulary, in lower case and singular, to
-                the similar words of the vocabulary by which `read_typed` replaces them; None to
-                replace no words.
+            word_neighbors: Replacements of words that are not in the word vocabulary, by
+                `read_typed`: maps each such word, in lower case and singular, to a similar word of
+                the vocabulary. None to replace no words.
         """
         super().__init__(image_processor, clip_tokenizer, word_tokenizer)
         if clip_text_cleaning not in ("none", "openai"):
@@ -182,7 +182,7 @@ class DWCProcessor(ProcessorMixin):
 
         Args:
             images: PIL images in RGB, already rotated upright.
-            text: Texts; an empty text is allowed and has a row of False in `word_mask`.
+            text: Texts. An empty text is allowed; its row in `word_mask` is all False.
             return_tensors: Must be "pt".
             padding: Must be True, "longest" or None, which all mean the same.
             truncation: Must be False or None.
@@ -195,7 +195,7 @@ class DWCProcessor(ProcessorMixin):
 
         Raises:
             QueryError: A text has more CLIP tokens than the model allows, or a list is empty.
-            TypeError: `images` are file names, or `text` has values that are no texts.
+            TypeError: `images` are file names, or a value in `text` is not a string.
             ValueError: An option has another value than those above.
         """
         if return_tensors != "pt":
@@ -278,12 +278,15 @@ class DWCProcessor(ProcessorMixin):
         )
 
     def _is_known(self, word: str) -> bool:
-        """Return whether a word, without its punctuation, is in the word vocabulary."""
+        """Return whether a word is in the word vocabulary; the word's punctuation is ignored."""
         ids = self.word_tokenizer.backend_tokenizer.encode(word).ids
         return bool(ids) and WORD_PADDING_ID not in ids
 
     def _neighbor(self, word: str) -> str | None:
-        """Return the word by which to replace an unknown word; None to leave a word unchanged."""
+        """Return the vocabulary's word that replaces an unknown word.
+
+        The result is None if the word is in the vocabulary, or if no replacement is known.
+        """
         word = word.lower()
         if not self.word_neighbors or self._is_known(word):
             return None
@@ -295,9 +298,12 @@ class DWCProcessor(ProcessorMixin):
     def _can_read(self, words: Sequence[str]) -> bool:
         """Return whether the model can use a text, given as a list of words.
 
-        If CLIP has OpenAI's vocabulary, which covers any English text, or if the model has no word
-        vocabulary, one ASCII letter or digit suffices. Otherwise the word vocabulary must contain
-        all words, or one that is not a function word such as "with".
+        This is so in each of these cases:
+
+        - The word vocabulary contains all words, or one that is not a function word such as "with".
+        - The text has an ASCII letter or digit, and CLIP has OpenAI's vocabulary, which covers any
+          English text.
+        - The text has an ASCII letter or digit, and the model has no word vocabulary.
         """
         if self.word_tokenizer is not None:
             unknown = [word for word in words if not self._is_known(word)]
@@ -393,7 +399,11 @@ class DWCProcessor(ProcessorMixin):
     batch_decode = decode
 
     def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
-        """Check an argument's type as the base class does, but allow None for a tokenizer."""
+        """Check an argument's type as the base class does, but allow None for a tokenizer.
+
+        Returns:
+            The class that the base class returns for the argument, or the type of None.
+        """
         if argument is None and argument_name in _TOKENIZERS:
             return type(None)
         return super().check_argument_for_proper_class(argument_name, argument)
@@ -698,7 +708,7 @@ def _as_batch_of_texts(text: Any) -> list[str]:
 
 
 def _drop_surrogates(text: str) -> str:
-    """Return a text without lone surrogates (invalid characters), on which tokenizers fail."""
+    """Return a text without lone surrogates: invalid characters that make tokenizers fail."""
     return text.encode("utf-8", "ignore").decode("utf-8")
 
 
@@ -736,7 +746,7 @@ _LEAST_SPAN, _LARGEST_SPAN = 0.1, 256.0
 
 
 class _Kind(NamedTuple):
-    """The type of an image setting: which values are allowed.
+    """The values that are allowed for an image setting.
 
     Attributes:
         accepts: Function that returns whether a value is allowed.
@@ -795,16 +805,17 @@ def _as_list(value: Any) -> list[float]:
 
 
 def problem_of_image_settings(settings: Any) -> str | None:
-    """Return a message on the first problem of a checkpoint's image settings, otherwise None.
+    """Return a message about the first problem in a checkpoint's image settings.
 
-    transformers does not report a misspelled or missing setting but uses a default value. With a
+    transformers does not report a misspelled or missing setting, but uses a default value. With a
     misspelled "image_means", for example, images would be normalized with another mean.
 
     Args:
         settings: The content of `image_processor` in `processor_config.json`.
 
     Returns:
-        The message, a part of a sentence; None if there is no problem.
+        The message, for use after the file's name, such as "image_processor has unknown fields:
+        image_means; ..."; None if there is no problem.
     """
     if not isinstance(settings, dict):
         return "has no table image_processor, which says how images are prepared"
@@ -836,8 +847,8 @@ def is_known_setting(name: str) -> bool:
 def problem_of_setting(name: str, value: Any) -> str | None:
     """Return a message if the value of an image setting is not allowed, otherwise None.
 
-    The message starts with the setting's name. The result is also None if the value is None, or if
-    this module does not check the setting.
+    The message starts with the setting's name. A value of None is always allowed, and so are all
+    values of settings that this module does not check.
     """
     kind = _KINDS.get(name)
     if kind is None or value is None or kind.accepts(value):
@@ -853,7 +864,8 @@ def problem_of_range(settings: Mapping[str, Any]) -> str | None:
             `do_rescale` and `do_normalize`.
 
     Returns:
-        The message, a sentence without its subject; None if there is no problem.
+        The message, for use after "image_processor", such as "prepares images with levels ...";
+        None if there is no problem.
     """
     factor = settings["rescale_factor"] if settings.get("do_rescale", True) else 1.0
     deviations = _as_list(settings["image_std"]) if settings.get("do_normalize", True) else [1.0]

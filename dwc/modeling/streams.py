@@ -3,11 +3,11 @@
 - `ClipBackbone` is CLIP: a text encoder and an image encoder ("towers") with one feature space. It
   can be trained like any module; `DWCModel` freezes it. `ClipStream` projects CLIP's features and
   combines those of image and text into queries.
-- `CnnStream` combines a ResNet's regions of an image and an LSTM's states of the words of a text by
-  cross-attention. Two modules called editors adapt image and text to each other: the features of
-  the image are multiplied by a gate, and a term computed from the text is added; and vice versa.
-  The editors follow Wen et al. 2021, "Comprehensive Linguistic-Visual Composition Network for Image
-  Retrieval" (CLVC-Net).
+- `CnnStream` computes features of an image's regions with a ResNet and states of a text's words
+  with an LSTM, and relates both by cross-attention. Two modules called editors adapt image and text
+  to each other. One multiplies the features of the image by a gate, and adds a term computed from
+  the text. The other does the same with image and text exchanged. The editors follow Wen et al.
+  2021, "Comprehensive Linguistic-Visual Composition Network for Image Retrieval" (CLVC-Net).
 - `PackedSequences` and `length_bucketed` batch texts without the cost and the effects of padding.
 
 Parameter names of `ClipBackbone` are those of transformers' `CLIPModel`: `text_model.*`,
@@ -386,8 +386,8 @@ def _branches(in_channels: int, out_channels: int) -> dict[str, list[tuple[int, 
         out_channels: Number of output channels of all branches together, a multiple of 8.
 
     Returns:
-        Name of a branch -> its convolutions in order, each as (input channels, output channels,
-        kernel size).
+        A dict from the name of each branch to its convolutions in order, each as (input channels,
+        output channels, kernel size).
 
     Raises:
         ValueError: `out_channels` is not a multiple of 8.
@@ -582,7 +582,7 @@ class GeneralizedMean(nn.Module):
 
 
 def _log_sum_exp(logs: Tensor) -> Tensor:
-    """Return `logs.logsumexp(dim=-1)`, faster than torch in the forward and the backward pass."""
+    """Compute `logs.logsumexp(dim=-1)` in less time, both forward and backward."""
     greatest = logs.detach().amax(dim=-1, keepdim=True)
     shares = (logs - greatest).clamp_min(_SMALLEST_LOG).exp()
     return shares.sum(dim=-1).log() + greatest.squeeze(-1)
@@ -802,7 +802,8 @@ class CnnStream(nn.Module):
     ) -> Composition:
         """Compose N queries from feature maps that `feature_map` has computed, and word ids.
 
-        Either may be missing; the image weight and the parts are then those that `compose` states.
+        Either may be missing. The image weight is exactly 1 for queries without words and exactly 0
+        for queries without an image, and the part of the missing modality is zero.
 
         Args:
             features: The images' feature maps (N, C, h, w), as `feature_map` returns them; None for
@@ -991,8 +992,8 @@ class CnnStream(nn.Module):
 
         Args:
             regions: Region embeddings E of length H, (N, H, h, w).
-            word_context: For each region, the mean of the words weighted by the region's
-                attention, as a map (N, H, h, w).
+            word_context: For each region, the mean of the word states, weighted by the attention of
+                the region to the words, as a map (N, H, h, w).
         """
         return torch.sigmoid(self.gate_image(torch.cat([regions, word_context], dim=1)))
 
@@ -1004,8 +1005,8 @@ class CnnStream(nn.Module):
         Args:
             features: Feature map X of h by w regions and C channels, (N, C, h, w).
             regions: Region embeddings E of length H, (N, H, h, w).
-            word_context: For each region, the mean of the words weighted by the region's
-                attention, (N, h w, H).
+            word_context: For each region, the mean of the word states, weighted by the attention of
+                the region to the words, (N, h w, H).
         """
         context = self._as_map(word_context, features.shape[-2:])  # (N, H, h, w)
         edited = self._image_gate(regions, context) * features
@@ -1019,8 +1020,8 @@ class CnnStream(nn.Module):
 
         Args:
             words: State of each of L words, (N, L, H).
-            region_context: For each word, the mean of the image regions weighted by the word's
-                attention, (N, L, H).
+            region_context: For each word, the mean of the region embeddings, weighted by the
+                attention of the word to the regions, (N, L, H).
             mask: (N, L), True on words.
         """
         sequences = PackedSequences(mask)

@@ -134,9 +134,9 @@ class StrictModel(PreTrainedModel):
                     part.set_attn_implementation(value, **options)
 
     def _adjust_missing_and_unexpected_keys(self, loading_info: Any) -> None:
-        """Keep all missing and unexpected names in `loading_info`.
+        """Do nothing, so that `loading_info` keeps all names of missing and unexpected tensors.
 
-        transformers' own method would remove the names of some buffers.
+        The method of transformers would remove the names of some buffers.
         """
 
 

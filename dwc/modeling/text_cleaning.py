@@ -123,8 +123,8 @@ class TypedText(NamedTuple):
         typed: The text as typed.
         cut: The end of the cleaned text that was cut off because the text was too long; empty if
             nothing was cut.
-        unreadable: Empty if the model can use the text. If no word of the text but function words
-            such as "with" is in the vocabulary, these are all words of the text.
+        unreadable: Empty if the model can use the text. Otherwise, all words of the text: none of
+            them is in the vocabulary, except perhaps function words such as "with".
         max_tokens: Maximum number of CLIP tokens of a text; None without a CLIP tokenizer.
         respelled: Pairs of a typed word or phrase and its replacement, such as ("reddress", "red
             dress").
