@@ -140,7 +140,7 @@ def _explain_answer(error: BaseException, repo: str, revision: str | None, what:
 
 
 def _explain_silence(error: BaseException, what: str) -> str | None:
-    """Return a message for an error of the connection or of a full disk; None for other errors."""
+    """Return a message if the connection failed or the disk is full; None for other errors."""
     if isinstance(error, OfflineModeIsEnabled):
         return (
             f"{what} is not in {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE forbids to fetch it. "
@@ -223,8 +223,8 @@ class Commit:
 def find_commit(repo: str, revision: str | None = None, token: str | None = None) -> Commit:
     """Look up a commit of a repository, with its list of files.
 
-    If the request to the Hub fails, a warning is logged and the latest complete commit of that
-    revision in the cache is returned. In offline mode, only the cache is used.
+    If the request to the Hub fails, a warning is logged and the commit that the cache has for the
+    revision is returned. In offline mode, only the cache is used.
 
     Args:
         repo: The repository, `owner/name`.
@@ -232,7 +232,8 @@ def find_commit(repo: str, revision: str | None = None, token: str | None = None
         token: Access token for the Hub; None for the client's default.
 
     Raises:
-        CheckpointError: The revision does not exist, or neither the Hub nor the cache has it.
+        CheckpointError: The revision does not exist; or the Hub cannot be reached and the cache
+            does not have the revision.
     """
     try:
         if constants.HF_HUB_OFFLINE and (cached := _find_cached(repo, revision)):
@@ -259,9 +260,10 @@ def find_commit(repo: str, revision: str | None = None, token: str | None = None
 
 
 def fetch_file(commit: Commit, path: str) -> Path:
-    """Return the local path of a commit's file, whose content has been verified.
+    """Verify the content of a commit's file, and return the file's local path.
 
-    The file is downloaded if it is not in the cache, and once more if its content is damaged.
+    The file is downloaded if it is not in the cache. If its content is damaged, the file is deleted
+    and downloaded again.
 
     Raises:
         CheckpointError: The file cannot be downloaded, or its content was damaged twice.
@@ -303,8 +305,8 @@ def _download(commit: Commit, path: str) -> Path:
 def fetch_files(commit: Commit, paths: Iterable[str]) -> Path:
     """Download and verify files of a commit, and return the folder that contains them.
 
-    The folder's name is the commit's hash. Finally, the commit is recorded in the cache as the
-    latest one of its branch or tag.
+    The folder's name is the commit's hash. After the download, the commit is recorded in the cache
+    as the latest one of its branch or tag.
     """
     folders = {path: fetch_file(commit, path) for path in paths}
     folder = next(file.parents[path.count("/")] for path, file in folders.items())
@@ -313,7 +315,7 @@ def fetch_files(commit: Commit, paths: Iterable[str]) -> Path:
 
 
 def _find_cached(repo: str, revision: str | None) -> Commit | None:
-    """Return the commit that the cache has for a branch, tag or commit hash, or None."""
+    """Return the cached commit of a branch, tag or commit hash; None if the cache has none."""
     config_file = try_to_load_from_cache(repo, "config.json", revision=revision)
     if not isinstance(config_file, str):
         return None
@@ -339,7 +341,8 @@ def _blob_hash(file: Path) -> str:
 def _hash_content(file: Path, expected: str) -> str:
     """Return the hash of a file's content in hex digits, for comparison with `expected`.
 
-    The length of `expected` decides the algorithm. If `expected` is "", the result is "", too.
+    The algorithm is SHA-256 if `expected` has 64 digits, and git's SHA-1 if it has 40. If
+    `expected` is "", the result is also "".
     """
     if not expected:
         return ""
@@ -386,7 +389,8 @@ def was_checked(file: Path, content_hash: str) -> bool:
 def remember_checked(file: Path, content_hash: str) -> None:
     """Record that a file was verified against a hash.
 
-    Nothing is recorded if the file was written in the last two seconds.
+    Nothing is recorded if the file was written in the last two seconds, because another write
+    within this time could go unnoticed.
     """
     state = file.stat()
     if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) < _SETTLED_NS:
@@ -419,7 +423,7 @@ def load_cached_digest(folder: Path, key: str) -> str | None:
 
 
 def save_cached_digest(folder: Path, key: str, text: str) -> None:
-    """Store one line of ASCII text under a key.
+    """Store one line of ASCII text in a commit's cache folder, under a key.
 
     Args:
         folder: A commit's folder in the cache, `REPOSITORY/snapshots/COMMIT`.
@@ -478,7 +482,7 @@ def publish(
     message: str = "Upload a DWC checkpoint",
     repo_type: str | None = None,
 ) -> Published:
-    """Upload files to a model repository, or to a Space of the SDK Gradio, as one commit.
+    """Upload files to a model repository, or to a Gradio Space, as one commit.
 
     The repository and the branch are created if necessary. The upload is atomic, and it fails if
     another commit is made at the same time.
@@ -486,7 +490,7 @@ def publish(
     Args:
         files: Local files by path in the repository.
         repo: The repository's name, with or without its owner.
-        outdated: Function that gets the paths of all files in the repository and returns the paths
+        outdated: Function that takes the paths of all files in the repository and returns the paths
             of the files to delete. Files that are uploaded are never deleted.
         revision: The branch; None for the default branch.
         private: Whether to make a new repository private.

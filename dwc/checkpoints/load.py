@@ -144,7 +144,10 @@ def load(
 
 
 def _warn_of_unread_settings(folder: Path, processor: DWCProcessor) -> None:
-    """Log a warning if older settings of the image processor differ from those that are used."""
+    """Log a warning if a folder's `preprocessor_config.json` differs from the settings in use.
+
+    Older versions of transformers wrote this file. It is not read; `processor_config.json` is used.
+    """
     file = folder / _OLD_SETTINGS
     if not file.is_file():
         return
@@ -191,7 +194,7 @@ def fingerprint(folder: str | Path, hashes: Mapping[str, str] | None = None) -> 
 
 
 def is_part(path: str) -> bool:
-    """Return whether a file is part of a checkpoint, by its path in the checkpoint's folder."""
+    """Return whether a file belongs to a checkpoint, given its path in the checkpoint's folder."""
     return _PARTS.fullmatch(path) is not None
 
 
@@ -209,7 +212,10 @@ def content(folder: Path) -> list[Path]:
 
 
 def parts(folder: Path) -> list[Path]:
-    """Return all files in a folder that may be part of a checkpoint, in a fixed order."""
+    """Return all files in a folder that have the name of a checkpoint file, in a fixed order.
+
+    Weight files that `load` would not read are included; `content` leaves them out.
+    """
     files = [*folder.glob("*"), *folder.glob("*/*")]
     return sorted(
         file for file in files if is_part(file.relative_to(folder).as_posix()) and file.is_file()
@@ -217,10 +223,10 @@ def parts(folder: Path) -> list[Path]:
 
 
 def is_companion(path: str) -> bool:
-    """Return whether a file is a companion of a checkpoint, by its path in the checkpoint's folder.
+    """Return whether a path in a checkpoint's folder is the path of a companion file.
 
-    Companions are files that are computed from the weights or the vocabulary and stored in the same
-    folder. No vector depends on them, so they are not part of the checkpoint.
+    Companion files are computed from the weights or the vocabulary and stored in the same folder.
+    Embeddings do not depend on them, so they are not part of the checkpoint.
     """
     return path in _COMPANIONS
 
@@ -242,8 +248,8 @@ class _Location(NamedTuple):
         folder: The folder with the checkpoint's files.
         name: The name or path by which the checkpoint was requested.
         revision: The commit's hash for a Hub repository; None for a local folder.
-        hashes: Maps the path of each file to its hash on the Hub, with which the file's content was
-            compared; "" if the hash is unknown. None for a local folder.
+        hashes: Maps the path of each file to its hash on the Hub, against which its content was
+            verified; "" if the hash is unknown. None for a local folder.
     """
 
     folder: Path
@@ -316,7 +322,7 @@ def _content_key(location: _Location) -> str | None:
 
 
 def _recognize(folder: Path, name: str) -> _Location:
-    """Return the location of a checkpoint in a local folder.
+    """Check that a local folder has a complete checkpoint, and return its location.
 
     Raises:
         CheckpointError: The folder has no complete checkpoint.

@@ -649,8 +649,9 @@ DESCRIBERS_AGREE = {"category": 0.93, "colour": 0.87, "pattern": 0.92, "sleeve":
 def joint_measured(numbers: Mapping[str, Any]) -> str:
     """Return a Markdown section with the results on drawings and on photographs.
 
-    The section compares the checkpoint with the one from which its training started, which was
-    trained on drawings alone. `numbers` is the content of the checkpoint's `evaluation.json`.
+    The section compares the checkpoint with the checkpoint from which its training started. The
+    latter was trained on drawings only. `numbers` is the content of the checkpoint's
+    `evaluation.json`.
     """
     now, before = numbers, numbers["before"]
     wardrobe = now["wardrobe"]
@@ -695,7 +696,10 @@ python -m dwc evaluate {JOINT_NAME} --dataset wardrobe --data FOLDER --split {wa
 
 
 def _open_words(measured: Mapping[str, Any] | None) -> str:
-    """Return a paragraph on the words that all trainings omit; empty if they were not measured."""
+    """Return a paragraph with the results of the search by words that no training text contains.
+
+    These words are names of colors and garments. The result is empty if they were not evaluated.
+    """
     if not measured or measured["share"] is None:
         return ""
     return f"""

@@ -154,9 +154,9 @@ class _FiniteScan:
     """A scan of tensors for NaN and infinity, which starts at construction and uses all cores.
 
     A sum is NaN or infinite if one of its terms is. So fast sums of many numbers show whether the
-    tensors have to be checked one by one. NumPy computes a sum on one core and releases the Python
-    interpreter meanwhile, so there is one thread per core. The pieces to add up are prepared before
-    the threads start, since a thread that needs the interpreter would have to wait for it.
+    tensors have to be checked one by one. NumPy computes a sum on one core and releases Python's
+    interpreter lock meanwhile, so there is one thread per core. The tensors are split into pieces
+    before the threads start, because splitting needs the interpreter lock.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
@@ -185,8 +185,8 @@ class _FiniteScan:
 def weight_files(folder: Path) -> list[Path]:
     """Return a folder's weight files: `model.safetensors`, or else all files that the index names.
 
-    If a folder has both that file and an index, only the file is used, as in transformers. Other
-    `model*.safetensors` files, such as those of an earlier download, are not used either.
+    If a folder has both `model.safetensors` and an index, the index is ignored, as in transformers.
+    Other `model*.safetensors` files, such as those of an earlier download, are not used either.
 
     Raises:
         CheckpointError: The index cannot be read, or names a file outside the folder.
@@ -243,10 +243,10 @@ class _Span(NamedTuple):
 
 
 def _runs(tensors: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Yield flat tensors with the numbers of all given tensors, joining those adjacent in memory.
+    """Join tensors that are adjacent in memory, and yield the results as flat tensors.
 
-    Nothing is copied. A model has about a thousand tensors, most of them small. To sum each tensor
-    on its own, the function calls would take longer than the additions.
+    Nothing is copied. A model has about a thousand tensors, most of them small. If each tensor were
+    summed separately, the function calls would take longer than the additions.
     """
     spans = sorted(map(_Span.of, tensors), key=lambda span: span[:3])
     start = 0
@@ -261,8 +261,8 @@ def _runs(tensors: Iterable[Tensor]) -> Iterator[Tensor]:
 def _has_finite_sum(numbers: NDArray[np.floating]) -> bool:
     """Return whether the sum of the numbers is finite.
 
-    If the sum is finite, no number is NaN or infinite. Otherwise the sum may merely have
-    overflowed.
+    If the sum is finite, no number is NaN or infinite. If the sum is not finite, either a number is
+    NaN or infinite, or the sum has overflowed.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(numbers.sum()))
@@ -271,8 +271,8 @@ def _has_finite_sum(numbers: NDArray[np.floating]) -> bool:
 def _is_finite(tensor: Tensor) -> bool:
     """Return whether no number of a tensor is NaN or infinite.
 
-    It suffices to check minimum and maximum, which are NaN if any number is NaN. Computing them
-    needs no temporary copy of the tensor.
+    It suffices to check the minimum and the maximum, which are NaN if any number is NaN. They are
+    computed without a temporary copy of the tensor.
     """
     if not tensor.numel():
         return True

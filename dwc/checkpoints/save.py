@@ -1,4 +1,4 @@
-"""Saving of checkpoints to a folder, and publishing of them on the Hugging Face Hub ("the Hub").
+"""Saving of checkpoints to a folder, and their publication on the Hugging Face Hub ("the Hub").
 
 `save_checkpoint` writes all files to a temporary folder and then moves them to the checkpoint's
 folder. `push` uploads a checkpoint with its model card as one commit.

@@ -5,9 +5,9 @@ are downloaded. Weights may be large, or unsafe to load.
 
 A checkpoint with pickle files is rejected even if it also has safetensors. Many repositories on the
 Hub have a `pytorch_model.bin` for old programs, but no version of this program has ever written a
-pickle. So a pickle in a DWC checkpoint comes from another program. The file may contain the state
-of a training or malicious code; which of the two is visible only after the file is loaded. The
-remedy is easy: the owner deletes the file, or the user requests an earlier commit.
+pickle. So a pickle in a DWC checkpoint comes from another program. The file may contain a training
+state or malicious code, and only loading the file would show which. The remedy is easy: the owner
+deletes the file, or the user requests an earlier commit.
 """
 
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
@@ -80,7 +80,7 @@ def read_json(file: Path) -> dict[str, Any]:
     """Return the content of a file that contains a JSON object.
 
     Raises:
-        CheckpointError: The content is no JSON object.
+        CheckpointError: The file does not contain a JSON object.
     """
     refuse_lfs_pointer(file, CheckpointError)
     try:

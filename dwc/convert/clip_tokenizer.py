@@ -61,7 +61,10 @@ _CURE = "Give the tokenizer of this CLIP with --clip-tokenizer"
 def find_clip_tokenizer(
     given: str | Path | None, clip: str | Path, config: ClipBackboneConfig
 ) -> CLIPTokenizer | None:
-    """Return a CLIP model's tokenizer from the first existing source (see the module's docstring).
+    """Find and load the tokenizer of a CLIP model.
+
+    If `given` is not None, only this source is used. Otherwise, the first existing source is used:
+    the folder or repository of CLIP's weights, or OpenAI's tokenizer on the Hub.
 
     Args:
         given: File or folder of the tokenizer that the user chose, or None.
@@ -100,16 +103,17 @@ def _require(given: Path) -> Path:
 
 
 def _find(clip: str | Path, tokens: int) -> Path | None:
-    """Return the first existing source among numbers 2 to 4 of the list in the module's docstring.
+    """Find a CLIP model's tokenizer without a source from the user, and return its path.
 
-    Source 4 is used only if the vocabulary has as many tokens as OpenAI's.
+    The folder or repository of CLIP's weights is searched first. If there is no tokenizer, and the
+    vocabulary has as many tokens as OpenAI's, OpenAI's tokenizer on the Hub is used.
 
     Args:
         clip: Source of CLIP's weights: a file, a folder, or a Hub name.
         tokens: Number of tokens in CLIP's vocabulary.
 
     Returns:
-        A file of merges or a folder with a transformers tokenizer; None if no source exists.
+        A file of merges or a folder with a transformers tokenizer; None if no tokenizer is found.
     """
     path = Path(clip).expanduser()
     if path.is_file():
@@ -123,7 +127,7 @@ def _find(clip: str | Path, tokens: int) -> Path | None:
 
 
 def _in_folder(folder: Path) -> Path | None:
-    """Return the path from which to load CLIP's tokenizer in the folder of a model or tokenizer.
+    """Return the path of CLIP's tokenizer in a folder with only one model or tokenizer.
 
     Returns:
         A file of merges or the folder itself; None if the folder has no tokenizer.
@@ -132,9 +136,9 @@ def _in_folder(folder: Path) -> Path | None:
 
 
 def _beside(folder: Path, transformers_first: bool = False) -> Path | None:
-    """Return the path from which to load CLIP's tokenizer in a folder, or None if there is none.
+    """Return the path of CLIP's tokenizer in a folder; None if there is none.
 
-    The folder may contain files of other models, too. `tokenizer.json` is ignored, because it may
+    The folder may also contain files of other models. `tokenizer.json` is ignored, because it may
     belong to one of these models.
 
     Args:
@@ -170,7 +174,7 @@ def _fetch_repository(name: str) -> Path | None:
 
 
 def _fetch_openai() -> Path | None:
-    """Return the path from which to load OpenAI's tokenizer, downloaded if it is not in the cache.
+    """Return the path of OpenAI's tokenizer; download the tokenizer if it is not in the cache.
 
     Returns:
         The file of merges, or the folder of a tokenizer in the cache; None if neither is in the
@@ -191,7 +195,11 @@ def _fetch_openai() -> Path | None:
 
 
 def _is_reachable(address: str) -> bool:
-    """Return whether the file at a web address is available, by a request with a short timeout."""
+    """Return whether a short test request for the file at a web address succeeds.
+
+    A certificate that Python cannot verify counts as success, because the Hub's client has its own
+    certificates.
+    """
     try:
         with urlopen(Request(address, method="HEAD"), timeout=_TIMEOUT_S):
             return True

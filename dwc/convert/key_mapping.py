@@ -3,11 +3,11 @@
 A `Rule` maps names of the other project to names of this project. A tensor whose name matches no
 rule causes an error, so that no tensor is lost unnoticed.
 
-The second half has the rules for the paper authors' code (`fuxianghuang1/DWC`, commit 5f32a7e). The
-authors' checkpoint consists of two files, each with a dict `{"model_state_dict": …}`. The first
-file has the "global" stream, which is called the CLIP stream in this project (CLIP itself is not in
-the file). The second file has the "local" stream, called the CNN stream in this project. Both files
-also have modules that retrieval does not use.
+The second half of this module has the rules for the paper authors' code (`fuxianghuang1/DWC`,
+commit 5f32a7e). The authors' checkpoint consists of two files, each with a dict
+`{"model_state_dict": …}`. The first file has the "global" stream, which is called the CLIP stream
+in this project (CLIP itself is not in the file). The second file has the "local" stream, called the
+CNN stream in this project. Both files also have modules that retrieval does not use.
 """
 
 import re
@@ -242,7 +242,7 @@ def _inception_rules() -> list[Rule]:
     """Return rules that rename the tensors of the CNN stream's five Inception blocks.
 
     The authors' layer numbers also count activations: `branch1.0` is the first layer of a branch,
-    number 1 is an activation, and `branch1.2` is the second layer.
+    `branch1.1` is an activation, and `branch1.2` is the second layer.
     """
     blocks = {
         "imgconv": "embed_regions",
@@ -358,8 +358,8 @@ def local_state(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the weights of a `CnnStream` under the names that the authors' code expects.
 
     The authors' code also expects tensors that this project lacks. Tensors of modules that the
-    authors' code never uses are zero here; the loss weight has its value at the start of their
-    training.
+    authors' code never uses are filled with zeros. The trainable weight of their loss gets its
+    initial value.
     """
     dim, channels = weights["project_image.weight"].shape
     hidden = weights["word_encoder.lstm.weight_hh_l0"].shape[1]

@@ -178,7 +178,8 @@ def read_json(file: str | Path, convert: Callable[[Any], Any] | None = None) -> 
 
     Args:
         file: The file.
-        convert: Function applied to the parsed content, such as `dict`; None for no function.
+        convert: Function applied to the parsed content, for example `dict`; None to return the
+            parsed content.
 
     Raises:
         CheckpointError: The file is a Git LFS pointer, cannot be read or is not JSON, or `convert`
@@ -286,7 +287,7 @@ def _require_supported(file: Path, content: Mapping[str, Any]) -> None:
 
     Args:
         file: The file, for messages.
-        content: Its fields that are not null.
+        content: The fields of the file that are not null.
 
     Raises:
         CheckpointError: A field is unknown, has a wrong value, or asks for an unsupported step.

@@ -120,13 +120,13 @@ def read_whole(
         kind: Class of the model.
         source: A folder or a Hub name, with or without a revision (`name@revision`).
         cure: A sentence that tells the user what to give instead, for error messages.
-        unread: Prefixes of tensor names: such tensors are ignored if the model does not expect
-            them.
-        spare: Suffixes of tensor names: such tensors may be missing.
+        unread: Tensors whose names start with one of these prefixes are ignored if the model does
+            not expect them.
+        spare: Tensors whose names end with one of these suffixes may be missing.
 
     Raises:
         CheckpointError: The model has another type or cannot be loaded, or tensors are missing,
-            unexpected or misshapen.
+            unexpected or of wrong shape.
     """
     name, revision = split_revision(source)
     options = {"revision": revision} if revision else {}
@@ -175,14 +175,16 @@ INTEGERS_CURE = (
 
 
 def _find_integers(name: str, revision: str, model: PreTrainedModel) -> list[str]:
-    """Return the names of the tensors in a model's safetensors files that should not be integers.
+    """Return the names of tensors that are stored as integers but should be floating-point.
 
-    transformers converts integers to floating-point numbers without a message.
+    Only safetensors files are searched. transformers itself converts integers to floating-point
+    numbers without a message.
 
     Args:
         name: The folder, or the name of the repository.
         revision: Branch, tag or commit of the repository; "" for the default branch.
-        model: The loaded model, whose own integers are counters.
+        model: The loaded model. Tensors that are integers in it, such as counters, are not
+            returned.
     """
     counters = {
         tensor_name.rpartition(".")[2]
@@ -251,8 +253,9 @@ def read_clip(
 
     Args:
         source: The file, folder or Hub name (such as `openai/clip-vit-base-patch32@main`).
-        config_file: open_clip's config for weights with OpenAI's names; "none" to use no config,
-            None to use `open_clip_config.json` in the folder of the weights if it exists.
+        config_file: File with open_clip's config, for weights with OpenAI's names. "none" to use no
+            config; None to use `open_clip_config.json` in the folder of the weights, if that file
+            exists.
         activation: The activation, `gelu` or `quick_gelu`, which overrides the config files; None
             to use the config files.
         read_preprocessing: Whether to read the image settings of a transformers CLIP; False if
@@ -358,8 +361,9 @@ def _read_transformers_clip(
 def _find_image_settings(source: str) -> Path | None:
     """Return the file with the image settings of a transformers CLIP; None if there is none.
 
-    transformers 5 writes them to `processor_config.json`, under "image_processor", and reads them
-    there first; transformers 4 writes `preprocessor_config.json`.
+    transformers 5 writes the settings to `processor_config.json`, under "image_processor".
+    transformers 4 writes them to `preprocessor_config.json`. The first file is preferred, as in
+    transformers 5.
     """
     file = _find_part(*split_revision(source), _PROCESSOR)
     if file is not None and IMAGE_SETTINGS in read_json(file, dict):
@@ -438,7 +442,7 @@ def _read_state(file: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
 
 
 def _unwrap(content: object, file: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Return the state dict in a file of a training script, which may nest it in other dicts.
+    """Return the state dict from a training script's file, also if it is nested in other dicts.
 
     Args:
         content: The content of the file: a state dict, or dicts such as `{"model": {…}}` around it.
@@ -485,10 +489,11 @@ def _unwrap(content: object, file: Path) -> tuple[dict[str, Tensor], tuple[str, 
 
 
 def _require_plain(state: Mapping[str, Tensor], file: Path) -> None:
-    """Check that tensors are dense, have values, and are neither quantized nor complex.
+    """Check that no tensor is sparse, quantized, complex or without values (device "meta").
 
     Raises:
-        CheckpointError: Some are not; the message lists them and says how to save them.
+        CheckpointError: Some tensors fail the check; the message lists them and says how to save
+            them.
     """
     for kind, is_of_kind, cure in _NOT_PLAIN:
         if names := [name for name, tensor in state.items() if is_of_kind(tensor)]:
@@ -527,7 +532,7 @@ def _is_state_dict(content: Mapping[Any, object]) -> bool:
 
 
 def _has_state_dict(content: Mapping[Any, object]) -> bool:
-    """Return whether a dict is a state dict, or has one under a key in `_NESTINGS`."""
+    """Return whether a dict is a state dict, or has one under a usual key such as "state_dict"."""
     inner = [content, *(content.get(key) for key in _NESTINGS)]
     return any(isinstance(value, Mapping) and _is_state_dict(value) for value in inner)
 
@@ -555,7 +560,10 @@ def _harmless_globals() -> list[Any]:
 
 
 def _explain_unread(file: Path, error: str) -> str:
-    """Return an error message for a rejected pickle file, with Python code that converts it."""
+    """Return an error message for a pickle file that was not loaded because it could run code.
+
+    The message includes Python code that saves the file's weights as a plain state dict.
+    """
     match = _FORBIDDEN_GLOBAL.search(_TERMINAL_CODES.sub("", error))
     what = f" ({match[1]})" if match else ""
     return (

@@ -148,7 +148,7 @@ def _as_openai(clip: ClipBackboneConfig) -> ClipSettings:
 def _has_openai_mlps(tower: Any) -> bool:
     """Return whether the MLPs of a tower have the width that OpenAI's code assumes.
 
-    OpenAI's code assumes four times the width of the hidden states. The result is True for a tower
+    The assumed width is four times the width of the hidden states. The result is True for a tower
     without MLPs (a ResNet).
     """
     width = getattr(tower, "intermediate_size", None)

@@ -70,10 +70,10 @@ class _Stream(NamedTuple):
     Attributes:
         weights: Tensors by their names in `DWCModel`.
         config: The fields of the model's config that belong to the stream, by name.
-        tokenizers: A dict with the stream's tokenizer. The key is the tokenizer's argument of
-            `DWCProcessor`, such as `clip_tokenizer`.
-        originals: State dicts with their original names. The key is the prefix that their tensors
-            have in the model, such as `clip_stream.`.
+        tokenizers: A dict with the stream's tokenizer. The key is the name of the corresponding
+            argument of `DWCProcessor`, such as `clip_tokenizer`.
+        originals: State dicts with the original tensor names. The key is the prefix that the
+            tensors have in the model, such as `clip_stream.`.
         messages: Lines for the log.
         notes: Lines for the model card that describe settings from a file and assumed settings.
         image_size_px: Required height and width of images in pixels; None if any size works.
@@ -139,8 +139,8 @@ def convert(
         The checkpoint's folder.
 
     Raises:
-        CheckpointError: Inputs or tensors are missing, unknown, of wrong shape, or contradict each
-            other; the message lists them.
+        CheckpointError: Inputs or tensors are missing, are unknown, have a wrong shape, or
+            contradict each other; the message lists them.
     """
     _check_request(global_weights, local_weights, clip, captions)
     streams = []
@@ -211,8 +211,8 @@ def describe(originals: Mapping[str, Original]) -> list[str]:
     """Return lines that say which original module was converted to which module of the model.
 
     Args:
-        originals: State dicts with their original names. The key is the prefix that their tensors
-            have in the model, such as `clip_stream.`.
+        originals: State dicts with the original tensor names. The key is the prefix that their
+            tensors have in the model, such as `clip_stream.`.
     """
     return [line for prefix, original in originals.items() for line in _describe(prefix, original)]
 
@@ -248,12 +248,13 @@ def _module(name: str) -> str:
 
 
 def _require_numbers(original: Original) -> None:
-    """Check that the tensors that the model uses have finite floating-point numbers.
+    """Check that the tensors that the model uses contain only finite floating-point numbers.
 
-    Counters, such as the number of batches of a batch norm, are integers.
+    Counters, such as the number of batches of a batch norm, may be integers.
 
     Raises:
-        CheckpointError: Some tensors have such values; the message lists their original names.
+        CheckpointError: Some tensors contain integers, NaN or infinity; the message lists their
+            original names.
     """
     used = original.state
     if original.rules is not None:
@@ -412,7 +413,10 @@ def _read_cnn_stream(file: str | Path, captions: str | Path) -> _Stream:
 
 
 def _remarks_on_order(captions: list[str] | dict[str, int]) -> list[str]:
-    """Return remarks on the order of captions, which decides the words' ids; none for a table."""
+    """Return remarks on the order of the training captions, which decides the words' ids.
+
+    The list is empty if `captions` is a dict from words to ids.
+    """
     if isinstance(captions, dict):
         return []
     remarks = [
@@ -438,7 +442,8 @@ def _rows(weights: dict[str, Tensor], name: str, source: str | Path) -> int:
 def _image_size(streams: list[_Stream], given_px: int | None) -> int:
     """Return the height and width of the preprocessed images in pixels, which are equal.
 
-    The size is the one that CLIP requires, else `given_px`, else 224.
+    If CLIP requires a size, that size is returned. Otherwise the result is `given_px`, or 224 if
+    `given_px` is None.
 
     Raises:
         CheckpointError: `given_px` is below 1, or CLIP requires another size.
@@ -484,8 +489,8 @@ def _write_verified(
     Args:
         model: The model.
         processor: The model's processor.
-        originals: State dicts with their original names, by the prefix of their tensors in the
-            model.
+        originals: State dicts with the original tensor names. The key is the prefix that the
+            tensors have in the model, such as `clip_stream.`.
         facts: Facts for the model card.
         out: The folder to write to.
         log: Function that is called with each line of the report.

@@ -216,7 +216,7 @@ def _plain_report(run: Evaluation) -> dict[str, Any]:
 def _read_css3d(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
     """Read a split of CSS3D, which consists of one part with all scenes.
 
-    The hits of a query are the scenes with the same label as its target.
+    The hits (correct results) of a query are the scenes with the same label as its target.
     """
     benchmark = css3d_benchmark(root, split)
     return [Part("css3d", benchmark, css3d_images(root, benchmark.gallery))]
@@ -225,7 +225,7 @@ def _read_css3d(root: Path, split: str, options: BenchmarkOptions) -> list[Part]
 def _read_fashion200k(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
     """Read a split of Fashion200k, which consists of one part with all images.
 
-    The hits of a query are the images with the same caption as its target.
+    The hits (correct results) of a query are the images with the same caption as its target.
     """
     benchmark = fashion200k_benchmark(root, split, options.states_answer)
     return [Part("fashion200k", benchmark, fashion200k_images(root, benchmark.gallery))]
@@ -277,7 +277,7 @@ def _read_fashion_iq(root: Path, split: str, options: BenchmarkOptions) -> list[
 def _report_fashion_iq(run: Evaluation) -> dict[str, Any]:
     """Return the report on FashionIQ: mean recalls, and the report of every category.
 
-    A category that could not be evaluated is named in `categories_left_out` and does not count in
+    A category that could not be evaluated is named in `categories_left_out` and is not included in
     the means. If evaluated queries have blank captions, `blank_captions` is the number of these
     captions.
     """
@@ -335,9 +335,9 @@ def cirr_report(result: BenchmarkResult) -> dict[str, Any]:
     validation split, it names the reference instead of the target.
 
     Returns:
-        The report as JSON-compatible values. The key `CIRR_HEADLINE` holds the metric that papers
-        report first. `whole_subsets` is the share (0 to 1) of queries for which all five other
-        images of the subset are available.
+        The report as JSON-compatible values. The constant `CIRR_HEADLINE` is the key of the metric
+        that papers report first. `whole_subsets` is the share (0 to 1) of queries for which all
+        five other images of the subset are available.
     """
     numbers = result.to_dict(CIRR_KS)
     ranks = subset_ranks(result.encoded)
@@ -357,7 +357,7 @@ def cirr_queries(encoded: EncodedBenchmark) -> list[CirrQuery]:
 def subset_scores(
     encoded: EncodedBenchmark, view: tuple[Vectors, Vectors]
 ) -> list[tuple[list[str], NDArray[np.floating]]]:
-    """Score, for each query, the other images in the reference's set of six similar images.
+    """For each query, score the other images in CIRR's set of six that contains the reference.
 
     Args:
         encoded: The vectors of the benchmark.
@@ -381,8 +381,8 @@ def subset_ranks(encoded: EncodedBenchmark) -> dict[str, NDArray[np.int64]]:
     """Return the rank of each query's target within the reference's set of six similar images.
 
     Returns:
-        A dict from "together" and the name of each stream to the ranks (N,) for the N queries; the
-        best rank is 1.
+        A dict with the ranks (N,) of the N queries: one entry per stream, by its name, and the
+        entry "together" for all streams. The best rank is 1.
     """
     ranks = {}
     for name, view in encoded.views.items():
@@ -428,10 +428,10 @@ def write_cirr_submission(
         split: Name of the split.
 
     Returns:
-        Counts (`blank_captions` only if captions are blank), how much of the benchmark was
-        available (`coverage`), and the paths of the files.
-        `complete` says whether the files have all names for every query, as the server requires. A
-        query is left out if its reference image is missing.
+        A dict with counts, the share of the benchmark that was available (`coverage`), and the
+        paths of the files (`submission`). `blank_captions` is present only if captions are blank.
+        `complete` says whether the files have all names for every query, as the server requires.
+        Queries whose reference image is missing are left out.
     """
     benchmark = cirr_benchmark(root, split, targets_withheld=True)
     encoded, coverage = encode_files(benchmark, cirr_images(root, split), model, processor)

@@ -67,7 +67,8 @@ def evaluate_catalogue(
 ) -> dict[str, Any]:
     """Evaluate a model on drawn garments.
 
-    The hits of a query are all garments that match the query, not only the target.
+    The hits (correct results) of a query are all garments that match the query, not only the
+    target.
 
     Args:
         model: The model.
@@ -98,9 +99,9 @@ def catalogue_weights(
     queries: int = QUERIES,
     seed: int = 0,
 ) -> tuple[tuple[RetrievalQuery, ...], dict[str, NDArray[np.float32]]]:
-    """Compute the image weights that a model gives to N queries against drawn garments.
+    """Compute the image weights that a model gives to N queries on drawn garments.
 
-    With equal arguments, the queries are those of `evaluate_catalogue`.
+    The queries are the same as those of `evaluate_catalogue` with the same arguments.
 
     Args:
         model: The model.
@@ -126,7 +127,7 @@ def evaluate_wishes(
     seed: int = 0,
     pictures: Callable[[str], Image.Image] | None = None,
 ) -> dict[str, Any]:
-    """Measure how often the default gallery has a requested garment and how often it is found.
+    """Measure how often the gallery has a requested garment, and how often a model finds it.
 
     A query (a "wish") consists of a reference garment and a text that changes one attribute, such
     as "in blue" or "as a skirt". A query is granted if the gallery contains a garment that has the

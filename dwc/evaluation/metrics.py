@@ -23,7 +23,7 @@ def first_hit_rank(scores: NDArray[np.floating], hits: NDArray[np.bool_]) -> int
         hits: Mask (M,) of the images that are hits.
 
     Returns:
-        The rank; `NEVER` if there is no hit.
+        The rank; if there is no hit, `NEVER`, which is greater than any K.
     """
     if not hits.any():
         return NEVER
@@ -43,7 +43,10 @@ def recalls(ranks: ArrayLike, ks: Iterable[int] = (1, 10, 50)) -> dict[str, floa
 
 
 def average_ranks(values: ArrayLike) -> NDArray[np.float64]:
-    """Return the rank (from 1) of each value; equal values get the mean of their ranks."""
+    """Return the rank of each value, from 1 for the smallest value.
+
+    Equal values get the mean of their ranks.
+    """
     values = np.asarray(values)
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)

@@ -23,7 +23,8 @@ logger = logging.getLogger(__name__)
 def _words(values: Mapping[str, str]) -> dict[str, frozenset[str]]:
     """Return a dict from each word to the values that are correct for it.
 
-    `values` maps correct values, separated by spaces, to words, separated by spaces.
+    `values` maps correct values to words; both are separated by spaces. For example, the input
+    `{"teal blue": "cyan"}` gives `{"cyan": {"teal", "blue"}}`.
     """
     return {
         word: frozenset(right.split()) for right, words in values.items() for word in words.split()
@@ -87,8 +88,9 @@ def evaluate_open_words(
     """Search with each word of `OPEN_WORDS` as the only text, and check the first result.
 
     A word that the processor cannot read counts as a wrong result. A word is left out if none of
-    its correct values occurs among the photographs. If all words of a kind are left out, such as
-    the garments if the categories are in another language, a warning is logged.
+    its correct values occurs among the photographs. If all color names or all garment names are
+    left out, a warning is logged. This happens, for example, if the photographs' categories are in
+    another language.
 
     Args:
         model: The model.

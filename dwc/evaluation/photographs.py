@@ -250,8 +250,8 @@ def evaluate_wardrobe(
         `open_words`: the values of `evaluate_open_words`.
 
     Raises:
-        DatasetError: The table cannot be read, no composed query can be made of it, or no query is
-            left because photographs cannot be read.
+        DatasetError: The table cannot be read, no composed query can be made from it, or no query
+            is left because photographs cannot be read.
     """
     photographs = read_wardrobe(folder, split)
     benchmark = composed_benchmark(photographs, f"wardrobe-{split}", seed)
@@ -352,8 +352,8 @@ def caption_recalls(
 
     Returns:
         The recalls (0 to 1) under `recall@1` and `recall@10`; the number of `queries`; `repeated`,
-        how many captions have the same text as another caption, which no search can tell apart; and
-        the values of `count_unknown_words` for the captions.
+        the number of captions with the same text as another caption (no search can distinguish
+        them); and the values of `count_unknown_words` for the captions.
     """
     template = model.config.caption_template
     embeddings = []
@@ -401,8 +401,8 @@ def count_unknown_words(processor: DWCProcessor, texts: Sequence[str]) -> dict[s
 
     Returns:
         A dict with `with_unknown_words`, the number of texts with at least one unknown word, and
-        `unknown_words`, a dict from the most frequent of these words to the number of texts with
-        it. The dict is empty if the model has no word vocabulary.
+        `unknown_words`, a dict from each of the most frequent unknown words to the number of texts
+        with it. The result is an empty dict if the model has no word vocabulary.
     """
     if processor.word_tokenizer is None:
         return {}

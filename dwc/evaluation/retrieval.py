@@ -155,8 +155,8 @@ class RankReport:
         """Return Spearman's correlation of a stream's image weight with the true image weight.
 
         The true image weight of a query is the fraction of the target's attributes that come from
-        the reference image and not from the text. The result is None if the true image weight of a
-        query is unknown, or if all queries have the same weight or the same true weight.
+        the reference image and not from the text. The result is None in two cases: the true image
+        weight of any query is unknown, or all queries have the same weight or the same true weight.
         """
         shares = [query.picture_share for query in self.benchmark.queries]
         if not shares or any(share is None for share in shares):
@@ -169,8 +169,8 @@ class RankReport:
         In some benchmarks, there are queries whose only hit is the reference image, which is
         removed from the results. Such queries count as failures, as in published results. If there
         are any, the entry `unanswerable` is their number, and the entry `answerable` has the
-        recalls of all other queries. If captions are blank, the entry `blank_captions` is their
-        number.
+        recalls of all other queries. If queries have blank captions, the entry `blank_captions` is
+        the number of these captions.
 
         Args:
             ks: The numbers K for which recall@K is computed.
@@ -720,9 +720,10 @@ def encode_files(
 
 
 def _placeholders(encoded: EncodedBenchmark) -> list[str]:
-    """Return a sentence if many gallery images are identical, like placeholders for missing ones.
+    """Return a warning, as a list of one sentence, if many gallery images are identical.
 
-    The result is empty for a few identical images, because published benchmarks contain some.
+    Such images are probably placeholders for missing ones. The list is empty if only a few images
+    are identical, because published benchmarks contain some identical images.
     """
     count, total = len(encoded.most_copied), len(encoded.benchmark.gallery)
     if count < MIN_PLACEHOLDERS or count < total * MIN_PLACEHOLDER_SHARE:

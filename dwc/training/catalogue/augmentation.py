@@ -146,9 +146,11 @@ def find_garment(photograph: Pixels) -> GarmentMask | None:
     """Detect the area of the garment's main color in a photograph (96, 96, 3), sRGB in [0, 1].
 
     Returns:
-        The area and its color. None if there is no clear result: no color cluster covers enough of
-        the center and little enough of the border, or the detected area is too small or too large
-        or covers too much of the border.
+        The area and its color. None in each of these cases:
+
+        - no color cluster covers much of the center and little of the border;
+        - the detected area is too small or too large;
+        - the detected area covers too much of the border.
     """
     lab = ndimage.gaussian_filter(srgb_to_oklab(photograph), _SMOOTHING)
     features = (lab * _AXES).reshape(-1, 3)

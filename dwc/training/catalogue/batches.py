@@ -3,11 +3,11 @@
 The images, their augmented copies ("views") and the texts of a batch depend only on the seed and
 the step number. A resumed run therefore gets the same batches as an uninterrupted one.
 
-Up to half of a batch for a contrastive loss are hard negatives: groups of four similar garments,
-which often differ in only one or two attributes. In the list of garments, the variations of a
-garment are neighbors, so four consecutive garments form a group. Two garments sampled at random
-mostly differ in category or color, so a model trained on such garments alone would not learn finer
-differences.
+In a batch for a contrastive loss, up to half of the garments are hard negatives: groups of four
+similar garments, which often differ in only one or two attributes. In the list of garments, the
+variations of a garment are neighbors, so four consecutive garments form a group. Two garments
+sampled at random mostly differ in category or color, so a model trained on such garments alone
+would not learn finer differences.
 """
 
 import random
@@ -201,7 +201,7 @@ def draw_hard_negatives(items: int, count: int, generator: torch.Generator) -> T
 def cached_triplet_batches(
     cached: CachedPool, size: int, text_only: float, image_only: float, seed: int
 ) -> Callable[[int], TripletBatch]:
-    """Return a function that makes batches of queries and their target images as cached features.
+    """Return a function that makes batches of queries and targets from cached features.
 
     The batches are like those of `CatalogueBatches.triplets`, but have cached features in place of
     pixels and token ids. The model to train must be prepared by `with_cached_features`.

@@ -95,8 +95,8 @@ def train_on_features(
         log_every: Number of steps between log lines.
 
     Returns:
-        `contrast`: the mean contrastive loss over the steps of the last log interval; an empty dict
-        if the stream has no trainable parameters.
+        A dict with the entry `contrast`, the mean contrastive loss over the steps of the last log
+        interval. The dict is empty if the stream has no trainable parameters.
     """
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     trained = [parameter for parameter in stream.parameters() if parameter.requires_grad]
@@ -172,9 +172,9 @@ def compare_combiners(
         Metrics by combiner name. The metrics of a combiner are: `recall@K` in [0, 1];
         `weight_truth_correlation`, the correlation of its image weights with the queries' true
         image weights (None if all its weights are equal); `parameters`, the number of trained
-        parameters; and `learning_rate`, the best one (None without parameters). The true image
-        weight of a query is the fraction of the target's attributes that come from the reference
-        image and not from the text.
+        parameters; and `learning_rate`, the best one (None if the combiner has no parameters). The
+        true image weight of a query is the fraction of the target's attributes that come from the
+        reference image and not from the text.
     """
     numbers = {}
     for name in combiner_names():

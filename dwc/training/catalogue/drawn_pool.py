@@ -91,7 +91,8 @@ def draw_pool(settings: PoolSettings, folder: Path, workers: int) -> DrawnPool:
 
     Args:
         settings: Settings of the pool; the file's name depends on them.
-        folder: Folder of the file, and of the log "drawing.jsonl" that records a new drawing.
+        folder: Folder of the file, and of the log "drawing.jsonl", which gets a new line when the
+            pool is drawn.
         workers: Number of processes that draw.
 
     Returns:

@@ -120,8 +120,8 @@ def embed_queries(model: DWCModel, eval_set: CachedEvalSet) -> Streams:
 def first_ranks(scores: Tensor, eval_set: CachedEvalSet) -> Tensor:
     """Return the rank (N,) of each query's best-ranked hit (correct result); the top rank is 1.
 
-    A hit ranks behind other images with the same score. The reference image of a query is excluded
-    from its ranking.
+    A hit ranks behind all wrong results with the same score. The reference image of a query is
+    excluded from its ranking.
 
     Args:
         scores: Scores (N, M) of M gallery images for each of N queries.

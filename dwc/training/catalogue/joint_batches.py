@@ -45,8 +45,8 @@ class JointTexts:
         modifications: Triplets of drawings: index of the reference, index of the target,
             modification text, and true image weight (the share of the target's attributes that only
             the reference image determines, in [0, 1]).
-        words: Single words that are learned without images, from the vocabulary of the sentence
-            encoder that is the teacher of CLIP's text encoder.
+        words: Single words that are learned without images. They come from the vocabulary of the
+            sentence encoder, the teacher of CLIP's text encoder.
     """
 
     captions: list[str]
@@ -116,8 +116,10 @@ class PhotographTriplets:
     Attributes:
         attributes: Triplets of different photographs, from `attribute_triplets`.
         recolorings: Triplets of one garment in two colors, from `recoloring_triplets`.
-        exclusions: Pairs of triplets, from `exclusion_pairs`.
-        text_exclusions: Pairs of text-only queries with their targets, from `text_exclusions`.
+        exclusions: Pairs of triplets from `exclusion_pairs`: one asks for a color or pattern, the
+            other excludes it.
+        text_exclusions: Pairs of text-only queries with their targets, from `text_exclusions`: one
+            asks for a color or pattern, the other excludes it.
     """
 
     attributes: list[PhotographTriplet]
@@ -205,7 +207,7 @@ class MixedBatches(ABC):
 
     @abstractmethod
     def _photograph(self, image: int, view: int) -> Tensor:
-        """Return the model's input (K,) for an augmented copy ("view") of a photograph.
+        """Return the model's input, K numbers (K,), for an augmented copy ("view") of a photograph.
 
         Args:
             image: Index of the photograph.
@@ -214,7 +216,7 @@ class MixedBatches(ABC):
 
     @abstractmethod
     def _drawing(self, item: int) -> Tensor:
-        """Return the model's input (K,) for the drawing with index `item`."""
+        """Return the model's input, K numbers (K,), for the drawing with index `item`."""
 
     @abstractmethod
     def _group(self, words: list[str] | None, images: list[Tensor] | None) -> dict[str, Tensor]:
@@ -222,7 +224,8 @@ class MixedBatches(ABC):
 
         Args:
             words: The texts of the queries; None for image-only queries.
-            images: The inputs (K,) for the reference images; None for text-only queries.
+            images: The inputs of the reference images, K numbers (K,) each; None for text-only
+                queries.
         """
 
     def batches(self) -> Callable[[int], TripletBatch]:
@@ -328,7 +331,7 @@ class MixedBatches(ABC):
         )
 
     def _completed(self, batch: TripletBatch, drawn_rows: list[int]) -> TripletBatch:
-        """Return the batch with the fields that a subclass adds; by default, it is unchanged.
+        """Add the fields of a subclass to a batch; by default, return the batch unchanged.
 
         Args:
             batch: The batch.
@@ -346,13 +349,13 @@ class JointBatches(MixedBatches):
         photographs: Cached outputs of the image networks for the photographs, followed by the
             recolored photographs; one `ImageRows` per augmented view.
         drawings: Cached outputs of the image networks for the drawings.
-        features: CLIP features (images, F) of the photographs, one tensor per view, and of the
-            drawings.
+        features: A pair: CLIP features (images, F) of the photographs, one tensor per view; and
+            CLIP features (drawings, F) of the drawings.
         encoded: Cached features of all texts.
         rows: Text -> its index in `encoded`.
-        anchors: For each stream's name, embeddings that the training should preserve: one per
-            triplet of drawings (of the triplet's query), and one per drawing. None if nothing
-            should be preserved.
+        anchors: For each stream's name, embeddings that the training should preserve: one for the
+            query of each triplet of drawings, and one for each drawing. None if nothing should be
+            preserved.
     """
 
     photographs: Sequence[ImageRows]
@@ -440,13 +443,12 @@ def draw_photographs(
 
 
 def _stable(number: Any, name: tuple[object, ...]) -> int:
-    """Return the integer label of a target, given the name that identifies the target.
+    """Return the integer label of a target, given the tuple that identifies the target.
 
     Args:
-        number: Function that returns the integer of a name, for all names but those of images and
-            drawings.
-        name: The name, such as ("text", "red dress"). For an image ("image", index) or a drawing
-            ("drawing", index), the integer is computed from the index.
+        number: Function that returns the label of a tuple such as ("text", "red dress").
+        name: The tuple. For an image ("image", index) or a drawing ("drawing", index), the label is
+            computed from the index, without `number`.
     """
     offsets = {"image": 10_000_000, "drawing": 20_000_000}
     kind, value = name[0], name[1]

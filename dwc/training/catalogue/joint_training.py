@@ -179,7 +179,7 @@ def check_wardrobe(
 
     Args:
         folder: The folder; None if it was not given.
-        target: Name of the training's target in the Makefile, for the error message.
+        target: Name of the Makefile target that runs the training, for the error message.
         packages: Names and versions of the packages that the training needs; by default, the
             packages for the joint training of DWC.
 
@@ -317,9 +317,9 @@ def train_jointly(
 def _stream_weights(model: DWCModel, file: Path) -> dict[str, Tensor]:
     """Return copies of all tensors that `train_streams` changes, by name.
 
-    The tensors are saved to `file`, and loaded from it if it exists. A resumed run must use the
-    saved tensors: some of them are results of computations whose last digits can differ between
-    runs.
+    If `file` exists, the tensors are loaded from it; otherwise they are saved to it. A resumed run
+    must use the saved tensors: some of them are results of computations whose last digits can
+    differ between runs.
     """
     if not file.exists():
         weights = {
@@ -575,7 +575,7 @@ def fit_joint_ood(model: DWCModel, photographs: Sequence[ImageRows], drawings: I
 
 
 def _split(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Split the rows of a tensor into four fifths and a held-out fifth, and return both."""
+    """Divide the rows of a tensor into two parts: four fifths, and a held-out fifth."""
     held_out = torch.arange(len(features)) % _HELD_OUT == 0
     return features[~held_out], features[held_out]
 
@@ -668,7 +668,10 @@ def write_results(out: Path, numbers: Mapping[str, Any], work: Path) -> None:
 
 
 def _combiners_of(folder: Path | None) -> dict[str, Any]:
-    """Return the comparison of combiners published with a checkpoint; empty if there is none."""
+    """Return the comparison of combiners from the `evaluation.json` in a checkpoint's folder.
+
+    The result is empty if there is none.
+    """
     if folder is None or not (folder / "evaluation.json").is_file():
         return {}
     return json.loads((folder / "evaluation.json").read_text()).get("combiners", {})

@@ -109,7 +109,7 @@ class _Projector(nn.Module):
         return self
 
     def forward(self, lower: Tensor, details: Tensor, with_gradient: bool = True) -> Tensor:
-        """Return the E new features of each of N images, (N, E), that extend CLIP's features.
+        """Return the E new features per image, (N, E), that extend CLIP's features of N images.
 
         Args:
             lower: Output (N, C, h, w) of the frozen lower blocks: C channels on an h x w grid.
@@ -122,7 +122,7 @@ class _Projector(nn.Module):
         return self.images(functional.dropout(standard, _DROPOUT, self.training))
 
     def attribute_loss(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean attribute classification loss over all applicable labels.
+        """Return the mean attribute classification loss over all labels except `NOT_APPLICABLE`.
 
         Args:
             features: The E features of each of N images, (N, E), from `forward`.

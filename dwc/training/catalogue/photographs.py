@@ -452,10 +452,10 @@ def text_exclusions(
     pairs: Sequence[tuple[PhotographTriplet, PhotographTriplet]],
     seed: int,
 ) -> list[tuple[tuple[str, int], tuple[str, int]]]:
-    """Return text-only queries for pairs of triplets, each with the index of its target image.
+    """Return a pair of text-only queries for each pair of triplets.
 
-    Each text is a noun, in most cases, followed by the text of the triplet: "dress, in red" and
-    "dress, not red".
+    A query consists of a text and the index of its target image. Most texts are a noun followed by
+    the triplet's text, such as "dress, in red" and "dress, not red". The others have no noun.
 
     Args:
         pool: The photographs with their recolored copies.

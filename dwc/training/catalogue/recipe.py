@@ -117,7 +117,7 @@ class CatalogueRecipe:
         vocabulary_texts: Number of texts from which the CLIP tokenizer's vocabulary and the word
             vocabulary are learned.
         ood_items: Number of training drawings from which the out-of-distribution statistics are
-            computed, and also of held-out drawings from which the threshold is computed.
+            computed. The threshold is computed from the same number of held-out drawings.
         measured_gallery: Number of test garments in the evaluation gallery.
         measured_queries: Number of evaluation queries.
     """

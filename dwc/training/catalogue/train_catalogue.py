@@ -96,9 +96,9 @@ class TrainedCatalogue:
 
 
 def claim_work(recipe: CatalogueRecipe, work: Path) -> None:
-    """Check that a work folder belongs to a recipe; write the recipe there if it has none yet.
+    """Check that a work folder belongs to a recipe; if the folder has no recipe, write it there.
 
-    The settings of the evaluation and of the comparison of combiners may differ.
+    The settings of the evaluation and of the comparison of combiners are not compared.
 
     Raises:
         TrainingError: the folder belongs to another recipe.

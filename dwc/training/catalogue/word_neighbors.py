@@ -11,10 +11,11 @@ The neighbor of a garment or color word is the first word that one of these sear
 
 1. WordNet is searched for a word with the same or a more general sense, up to `MOST_STEPS` steps
    away. Only words of the catalogue's language count, since the model learned them with images.
-2. If the word names a color in the survey, the survey's colors are searched, the most similar
-   first, for one whose name is or ends with a known color name. The neighbor is the basic color of
-   that name: "orange" for "pumpkin". In WordNet, the word must be a color, or a thing that may give
-   a color its name: an artifact, a food, a plant or a substance.
+2. If the word names a color in the survey, the other names in the survey are tried, in the order of
+   the similarity of their colors. The first name that is a known color name, or ends with one,
+   decides: the neighbor is its basic color, such as "orange" for "pumpkin". This search is only
+   done if WordNet has the word as a color, or as a thing that may give a color its name: an
+   artifact, a food, a plant or a substance.
 3. WordNet is searched for another word of the vocabulary, up to `MOST_STEPS_TO_OTHERS` steps away.
 
 Both limits were selected on the words of the catalogue's language: each word in turn was treated as
@@ -54,8 +55,12 @@ _SIMILAR = "&"
 class Sense(NamedTuple):
     """A sense in WordNet: a set of words with one meaning (synset).
 
+    The key of a sense is a letter, "n" for nouns or "a" for adjectives, and the sense's number in
+    WordNet's file.
+
     Attributes:
-        subject: Two digits of WordNet's subject, such as "06" for artifacts.
+        subject: Two-digit number of the sense's subject area in WordNet, such as "06" for
+            artifacts.
         words: The words of the sense.
         hypernyms: Keys of the more general senses.
         similar: Keys of the adjectives with a similar meaning.
@@ -107,7 +112,10 @@ class WordNet:
         }
 
     def _add(self, line: str, kind: str) -> None:
-        """Add a sense, given its line in WordNet's format (`man wndb`)."""
+        """Add a sense from its line in a WordNet file; `kind` is "n" (noun) or "a" (adjective).
+
+        WordNet's manual page `wndb` describes the format.
+        """
         fields, _, definition = line.partition("|")
         offset, subject, _, count, *rest = fields.split()
         names = [re.sub(r"\(\w+\)$", "", name) for name in rest[: 2 * int(count, 16) : 2]]
@@ -133,7 +141,7 @@ class WordNet:
         return [key for form in dict.fromkeys((word, singular)) for key in self._keys.get(form, ())]
 
     def keys_of(self, word: str, kind: str) -> list[str]:
-        """Return the keys of a word's senses that are of a kind, "garment" or "color"."""
+        """Return the keys of a word's senses of one kind; `kind` is "garment" or "color"."""
         return [key for key in self.keys(word) if self._is(key, kind)]
 
     def _is(self, key: str, kind: str) -> bool:
@@ -176,7 +184,7 @@ def _lines(file: Path) -> list[str]:
 
 
 def normalize(text: str) -> str:
-    """Normalize a word as the word tokenizer does, and remove spaces: "Hot_pants" to "hotpants"."""
+    """Normalize a word like the word tokenizer, and remove spaces: "Hot_pants" -> "hotpants"."""
     return "".join(
         char for char in text.lower() if char.isascii() and char not in string.punctuation + " "
     )
@@ -217,16 +225,16 @@ class ColorSurvey:
     def color_of(self, word: str, colors: Mapping[str, str]) -> str | None:
         """Return the basic color of a survey name, such as "orange" for "pumpkin".
 
-        The survey's names are compared by their colors. The result is the basic color of the most
-        similar name that is a known color name, or whose last word is one.
+        All survey names that are a known color name, or end with one, are considered. Of these, the
+        name with the most similar color is chosen, and its basic color is returned.
 
         Args:
             word: A name of the survey. Names that contain it as a word are not used.
             colors: Known color name -> basic color, such as "navy" -> "blue".
 
         Returns:
-            The basic color. None if `word` is not a name of the survey, or if no survey name
-            contains a known color name.
+            The basic color. None if `word` is not a name of the survey, or if no other survey name
+            is a known color name or ends with one.
         """
         if word not in self.names:
             return None
@@ -247,7 +255,7 @@ class Neighbors:
 
         Args:
             vocabulary: All words that the model knows.
-            wordnet: WordNet.
+            wordnet: WordNet's nouns and adjectives.
             survey: The color survey.
         """
         self._wordnet, self._survey = wordnet, survey
@@ -290,6 +298,8 @@ class Neighbors:
 
     def _climb(self, word: str, known: Mapping[str, dict[str, list[str]]], most: int) -> str | None:
         """Return the known word that is reached in the fewest steps to more general senses.
+
+        The search starts from the senses of `word`.
 
         Args:
             word: The unknown word.
