@@ -17,6 +17,7 @@ from typing import Protocol, cast
 from dwc import __version__
 from dwc.commands.console import CommandParser, printable_lines
 from dwc.errors import DWCError
+from dwc.files import relax_collector
 
 COMMANDS = (
     "app",
@@ -68,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     arguments = sys.argv[1:] if arguments is None else arguments
     args = _parser(arguments).parse_args(_attach_values(arguments))
+    relax_collector()
     try:
         return args.run(args)
     except DWCError as error:

@@ -3,7 +3,8 @@
 An atomic write creates a temporary file in the same folder and renames it at the end. So other
 processes see either the old or the new content, and an interrupted write leaves the old content.
 
-`collector_paused` speeds up code that creates many objects, such as the rows of a database.
+`collector_paused` and `relax_collector` speed up code that creates many objects, such as the rows of
+a database or the modules of a package.
 """
 
 import gc
@@ -278,3 +279,26 @@ def collector_paused() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+_DEFAULT_THRESHOLDS = gc.get_threshold()
+
+
+def relax_collector() -> None:
+    """Make Python's cyclic garbage collector run rarely from now on.
+
+    The packages of a command create about 900,000 objects when they are imported, and nearly all of
+    them stay. With Python's default thresholds, the collector scans all of them several times,
+    which takes a fifth of the time of the import.
+    """
+    gc.set_threshold(50_000, 20, 100)
+
+
+def settle_collector() -> None:
+    """Restore the collector's default thresholds, and exempt all present objects from its scans.
+
+    A server calls this function once it is ready. The collector then scans only what the requests
+    create, which keeps its pauses short.
+    """
+    gc.freeze()
+    gc.set_threshold(*_DEFAULT_THRESHOLDS)

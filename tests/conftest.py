@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from dwc.files import relax_collector
 from tests import fork_server
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
     The files lie in memory if it has room, since stores and databases wait for the disk after each
     change. Benchmarks use the disk, which they measure.
     """
+    relax_collector()
     has_room = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > NEEDED_BYTES
     if has_room and config.option.markexpr != "bench":
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))

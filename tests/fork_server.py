@@ -142,9 +142,11 @@ def _import():
     for library in ("OMP", "MKL", "OPENBLAS"):
         os.environ[f"{library}_NUM_THREADS"] = "1"
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    gc.disable()
     for name in IMPORTS:
         import_module(name)
     gc.freeze()
+    gc.enable()
 
 
 def _reap():

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from dwc.commands.console import add_index_argument, expand_home
 from dwc.errors import DWCError
+from dwc.files import settle_collector
 
 if TYPE_CHECKING:
     from dwc.gallery.builder import Progress
@@ -188,6 +189,7 @@ def run(args: argparse.Namespace) -> int:
             indexing = GalleryIndexing()
             stack.callback(indexing.stop)
             page, options = _prepare(args, indexing, stack)
+            settle_collector()
         page.launch(**{**options, "server_port": port})
     return 0
 
