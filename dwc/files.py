@@ -3,8 +3,8 @@
 An atomic write creates a temporary file in the same folder and renames it at the end. So other
 processes see either the old or the new content, and an interrupted write leaves the old content.
 
-`collector_paused` and `relax_collector` speed up code that creates many objects, such as the rows of
-a database or the modules of a package.
+`collector_paused` and `relax_collector` speed up code that creates many objects, such as the rows
+of a database or the modules of a package.
 """
 
 import gc
