@@ -93,8 +93,8 @@ def complete_from_environment(args: argparse.Namespace) -> argparse.Namespace:
         set. An empty list of models means the bundled models.
 
     Raises:
-        DWCError: An environment variable has an invalid value, or a package is missing that MCP or
-            metrics need.
+        DWCError: An environment variable has an invalid value, or a package that is needed for MCP
+            or metrics is missing.
     """
     models, keep_loaded = args.models, args.keep_loaded
     if models is None:
@@ -258,10 +258,11 @@ def configure_gradio() -> None:
 
 
 def set_upload_folder() -> None:
-    """Set GRADIO_TEMP_DIR, the folder for uploads, unless it is already set; create the folder.
+    """Create the folder for uploads, which the environment variable GRADIO_TEMP_DIR names.
 
-    The folder is readable only by the user who runs the app. Gradio's default folder is shared with
-    other Gradio apps.
+    If the variable is not set, it is set to a folder in this package's cache folder. Gradio's own
+    default is a folder that is shared with other Gradio apps. Only the user who runs the app can
+    read the created folder.
     """
     from dwc.gallery.walker import cache_folder
 
@@ -271,7 +272,7 @@ def set_upload_folder() -> None:
 
 @contextmanager
 def show_progress(name: str, several: bool) -> Iterator["Progress"]:
-    """Show on stderr the progress of a model that computes the vectors of the gallery's images.
+    """Show progress on stderr while a model computes the vectors of the gallery's images.
 
     Args:
         name: The model's name.

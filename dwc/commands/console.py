@@ -30,7 +30,8 @@ def add_index_argument(parser: argparse.ArgumentParser, variable: str = "") -> N
 
     Args:
         parser: The command's parser.
-        variable: The environment variable that can be set instead of the option; empty for none.
+        variable: The environment variable that can be set instead of the option; an empty text if
+            there is no such variable.
     """
     parser.add_argument(
         "--index",
@@ -100,10 +101,11 @@ def printable_lines(text: str) -> str:
 
 
 def json_text(content: Any, encoding: str | None = None) -> str:
-    r"""Return a value as JSON that an encoding can represent, without control characters.
+    r"""Return a value as JSON text that can be printed safely in a given encoding.
 
-    Characters outside ASCII are kept if the encoding can represent all of them. Otherwise they are
-    written as \uXXXX, which every JSON parser decodes.
+    The text has no control characters except line ends. Characters outside ASCII are kept if the
+    encoding can represent all of them. Otherwise they are written as \uXXXX, which every JSON
+    parser decodes.
 
     Args:
         content: The JSON-compatible value.

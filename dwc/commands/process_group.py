@@ -224,7 +224,7 @@ class ProcessGroup:
 
 
 def _local_device(local_index: int) -> "torch.device":
-    """Return the device for a process's model; the CPU after `accelerate launch --cpu`.
+    """Return the device for a process's model; the CPU if `accelerate launch --cpu` was used.
 
     Args:
         local_index: The number of the process on its host, from 0.

@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _facts(args: argparse.Namespace) -> "CardFacts | None":
-    """Return the model card's facts that the options state; None if no such option is given."""
+    """Return the facts for the model card that are given as options; None if there are none."""
     from dwc.checkpoints.model_card import CardFacts
     from dwc.checkpoints.save import read_evaluations
 

@@ -1,7 +1,8 @@
 """Command `dwc study`: an ablation study of DWC and PL (Progressive Learning).
 
-The command trains variants of both models, for example without a part, and compares them. All
-variants are trained on the same data (drawn garments) with the same budget.
+The command trains variants of both models, for example without one of the model's parts, and
+compares them. All variants are trained on the same data (drawings of garments) with the same
+budget.
 """
 
 import argparse

@@ -1,11 +1,11 @@
 """Command `dwc train`: trains a checkpoint from scratch or on a benchmark.
 
-train catalogue     the bundled checkpoint, from random parameters, on drawn garments; optionally on
-                    photographs afterwards
+train catalogue     the bundled checkpoint, from random parameters, on drawings of garments;
+                    optionally on photographs afterwards
 train dwc           DWC on a benchmark, with an existing CLIP model and ResNet
-train progressive   the three stages of Progressive Learning (PL) on drawn garments, or the last
-                    two stages on drawings and photographs; reimplemented from the paper, whose
-                    code was not released
+train progressive   the three stages of Progressive Learning (PL) on drawings of garments, or the
+                    last two stages on drawings and photographs; reimplemented from the paper,
+                    whose code was not released
 """
 
 import argparse
@@ -153,7 +153,7 @@ _MOST_WORKERS = 8
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Declare a subcommand with its arguments for each training recipe."""
+    """Declare a subcommand for each training recipe, and the subcommand's arguments."""
     recipes = parser.add_subparsers(dest="recipe", metavar="RECIPE", required=True)
     for name, (summary, configure_recipe, _) in _RECIPES.items():
         configure_recipe(recipes.add_parser(name, help=summary, description=summary))

@@ -105,7 +105,7 @@ def describe_folder(folder: Path) -> str:
 
 
 def _describe_siblings(path: Path) -> str:
-    """Return a part of an error message that lists other files in the folder of a missing file.
+    """Return text for an error message that lists other files in the folder of a missing file.
 
     Files with similar names are listed, since the name may be misspelled. If there are no such
     files, the content of the folder is listed.
@@ -141,14 +141,14 @@ def is_number(text: str) -> bool:
 def read_csv_rows(table: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows of a CSV file; the first row usually has the names of the columns.
 
-    The file is UTF-8, or UTF-16 with a byte-order mark. The separator is the comma, or the
-    semicolon or the tab if the first row contains more of them. The byte-order mark and spaces
-    around cells are removed. Trailing empty cells of the first row are removed, and trailing empty
-    cells of later rows if such a row is longer than the first. Rows without any text are omitted.
+    The file is UTF-8, or UTF-16 with a byte-order mark. The separator is the comma, the semicolon
+    or the tab, whichever is most frequent in the first row. The byte-order mark and spaces around
+    cells are removed. Rows without any text are omitted. Empty cells at the end of the first row
+    are removed. They are also removed from the end of a later row that is longer than the first.
     Rows may have different numbers of cells.
 
     Yields:
-        The number of the row's last line, from 1, and the cells.
+        The number of the row's last line, from 1, and the row's cells.
 
     Raises:
         DatasetError: The file has another encoding, or its quotation marks are damaged.
@@ -296,7 +296,7 @@ class ImageFiles(ABC):
 
     @abstractmethod
     def _list(self) -> dict[str, Path]:
-        """Return the paths of all existing images by id."""
+        """Search the folders, and return the paths of all existing images by image id."""
 
     @abstractmethod
     def _advice(self) -> str:

@@ -78,7 +78,8 @@ def replacing_text(source: str, target: str, states_answer: bool = False) -> str
     """Return the modification text "replace A with B" for two captions.
 
     A is the first word of `source` that is not in `target`, and B is the first word of `target`
-    that is not in `source`. If all words of a caption are in the other one, its last word is used.
+    that is not in `source`. If all words of a caption are also in the other caption, the last word
+    of the caption is used.
 
     Args:
         source: Caption of the reference image.
@@ -145,12 +146,13 @@ class TrainPairs:
     """Source of random training triplets whose reference and target captions differ in one word.
 
     Two captions differ in one word if removing one word from each leaves the same sequence of
-    words. A triplet's index is the index of its reference image among the images that can be
-    references, that is, for which such a target exists.
+    words. An image can be a reference if its caption differs in one word from that of another
+    image. These images are numbered from 0, and a triplet is identified by the number of its
+    reference.
     """
 
     def __init__(self, pictures: Sequence[LabeledImage], states_answer: bool = False) -> None:
-        """Find the images that can be paired.
+        """Find the images that can be references.
 
         Args:
             pictures: Images that serve as references and targets.
@@ -179,7 +181,7 @@ class TrainPairs:
             )
 
     def __len__(self) -> int:
-        """Return the number of images that can be paired with another."""
+        """Return the number of images that can be references."""
         return len(self.indices)
 
     def draw(self, index: int, generator: random.Random) -> Triplet:
@@ -189,7 +191,7 @@ class TrainPairs:
         caption that differs only in this word, and an image with that caption as the target.
 
         Args:
-            index: Index of the reference among the images that can be paired.
+            index: Number of the reference among the images that can be references, from 0.
             generator: Source of random choices.
         """
         picture = self._pictures[self.indices[index]]
@@ -200,7 +202,7 @@ class TrainPairs:
         return Triplet(picture.path, (text,), generator.choice(self._paths[caption]))
 
     def names(self) -> Iterable[str]:
-        """Return the paths of all given images; some of them may occur in no triplet."""
+        """Return the paths of all images given to the constructor; some may occur in no triplet."""
         return (picture.path for picture in self._pictures)
 
     def _rests(self, caption: str) -> list[tuple[str, ...]]:

@@ -56,8 +56,8 @@ def declared_color(image: Image.Image, file: IO[bytes] | None) -> DeclaredColor 
 
     Returns:
         The color space. None if the file does not declare one, or if its ICC profile takes
-        precedence. The result is also None for sRGB, except if a PNG's code points override an ICC
-        profile.
+        precedence. The result is usually also None for sRGB. The only exception is a PNG with an
+        ICC profile that is overridden by code points for sRGB.
     """
     has_profile = bool(image.info.get("icc_profile"))
     if image.format == "PNG":
@@ -121,7 +121,15 @@ _HLG_PEAK = 1000  # cd/m2 of the display for which the HLG system gamma is 1.2 (
 def _color_of_code_points(
     primaries: int, transfer: int, is_full_range: bool
 ) -> DeclaredColor | None:
-    """Return the color space of code points; None if they are unspecified or not supported."""
+    """Return the color space that code points of ITU-T H.273 (CICP) stand for.
+
+    The result is None if the code points stand for "unspecified", or are not supported.
+
+    Args:
+        primaries: The code point of the primaries.
+        transfer: The code point of the transfer function.
+        is_full_range: Whether black and white are the levels 0 and 255 instead of 16 and 235.
+    """
     linear = _transfer_levels(transfer, is_full_range)
     if linear is None or primaries not in _PRIMARIES:
         return None
@@ -218,7 +226,9 @@ def _transfer_levels(transfer: int, is_full_range: bool) -> NDArray[np.float32] 
 
 
 def png_chunk(file: IO[bytes], kind: bytes) -> bytes | None:
-    """Return the content of a PNG's first chunk of a kind; None if none precedes the pixels.
+    """Return the content of the first chunk of a kind in a PNG.
+
+    The result is None if there is no such chunk before the pixels.
 
     Args:
         file: The open file.
@@ -353,7 +363,7 @@ def apply_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
 
 @lru_cache(maxsize=32)
 def color_space_name(icc: bytes) -> str | None:
-    """Return a profile's color space ("RGB", "GRAY", "CMYK", …), or None if it is broken."""
+    """Return a profile's color space ("RGB", "GRAY", "CMYK", …); None if the profile is broken."""
     try:
         return ImageCms.getOpenProfile(BytesIO(icc)).profile.xcolor_space.strip()
     except _CMS_ERRORS:

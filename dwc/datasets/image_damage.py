@@ -1,22 +1,29 @@
 """Signs of damage in an image file that its decoder reads without an error.
 
-A download that was interrupted, a sync client or a power failure may leave a file of full length
-whose last part is zeros, or a JPEG that ends early. Some decoders take what is missing for pixels.
+An interrupted download, a sync client or a power failure may leave a file of full length whose last
+part is zero bytes, or a JPEG that ends early. Some decoders return an image for such a file, in
+which some pixels are wrong.
 
-What an undamaged file may contain, and what is therefore checked:
+The checks depend on the file format:
 
-- HEIC: HEVC never has more than three zero bytes in a row in the data of an image.
-- AVIF: the data of an image end with a byte that is not zero, unless an encoder pads them.
-- WebP and JPEG: the data of an area of one color may well be zeros, thousands in a row. A file that
-  ends so is decoded again with fewer of them. Either it needs them all, or none, as padding;
-  if it needs only some of them, they are not an encoder's.
-- JPEG: blocks of pixels after the end of the data are mid-gray. If the last pixel is, the file is
-  decoded again with more data. If these change it, some are missing.
-- Progressive JPEG: together, the scans have each coefficient of each color component to the last
-  bit. Without the last scans, the picture is blurred. If only the end of the very last scan is
-  missing, nothing shows it, and little is lost: the last bit of some coefficients.
-- BMP, TIFF, PPM and TGA: uncompressed black is zeros, so nothing can be told from them.
-- PNG has checksums, and the decoders of GIF and JPEG 2000 report what is missing.
+- HEIC: image data that end with many zero bytes are damaged, since undamaged data (HEVC) never have
+  more than three zero bytes in a row.
+- AVIF: image data that end with many zero bytes are damaged. Undamaged data do not end with a zero
+  byte, except if the encoder has padded them.
+- WebP and JPEG: undamaged data may have thousands of zero bytes in a row, in an area of one color.
+  So an image whose data end with many zero bytes is decoded again with fewer of them. An undamaged
+  image needs all of these bytes, or it needs none of them, because they are padding. An image that
+  needs only some of them is damaged.
+- JPEG: the decoder returns mid-gray for blocks of pixels that have no data. If the last pixel is
+  mid-gray, the file is decoded again with additional data. If this changes the pixels, data are
+  missing from the file.
+- Progressive JPEG: all scans together contain every bit of every coefficient of every color
+  component. If the last scans are missing, the picture is blurred. This is recognized. It is not
+  recognized if only the end of the very last scan is missing; then only the last bit of some
+  coefficients is lost.
+- BMP, TIFF, PPM and TGA are not checked, since zero bytes may be uncompressed black pixels.
+- PNG, GIF and JPEG 2000 need no check here: PNG has checksums, and the decoders of GIF and JPEG
+  2000 report missing data.
 """
 
 import hashlib
@@ -47,9 +54,10 @@ _MORE_DATA = bytes(range(1, 255)) * 16
 
 
 def damage(image: Image.Image, file: IO[bytes]) -> str | None:
-    """Return what shows that an image file is damaged although it was decoded; None if nothing.
+    """Return a sign of damage in an image file that was decoded without an error.
 
-    For most files, this reads a few bytes more and compares one pixel.
+    The result is a clause, such as "its last scans are missing"; None if there is no such sign. For
+    most files, this function reads only a few more bytes and checks one pixel.
 
     Args:
         image: The image as its decoder returned it, loaded and not yet converted.
@@ -65,12 +73,14 @@ def damage(image: Image.Image, file: IO[bytes]) -> str | None:
 
 
 def _is_zeros_from_the_middle(decodes_alike: Callable[[int], bool], zeros: int) -> bool:
-    """Return whether an image needs some of the zeros at the end of its data, but not all.
+    """Return whether decoding an image needs some of the zero bytes at its end, but not all.
+
+    Such an image is damaged; the module's docstring explains why.
 
     Args:
-        decodes_alike: Function that returns whether the pixels stay the same if only this number of
-            the zeros is left.
-        zeros: Number of the zeros.
+        decodes_alike: Function that takes a number of zero bytes, and returns whether the pixels
+            stay the same if only so many of them are kept.
+        zeros: Number of zero bytes at the end of the image's data.
     """
     return decodes_alike(zeros - _SURPLUS_ZEROS) and not decodes_alike(_SPARED_ZEROS)
 
@@ -115,11 +125,11 @@ def _damage_of_jpeg(image: Image.Image, file: IO[bytes]) -> str | None:
 
 
 def _lacks_scans(content: bytes) -> bool:
-    """Return whether a progressive JPEG lacks scans.
+    """Return whether some scans of a progressive JPEG are missing.
 
-    Each scan sends a range of the coefficients of one or more color components, without a number of
-    their last bits, which later scans add (ITU-T T.81, annex G). If the file has another structure,
-    the result is False.
+    A scan contains a range of the coefficients of one or more color components. It may omit the
+    last bits of these coefficients; later scans then add them (ITU-T T.81, annex G). If the file
+    does not have this structure, the result is False.
     """
     missing_bits: dict[int, list[int | None]] = {}  # by the component's id; None: not sent at all
     position = 2
@@ -143,9 +153,10 @@ def _lacks_scans(content: bytes) -> bool:
 
 
 def _end_of_jpeg(content: bytes) -> int | None:
-    """Return the end of a JPEG's image data; None if they are not Huffman codes.
+    """Return the position in bytes at which a JPEG's image data end.
 
-    The data of a JPEG with arithmetic codes may be shorter than its decoder reads.
+    The result is None if the data are not Huffman codes. Such a JPEG is not checked, since data
+    with arithmetic codes may be shorter than what the decoder reads.
     """
     position, is_huffman = 2, False
     while position + 4 <= len(content) and content[position] == 0xFF:
@@ -162,7 +173,10 @@ def _end_of_jpeg(content: bytes) -> int | None:
 
 
 def _hash_jpeg(content: bytes) -> bytes | None:
-    """Return a hash of a JPEG's pixels at an eighth of its size; None if it cannot be decoded."""
+    """Return a hash of a JPEG's pixels, decoded at an eighth of the width and height.
+
+    The result is None if the JPEG cannot be decoded.
+    """
     try:
         with JpegImagePlugin.JpegImageFile(BytesIO(content), "") as image:
             image.draft(None, (max(1, image.width // 8), max(1, image.height // 8)))
@@ -192,7 +206,10 @@ def _damage_of_webp(image: Image.Image, file: IO[bytes]) -> str | None:
 
 
 def _webp_bitstreams(file: IO[bytes]) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the kind, position and length of the color data of each frame of a WebP file."""
+    """Yield the chunk type, position and length of the color data of each frame of a WebP file.
+
+    The chunk type is b"VP8 " or b"VP8L". Position and length are in bytes.
+    """
     position = 12
     while True:
         file.seek(position)
@@ -207,7 +224,12 @@ def _webp_bitstreams(file: IO[bytes]) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _hash_webp(kind: bytes, data: bytes) -> bytes | None:
-    """Return a hash of the pixels of a frame of a WebP file; None if it cannot be decoded."""
+    """Return a hash of the pixels of a frame of a WebP file; None if it cannot be decoded.
+
+    Args:
+        kind: The type of the chunk with the frame's color data, b"VP8 " or b"VP8L".
+        data: The content of this chunk.
+    """
     data += b"\0" * (len(data) % 2)
     chunk = kind + struct.pack("<I", len(data)) + data
     content = b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
@@ -227,9 +249,10 @@ def _damage_of_iso_media(file: IO[bytes]) -> str | None:
 
 
 def _primary_extents(file: IO[bytes]) -> list[tuple[int, int]]:
-    """Return the position and length of each part of the data of an AVIF's or HEIC's main image.
+    """Return the positions and lengths of the parts of the main image in an AVIF or HEIC file.
 
-    The result is empty if the file has another structure than is read here (ISO/IEC 14496-12).
+    They are in bytes. The result is empty if the file has an unsupported or broken structure. The
+    structure is defined by ISO/IEC 14496-12.
     """
     try:
         length = file.seek(0, os.SEEK_END)
@@ -247,7 +270,14 @@ def _primary_extents(file: IO[bytes]) -> list[tuple[int, int]]:
 
 
 def _boxes(file: IO[bytes], start: int, end: int, kind: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the start and the end of the content of each box of a kind."""
+    """Yield the start and the end of the content of each box of a kind in a part of a file.
+
+    Args:
+        file: An AVIF or HEIC file. It consists of boxes, each with its length, kind and content.
+        start: Position in the file at which the first box starts.
+        end: Position at which the last box ends.
+        kind: The kind, of four bytes.
+    """
     while start + 8 <= end:
         file.seek(start)
         header = file.read(16)
@@ -269,11 +299,11 @@ def _contents(file: IO[bytes], start: int, end: int, kind: bytes) -> Iterator[by
 
 
 def _tiles(iref: bytes, item: int) -> set[int]:
-    """Return the ids of the items of which an item is composed.
+    """Return the ids of the tiles of an image in an AVIF or HEIC file; both are called items.
 
     Args:
         iref: Content of the box with the references between items.
-        item: The id of the item.
+        item: The id of the image.
     """
     width = 2 if iref[0] == 0 else 4
 
@@ -294,7 +324,11 @@ def _tiles(iref: bytes, item: int) -> set[int]:
 
 
 def _locations(iloc: bytes) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Yield the id of an item with the position and length of each of its parts in the file."""
+    """Yield the id, and the position and length in the file, of each part of each item.
+
+    Args:
+        iloc: Content of the box with the positions of items (images or tiles).
+    """
     data, version = BytesIO(iloc[4:]), iloc[0]
 
     def number(size: int) -> int:

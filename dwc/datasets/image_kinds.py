@@ -140,7 +140,9 @@ def identify_kind(suffix: str, header: bytes) -> str | None:
 
 
 def identify_shortcut(suffix: str, header: bytes) -> str | None:
-    """Identify a file that a file manager follows like a link, unlike a program that reads it.
+    """Identify a shortcut: a file that only a file manager follows like a link.
+
+    A program that opens such a file reads the shortcut itself.
 
     Args:
         suffix: The suffix of the file's name, in lower case.
@@ -174,7 +176,7 @@ def advice_for(kind: str, count: int = 1) -> str:
 
     Args:
         kind: The kind of image, or `ARCHIVE`.
-        count: The number of files, for the grammar of the sentence.
+        count: The number of files; the sentence has "it" or "them".
     """
     it, its = ("it", "its") if count == 1 else ("them", "their")
     if kind == ARCHIVE:

@@ -415,7 +415,7 @@ def _clear_outside_frame(converted: Image.Image, original: Image.Image) -> Image
 
 
 def _shrink_divisor(size: tuple[int, int]) -> int:
-    """Return the divisor of an image's width and height when it is reduced: 1, 2, 4 or 8."""
+    """Return the number by which width and height of an image are divided: 1, 2, 4 or 8."""
     halvings = min(3, (min(size) // MIN_SHORT_SIDE).bit_length() - 1)
     return 2 ** max(0, halvings)
 
@@ -492,9 +492,10 @@ def _seek_full_page(image: Image.Image) -> None:
 
 
 def _seek_content(image: Image.Image, name: str, limit: int) -> None:
-    """Seek to the first frame, from the current one on, that is not a single color or noise.
+    """Seek to the first frame with content, beginning with the current frame.
 
-    If there is no such frame, the position does not change.
+    A frame has no content if it is a single color or faint noise. If no frame has content, the
+    position does not change.
 
     Args:
         image: The image.
@@ -518,7 +519,11 @@ def _seek_content(image: Image.Image, name: str, limit: int) -> None:
 
 
 def _has_content(frame: Image.Image) -> bool:
-    """Return whether an RGBA image is neither transparent, a single color, nor noise around one."""
+    """Return whether an RGBA image has content.
+
+    An image has no content if it is transparent, a single color, or a single color with faint
+    noise.
+    """
     if frame.getchannel("A").getextrema() == (0, 0):
         return False
     span = _largest_span(frame)
@@ -529,7 +534,7 @@ def _has_content(frame: Image.Image) -> bool:
 
 
 def _largest_span(image: Image.Image) -> int:
-    """Return the largest difference of two levels in a channel of an image."""
+    """Return the largest difference between two levels within one channel of an image."""
     ranges = [band.getextrema() for band in image.split()]
     return max(int(high) - int(low) for low, high in ranges)  # type: ignore[arg-type]
 
@@ -543,7 +548,7 @@ def _turn_upright(image: Image.Image, original: Image.Image) -> Image.Image:
 
 
 def _exif_orientation(image: Image.Image) -> int | None:
-    """Return the orientation in an image's EXIF data.
+    """Return the orientation (1 to 8) in an image's EXIF data; None if there is none.
 
     An orientation in XMP data is ignored, as in browsers, because it may be outdated: some editors
     rotate the pixels without changing it. Pillow's `getexif` would use it if the EXIF data have no
@@ -623,7 +628,12 @@ def _to_srgb(image: Image.Image, icc: bytes | None, shrink: int) -> Image.Image:
 
 
 def _convert_layers(image: Image.Image, icc: bytes | None) -> Image.Image:
-    """Return an image with transparency as sRGB with alpha (RGBA)."""
+    """Convert an image with transparency to sRGB with an alpha channel (RGBA).
+
+    Args:
+        image: The image.
+        icc: Content of its ICC color profile, or None.
+    """
     if not image.mode.startswith("L"):
         return apply_profile(image.convert("RGBA"), icc)
     gray = image.convert("LA")  # a profile for gray images does not fit RGBA
@@ -667,7 +677,8 @@ def _read_premultiplied_planes(image: Image.Image) -> bool:
     all pixels. Call the function before the pixels are loaded.
 
     Returns:
-        Whether the image has such a plane. Then, the loaded colors are still multiplied.
+        Whether the image has such a plane. If so, the loaded colors are still multiplied by
+        alpha.
     """
     tiles = getattr(image, "tile", None)
     if image.format != "TIFF" or image.mode != "RGBA" or not tiles:
@@ -687,7 +698,7 @@ def _reduce(image: Image.Image, shrink: int) -> Image.Image:
 
 
 def is_single_color(image: Image.Image) -> bool:
-    """Return whether nothing can be seen in a decoded image: it is of one color, or almost."""
+    """Return whether a decoded image has only one color, or almost, so that it shows nothing."""
     return _largest_span(image) <= _SINGLE_COLOR_RANGE
 
 
@@ -746,9 +757,10 @@ def _is_zero_white(tags: Mapping[int, Any]) -> bool:
 
 
 def _drop_unused_alpha(image: Image.Image, format: str | None) -> Image.Image:
-    """Return an image without its alpha channel if all of its pixels would be transparent.
+    """Return a BMP or TGA image without its alpha channel if this channel is zero everywhere.
 
-    Many programs write BMP and TGA files whose fourth channel is unused and zero.
+    Many programs write BMP and TGA files whose fourth channel is unused and zero. All other images
+    are returned unchanged.
 
     Args:
         image: The loaded image.
@@ -783,7 +795,7 @@ def _reduce_depth(image: Image.Image, file: IO[bytes] | None) -> Image.Image:
 
 
 def _is_unsigned(image: Image.Image) -> bool:
-    """Return whether a TIFF has unsigned integers, although Pillow has read them as signed ones."""
+    """Return whether a TIFF declares unsigned integers; Pillow may have read signed ones."""
     return 1 in np.ravel(getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT_TAG, 1))
 
 
@@ -980,7 +992,10 @@ def _has_deep_planes(image: Image.Image) -> bool:
 
 
 def _decode_deep_planes(image: Image.Image, file: IO[bytes], name: str, limit: int) -> Image.Image:
-    """Return the gray, RGB, RGBA or CMYK image of a TIFF for which `_has_deep_planes` is true."""
+    """Return the gray, RGB, RGBA or CMYK image of a TIFF with a 16-bit plane for each channel.
+
+    The TIFF is uncompressed; `_has_deep_planes` recognizes such files.
+    """
     tags = image.tag_v2  # type: ignore[attr-defined]
     width, height = int(tags[256]), int(tags[257])
     channels = int(tags[277])
@@ -1012,7 +1027,7 @@ def _decode_deep_planes(image: Image.Image, file: IO[bytes], name: str, limit: i
 
 
 def _read_strips(file: IO[bytes], tags: Mapping[int, Any]) -> bytes:
-    """Return the strips of an uncompressed TIFF, one after the other."""
+    """Return the pixel data of an uncompressed TIFF: the bytes of all strips, concatenated."""
     content = bytearray()
     for offset, length in zip(np.ravel(tags[273]), np.ravel(tags[279]), strict=True):
         file.seek(int(offset))

@@ -33,9 +33,10 @@ def worker_pool(count: int, tasks: int, computed: bool) -> Executor:
     """Return a pool of worker threads or of worker processes, whichever is faster.
 
     The result is a pool of processes if there are several workers and many tasks that mainly run
-    Python code, such as drawing garments, because only one thread of a process can run Python code
-    at a time. Otherwise, the result is a pool of threads, which start faster. Threads are
-    sufficient for decoding image files, for example, because Pillow's decoders are not Python code.
+    Python code, such as drawing garments. The reason is that only one thread of a process can run
+    Python code at a time. Otherwise, the result is a pool of threads, which start faster. For
+    example, threads are sufficient for decoding image files, because Pillow's decoders are not
+    Python code.
 
     Args:
         count: Number of workers.
@@ -139,9 +140,9 @@ def image_order(benchmark: Benchmark) -> Iterable[str]:
 class ImagePrefetcher:
     """Callable that returns images by name, and loads them in advance in an expected order.
 
-    When an image is requested that was loaded in advance, the images before it in the expected
-    order are discarded. Any other image is loaded when it is requested. The object is a context
-    manager, which stops the loading at its end.
+    If a requested image was loaded in advance, all images before it in the expected order are
+    discarded. Any other image is loaded when it is requested. The object is a context manager; when
+    the context ends, the loading stops.
     """
 
     def __init__(self, paths: Mapping[str, Path], order: Iterable[str], threads: int) -> None:

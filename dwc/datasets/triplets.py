@@ -103,7 +103,7 @@ def log_blank_captions(source: object, queries: Iterable[Triplet | RetrievalQuer
 def compare_size(benchmark: Benchmark, published: PublishedSize | None) -> Benchmark:
     """Compare a benchmark's numbers of queries, images and blank captions with the published ones.
 
-    Fewer blank captions than published are no difference.
+    If there are fewer blank captions than published, this does not count as a difference.
 
     Args:
         benchmark: The benchmark, from which no missing images have been removed yet.

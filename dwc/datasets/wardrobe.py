@@ -210,7 +210,7 @@ def _unify_unknown(name: str, value: str) -> str:
 
 
 def is_known_value(value: str) -> bool:
-    """Return whether a value says something of a garment, unlike `-`, `?`, `other` and `n/a`."""
+    """Return whether a value describes a garment; False for values such as `-`, `?` and `other`."""
     key = spelling_key(value)
     return key not in _UNKNOWN_SPELLINGS - {"none"} and key not in _UNKNOWN
 

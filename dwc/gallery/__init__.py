@@ -1,4 +1,4 @@
-"""Gallery stores: folders with the vectors of a gallery's pictures, and the search in them.
+"""Gallery stores: folders with the vectors of a gallery's pictures, and search in these vectors.
 
 `walker` and `sources` list a gallery's pictures. `builder` computes their vectors with a given
 function, or takes the vectors that come with a checkpoint, and saves them through `store_writer`.

@@ -2,16 +2,16 @@
 
 Pictures are identified by their content. A file whose size, times and inode are unchanged is not
 opened again. A file that was moved or copied gets the vector already stored for its content.
-A picture whose file is missing keeps its row in the store until its removal is requested with
-`prune`, since the drive with the file may only be disconnected.
+If a picture's file is missing, the picture keeps its row in the store, because the file may be on a
+drive that is not connected. The argument `prune` removes such rows.
 
-A checkpoint's folder may contain precomputed vectors of the default gallery, since drawing and
-embedding its garments takes a minute or more on two cores. They are in a safetensors file, as
-float16; the metadata of that file has the rows of the gallery store for which the vectors were
-computed. The web page builds its gallery store from the file, and draws each garment when the
-garment is shown for the first time. The file is valid for one model. Each row is valid for one
-version of the drawing code, because the row's content key is a hash of everything that determines
-the drawing.
+The default gallery consists of drawn garments. Drawing and embedding them takes a minute or more on
+two cores, so a checkpoint's folder may contain their precomputed vectors. These float16 vectors are
+in a safetensors file; the metadata of this file has the rows of the gallery store for which the
+vectors were computed. The web page builds its gallery store from the file, and draws each garment
+when the garment is shown for the first time. The file is valid for one model. Each row is valid for
+one version of the drawing code, because the row's content key is a hash of everything that
+determines the drawing.
 """
 
 import json
@@ -107,7 +107,7 @@ class EmbeddedPicture(NamedTuple):
         row: The picture's row for the gallery store.
         vector: The vector (D,) of the picture.
         thumbnail: The file of the thumbnail. The build moves it into the store.
-        has_ignored_profile: Whether its color profile is broken and was ignored.
+        has_ignored_profile: Whether the picture's color profile is broken and was ignored.
     """
 
     row: StoredImage
@@ -125,7 +125,7 @@ its thumbnail is missing.
 
 
 class BuildResult(NamedTuple):
-    """The result of a build: the gallery store, and the counts of embedded and removed pictures."""
+    """The gallery store after a build, and the numbers of embedded and removed pictures."""
 
     store: Store
     embedded: int
@@ -142,7 +142,7 @@ class _Prepared(NamedTuple):
 
 
 class _Embedded(NamedTuple):
-    """A picture of the source, and what another process computed when it embedded the picture."""
+    """A picture of the source, with the row, vector and thumbnail that another process computed."""
 
     item: Item
     picture: EmbeddedPicture
@@ -160,9 +160,10 @@ class _Unreadable(NamedTuple):
 
     Attributes:
         item: The picture.
-        reason: Why it could not be read.
-        kind: Its format, if that is not supported; else None.
-        is_permanent: Whether the content is the cause, so that reading it again is useless.
+        reason: Why the picture could not be read.
+        kind: The picture's format if the format is not supported; otherwise None.
+        is_permanent: Whether the file's content is the cause. If so, reading the same content again
+            would fail again.
     """
 
     item: Item
@@ -206,8 +207,8 @@ def build_store(
 
     Raises:
         ImageError: The source has no pictures.
-        StoreError: The folder cannot be this store, or `prune` is true and no stored picture is in
-            the source any more; `update_store` lists the cases.
+        StoreError: The folder cannot be used for this store; `update_store` lists the cases. Or
+            `prune` is true, and none of the stored pictures is in the source any more.
     """
     result = update_store(
         source, embed, path, model, batch_size, workers, progress, prune, precomputed
@@ -230,8 +231,8 @@ def update_store(
 ) -> BuildResult:
     """Update the gallery store at `path` to match a source; create a store if there is none.
 
-    Each batch is committed when it is finished. If the process is killed, the same call continues
-    from the last committed batch.
+    Each batch is committed when it is finished. If the process is killed, a later call with the
+    same arguments continues after the last committed batch.
 
     Args:
         source: The source of the pictures.
@@ -253,12 +254,13 @@ def update_store(
             does not embed them, and adds no rows for them.
 
     Raises:
-        ImageError: The source is the folder of a store; or it lists no pictures, and either an
-            exclude pattern left something out, or the store has no pictures of this source.
+        ImageError: The source is the folder of a gallery store. Or the source lists no pictures,
+            and there is a second reason: an exclude pattern left something out, or the store has
+            no pictures of this source.
         StoreError: The folder has files but is not a store, is the store of another model or
             gallery, or is being written by another process. Or `prune` is true, and none of the
-            stored pictures is in the source any more; then no picture is removed, and new ones are
-            added.
+            stored pictures is in the source any more. In this last case, no picture is removed,
+            but new pictures are added before the error is raised.
     """
     with collector_paused():
         listing = source.list()
@@ -372,8 +374,8 @@ class _Build:
 
         Returns:
             The ids of pictures whose files are gone; and the ids of pictures that are left out now,
-            for example by an exclude pattern. Pictures whose file, format or folder cannot be read,
-            or that are only in iCloud now, are in neither.
+            for example by an exclude pattern. A picture is in neither group if its file, format or
+            folder cannot be read, or if it is only in iCloud now.
         """
         gone, dropped = [], set()
         for id in _unlisted(self._writer.content_keys, self._listing.items):
@@ -612,7 +614,9 @@ class _Build:
             self._unsupported[result.kind] = self._unsupported.get(result.kind, 0) + 1
 
     def _report(self, listed: Collection[str]) -> dict[str, object]:
-        """Return the results of the build by name, such as `left_out`, for `StoreWriter.finish`.
+        """Return the results of the build by name, such as `left_out`.
+
+        `StoreWriter.finish` saves these results.
 
         Args:
             listed: The ids of the listed pictures.
@@ -666,7 +670,7 @@ class SortedItems(NamedTuple):
         undecodable: The pictures whose content is recorded as undecodable.
         stale: The stored pictures that may have changed.
         new: All other pictures. They are not stored, and not recorded as undecodable.
-        restamped: The new state of each unchanged file that has another inode than the stored one,
+        restamped: The new state of each unchanged file whose inode differs from the stored inode,
             by id; see `_has_inodes`.
     """
 
@@ -680,10 +684,12 @@ class SortedItems(NamedTuple):
 def sort_items(items: Sequence[Item], state: StoredState, computed: bool) -> SortedItems:
     """Compare the pictures of a source with the rows and file stamps in a gallery store.
 
+    A file stamp consists of the size, times and inode of a file.
+
     Args:
         items: The pictures.
         state: The content keys (hashes of the content), file stamps and report in the store.
-        computed: Whether the pictures are drawn.
+        computed: Whether the pictures are drawn by Python code instead of decoded from files.
     """
     keys, files, report = state
     same_rendering = computed or report.get("rendering") == RENDERING_VERSION
@@ -812,7 +818,7 @@ def _batches(results: Iterator[_Result], size: int) -> Iterator[list[_Result]]:
 
 
 def _reason_left_out(id: str, listing: Listing) -> str | None:
-    """Return the reason why a picture or one of its parent folders was left out, or None."""
+    """Return why a picture or one of its parent folders was left out; None if neither was."""
     name = id
     while name:
         if name in listing.left_out:

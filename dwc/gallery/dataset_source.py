@@ -91,9 +91,9 @@ class DatasetSource:
             column: The column with the pictures; None if only one column has pictures.
             exclude: Patterns of pictures to leave out, in the syntax of `.gitignore`.
             within: A folder. Picture files outside of it are left out, even if the dataset refers
-                to them. So a malicious downloaded dataset cannot read other files. None to allow
-                files anywhere.
-            visit_once: Whether a file in the folder that has several names (links) is listed only
+                to them. So a malicious downloaded dataset cannot expose other files. If None,
+                picture files may be anywhere.
+            visit_once: Whether a file that has several names (links) in the folder is listed only
                 once.
 
         Raises:
@@ -170,7 +170,7 @@ class DatasetSource:
         raise ImageError(f"{printable(id)}: is not in {self.location}. Index it again.")
 
     def _find_files(self) -> PackedFiles:
-        """Return the Parquet files; none for a folder that `save_to_disk` wrote."""
+        """Return the Parquet files; the result is empty for a folder that `save_to_disk` wrote."""
         if is_saved_dataset(Path(self.location)):
             return PackedFiles({}, {})
         return expand_location(self.location, PARQUET_SUFFIX, self.exclude, self._visit_once)

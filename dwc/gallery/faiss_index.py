@@ -142,7 +142,7 @@ class FaissIndex:
     name = "faiss"
 
     def __init__(self, index: Any, description: IndexDescription) -> None:
-        """Create the object from an index of FAISS; use `open` or `build`."""
+        """Create the object from an index of FAISS. Callers use `open` or `build` instead."""
         self._faiss = require_faiss()
         self._index = index
         self.description = description
@@ -262,10 +262,10 @@ class FaissIndex:
         """Do nothing: the index has no open files."""
 
     def _check_canaries(self, store: Store) -> None:
-        """Check the index by searches with the vectors of 16 pictures of the store.
+        """Check the index: search with the vectors of 16 pictures of the store.
 
         Raises:
-            StoreError: Fewer than half of the pictures are among their own candidates.
+            StoreError: Fewer than half of these searches return the picture whose vector they used.
         """
         positions = np.linspace(0, len(store) - 1, _CANARIES).astype(np.int64)
         vectors = store.vectors.view(np.ndarray)
@@ -337,9 +337,9 @@ def _search(
 def _train(faiss: ModuleType, vectors: NDArray[np.float32]) -> Any:
     """Return an empty index of FAISS that was trained on some of the vectors (n, D).
 
-    The index uses Euclidean distances. All vectors have the same length, since the vector of each
-    stream has unit length. So distances order the images as dot products do, and the principal
-    components may be centered.
+    The index uses Euclidean distances. All vectors have the same norm, since the vector of each
+    stream has unit length. So distances and dot products give the same order of the images. The
+    distances do not change when the mean is subtracted to compute the principal components.
     """
     count, dimension = vectors.shape
     clusters = _cluster_count(count)
@@ -432,7 +432,7 @@ def _best_positions(
 ) -> NDArray[np.int64]:
     """Return the positions (Q, 50) of the best images for Q queries (Q, D), by exact search.
 
-    The positions of a query are in any order. The gallery's vectors are (n, D).
+    The 50 positions of a query are in any order. `vectors` are the vectors (n, D) of the gallery.
     """
     best_scores = np.full((len(queries), RECALL_AT), -np.inf, dtype=np.float32)
     best = np.zeros((len(queries), RECALL_AT), dtype=np.int64)

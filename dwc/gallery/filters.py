@@ -124,13 +124,16 @@ def parse_filter(text: str, metadata: Metadata) -> Filter | None:
 
 
 def join_filters(texts: Iterable[str]) -> str:
-    """Join filters, given as texts, with `and` into one text; blank texts are omitted."""
+    """Join the texts of several filters to one text with `and`; omit blank texts."""
     filters = [text for text in texts if text.strip()]
     return filters[0] if len(filters) == 1 else " and ".join(f"({text})" for text in filters)
 
 
 def format_filter(filter: Filter | None) -> str:
-    """Return a filter as text, which `parse_filter` parses to an equal filter; empty for None."""
+    """Return the text of a filter; the text is empty for None.
+
+    `parse_filter` parses this text to an equal filter.
+    """
     if filter is None:
         return ""
     if isinstance(filter, AllOf | AnyOf):
@@ -165,7 +168,11 @@ _AMBIGUOUS_NUMBER = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
 
 
 def _format_value(value: Value) -> str:
-    """Return a value as text; a number such as 1.125 gets a zero, since 1.125 may be 1125."""
+    """Return a value as text that `parse_filter` can read without ambiguity.
+
+    For example, 1.125 becomes "1.1250", since "1.125" may also be 1125 with a point between
+    thousands.
+    """
     text = format_value(value)
     is_ambiguous = isinstance(value, float) and _AMBIGUOUS_NUMBER.fullmatch(text)
     return f"{text}0" if is_ambiguous else text
@@ -182,7 +189,7 @@ def _quote(text: str) -> str:
 
 
 def find_matching(filter: Filter, metadata: Metadata) -> Mask:
-    """Return whether each of the n pictures fits a filter, as a mask (n,).
+    """Return a Boolean mask (n,): whether each of the n pictures fits a filter.
 
     Raises:
         QueryError: The metadata lacks a column of the filter, or the column has another type.
@@ -215,7 +222,7 @@ _COMPARE: dict[str, Callable[[NDArray[np.float64], float], Mask]] = {
 
 
 def unmatched_notes(filter: Filter, metadata: Metadata) -> list[str]:
-    """Return a message for each text value in a filter's conditions that no picture has."""
+    """Return a message for each text value in a filter, if no picture has this value."""
     notes = []
     for condition in _conditions(filter):
         column = metadata.columns.get(condition.column)
@@ -268,7 +275,7 @@ def all_of(parts: Sequence[Filter]) -> Filter | None:
 
 
 class _Token(NamedTuple):
-    """A piece of a filter's text.
+    """A token of a filter's text.
 
     Attributes:
         kind: "word", "quoted", "operator", "(", ")", ",", or "end".

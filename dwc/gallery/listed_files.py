@@ -1,4 +1,4 @@
-"""The picture files of a folder, in a temporary database: a long list of them takes no memory."""
+"""A list of a folder's picture files in a temporary database, so that it needs little memory."""
 
 import os
 import sqlite3
@@ -21,9 +21,10 @@ _POSITIONS_AT_ONCE = 500  # some versions of SQLite take at most 999 parameters
 
 
 class ListedFiles(BlockSequence[_T]):
-    """The files of a folder, ordered by id; each is read from the database when it is used.
+    """Sequence of a folder's files, ordered by id, in a temporary database.
 
-    Each takes some 150 bytes of the disk. As a Python object, it would take 500 bytes of memory.
+    An entry is read from the database when it is accessed. It takes about 150 bytes on disk; as a
+    Python object, it would take 500 bytes of memory.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class ListedFiles(BlockSequence[_T]):
         return self.select([position % self._count])[0]
 
     def select(self, positions: Sequence[int]) -> list[_T]:
-        """Return the elements at some positions, given in ascending order."""
+        """Return the elements at the given positions, which are in ascending order."""
         return [self._make(self._file(*row)) for row in self._read("*", positions)]
 
     def ids(self) -> Iterator[str]:
@@ -111,7 +112,10 @@ class ListedFiles(BlockSequence[_T]):
             return rows
 
     def _row(self, file: GalleryFile) -> tuple[Any, ...]:
-        """Return a file's row of the database; its path is omitted if it is the usual one."""
+        """Return the row of the database for a file.
+
+        The path is None if it consists of the folder's path and the id.
+        """
         id, path, *stamp = file
         return (id, None if path == f"{self._root}/{id}" else os.fsencode(path), *stamp)
 
@@ -124,15 +128,18 @@ _COLUMNS = "id TEXT, path BLOB, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER
 
 
 class SelectedItems(BlockSequence[_T], Generic[_T]):
-    """Some elements of a sequence, given by their positions, which take 8 bytes each."""
+    """Sequence of selected elements of another sequence; it stores only their positions."""
 
     def __init__(self, items: Sequence[_T]) -> None:
-        """Create the sequence without elements; `append` adds elements of `items`."""
+        """Create an empty selection of elements of `items`; `append` adds elements."""
         self._items = items
         self._positions = array("q")
 
     def append(self, position: int) -> None:
-        """Add the element at a position, which is greater than those of the elements so far."""
+        """Add the element at a position of the other sequence.
+
+        Each position must be greater than the one before.
+        """
         self._positions.append(position)
 
     def __len__(self) -> int:

@@ -66,8 +66,8 @@ class ListedMetadata:
             a missing value. A row may belong to a picture that does not exist.
         problems: Messages for the user about tables, rows and columns that are not used, with the
             reasons.
-        decimal_commas: The names of the columns of numbers that a table has with decimal commas,
-            and with points between thousands.
+        decimal_commas: The names of the columns whose numbers a table writes with decimal commas,
+            and with points between thousands: "1.200,5" for 1200.5.
     """
 
     columns: dict[str, ColumnType] = field(default_factory=dict)
@@ -85,8 +85,8 @@ class Column:
         values: The values (n,). Numbers are float64, and NaN if missing. Boolean values are int8:
             1, 0, and -1 if missing. Texts are int32 indices in `texts`, and -1 if missing.
         texts: The distinct texts, sorted; empty for a column of another type.
-        folded: The result of `fold_text` for each of the texts, in the same order; None to compute
-            it when it is first used.
+        folded: The result of `fold_text` for each of the texts, in the same order. If None, it is
+            computed when it is first used.
     """
 
     type: ColumnType
@@ -113,10 +113,7 @@ class Column:
         return np.isin(self.values, codes)
 
     def _find(self, folded: str) -> Sequence[int]:
-        """Return the indices of the texts that equal `folded` if upper and lower case are ignored.
-
-        `folded` is a text as `fold_text` returns it.
-        """
+        """Return the indices in `texts` of all texts for which `fold_text` returns `folded`."""
         return self._codes.get(folded, ()) if self.folded is None else self.folded.find(folded)
 
     @cached_property
@@ -142,8 +139,8 @@ class Metadata:
     Attributes:
         columns: The columns by name, in order; empty if the gallery has no metadata.
         count: The number n of pictures.
-        decimal_commas: The names of the columns of numbers that a table had with decimal commas,
-            and with points between thousands.
+        decimal_commas: The names of the columns whose numbers a table writes with decimal commas,
+            and with points between thousands: "1.200,5" for 1200.5.
     """
 
     def __init__(
@@ -158,7 +155,8 @@ class Metadata:
     def digest(self) -> str:
         """Hash (12 hex digits) of the columns' names, types and values.
 
-        Of a column with more than `_HASHED_TEXTS` different texts, evenly spaced texts are hashed.
+        If a column has very many different texts, only every k-th text is hashed. The number k is
+        the greatest with which at least `_HASHED_TEXTS` texts are hashed.
         """
         digest = sha256()
         for name, column in self.columns.items():
@@ -283,14 +281,18 @@ def format_value(value: Value) -> str:
 
 
 def is_table(id: str) -> bool:
-    """Return whether a relative path has the name of a table of metadata, one of `TABLES`."""
+    """Return whether the file name in a relative path is that of a metadata table.
+
+    The names of such tables are in `TABLES`; letter case is ignored.
+    """
     return posixpath.basename(id).lower() in TABLES
 
 
 def describe_table_beside(folder: Path) -> str:
-    """Return a sentence if a folder has a wardrobe's pictures, and the table is beside the folder.
+    """Return a hint for a user who indexes only the folder `photos` of a wardrobe.
 
-    Such a table is not read if only that folder is indexed. The result is empty if there is none.
+    The wardrobe's table is beside this folder, so it is not read. The result is empty if the folder
+    has another name, or if there is no table beside it.
     """
     if folder.name != _WARDROBE_FOLDER or not (folder.parent / WARDROBE_TABLE).is_file():
         return ""
@@ -345,7 +347,7 @@ def _add_table(
         table: The table's relative path.
         rows: For each row, its line number and its values by column.
         folder: The relative path of the table's folder.
-        find: Returns the id of the picture that a row names.
+        find: Function that returns the id of the picture that a row names.
     """
     is_wardrobe = posixpath.basename(table).lower() == WARDROBE_TABLE
     file_column: str | None = None
@@ -391,17 +393,19 @@ def _convert_decimal_commas(
     A spreadsheet in German writes 1200.5 as "1.200,5" or "1200,5". If a table has such cells, its
     columns of numbers are converted: "1.200,5" becomes "1200.5", and "1.200" becomes "1200".
 
-    Other tables are not changed: "1.200" is then the number 1.2, and "1,200" a text. There are two
-    exceptions in which a table with commas is not changed either: a column of numbers without
-    commas has a decimal point, as in "1.5"; or all cells with a comma look like "1,200", which may
-    be an English 1200.
+    A table with commas in its numbers is nevertheless left unchanged in two cases:
 
-    A message is added to the problems if cells are converted. Another message is added if a table
-    that is not changed has a column of numbers such as "1.200".
+    - Another column of numbers has a decimal point, as in "1.5".
+    - All numbers with a comma look like "1,200", which may be an English 1200.
+
+    In a table that is left unchanged, "1.200" is the number 1.2, and "1,200" is a text.
+
+    The user gets a message if cells are converted. The user also gets a message if a table that is
+    left unchanged has a column of numbers such as "1.200".
 
     Args:
-        collected: The object to whose `problems` the message is added, and to whose
-            `decimal_commas` the names of the converted columns.
+        collected: The collected metadata. The messages are added to its `problems`, and the names
+            of the converted columns to its `decimal_commas`.
         table: The table's relative path.
         rows: The table's rows; only cells of CSV files are converted.
     """
@@ -534,7 +538,8 @@ class MetadataCollector:
 
     Attributes:
         problems: Messages for the user about tables that are not used, with the reasons.
-        decimal_commas: The names, in any spelling, of columns that a table has with decimal commas.
+        decimal_commas: The names, in any spelling, of the columns whose numbers a table writes with
+            decimal commas.
     """
 
     def __init__(self) -> None:
@@ -616,9 +621,9 @@ class MetadataCollector:
         return messages
 
     def count_problem(self, table: str, message: str) -> None:
-        """Record a message about a row of a table that is not used.
+        """Record a message that says why a row of a table is not used.
 
-        `finish` reports the number of such rows, and the first `_NAMED` messages of each table.
+        For each table, `finish` reports the number of such rows, and the first `_NAMED` messages.
         """
         self._counted.setdefault(table, []).append(message)
 
@@ -670,7 +675,10 @@ class MetadataCollector:
         )
 
     def _joined_name(self, name: str) -> str:
-        """Return the name of the column in which a column is after `_join_spellings`."""
+        """Return the name that a column has after `_join_spellings`.
+
+        If the column was joined with others, this is the first of their names.
+        """
         first = self._spellings.get(name, [name])[0]
         return name if first in self._apart else first
 
@@ -706,7 +714,7 @@ class _CollectedColumn:
 
     @property
     def type(self) -> ColumnType:
-        """The type of all values; text if there are no values."""
+        """The type that fits all values; "text" if there are no values."""
         if not self._has_values:
             return "text"
         return "boolean" if self._may_be_boolean else "number" if self._may_be_number else "text"

@@ -196,7 +196,7 @@ class MilvusConnection:
 
 
 class _OpenedClient:
-    """The client of a connection; `connect` replaces it after the connection was lost.
+    """The client of a Milvus connection; `connect` replaces the client if the connection was lost.
 
     Attributes:
         client: The `pymilvus.MilvusClient`; None before `connect` and after `close`.
@@ -245,7 +245,7 @@ class _OpenedClient:
 
 
 def open_client(location: str) -> Any:
-    """Return a new `pymilvus.MilvusClient` whose connection no other client shares."""
+    """Return a new `pymilvus.MilvusClient`, which shares its connection with no other client."""
     from pymilvus import MilvusClient
 
     # pymilvus logs each error with a traceback before raising it. It also sends requests that
@@ -259,9 +259,13 @@ def open_client(location: str) -> Any:
 
 @contextmanager
 def _logged_failures() -> Iterator[list[Exception]]:
-    """Collect the exceptions that Milvus Lite logs when it cannot start, instead of logging them.
+    """Collect the exceptions that Milvus Lite would log when it cannot start.
 
-    They say why Milvus Lite cannot start; the exception that pymilvus then raises does not.
+    These exceptions say why Milvus Lite cannot start. The exception that pymilvus raises in this
+    case does not say why.
+
+    Yields:
+        The list to which the exceptions are added. They do not appear in the log.
     """
     failures: list[Exception] = []
 

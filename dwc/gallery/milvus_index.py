@@ -277,7 +277,7 @@ class MilvusIndex:
             client: The `pymilvus.MilvusClient`.
             query: The query vector (D,).
             k: Number of rows, 1 or more.
-            expression: The filter as an expression of Milvus; empty for none.
+            expression: The filter as an expression of Milvus; empty if there is no filter.
         """
         limit = min(k + _SPARE, MAX_RESULTS)
         while True:
@@ -391,7 +391,15 @@ class MilvusIndex:
         self.written, self.removed = len(missing), len(surplus)
 
     def _compare(self, rows: list[dict[str, Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Compare all rows in Milvus, given as dicts, with the store; see `GalleryRows.compare`."""
+        """Compare all rows in Milvus with the store.
+
+        Args:
+            rows: The rows in Milvus, as dicts from field to value.
+
+        Returns:
+            The keys of the rows to delete from Milvus, and the gallery positions of the pictures
+            whose rows in Milvus are missing or differ.
+        """
         keys = np.array([row[KEY] for row in rows], dtype=np.int64)
         return self._rows.compare(keys, np.array([row[STAMP] for row in rows], dtype=np.int64))
 
@@ -409,7 +417,12 @@ class MilvusIndex:
             self._connection.call(self._upsert, rows)
 
     def _require_writer(self, client: Any, mark: _State) -> None:
-        """Raise `StoreError` if another update has begun since this update wrote `mark`."""
+        """Raise `StoreError` if another update has begun since this update wrote `mark`.
+
+        Args:
+            client: The `pymilvus.MilvusClient`.
+            mark: The record of this update in the collection `dwc_galleries`.
+        """
         state = _read_state(client, self.collection)
         if state is None or state.writer != mark.writer:
             raise StoreError(
@@ -542,7 +555,7 @@ def _read_state(client: Any, collection: str) -> _State | None:
 
 
 def _create_galleries(client: Any) -> None:
-    """Create the collection with a record of each gallery, `dwc_galleries`, unless it exists."""
+    """Create the collection `dwc_galleries` unless it exists; it has one record per gallery."""
     from pymilvus import DataType
 
     if client.has_collection(GALLERIES, timeout=TIMEOUT_S):
@@ -623,7 +636,7 @@ class GalleryRows:
         self.digest = digest.hexdigest()
 
     def positions(self, keys: Sequence[int]) -> Integers:
-        """Return the gallery positions (m,) for m keys of pictures; -1 for a key of no picture."""
+        """Return the gallery positions (m,) for m keys; -1 for a key that belongs to no picture."""
         requested = np.array(keys, dtype=np.int64)
         indices = np.searchsorted(self._sorted_keys, requested)
         indices = np.minimum(indices, len(self.keys) - 1)
@@ -637,8 +650,8 @@ class GalleryRows:
             stamps: The stamps (m,) of the same rows.
 
         Returns:
-            The keys of the rows to delete, and the gallery positions of the pictures whose rows are
-            missing or differ.
+            The keys of the rows to delete from Milvus, and the gallery positions of the pictures
+            whose rows in Milvus are missing or differ.
         """
         positions = self.positions(keys.tolist())
         is_known = positions >= 0
@@ -704,7 +717,7 @@ class GalleryRows:
 
 
 def hash_id(id: str) -> int:
-    """Return the key in Milvus of a picture, from 0 to `LAST_KEY`, given the picture's id."""
+    """Return the key of a picture in Milvus: a hash of the picture's id, from 0 to `LAST_KEY`."""
     digest = blake2b(id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") & LAST_KEY
 
@@ -738,7 +751,8 @@ def _hash_values(column: Column, texts: Sequence[str]) -> _Hashes:
 
     Args:
         column: The column.
-        texts: For a column of texts, each of `column.texts` as `_encode_text` returns it.
+        texts: For a column of texts, the results of `_encode_text` for `column.texts`, in order;
+            not used for other columns.
     """
     if column.type == "number":
         bits = _normalize(np.where(column.is_missing, 0.0, column.values)).view(np.uint64)

@@ -66,21 +66,31 @@ class Share(NamedTuple):
 
 
 def parts_folder(path: str | Path) -> Path:
-    """Return the folder with the parts of the gallery store at `path`."""
+    """Return the folder for the parts of the gallery store at `path`.
+
+    A part is a gallery store of its own, with the pictures that one process embeds.
+    """
     resolved = Path(path).resolve()
     return resolved.with_name(f"{resolved.name}.parts")
 
 
 def part_folder(path: str | Path, index: int) -> Path:
-    """Return the folder with the part of one process for the gallery store at `path`."""
+    """Return the folder for the part that one process makes.
+
+    A part is a gallery store of its own, with the pictures that the process embeds.
+
+    Args:
+        path: Folder of the gallery store to which the part belongs.
+        index: The number of the process, from 0.
+    """
     return parts_folder(path) / f"{index:04}"
 
 
 @contextmanager
 def locked_parts(path: str | Path) -> Iterator[None]:
-    """Lock the folder of a gallery store's parts against other runs; create it if it is missing.
+    """Lock the folder of a gallery store's parts against other runs; create a missing folder.
 
-    At the end the folder is removed if it has no parts.
+    When the context ends, the folder is unlocked, and removed if it has no parts.
 
     Raises:
         StoreError: Another run has locked the folder.
@@ -97,7 +107,7 @@ def locked_parts(path: str | Path) -> Iterator[None]:
 
 
 def prepare_parts(source: Source, path: str | Path, model: ModelIdentity) -> None:
-    """Check that a gallery store, and the parts that a killed run left, fit a source and a model.
+    """Check that a gallery store and its parts from a killed run belong to a source and a model.
 
     One process, which has locked the parts, calls this function before any process plans its share.
 
@@ -185,7 +195,7 @@ def embed_share(
     workers: int,
     progress: Progress | None = None,
 ) -> int:
-    """Embed the pictures of one process into its part.
+    """Embed the pictures of one process, and store them in its part (a gallery store of its own).
 
     Args:
         share: The pictures.
@@ -240,8 +250,8 @@ def join_parts(
         batch_size: Number of pictures that are committed together.
         progress: Callback, called at the beginning and whenever pictures are finished.
         prune: Whether to remove pictures whose files no longer exist.
-        expected: The least number of pictures in each part, in the order of the processes; empty to
-            check no numbers.
+        expected: The least number of pictures in each part, in the order of the processes. If it is
+            empty, the numbers are not checked.
 
     Raises:
         StoreError: A part has fewer pictures than expected, or `update_store` raises this error.
@@ -270,7 +280,10 @@ def join_parts(
 
 
 class EmbeddedParts:
-    """The pictures in the parts of a gallery store."""
+    """The embedded pictures in the parts of a gallery store.
+
+    A part is a gallery store of its own, with the pictures that one process has embedded.
+    """
 
     def __init__(self, path: str | Path) -> None:
         """Read the parts of the gallery store at `path`; there may be none."""
@@ -287,7 +300,7 @@ class EmbeddedParts:
         return len(self._located)
 
     def count(self, folder: Path) -> int:
-        """Return the number of pictures in the part in a folder."""
+        """Return the number of pictures in the part that is stored in a folder."""
         return sum(len(part.rows) for part in self._parts if part.folder == folder)
 
     def part_of(self, item: Item) -> Path | None:
@@ -317,7 +330,10 @@ class EmbeddedParts:
 
 
 class _Part:
-    """A part of a gallery store, made by one process, which may have been killed."""
+    """A part of a gallery store: the pictures that one process has embedded.
+
+    If the process was killed, the part may be incomplete.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -68,7 +68,7 @@ class Projection:
 
 
 def project(vectors: NDArray[np.float32], landmarks: int = LANDMARKS) -> Projection:
-    """Project n vectors to two dimensions; equal vectors give equal results.
+    """Project n vectors to two dimensions; the same vectors always give the same result.
 
     If there are more than `landmarks` pictures, t-SNE places a random sample of that size. Every
     other picture is placed at the mean position of the three most similar pictures in the sample,

@@ -2,9 +2,9 @@
 
 A reader of a store must not see changes that another process makes later, and cannot keep the
 database locked. So the rows and the metadata are copied from the database to a file, in one
-transaction. The copy of a large store is in the store's folder, and its name has a hash of the
-database's state (`snapshot_file`), so that an outdated copy is not used. Any other copy is in a
-temporary file without a name, or in memory if it is small.
+transaction. The copy of a large store is a file in the store's folder. The file's name contains a
+hash of the database's state (see `snapshot_file`), so that an outdated copy is not used. Any other
+copy is in a temporary file without a name, or in memory if it is small.
 """
 
 import json
@@ -134,16 +134,17 @@ class StoredRows(BlockSequence[StoredImage]):
         return width, height
 
     def may_have_size(self, size: tuple[int, int]) -> bool:
-        """Return False if certainly no picture has the given width and height, otherwise True.
+        """Return False if no picture can have the given width and height, otherwise True.
 
-        The sizes of the individual pictures are not read.
+        If the result is True, it is not certain that a picture has this size, because the sizes of
+        the individual pictures are not read.
         """
         (wanted,) = _pack_sizes(np.array([size]))
         place = int(np.searchsorted(self._known_sizes, wanted))
         return place < len(self._known_sizes) and bool(self._known_sizes[place] == wanted)
 
     def select(self, positions: Positions) -> "StoredRows":
-        """Return the rows at some positions, given in ascending order."""
+        """Return the rows at the given positions, which are in ascending order."""
         columns = (self.ids, self.content_keys, self.pixel_hashes)
         texts = [texts.select(positions) for texts in columns]
         sizes, checksums = self._sizes[positions], self.checksums[positions]
@@ -169,7 +170,7 @@ class RowSnapshot(NamedTuple):
     file: Path | None = None
 
     def select(self, positions: Positions) -> "RowSnapshot":
-        """Return the snapshot of the pictures at some positions, given in ascending order."""
+        """Return a snapshot of only the pictures at the given positions, in ascending order."""
         columns = {
             name: _select(column, positions) for name, column in self.metadata.columns.items()
         }
@@ -215,7 +216,9 @@ or removed need no trigger: they change the number of rows, or the generation of
 def snapshot_file(
     connection: sqlite3.Connection, folder: Path, generation: int, count: int
 ) -> Path | None:
-    """Return the path of the file for a copy of a store's present rows; it may not exist yet.
+    """Return the path for a file with a copy of a store's rows in their current state.
+
+    The file may not exist yet.
 
     Args:
         connection: The database, in a transaction.
@@ -224,8 +227,8 @@ def snapshot_file(
         count: The number of rows.
 
     Returns:
-        The path, in the store's folder; None if the database does not count its changes, since an
-        older version wrote it.
+        The path, in the store's folder. None if an older version of this package wrote the
+        database, because such a database does not count its changes.
     """
     known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'revisions'")
     if known.fetchone() is None:
@@ -238,17 +241,17 @@ def snapshot_file(
 def read_snapshot(
     connection: sqlite3.Connection, folder: Path, count: int, file: Path | None, may_write: bool
 ) -> RowSnapshot:
-    """Return a database's present rows and metadata, from an earlier copy or as a new copy.
+    """Return a copy of a database's rows and metadata in their current state.
 
-    With fewer than `MAPPED_ROWS` rows, the result is always a new copy, in memory.
+    If there are fewer than `MAPPED_ROWS` rows, the copy is always new, and in memory.
 
     Args:
         connection: The database, in a transaction.
         folder: The folder of the store, to name it in messages.
         count: The number of rows.
-        file: The path that `snapshot_file` returned. The file is read if it exists; None for a new
-            copy.
-        may_write: Whether to write the file if it is missing.
+        file: The path that `snapshot_file` returned. If the file exists, it is the copy. If it does
+            not exist, or if `file` is None, a new copy is made.
+        may_write: Whether to save a new copy at that path.
 
     Raises:
         StoreError: Rows are missing from the database.
@@ -370,7 +373,9 @@ def write_snapshot(
 def _read_rows(
     connection: sqlite3.Connection, numbers: BinaryIO, folder: Path, count: int
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield the texts of each row, and write its numbers to a file; see `_read_numbers`.
+    """Yield the id, content key and pixel hash of each row; write its other values to a file.
+
+    The other values are the width, the height and the checksum; `_read_numbers` reads them.
 
     Args:
         connection: The database, in a transaction.
@@ -397,7 +402,10 @@ def _read_rows(
 
 
 def _read_numbers(file: BinaryIO) -> Iterator[NDArray[np.uint32]]:
-    """Yield the width, the height and the checksum of each row (n, 3), in blocks of n rows."""
+    """Yield blocks (n, 3) with the width, the height and the checksum of n rows each.
+
+    The file is one that `_read_rows` has written. The last block may be smaller than the others.
+    """
     file.seek(0)
     while block := file.read(_READ_AT_ONCE * 12):
         yield np.frombuffer(block, dtype=np.uint32).reshape(-1, 3)
@@ -435,8 +443,9 @@ def read_metadata(
     """Read the metadata of a store.
 
     Returns:
-        The types of the columns by name, in order; and the ids of the pictures that have metadata,
-        each with its values as a JSON array. Both are empty if an older version wrote the store.
+        The types of the columns by name, in order; and a pair for each picture that has metadata:
+        its id, and its values as a JSON array. Both are empty if an older version of this package
+        wrote the store.
     """
     query = "SELECT name, type FROM metadata_columns ORDER BY position"
     types = dict(read_table(connection, query, "metadata_columns"))
@@ -446,6 +455,6 @@ def read_metadata(
 
 
 def read_table(connection: sqlite3.Connection, query: str, table: str) -> list[Any]:
-    """Return the rows that a query on a table selects; none if the database lacks the table."""
+    """Return the rows that a query on a table selects; no rows if the table does not exist."""
     known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,))
     return connection.execute(query).fetchall() if known.fetchone() else []

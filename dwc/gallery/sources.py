@@ -83,7 +83,10 @@ class Item(Protocol):
 
     @property
     def stamp(self) -> Stamp | None:
-        """Size, times and inode of the picture's file, to detect changes; None without a file."""
+        """Size, times and inode of the picture's file, to detect changes.
+
+        None if the picture has no file.
+        """
 
     def content_key(self) -> str:
         """Return the content key, a hash that identifies the picture's content.
@@ -372,9 +375,9 @@ class HubDatasetSource:
 
     If the repository has Parquet or tar files and no table that lists picture files, the pictures
     are those in the Parquet or tar files. Otherwise they are the repository's picture files. The
-    library `datasets` is not used to choose the files. It takes names such as `train` for names of
-    splits, and would ignore all other pictures if there is a folder `train` or a file
-    `train-print-shirt.jpg`.
+    library `datasets` is not used to choose the files, because it takes a name such as `train` for
+    the name of a split. If the repository has a folder `train` or a file `train-print-shirt.jpg`,
+    the library would ignore all other pictures.
     """
 
     computed = False
@@ -490,7 +493,10 @@ class DrawnItem:
         return draw(self.garment.garment, self.garment.picture_seed, self.picture_px)
 
     def load(self, known: Collection[str]) -> tuple[str, Image.Image | None]:
-        """Return the content key (a hash) and the drawing; None if the key is in `known`."""
+        """Return the content key (a hash) and the drawing.
+
+        The drawing is None if the key is in `known`.
+        """
         key = self.content_key()
         return key, None if key in known else self.open()
 

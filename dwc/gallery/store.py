@@ -151,8 +151,9 @@ class Manifest:
         unused_patterns: The exclude patterns that matched nothing, with the likely reasons.
         metadata: A summary of the metadata of the pictures: `columns`, a dict from names to
             types; `missing`, the ids with metadata for which there is no picture; `without_row`,
-            the number of pictures without metadata; `problems`, sentences; and `decimal_commas`, as
-            in `ListedMetadata`, if there are any. Empty if there is no metadata.
+            the number of pictures without metadata; `problems`, sentences about problems with the
+            metadata; and `decimal_commas`, as in `ListedMetadata`, if there are any. Empty if there
+            is no metadata.
     """
 
     format: int
@@ -176,8 +177,8 @@ class Manifest:
 
         Returns:
             `pictures`, the number of rows; `away`, how many of them had no file at the last build;
-            `left_out`, `unsupported`, `skipped`, `ignored_profiles`, `small` and `unused_patterns`
-            as in this class; and `metadata`, as in this class, if there is any.
+            `left_out`, `unsupported`, `skipped`, `ignored_profiles`, `small` and `unused_patterns`,
+            the attributes of this name; and the attribute `metadata` if it is not empty.
         """
         metadata = {"metadata": dict(self.metadata)} if self.metadata else {}
         return {
@@ -545,8 +546,8 @@ class Store:
 
         Args:
             path: The folder.
-            expected: Number of pictures of the whole gallery, if this process is indexing it. An
-                unfinished store is then no reason for a warning.
+            expected: Number of pictures of the whole gallery, if this process is indexing it. If it
+                is given, no warning is logged for an unfinished store.
 
         Raises:
             StoreError: The folder is not a gallery store, has no pictures indexed yet, has another
@@ -699,11 +700,10 @@ class Store:
         return positions[0]
 
     def complete_id(self, id: str) -> str:
-        """Return the id of the picture for an id that may be spelled differently.
+        """Return the stored id that matches a given id, which may be spelled differently.
 
-        Two spellings may differ in letter case, in `./` and in the Unicode form of accents.
-
-        If no picture or several pictures match, the result is the given id.
+        Two spellings may differ in letter case, in `./` and in the Unicode form of accents. If no
+        stored id or several stored ids match, the result is the given id.
         """
         return match_id(id, self.ids) or id
 
@@ -803,12 +803,15 @@ def match_id(id: str, ids: Collection[str]) -> str | None:
     """Return the id among `ids` that matches the given id, possibly in another spelling.
 
     Two ids match if they differ only in the Unicode form of accented letters, in `./` and doubled
-    slashes, or in upper and lower case.
+    slashes, or in upper and lower case. There are three cases, tried in this order:
+
+    1. The given id is in `ids`. The result is the given id.
+    2. Ids match in the same letter case.
+    3. Ids match in another letter case.
 
     Returns:
-        The given id itself if it is in `ids`; otherwise the only id that matches in the same letter
-        case or, if no id does, the only id that matches in another letter case. None if no id or
-        several ids match.
+        The matching id. None if no id matches, or if several ids match in the first case that
+        applies.
     """
     if id in ids:
         return id
@@ -895,7 +898,7 @@ class ListedStore(NamedTuple):
         argument: Command-line argument that names the source of the pictures.
         model: Name of the model.
         pictures: Number of pictures.
-        bytes: Size of the store on disk.
+        bytes: Size of the store on disk, in bytes.
         orphan: Whether the source of the pictures is a folder that no longer exists.
     """
 

@@ -187,7 +187,7 @@ class FileTable(TableMapping[KnownFile]):
         self._changed.clear()
 
     def remove_unused(self) -> None:
-        """Remove the states of files whose ids are in neither table `pictures` nor `skipped`.
+        """Remove the states of files whose ids are not in the table `pictures` or `skipped`.
 
         The removal is part of the caller's transaction.
         """
@@ -216,7 +216,7 @@ def _select(connection: sqlite3.Connection, query: str, ids: Iterable[str]) -> I
 
     Args:
         connection: The database.
-        query: The query, with `{}` where the ids are inserted as parameters: "… id IN ({})".
+        query: The query, with `{}` in the place of the list of ids: "… id IN ({})".
         ids: The ids.
     """
     iterator = iter(ids)

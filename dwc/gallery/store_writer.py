@@ -134,7 +134,7 @@ class StoreWriter:
         self.close()
 
     def close(self) -> None:
-        """Close the store and release its lock; rows that were appended are saved."""
+        """Close the store and release its lock; appended rows are already saved."""
         if hasattr(self, "_connection"):
             self._connection.close()
         self._lock.close()
@@ -164,7 +164,7 @@ class StoreWriter:
         return read_snapshot(self._connection, self.path, len(self._rows), file, False).rows
 
     def vectors(self, positions: Sequence[int]) -> NDArray[np.float32]:
-        """Read the vectors (n, D) of n rows, given the rows' indices; D numbers per vector."""
+        """Return the vectors (n, D) of the rows at n positions; each vector has D numbers."""
         shape = (len(self._rows), self.model.dimension)
         return np.array(np.memmap(self._vectors, dtype="<f4", mode="r", shape=shape)[positions])
 
@@ -265,7 +265,8 @@ class StoreWriter:
         Args:
             positions: Positions of the vectors to keep, in their new order. A vector may occur
                 several times.
-            pictures: The new row of each selected vector; None for its current row.
+            pictures: The new row of each selected vector. If None, each vector keeps its current
+                row.
         """
         rows = list(pictures) if pictures is not None else [self._rows[n] for n in positions]
         if self._rows == rows:
@@ -413,8 +414,9 @@ def _select_columns(
 ) -> dict[str, str]:
     """Convert the saved metadata of some pictures to new columns.
 
-    A new column has the values of the former column of the same name and type. Former columns that
-    no longer exist, with the same type and another spelling of the name, fill its missing values.
+    A new column has the values of the former column of the same name and type. Missing values are
+    taken from former columns that no longer exist, if their type is the same and their name differs
+    only in spelling.
 
     Args:
         rows: The saved metadata, as JSON arrays by id.
@@ -460,7 +462,8 @@ def _refuse_foreign_folder(folder: Path) -> None:
 def lock_folder(folder: Path) -> sqlite3.Connection:
     """Lock a folder until the returned connection is closed.
 
-    `StoreError` is raised if the folder is locked already, or if the lock file cannot be written.
+    Raises:
+        StoreError: The folder is already locked, or the lock file cannot be written.
     """
     # SQLite's exclusive lock works on every system and is released when its process dies.
     connection = None

@@ -1,9 +1,9 @@
 """A file format for named arrays and texts, which are read from the file only when they are used.
 
-The arrays follow one another in the file; a directory in JSON is at the end of the file. Arrays of
-numbers are mapped into memory. Texts are read from the file one by one, since mapped pages count as
-memory of the process. A million texts in such a file take no memory; as Python strings in a list,
-they take 100 MB.
+The arrays follow one another in the file. At the end of the file is a directory in JSON, with the
+names and positions of the arrays. Arrays of numbers are mapped into memory. Texts are read from the
+file one by one, since mapped pages count as memory of the process. A million texts in such a file
+take no memory; as Python strings in a list, they take 100 MB.
 """
 
 import json
@@ -66,13 +66,13 @@ class ArrayWriter:
     def add_blocks(
         self, name: str, shape: Sequence[int], dtype: DTypeLike, blocks: Iterable[NDArray[Any]]
     ) -> None:
-        """Write an array as `add` does, block by block; only one block need be in memory.
+        """Write an array block by block, so that only one block at a time is needed in memory.
 
         Args:
             name: The name of the array.
             shape: The shape of the array.
-            dtype: The type of its numbers, which is that of the blocks.
-            blocks: The blocks, in order.
+            dtype: The type of the array's numbers; the blocks have the same type.
+            blocks: Consecutive parts of the array along its first axis.
         """
         self._align()
         self._entries[name] = np.dtype(dtype).str, self._size, list(shape)
@@ -130,7 +130,10 @@ class ArrayWriter:
 
 
 def _add_up(lengths: NDArray[np.uint32]) -> Iterator[NDArray[np.int64]]:
-    """Yield 0, and the sums of the first 1, 2, 3, ... of n lengths, in blocks: n + 1 numbers."""
+    """Yield the cumulative sums of n lengths, beginning with 0, in blocks: n + 1 numbers in all.
+
+    For the lengths 3, 1 and 4, the numbers are 0, 3, 4 and 8.
+    """
     end = 0
     yield np.zeros(1, dtype=np.int64)
     for start in range(0, len(lengths), _BLOCK):
@@ -156,11 +159,11 @@ class MemoryContent:
         self.size = len(content)
 
     def read(self, start: int, stop: int) -> bytes:
-        """Return the bytes from `start` to `stop`."""
+        """Return the bytes from the offset `start` to before the offset `stop`."""
         return self._content[start:stop]
 
     def map(self, start: int, stop: int) -> NDArray[np.uint8]:
-        """Return the bytes from `start` to `stop` as an array."""
+        """Return the bytes from the offset `start` to before the offset `stop`, as an array."""
         return np.frombuffer(self._content, dtype=np.uint8, count=stop - start, offset=start)
 
 
@@ -176,7 +179,7 @@ class FileContent:
         self._mapped = np.memmap(file, dtype=np.uint8, mode="r").view(np.ndarray)
 
     def read(self, start: int, stop: int) -> bytes:
-        """Return the bytes from `start` to `stop`, without mapping them into memory."""
+        """Return the bytes from the offset `start` to before `stop`, without memory mapping."""
         if hasattr(os, "pread"):
             return os.pread(self._descriptor, stop - start, start)
         with self._lock:  # on Windows
@@ -184,7 +187,7 @@ class FileContent:
             return os.read(self._descriptor, stop - start)
 
     def map(self, start: int, stop: int) -> NDArray[np.uint8]:
-        """Return the bytes from `start` to `stop` as an array that is mapped into memory."""
+        """Return the bytes from the offset `start` to before `stop`, as a memory-mapped array."""
         return self._mapped[start:stop]
 
 
@@ -214,7 +217,7 @@ class StoredArrays:
         self._entries = self.description.pop("arrays")
 
     def array(self, name: str) -> NDArray[Any]:
-        """Return the array with a name, as a view of the file's content."""
+        """Return the array with the given name, as a view of the file's content."""
         dtype, start, shape = self._entries[name]
         size = np.dtype(dtype).itemsize * int(np.prod(shape))
         return self._content.map(start, start + size).view(dtype).reshape(shape)
@@ -243,9 +246,12 @@ class StoredArrays:
 class _TextColumn:
     """The location of a column of n texts in a file; offsets are bytes from the file's beginning.
 
-    The file has the texts of all columns that were written together, row by row without separators;
-    then an array with the place of each text; and for each column an array with the sorted hashes
-    of its texts, and an array with the text's position for each of these hashes.
+    Several columns may be written together. The file then has:
+
+    - the texts of these columns, row by row without separators;
+    - an array with the place of each text;
+    - for each column, an array with the sorted hashes of the column's texts;
+    - for each column, an array with the position of the text that each of these hashes belongs to.
 
     Attributes:
         content: The content of the file.
@@ -260,7 +266,7 @@ class _TextColumn:
         order: The offset of the uint32 array that has, for each item of the array of hashes, the
             position in the column of the text with this hash.
         firsts: A copy of every `_BLOCK`-th item of the array of hashes, beginning with the first
-            item. It shows in which block of the array a hash is.
+            item. It serves to find the block of the array that contains a hash.
     """
 
     content: Content
@@ -298,14 +304,18 @@ class _TextColumn:
         ]
 
     def candidates(self, encoded: bytes) -> list[int]:
-        """Return the positions, ascending, of all texts with the hash of the given UTF-8 text."""
+        """Return the positions, ascending, of all texts that have the same hash as a UTF-8 text."""
         value = np.uint32(zlib.crc32(encoded))
         first, last = self._search(value, "left"), self._search(value, "right")
         stored = self.content.read(self.order + 4 * first, self.order + 4 * last)
         return np.frombuffer(stored, np.uint32).tolist()
 
     def _search(self, value: np.uint32, side: Literal["left", "right"]) -> int:
-        """Return the same as `np.searchsorted(all hashes, value, side)`; read only one block."""
+        """Return the result of `np.searchsorted` for the column's sorted hashes.
+
+        `value` and `side` are the arguments of `np.searchsorted`. Only one block of the hashes is
+        read from the file.
+        """
         block = max(0, int(np.searchsorted(self.firsts, value, side)) - 1) * _BLOCK
         stop = min(block + _BLOCK, self.count)
         hashes = self.content.read(self.hashes + 4 * block, self.hashes + 4 * stop)
@@ -320,14 +330,14 @@ class Texts(BlockSequence[str]):
 
         Args:
             column: The column with the texts.
-            selected: The positions in the column of the texts that are in this sequence, ascending;
-                None for all texts of the column.
+            selected: The positions of the selected texts in the column, ascending; None for all
+                texts of the column.
         """
         self._column, self._selected = column, selected
         self._text = lru_cache(_CACHED)(column.text)
 
     def select(self, positions: Positions) -> "Texts":
-        """Return the texts at some positions, given in ascending order."""
+        """Return the texts at the given positions, which are in ascending order."""
         return Texts(
             self._column, positions if self._selected is None else self._selected[positions]
         )

@@ -226,13 +226,14 @@ def walk_folder(
     The unused patterns come last. They are the exclude patterns that matched nothing.
 
     Args:
-        root: The folder, which may have any name. If it is a gallery store, nothing in it is
-            listed.
+        root: The folder. It is listed even if its own name begins with a point. If it is a gallery
+            store, nothing in it is listed.
         exclude: Patterns in the syntax of `.gitignore`, relative to the folder. Everything in an
             excluded folder is excluded.
         visit_once: Whether a file that has several names is listed only once. It is False for the
             Hub's cache, where the names of files with equal content are links to the same file.
-        suffix: Suffix, in lower case, of the files to list instead of picture files.
+        suffix: Suffix, in lower case, of the files to list instead of picture files; None to list
+            picture files.
     """
     yield from _Walk(root, exclude, visit_once, suffix).run()
 
@@ -330,8 +331,10 @@ class _Walk:
     def _hidden(self, entry: os.DirEntry[str], relative: str) -> LeftOut:
         """Return the `LeftOut` of an entry whose name begins with a point.
 
-        A placeholder of iCloud stands for a file. If that may be a picture, a table of metadata, a
-        tar or Parquet file that is wanted or a folder, it is named; else it counts as hidden.
+        The entry may be a placeholder of iCloud: `.a.jpg.icloud` stands for `a.jpg`, which is not
+        downloaded. If `a.jpg` would be listed, the result has a message that asks the user to
+        download it; this also applies to folders and tables of metadata. Any other entry counts as
+        hidden. If an exclude pattern matches, the placeholder counts as excluded.
         """
         id = escape_name(relative)
         placeholder = _ICLOUD_PLACEHOLDER.fullmatch(entry.name)
@@ -423,7 +426,7 @@ class _Walk:
         return _found(id, path, info) if is_read(kind) else unsupported(id, path, kind)
 
     def _is_listed(self, info: os.stat_result) -> bool:
-        """Return whether a file is listed already under another name; note it if it is not."""
+        """Return whether a file is already listed under another name; if not, remember the file."""
         device, inode = info.st_dev, info.st_ino
         if self._sorted is None and info.st_nlink == 1 and inode < 1 << 64:
             self._single.setdefault(device, array("Q")).append(inode)
@@ -449,7 +452,9 @@ def _is_backup(folder: str, name: str) -> bool:
 def _is_edited_copy(folder: str, name: str, entries: Sequence[os.DirEntry[str]]) -> bool:
     """Return whether a file is the edited copy of another picture in an export of Google Photos.
 
-    Without the file with which such exports describe the other picture, the name proves nothing.
+    For example, `a-edited.jpg` is the edited copy of `a.jpg`. The folder must have `a.jpg` and the
+    JSON file with which such an export describes it. Without this JSON file, the name alone proves
+    nothing, and the result is False.
 
     Args:
         folder: The path of the folder.
@@ -470,13 +475,16 @@ def _is_edited_copy(folder: str, name: str, entries: Sequence[os.DirEntry[str]])
 
 
 def placeholder_id(id: str) -> str:
-    """Return the id of the placeholder that stands for a file or folder that is only in iCloud."""
+    """Return the id of the placeholder that stands for a file or folder that is only in iCloud.
+
+    Example: `shirts/a.jpg` -> `shirts/.a.jpg.icloud`.
+    """
     folder, separator, name = id.rpartition("/")
     return f"{folder}{separator}.{name}.icloud"
 
 
 class _PatternUse:
-    """Records whether an exclude pattern matched a path, or would match one if case is ignored."""
+    """Records whether an exclude pattern matched a path, or would match in another letter case."""
 
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern
@@ -790,7 +798,7 @@ def _expand_numbers(pattern: str) -> list[str]:
     """Expand ranges of numbers such as `{000..015}` in a pattern, as a shell does.
 
     Returns:
-        One pattern for each combination of numbers.
+        One pattern for each combination of numbers: `a-{0..1}.tar` -> `a-0.tar`, `a-1.tar`.
     """
     texts, firsts, lasts = (_NUMBERS.split(pattern)[start::3] for start in range(3))
     ends = [sorted((int(a), int(b))) for a, b in zip(firsts, lasts, strict=True)]

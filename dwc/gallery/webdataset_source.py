@@ -202,7 +202,9 @@ def _list_archive(path: str, name: str, stamp: Stamp) -> _Archive:
 
 @lru_cache(maxsize=1024)
 def _reason_for_folder(folder: str) -> tuple[str, str] | None:
-    """Return the outermost folder in a path that is left out, with the reason, or None.
+    """Return the outermost folder of a path that is left out, and the reason.
+
+    The result is None if no folder of the path is left out.
 
     Hidden folders and service folders are left out. Programs store previews or deleted files in
     service folders; see `is_service_folder`. For the path `a/.cache/b`, the result is `a/.cache`
