@@ -11,11 +11,11 @@ means that a imports b); `tests/test_architecture.py` has the complete list and 
     training, evaluation -> datasets, modeling
     catalogue -> datasets
 
-    modeling/     the model: configuration, processor, both streams, combiners
+    modeling/     the model: configuration, processor, CLIP and CNN streams, combiners
     checkpoints/  checkpoint files: loading, validation, saving, the Hub, the model card
     convert/      conversion of the authors' weights and OpenAI's CLIP to a checkpoint, and back
     datasets/     readers of benchmark files and images
-    catalogue/    a data set of drawn garments: schema, drawing, language, splits, export
+    catalogue/    a data set of drawn garments: schema, drawings, texts, splits, export
     training/     training loop, losses and feature cache; a subpackage for each kind of training
     evaluation/   metrics, retrieval, benchmarks
     gallery/      image sources, the gallery store (a folder of image vectors), exact search, map

@@ -52,11 +52,11 @@ def register() -> None:
 def _add_entries(module: ModuleType) -> None:
     """Add this project's model type to the table that `module` contains.
 
-    The table maps model types to class names. The new entry is "dwc" with the name of this
-    project's config, model or processor class.
+    The table is a dict from model types to class names. The new entry maps "dwc" to the name of
+    this project's config, model or processor class.
 
     Args:
-        module: A loaded module of transformers that is listed in `_TABLES`.
+        module: A loaded module of transformers that contains such a table.
     """
     table_name, entry, mapping_name = _TABLES[module.__name__]
     table = getattr(module, table_name, None)
@@ -74,8 +74,9 @@ def _add_entries(module: ModuleType) -> None:
 class _TableFinder:
     """Import hook for the modules of transformers that contain the tables.
 
-    The hook finds these modules with the standard `PathFinder`, but replaces their loader by a
-    `_TableLoader`, which adds this project's entries to the tables. It ignores all other modules.
+    The tables map model types to class names. The hook finds these modules with the standard
+    `PathFinder`, but replaces their loader by a `_TableLoader`, which adds this project's entries
+    to the tables. It ignores all other modules.
     """
 
     def find_spec(self, name: str, path: Any, target: ModuleType | None = None) -> Any:
@@ -91,8 +92,8 @@ class _TableFinder:
 class _TableLoader:
     """Import loader that runs a module's standard loader, then adds an entry to the module's table.
 
-    While the module is executed, its attributes `__loader__` and `__spec__` already name the
-    standard loader.
+    The table maps model types to class names. While the module is executed, its attributes
+    `__loader__` and `__spec__.loader` are the standard loader, as if this class did not exist.
     """
 
     def __init__(self, loader: Any):
@@ -106,7 +107,10 @@ class _TableLoader:
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Execute the module and add this project's entry to its table."""
+        """Execute the module with its standard loader, then add this project's entry to its table.
+
+        The table maps model types to class names.
+        """
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader

@@ -6,7 +6,7 @@
     ├── CheckpointError   a model cannot be loaded, converted or written
     ├── StoreError        a gallery's vectors are missing, damaged, or made by another model
     ├── BusyError         too many queries are waiting for the model; try again later
-    ├── SpaceError        the files of a Hugging Face Space are wrong, or do not run
+    ├── SpaceError        the files of a Hugging Face Space are wrong, or its app does not run
     ├── DatasetError      the files of a benchmark are missing or have another format
     └── TrainingError     a training cannot start or continue
 
@@ -44,7 +44,7 @@ class BusyError(DWCError):
 
 
 class SpaceError(DWCError):
-    """The files of a Hugging Face Space break a rule of the Hub, do not run, or are rejected."""
+    """The files of a Hugging Face Space break a rule of the Hub, or its app does not run."""
 
 
 class DatasetError(DWCError):
@@ -58,7 +58,7 @@ class TrainingError(DWCError):
 def list_names(names: Iterable[str]) -> str:
     """Return a text with the first 12 names in sorted order, and the number of the other names.
 
-    Example, shortened to three names: `bag, boots, dress and 4 more`.
+    Example with a limit of 3 instead of 12 names: `bag, boots, dress and 4 more`.
     """
     ordered = sorted(names)
     rest = len(ordered) - _LISTED
@@ -66,6 +66,6 @@ def list_names(names: Iterable[str]) -> str:
 
 
 def quote(value: object) -> str:
-    """Return the repr of a value for a message, cut after 80 characters."""
+    """Return the repr of a value for use in a message; longer texts are cut after 80 characters."""
     quoted = repr(value)
     return quoted if len(quoted) <= _LONGEST_VALUE else quoted[:_LONGEST_VALUE] + "…"

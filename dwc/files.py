@@ -33,8 +33,8 @@ def asset_path(*parts: str) -> Path:
         *parts: The components of the path below `assets/`, such as "checkpoints", "dwc-catalogue".
 
     Returns:
-        The path, which may not exist: an installed package has only the assets that `setup.py`
-        lists.
+        The path. The function does not check that it exists: an installed package has only the
+        assets that `setup.py` lists.
     """
     package = Path(__file__).resolve().parent
     installed = package / "_assets"
@@ -163,7 +163,11 @@ def parse_json(content: str | bytes, **options: Any) -> Any:
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a dict of the pairs of a JSON object."""
+    """Convert the name-value pairs of a JSON object to a dict.
+
+    Raises:
+        ValueError: A name occurs twice.
+    """
     values = dict(pairs)
     if len(values) < len(pairs):
         names = [name for name, _ in pairs]
@@ -175,8 +179,8 @@ def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def sync_folder(folder: str | Path) -> None:
     """Flush a folder's entries (new, renamed and removed files) to the disk.
 
-    The function does nothing where folders cannot be opened (Windows) or flushed (some network
-    drives).
+    The function does nothing on systems that cannot open a folder (Windows) or cannot flush it
+    (some network drives).
     """
     with suppress(OSError):
         _sync(Path(folder))

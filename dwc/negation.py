@@ -2,7 +2,7 @@
 
 `NEGATIONS` contains the negations that occur in the generated texts of the catalogue (a data set of
 drawn garments) and that the parser of these texts understands. A model understands only negations
-that it was trained on, and overlooks some of these as well. `unknown_function_words` lists the
+that it was trained on, and overlooks some even of these. `unknown_function_words` lists the
 negations in a text that a model has not learned. `overlooked_negations` lists the negations that
 the bundled checkpoint often overlooks, although it was trained on them. `unmeasured_negations`
 lists the negations for which no measurement shows whether the checkpoint follows them.
@@ -326,8 +326,8 @@ _LIST_ITEM_LIKE_MINUS = re.compile(r"\s*[-\u2212\uff0d][^\W\d_]")
 def spell_out_minus(text: str) -> str:
     """Replace a leading minus by "without": "dress -stripes" becomes "dress without stripes".
 
-    Only a hyphen or minus sign at the start of a word, or before words in quotes or brackets, is
-    replaced. "long-sleeved", "a - b" and a dash before a negation ("longer -no belt") are
+    A hyphen or minus sign is replaced only at the start of a word, or before words in quotes or
+    brackets. "long-sleeved", "a - b" and a dash before a negation ("longer -no belt") are
     unchanged. A longer dash ("like this –shorter") is not a minus; a space is inserted between this
     dash and the word.
 
@@ -380,10 +380,10 @@ def spell_out_negations(text: str) -> str:
 
 
 def _spaced_answer(match: re.Match[str]) -> str:
-    """Return an answer such as "=no" with spaces (" = no").
+    """Return an answer such as "=no", which the match contains, with spaces: " = no".
 
-    A comma is added if the line ends after the answer, or if a word with a sign follows, such as
-    "red:", because the answer does not apply to what follows.
+    If the line ends after the answer, or if a word with a sign follows, such as "red:", a comma is
+    added. The answer does not apply to what follows.
     """
     sign, answer = match[1], match[2]
     before = "" if sign[0] in ":?" else " "
@@ -428,17 +428,20 @@ class Exclusion(NamedTuple):
 def find_exclusions(text: str, keep_overlooked: bool = False) -> tuple[list[Exclusion], str]:
     """Find the colors, kinds of garments and details (such as hoods) that a text excludes.
 
-    A color is left out if the text also asks for a similar color, as in "blue, not navy". So are
-    exclusions that are negated themselves, and phrases that exclude nothing, such as "not only
-    red".
+    The result does not include:
+
+    - a color, if the text also asks for a similar color: "blue, not navy";
+    - an exclusion that is negated itself: "not without pockets";
+    - phrases that exclude nothing: "not only red".
 
     Args:
-        text: The text, as the model reads it.
+        text: The text that the model receives.
         keep_overlooked: Whether phrases with details that models often overlook, such as zips, stay
             in the returned text.
 
     Returns:
-        The exclusions, each once, in order; and the text without the phrases of these exclusions.
+        Two values: the exclusions, each once, in the order of the text; and the text without the
+        phrases that state these exclusions.
     """
     ignored = [
         match.span() for pattern in (ONLY, _EXCLUDES_NOTHING) for match in pattern.finditer(text)
@@ -460,7 +463,11 @@ def find_exclusions(text: str, keep_overlooked: bool = False) -> tuple[list[Excl
 
 
 def _exclusion(thing: re.Match[str]) -> Exclusion:
-    """Return the exclusion of a match of `_ANY_THING`."""
+    """Return the property that a match names, with its type, as an `Exclusion`.
+
+    Args:
+        thing: A match of `_ANY_THING`, the pattern of names of colors, garments and details.
+    """
     name = " ".join(thing[0].lower().split())
     if re.fullmatch(KINDS, name):  # "heels", "tops"
         return Exclusion(name, "kind")
@@ -470,22 +477,31 @@ def _exclusion(thing: re.Match[str]) -> Exclusion:
 
 
 def exclusion_of(name: str) -> Exclusion:
-    """Return the exclusion of a pattern or a detail, given its name in lower case."""
+    """Return an `Exclusion` of type "pattern" or "detail", given the name of the property.
+
+    Args:
+        name: The name in lower case, such as "stripes" or "hood".
+    """
     return Exclusion(name, "pattern" if _PATTERN.fullmatch(name) else "detail")
 
 
 def find_kind(text: str) -> str | None:
-    """Return the kind of garment that a text names last, such as "dress"; None if it names none.
+    """Return the last kind of garment that a text names, such as "dress"; None if it names none.
 
     Args:
-        text: The text without the kinds that it excludes; see `find_exclusions`.
+        text: The text without the kinds that it excludes. `find_exclusions` returns such a text.
     """
     names = ANY_KIND.findall(text)
     return " ".join(names[-1].lower().split()) if names else None
 
 
 def _is_like_wanted(exclusions: list[Exclusion], wanted: set[str]) -> bool:
-    """Return whether one of the excluded colors is a wanted color or similar to one."""
+    """Return whether an excluded color is a wanted color, or is similar to a wanted color.
+
+    Args:
+        exclusions: The excluded properties; those without a color are ignored.
+        wanted: The colors that the text asks for, in lower case.
+    """
     colors = {color.lower() for item in exclusions for color in ANY_COLOR.findall(item.name)}
     return not colors.isdisjoint(wanted) or any(
         not alike.isdisjoint(colors) and not alike.isdisjoint(wanted) for alike in ALIKE_COLORS
@@ -500,10 +516,13 @@ def unknown_function_words(text: str, is_known: Callable[[str], bool]) -> list[s
         is_known: Function that returns whether a word is in the model's vocabulary.
 
     Returns:
-        Each unknown negation once, in order, in lower case, such as "without any"; then "no longer"
-        for "no longer red", words such as "avoid" for "avoid red", "!" for "!red", "!=" for
-        "color != red", "? no" or ": no" for "red? no" or "belt: no", "no" for "stripes (no)", and
-        "~" for "~~red~~". Empty if there are none.
+        The unknown negations, each once, in lower case; empty if there are none. First come phrases
+        such as "without any", in the order of the text. Then come, if the text has them:
+
+        - "no longer" for "no longer red", and words such as "avoid" for "avoid red";
+        - "!" for "!red", and "!=" for "color != red";
+        - "? no" for "red? no", ": no" for "belt: no", and "no" for "stripes (no)";
+        - "~" for "~~red~~".
     """
     unknown: dict[str, None] = {}
     spelled = spell_out_negations(text)
@@ -538,11 +557,11 @@ def _prepare(spelled: str) -> str:
 
 
 def overlooked_negations(text: str, has_image: bool) -> list[str]:
-    """Return the negations in a text that even a model trained on them often overlooks.
+    """Return the negations in a text that a model often overlooks although it was trained on them.
 
-    Each is listed once, in lower case: a phrase such as "anything but", or "no", "not" or "without"
-    together with a color, such as "no red". Phrases such as "nothing but red", which name the only
-    thing that is wanted, are left out.
+    Each negation is listed once, in lower case. Examples are "anything but" and, with the excluded
+    color, "no red". Phrases such as "nothing but red" are not listed, since they name the only
+    thing that is wanted.
 
     Args:
         text: The text of a query.
@@ -567,9 +586,12 @@ def overlooked_negations(text: str, has_image: bool) -> list[str]:
 def unmeasured_negations(text: str, has_image: bool) -> list[str]:
     """Return the negations for which no measurement shows whether the bundled model follows them.
 
-    Each is returned with some words after it. The result has all negations in the text, except
-    those that the model was measured to follow, and those that `overlooked_negations`,
-    `unknown_function_words`, `false_negations` or `swapped_colors` returns.
+    The result contains each negation once, in lower case, with some words after it. It does not
+    contain:
+
+    - negations that the model was measured to follow;
+    - negations that `overlooked_negations` or `unknown_function_words` returns;
+    - phrases that `false_negations` or `swapped_colors` returns.
 
     Args:
         text: The text of a query.
@@ -607,15 +629,18 @@ def false_negations(text: str) -> list[str]:
 
 
 def swapped_colors(text: str) -> list[str]:
-    """Return phrases in which one color replaces another, such as "not red but blue"."""
+    """Return phrases in which one color replaces another, such as "not red but blue".
+
+    Each phrase is returned once, in lower case.
+    """
     return _matches(_SWAPPED, text)
 
 
 def negation_note(text: str, is_known: Callable[[str], bool], has_image: bool) -> str | None:
-    """Return a message on negations in a text that a model misunderstands; None if there are none.
+    """Return a message about negations that a model may misunderstand; None if the text has none.
 
-    The message covers negations that the model has not learned or often overlooks, and phrases that
-    only look like a negation. It also says what to do instead.
+    The message names the negations that the model has not learned, those that it often overlooks or
+    may overlook, and phrases that only look like a negation. It also says what to do instead.
 
     Args:
         text: The text of a query.
@@ -672,9 +697,13 @@ def negation_note(text: str, is_known: Callable[[str], bool], has_image: bool) -
 
 
 def _matches(pattern: re.Pattern[str], text: str) -> list[str]:
-    """Return all strings that the only group of a pattern matches in a text, each once.
+    """Return the parts of a text that match a pattern, each once, in lower case.
 
-    They are in lower case, and each run of white space is one space.
+    White space in a part is reduced to single spaces.
+
+    Args:
+        pattern: A pattern with exactly one group. The part that matches the group is returned.
+        text: The text.
     """
     matches = (" ".join(match.lower().split()) for match in pattern.findall(text))
     return list(dict.fromkeys(matches))

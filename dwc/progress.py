@@ -81,7 +81,10 @@ class _LogBar(tqdm):
         super().__init__(bar_format=_LINE, leave=False, file=sys.stderr, **options)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
-        """Log the bar's line if units were finished since the last line; return True."""
+        """Log the bar's line if units were finished since the last line; return True, as tqdm does.
+
+        The arguments are not used. tqdm calls this method whenever the bar should be drawn again.
+        """
         if self.n > self.initial and self.n != self._lines:
             self._lines = self.n
             self._logger.info("%s", str(self))
@@ -91,7 +94,7 @@ class _LogBar(tqdm):
         """Do nothing, since logged lines cannot be removed."""
 
     def close(self) -> None:
-        """Close the bar; first log the last line, unless that line was logged already."""
+        """Close the bar; log the last line first, unless it is logged already."""
         if not self.disable:
             self.display()
             self.disable: bool = True

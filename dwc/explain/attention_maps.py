@@ -59,8 +59,8 @@ class AttentionMaps:
         image_gate: (H, W), the factor in (0, 1) by which the network multiplies the image features
             of each region before it adds features from the text; the mean over channels.
         template_share: (H, W), the fraction of each region's attention that goes to the words of
-            the caption template, in [0, 1]. `template_share` and the `region_share` of all typed
-            words sum to 1.
+            the caption template, in [0, 1]. The caption template consists of fixed words around the
+            typed text. `template_share` and the `region_share` of all typed words sum to 1.
         box: the rectangle of the image that is input to the network, (left, top, right, bottom) in
             pixels of the image; it extends beyond the image where the image is padded.
         size: the image's (width, height) in pixels.
@@ -73,12 +73,12 @@ class AttentionMaps:
     size: tuple[int, int]
 
     def upscaled(self, grid: Grid) -> Grid:
-        """Return a map (H, W) enlarged to one value per pixel of the image, (height, width).
+        """Return a map enlarged from (H, W) to one value per pixel of the image, (height, width).
 
         Values are interpolated linearly and clipped to [0, 1]; outside of `box` they are 0.
 
         Args:
-            grid: one of the maps, with a value per region.
+            grid: one of the maps, with one value per region.
         """
         (left, top, right, bottom), (width, height) = self.box, self.size
         rows = _interpolation(height, grid.shape[0], top, bottom)  # (height, H)
@@ -167,10 +167,11 @@ def attention_maps(
 
 
 def _typed_rows(checkpoint: Checkpoint, query: EncodedQuery) -> dict[int, str]:
-    """Return the typed words, by their row (from 0) in the CNN stream's attention maps.
+    """Return the typed words as a dict from row to word.
 
-    The attention maps have one row for each word of the model's input. Rows that are not in the
-    result belong to words of the caption template.
+    The CNN stream's attention maps have one row for each word of the model's input, numbered from
+    0. Rows that are not in the result belong to the caption template: fixed words around the typed
+    text.
     """
     # Characters that UTF-8 cannot encode are removed, as in the processor.
     text = query.encoding.model_text.encode("utf-8", "ignore").decode("utf-8")
@@ -188,14 +189,15 @@ def _typed_rows(checkpoint: Checkpoint, query: EncodedQuery) -> dict[int, str]:
 def _widened(text: str, first: int, last: int, start: int, end: int) -> str:
     """Return the complete word that contains text[first:last], without punctuation at its ends.
 
-    The tokenizer may have dropped some letters of the word, so that its token covers only a part.
+    The tokenizer may have dropped some letters of the word. Its token then covers only a part of
+    the word.
 
     Args:
         text: the text that the model received.
-        first: where the token begins, as an index in the text.
-        last: where the token ends.
-        start: where the typed text begins, before which the word cannot extend.
-        end: where the typed text ends, after which the word cannot extend.
+        first: the index in the text at which the token begins.
+        last: the index after the token.
+        start: the index at which the typed text begins. The word cannot begin earlier.
+        end: the index after the typed text. The word cannot end later.
     """
     while first > start and not text[first - 1].isspace():
         first -= 1
@@ -205,7 +207,7 @@ def _widened(text: str, first: int, last: int, start: int, end: int) -> str:
 
 
 def _input_box(processor: DWCProcessor, size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """Return the rectangle of an image that remains after the preprocessing crops the image.
+    """Return the rectangle of an image that the network receives after cropping or padding.
 
     Args:
         processor: the checkpoint's processor.

@@ -1,7 +1,7 @@
 """Comparison of several rankings: of one query's variants, of other models, of earlier queries.
 
-The variants of a query rank by the image part alone, by the text part alone, by both parts with
-equal weights, or by both parts with the learned weights.
+A query has up to four variants. They rank the gallery by the image part alone, by the text part
+alone, by both parts with equal weights, or by both parts with the learned weights.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from dwc.search.weight_sweep import VARIANTS, WeightSweep
 class ComparedHit:
     """One image in a column of the comparison, and its rank with the learned weights.
 
-    The column has the best images of one ranking.
+    A column has the best images of one ranking.
 
     Attributes:
         rank: the image's rank in the column, from 1.
@@ -42,13 +42,14 @@ class ComparedHit:
 
 @dataclass(frozen=True)
 class ComparisonColumn:
-    """The best images of one ranking: of a variant of the query, a model, or an earlier query.
+    """The best images of one ranking, shown as a column of the comparison.
 
-    Scores are comparable only within a column.
+    The ranking is that of a variant of the query, of another model, or of an earlier query. Scores
+    are comparable only within a column.
 
     Attributes:
-        name: the name of the variant ("picture", "words", "average" or "learned"), of the model,
-            or of the earlier query.
+        name: the name of the variant ("picture", "words", "average" or "learned"), of the other
+            model, or of the earlier query.
         weights: the image and text weights of each stream, by the stream's name.
         hits: the images, best first.
         shared: how many of the hits are also among the `k` best images with the learned weights,
@@ -67,8 +68,8 @@ class Comparison:
 
     First come the columns of the variants "picture" (image part alone), "words" (text part alone),
     "average" (both with weight 0.5) and "learned" (learned weights). A variant has no column if the
-    query lacks the image or the text that it needs. Then come the columns of other models and of
-    earlier queries.
+    query lacks the image or the text that the variant needs. Then come the columns of other models
+    and of earlier queries.
 
     Each part is computed from both the image and the text, so the columns "picture" and "words" are
     not the results of a search by image or by text alone. Differences between columns do not show

@@ -29,8 +29,8 @@ class MapMark:
         x: horizontal coordinate, in [0, 1], increasing to the right.
         y: vertical coordinate, in [0, 1], increasing downwards.
         position: the image's index in the gallery; None if the point is a mean of several images.
-        among: the gallery indices of the images whose mean place on the map is this point; empty if
-            the point is the place of one image.
+        among: the indices in the gallery of the images whose mean place is this point; empty if the
+            point is the place of one image.
     """
 
     x: float
@@ -79,15 +79,16 @@ def locate_answer(
 
 
 def weighted_mean(points: NDArray[np.float64], scores: Sequence[float]) -> tuple[float, float]:
-    """Return the x and y of the weighted mean of the `NEIGHBORS` points with the highest scores.
+    """Return the x and y of the weighted mean of the points with the highest scores.
 
-    The weight of a point is its score minus the best score among the points that are left out. If
-    no point is left out, the weight is the score minus the lowest score. If all weights are zero,
-    the unweighted mean is returned.
+    The mean is taken over the first `NEIGHBORS` points, or over all points if there are fewer. The
+    weight of a point is its score minus the best score among the points that are left out. If no
+    point is left out, the weight is the score minus the lowest score. If all weights are zero, the
+    unweighted mean is returned.
 
     Args:
-        points: coordinates (k, 2) of k points, best first.
-        scores: k scores, descending.
+        points: coordinates (k, 2) of k points, by descending score.
+        scores: the k scores of these points.
     """
     scored = np.asarray(scores[: NEIGHBORS + 1], dtype=np.float64)
     ahead = scored[:NEIGHBORS] - scored[-1]

@@ -44,7 +44,7 @@ class ScoreExplanation:
     shift: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON-compatible values; an infinite `shift` becomes a string."""
+        """Return the fields as JSON values; an infinite `shift` becomes "inf" or "-inf"."""
         return {**asdict(self), "shift": shift_to_json(self.shift)}
 
 
@@ -85,7 +85,7 @@ def _margin(rivals: Vectors, rank: int) -> float | None:
 
     Args:
         rivals: the scores of all ranked images, in any order.
-        rank: the rank, from 1.
+        rank: the rank, from 1 for the highest score.
     """
     if rank == len(rivals):
         return None

@@ -84,16 +84,16 @@ def remove_word(text: str, position: int) -> str:
 
 
 def _unpaired(opening: str, closing: str) -> tuple[str, str, str]:
-    """Return those parts of the punctuation around a removed word that stay in the text.
+    """Return the punctuation that stays in a text when a word is removed, in three parts.
 
     Args:
         opening: the punctuation before the word.
         closing: the punctuation after the word.
 
     Returns:
-        The opening quotes and brackets that are not closed after the word; the closing quotes and
-        brackets that are not opened before the word; and the strongest of the marks `, ; : . ! ?`
-        after the word, empty if there is none. `_MARKS` defines how strong each mark is.
+        Three strings, each of which may be empty: the opening quotes and brackets that are not
+        closed after the word; the closing quotes and brackets that are not opened before the word;
+        and the strongest of the marks `, ; : . ! ?` after the word. The comma is the weakest mark.
     """
     mark = max((c for c in closing if c in _MARKS), key=_MARKS.__getitem__, default="")
     opens = [c for c in opening if c in '([{"']
@@ -105,10 +105,10 @@ def _unpaired(opening: str, closing: str) -> tuple[str, str, str]:
 
 
 def _end_with(piece: str, mark: str) -> str:
-    """Return a word with `mark` at its end, in place of a weaker mark.
+    """Return a word with the punctuation mark `mark` at its end, in place of a weaker mark.
 
     The word is returned unchanged if it ends with a mark that is at least as strong, or if `mark`
-    is empty.
+    is empty. The comma is the weakest mark.
     """
     former = piece[-1] if piece[-1] in _MARKS else ""
     if _MARKS.get(mark, 0) > _MARKS.get(former, 0):
@@ -129,8 +129,8 @@ class WordEffect:
             without the word, by the stream's name, in [-1, 1]. It is negative if the word raises
             the weight of the text.
         score_effect: the selected result's score for the complete text minus its score for the text
-            without the word, in [-4, 4] for two streams. It is positive if the word raises the
-            score; None if no result was selected.
+            without the word. It is positive if the word raises the score, and in [-4, 4] for a
+            model with two streams; None if no result was selected.
         unknown: whether the word is missing from the word vocabulary. The CNN stream encodes all
             unknown words with the same word vector; CLIP splits any word into pieces of its
             vocabulary.
@@ -168,7 +168,7 @@ class WordEffects:
     shift: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON-compatible values; an infinite `shift` becomes a string."""
+        """Return the fields as JSON values; an infinite `shift` becomes "inf" or "-inf"."""
         return {**asdict(self), "shift": shift_to_json(self.shift)}
 
 
@@ -177,8 +177,8 @@ def ablate_words(
 ) -> WordEffects:
     """Compute the effect of each typed word of a query by removing it.
 
-    No effect is reported if the query is a single word without an image, since removing the word
-    would leave nothing.
+    The result has no effects if the query is a single word without an image, since the query would
+    be empty without this word.
 
     Args:
         searcher: the searcher that encoded the query.
@@ -262,7 +262,11 @@ def _effect(
 
 
 def _vector(searcher: Searcher, id: str) -> NDArray[np.float32]:
-    """Return a copy of the vector (D,) of the gallery image with an id."""
+    """Return a copy of the vector (D,) of the gallery image with this id.
+
+    Raises:
+        QueryError: if the gallery has no image with this id.
+    """
     if id not in searcher.store.ids:
         raise QueryError(f"the gallery has no picture {quote(id)}. Take one that it found.")
     return np.array(searcher.store.vectors[searcher.store.position(id)], dtype=np.float32)
@@ -276,9 +280,9 @@ class ParaphraseAnswer:
         text: the text.
         image_weights: the image weights in [0, 1], by the stream's name.
         ids: the ids of the results, best first.
-        unknown_words: the words of the cleaned text that are not in the word vocabulary. Exception:
-            if the vocabulary has none of the text's content words, the model cannot use the text,
-            and all of its words are listed, including words of the vocabulary such as "with".
+        unknown_words: the words of the text that are not in the word vocabulary. If the vocabulary
+            has none of the text's content words (all words except words like "with"), the model
+            cannot use the text. All words of the text are then listed, even "with".
         notes: messages for the user, such as which part of a long text was cut off.
     """
 
@@ -310,8 +314,8 @@ class ParaphraseProbe:
         overlaps: `overlaps[a][b]` is the Jaccard index of the results of texts a and b, in [0, 1]:
             the number of images that both have, divided by the number that at least one has.
         mean_overlap: the mean overlap over all pairs of texts.
-        overlap_by_chance: approximately the mean overlap of two result lists that are chosen at
-            random and have the same length.
+        overlap_by_chance: the approximate mean overlap of two result lists of the same length whose
+            images are chosen at random.
         weights: how much the image weights differ between the texts, by the stream's name.
         shift: the number that was added to the logit of every image weight; 0 for the learned
             weights.
@@ -325,7 +329,7 @@ class ParaphraseProbe:
     shift: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON-compatible values; an infinite `shift` becomes a string."""
+        """Return the fields as JSON values; an infinite `shift` becomes "inf" or "-inf"."""
         return {**asdict(self), "shift": shift_to_json(self.shift)}
 
 

@@ -141,8 +141,8 @@ def compute_weight_statistics(reference: ReferenceWeights) -> WeightStatistics:
 def bin_by_share(shares: Sequence[float], weights: Sequence[float]) -> list[ShareBin]:
     """Return the mean and spread of the model's image weight in each bin of the true image weight.
 
-    There are `SHARE_BINS` equal bins from 0 to 1. Bins with fewer than `MIN_QUERIES` queries are
-    omitted.
+    The range from 0 to 1 is divided into `SHARE_BINS` equal bins. Bins with fewer than
+    `MIN_QUERIES` queries are omitted.
 
     Args:
         shares: the true image weights of n queries, in [0, 1]: the fractions of the target's
@@ -165,9 +165,14 @@ def bin_by_share(shares: Sequence[float], weights: Sequence[float]) -> list[Shar
 def _shares_and_weights(
     queries: ReferenceQueries | None, stream: str
 ) -> tuple[list[float] | None, list[float] | None]:
-    """Return, for each query, its true image weight and the image weight that a stream computed.
+    """Return the true image weight of each query, and the image weight that a stream computed.
 
-    Both are None if the true image weights are not recorded.
+    The true image weight of a query is the fraction of the target's attributes that come from the
+    reference image and not from the text.
+
+    Returns:
+        Two lists in the order of the queries. Both are None if the true image weights are not
+        recorded.
     """
     if queries is None or queries.picture_shares is None:
         return None, None
@@ -189,9 +194,9 @@ def _stream_statistics(
 
 
 def _ends(queries: ReferenceQueries) -> tuple[list[ExtremeQuery], list[ExtremeQuery]]:
-    """Return the queries with the highest, and the queries with the lowest, mean image weights.
+    """Return two lists: the queries with the highest and those with the lowest mean image weights.
 
-    The most extreme query is first in each of the two lists.
+    The mean is taken over the streams. The most extreme query is first in each list.
     """
     means = np.mean(list(queries.image_weights.values()), axis=0)  # (queries,)
     order = np.argsort(means, kind="stable").tolist()

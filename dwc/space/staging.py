@@ -138,13 +138,16 @@ def stage(folder: Path, settings: SpaceSettings) -> dict[str, int]:
 
 
 def list_staged(folder: Path) -> dict[str, Path]:
-    """Return the files of a staged Space by their paths in the Space, sorted by path."""
+    """Return the files of a staged Space, sorted by path.
+
+    The result maps a file's path in the Space to its path on this machine.
+    """
     files = sorted(path for path in folder.rglob("*") if not path.is_dir())
     return {file.relative_to(folder).as_posix(): file for file in files}
 
 
 def check(folder: Path) -> None:
-    """Check that the Hub accepts the files of a Space, and that there are no other files.
+    """Check that a folder has exactly the files of a Space, and that the Hub accepts them.
 
     Raises:
         SpaceError: A file is too large, is not a text, does not belong to a Space, or is missing;
@@ -200,7 +203,18 @@ def _require_ours(folder: Path) -> None:
 
 
 def _find_models(models: Sequence[str]) -> tuple[list[str], list[Commit]]:
-    """Return the names of the bundled models, and the commits of the models on the Hub."""
+    """Sort a Space's models into bundled models and models on the Hub.
+
+    Args:
+        models: The models' names; empty for all bundled models.
+
+    Returns:
+        The names of the bundled models, and the commits of the models on the Hub.
+
+    Raises:
+        SpaceError: A model is a local folder.
+        CheckpointError: A model is not on the Hub.
+    """
     if not models:
         return list(ALL_BUNDLED), []
     bundled = [name for name in models if name in ALL_BUNDLED]
@@ -222,13 +236,16 @@ def _find_models(models: Sequence[str]) -> tuple[list[str], list[Commit]]:
 
 
 def _package_files() -> dict[str, Path]:
-    """Return the files of the package `dwc`, including styles and scripts, by path in the Space."""
+    """Return the files of the package `dwc`, including style sheets and scripts.
+
+    The result maps a file's path in the Space to its path on this machine.
+    """
     files = [*_PACKAGE.rglob("*.py"), *(_PACKAGE / _STATIC).glob("*")]
     return {f"dwc/{file.relative_to(_PACKAGE).as_posix()}": file for file in files}
 
 
 def _asset_files(bundled: Iterable[str]) -> dict[str, Path]:
-    """Return the files of the given bundled checkpoints and of other assets, by path in the Space.
+    """Return the files of the given bundled checkpoints and of the other assets of a Space.
 
     Raises:
         CheckpointError: A bundled checkpoint is missing.
@@ -247,8 +264,8 @@ def _asset_files(bundled: Iterable[str]) -> dict[str, Path]:
 def _render_app(settings: SpaceSettings, bundled: Sequence[str], commits: Sequence[Commit]) -> str:
     """Return the content of app.py.
 
-    It sets environment variables that choose the models and the gallery, unless they are already
-    set in the settings of the Space.
+    The code sets the environment variables that choose the models and the gallery. A variable that
+    is already set in the settings of the Space keeps its value.
     """
     defaults: dict[str, str] = {}
     if settings.models:
@@ -262,7 +279,10 @@ def _render_app(settings: SpaceSettings, bundled: Sequence[str], commits: Sequen
 
 
 def _order(models: Sequence[str], bundled: Sequence[str], commits: Sequence[Commit]) -> list[str]:
-    """Return the models' names in the given order; for a model on the Hub, `owner/name@hash`."""
+    """Return the models' names in the order of `models`.
+
+    The name of a model on the Hub becomes `owner/name@hash`, with the hash of its commit.
+    """
     by_repo = {commit.repo: f"{commit.repo}@{commit.hash}" for commit in commits}
     return [m if m in bundled else by_repo[m.partition("@")[0]] for m in models]
 
@@ -318,7 +338,10 @@ def _render_readme(
 
 
 def _preload(commit: Commit) -> str:
-    """Return the item of `preload_from_hub` that downloads a checkpoint when a Space is built."""
+    """Return an entry for `preload_from_hub`, a list in the front matter of a Space.
+
+    The entry makes the Hub download a checkpoint when it builds the Space.
+    """
     paths = [path for path in sorted(commit.files) if is_part(path) or is_companion(path)]
     return f"{commit.repo} {','.join(paths)} {commit.hash}"
 
@@ -406,7 +429,7 @@ def find_problems(front_matter: Mapping[str, Any], files: Callable[[str], bool])
     """Check a Space's front matter against the documented rules of the Hub.
 
     Args:
-        front_matter: The fields.
+        front_matter: The fields of the front matter by name.
         files: Function that returns whether the Space has a file with the given path.
 
     Returns:

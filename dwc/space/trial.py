@@ -115,7 +115,17 @@ def _environment(scratch: Path, port: int) -> dict[str, str]:
 def _running(
     folder: Path, python: str, environment: Mapping[str, str], log: Path
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run the app within the `with` block, yield its process, and write its output to `log`."""
+    """Run the app within the `with` block, and yield its process.
+
+    Args:
+        folder: The folder of the staged Space, in which the app runs.
+        python: The Python interpreter.
+        environment: The environment variables of the app.
+        log: The file to which the app's output is written.
+
+    Raises:
+        SpaceError: The app cannot be started.
+    """
     with log.open("wb") as output:
         try:
             app = subprocess.Popen(
@@ -169,7 +179,10 @@ def _is_served(address: str) -> bool:
 
 
 def _search(address: str, picture: Path) -> dict[str, Any]:
-    """Send a picture without words to the app's endpoint `/search`, and return the answer."""
+    """Send a search with a picture and without words to the app; return the answer.
+
+    The search uses the app's endpoint `/search`.
+    """
     from gradio_client import Client, handle_file  # a dependency of gradio
 
     client = Client(address, verbose=False, analytics_enabled=False)
