@@ -1,4 +1,4 @@
-"""Random queries against a gallery of drawn garments, each with all gallery images that fit it.
+"""Random queries for a gallery of drawn garments, with all gallery images that fit each query.
 
 There are two kinds of queries. A benchmark's query (`queries`) changes one or many attributes, and
 at least one image of the gallery fits. A wish (`wishes`) changes a single attribute, as users often
@@ -85,7 +85,7 @@ class CatalogueQuery:
 def queries(
     items: Sequence[CatalogueItem], count: int, seed: int, negation_share: float = 0.0
 ) -> list[CatalogueQuery]:
-    """Sample queries against a gallery at random; no two have the same reference and target.
+    """Sample random queries for a gallery; no two have both the same reference and target.
 
     Args:
         items: The gallery.
@@ -256,7 +256,10 @@ def _all_values() -> Values:
 def _values_of(garments: Sequence[Garment]) -> Values:
     """Return the values that the attributes of each category have in a gallery.
 
-    The shades of black and white garments, which are always "mid", are ignored.
+    Black and white garments always have the shade "mid", so their shades are ignored.
+
+    Returns:
+        A dict from each category in the gallery to the values of each attribute.
     """
     present: dict[str, dict[str, set[str]]] = {}
     for garment in garments:
@@ -307,7 +310,10 @@ def _differs(target: Garment, reference: Garment, attribute: str) -> bool:
 
 
 def _can_change(reference: Garment, attribute: str, known: frozenset[str]) -> bool:
-    """Return whether a value in `known` can replace the reference's value of an attribute."""
+    """Return whether an attribute of the reference can change to one of the values in `known`.
+
+    The result is False, for example, for the second color of a plain garment.
+    """
     if attribute == "second_colour":
         if reference["pattern"] == "plain":
             return False
@@ -342,9 +348,11 @@ def _has_values(target: Garment, reference: Garment, values: Values) -> bool:
 def _draw_target(rng: random.Random, reference: Garment, attribute: str, values: Values) -> Garment:
     """Return a variation of the reference with a random value of one attribute.
 
-    The random value may equal the reference's value. If `attribute` is "category", the target has
-    another, random category. It has the color, shade, pattern and second color of the reference
-    where the new category allows them; its other values are random.
+    The random value may equal the reference's value.
+
+    If `attribute` is "category", the target has another, random category. The target keeps the
+    color, shade, pattern and second color of the reference, unless the new category does not allow
+    them. Its other values are random.
     """
     if attribute != "category":
         category = reference.category

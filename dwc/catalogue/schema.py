@@ -335,13 +335,17 @@ class EncodedGarments:
         return self._indices[category][mask]
 
     def draw_pair(self, rng: random.Random) -> tuple[int, int]:
-        """Return a random pair of different garments; small and large differences both occur.
+        """Return a random pair of different garments, with a small or a large difference.
 
-        The share of attributes that differ is chosen uniformly at random. Then random references
-        are tried until a target is found that differs from the reference in exactly that share;
-        only garments with neighboring indices are searched. After a few references without such a
-        target, the target with the closest share is used. In a few pairs, the garments belong to
-        two categories and agree in at least three of color, shade, pattern and second color.
+        In most pairs, both garments have the same category:
+
+        1. The share of the attributes that differ is chosen uniformly at random.
+        2. For a random reference, a target with exactly this share is searched among the garments
+           with neighboring indices. If there is none, another reference is tried.
+        3. After a few references without success, the target with the closest share is accepted.
+
+        In a few pairs, the garments belong to two categories, and agree in at least three of color,
+        shade, pattern and second color.
 
         Returns:
             Indices of the reference and the target.

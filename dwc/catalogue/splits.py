@@ -63,7 +63,7 @@ def split_of(garment: Garment) -> Split:
 
 
 def sample_in_split(rng: random.Random, split: Split, category: str | None = None) -> Garment:
-    """Return a random garment of a split, and of a given category unless `category` is None."""
+    """Return a random garment of a split; if `category` is None, the category is random, too."""
     while True:
         garment = sample_garment(rng, category)
         if split_of(garment) == split:
@@ -73,10 +73,10 @@ def sample_in_split(rng: random.Random, split: Split, category: str | None = Non
 def family(rng: random.Random, split: Split) -> list[Garment]:
     """Return a "family": a random garment, then up to five distinct variations of this garment.
 
-    Four of the variations change approximately one, two, half and all of the attributes. A fifth is
-    included only occasionally: a garment of another category with nearly the same color, shade,
-    pattern and second color. All garments belong to `split`. A variation is left out if none of the
-    random garments tried for it belongs to the split.
+    In four variations, about one, two, half and all of the attributes are different. Some families
+    also have a fifth: a garment of another category with nearly the same color, shade, pattern and
+    second color. All garments belong to `split`. Each variation is chosen among a limited number of
+    random garments, and is left out if none of them belongs to the split.
     """
     base = sample_in_split(rng, split)
     names = len(base.values)
@@ -117,9 +117,10 @@ def _another(rng: random.Random, base: Garment, name: str) -> str:
 
 
 def consistent(rng: random.Random, category: str, values: dict[str, str]) -> Garment:
-    """Return a garment with the given values; a contradictory second color or shade is replaced.
+    """Return a garment with the given values, after correcting its second color and its shade.
 
-    For example, a plain garment has no second color, so its second color becomes "none".
+    They are replaced if they contradict the other values. For example, the second color of a plain
+    garment becomes "none".
     """
     if values["pattern"] == "plain":
         values["second_colour"] = "none"
@@ -162,8 +163,8 @@ GALLERY_SIZE = 2_000
 def gallery(split: Split, size: int, seed: int = 0) -> list[CatalogueItem]:
     """Return a gallery: images of `size` distinct garments of a split.
 
-    A larger gallery of the same split and seed starts with the images of the smaller one. Similar
-    garments (those of one `family`) have neighboring indices.
+    Of two galleries with the same split and seed, the larger one starts with the images of the
+    smaller one. Similar garments (those of one `family`) have neighboring indices.
     """
     if size < 0:
         raise ValueError(f"a gallery has 0 or more items, not {size}")
@@ -198,14 +199,14 @@ def training_triplets(
     wrong_text_share: float = 0.0,
     negation_share: float = 0.0,
 ) -> Iterator[tuple[int, int, Modification]]:
-    """Yield random training triplets; few and many changed attributes are about equally frequent.
+    """Yield random training triplets, with small and large changes about equally often.
 
     Args:
         items: The images from which reference and target are chosen.
         seed: The seed of the random choice of pairs and words.
         count: The number of triplets; None for an endless iterator.
-        wrong_text_share: Share (0 to 1) of triplets that have the modification of the previous pair
-            instead of their own. Such a modification is usually wrong, like an annotator's mistake.
+        wrong_text_share: Share (0 to 1) of triplets with the modification of the previous pair of
+            garments. Such a modification is usually wrong, like an annotator's mistake.
         negation_share: Share (0 to 1) of modifications that exclude something ("no stripes"); see
             `draw_modification`.
 
@@ -261,9 +262,9 @@ class Family(NamedTuple):
     def garments(self) -> Iterator[Garment]:
         """Yield all garments of the family.
 
-        The garments have every color and each of the family's patterns, but patterns are always
-        white, and white garments are always plain. So for each patterned garment, the family also
-        has the same garment in every other color except white.
+        The garments have every color and each of the family's patterns, with two restrictions: the
+        color of a pattern is always white, and white garments are always plain. So for each
+        patterned garment, the family also has the same garment in all other colors except white.
         """
         own = [self.values[name] for name in CATEGORIES[self.category]]
         patterns = ("plain", "striped", self.second_pattern)
@@ -276,7 +277,7 @@ class Family(NamedTuple):
 
 
 def _family(category: str, second_pattern: str, **values: str) -> Family:
-    """Return a family, that is, similar garments that differ in a few attributes.
+    """Return a family: a set of garments that differ in a few attributes only.
 
     Args:
         category: The category of all garments.

@@ -198,8 +198,8 @@ def _block_weight(
 def _scaled_tile(name: str, period: int) -> NDArray[np.uint8]:
     """Return the tile of a pattern that repeats every `period` image pixels.
 
-    The tile has `_FINER` pixels per image pixel. Each of its pixels is the average over the area of
-    an image pixel, so that reading the nearest tile pixel gives smooth edges.
+    The tile has `_FINER` pixels per image pixel in each direction. Each tile pixel is an average
+    over the area of one image pixel. So edges look smooth even without interpolation.
     """
     side = _FINER * period
     tile = np.asarray(Image.fromarray(_tile(name)).resize((side, side), Image.Resampling.BOX))

@@ -46,7 +46,7 @@ class Crumple:
         )
 
     def __call__(self, points: Points) -> Points:
-        """Return displaced points (n, 2)."""
+        """Return points (n, 2) after adding the field's displacement to each of them."""
         angles = points @ self.waves.T
         across = np.sin(angles + self.phases[0]) @ self.heights[0]
         down = np.sin(angles + self.phases[1]) @ self.heights[1]

@@ -394,7 +394,10 @@ class Renderer:
         self.layer.paint(box, as_field(mask), color, shade)
 
     def _gloss(self, shade: Field) -> Field:
-        """Return a glossy piece's highlights (h, w): positive where `shade` (h, w) is lightest."""
+        """Return how much the highlights of a glossy piece lighten each pixel, (h, w).
+
+        `shade` (h, w) is the shading of the piece. Highlights are where it is lightest.
+        """
         return np.float32(2.2 * self.material.gloss) * np.maximum(shade - np.float32(0.05), 0)
 
     def _weave(self, box: Box) -> Field:
@@ -536,7 +539,13 @@ class Renderer:
         self._raised(links, box, 0.5)
 
     def _raised(self, outlines: list[Points], box: Box, emboss: float) -> None:
-        """Paint small metal shapes, light on the side towards the light and dark on the other."""
+        """Paint small metal shapes that look raised: light on one side, dark on the other.
+
+        Args:
+            outlines: The outlines of the shapes.
+            box: The box to paint in.
+            emboss: Strength of the difference between the two sides.
+        """
         if not outlines:
             return
         cover = as_field(filled(outlines, box))
@@ -576,10 +585,11 @@ class Renderer:
 
 
 def _tonal_lines_first(shape: Shape) -> list[Part | Line | Disc]:
-    """Return the elements of a shape, sorted so that more of them can be painted together.
+    """Return the elements of a shape in an order in which more of them can be painted together.
 
-    Between two pieces, the lines that only lighten or darken the cloth come first, sorted by kind.
-    The image stays the same: the effects of these lines are added, in any order.
+    The pieces stay in their order. Of the lines and buttons between two pieces, the lines that only
+    lighten or darken the cloth come first, sorted by kind. This does not change the image, since
+    the effects of these lines are added.
     """
     ordered: list[Part | Line | Disc] = []
     tonal: list[Line] = []

@@ -121,8 +121,8 @@ def describe_fully(garment: Garment, rng: random.Random) -> str:
 def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool, bool]:
     """Return a random noun for the garment, whether it is plural, and whether it is countable.
 
-    Sometimes the noun is more general: "footwear" or "something". If `bare`, the noun will be the
-    whole description and is never "something".
+    Sometimes the noun is more general: "footwear" or "something". `bare` says that the description
+    consists of the noun alone; the noun is then never "something".
     """
     wide = [name for name, members in HYPERNYMS.items() if garment.category in members]
     if bare:
@@ -140,9 +140,9 @@ def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool,
 def _statements(
     garment: Garment, chosen: set[str], rng: random.Random, loose: bool
 ) -> list[Statement]:
-    """Return statements about the garment's values of the chosen attributes.
+    """Return statements that tell the garment's values of the attributes in `chosen`.
 
-    With `loose`, some values are stated in vaguer words: "with sleeves" for long sleeves.
+    If `loose` is True, some values are stated in vaguer words: "with sleeves" for long sleeves.
     """
     said = _look(garment, chosen, rng, loose)
     for name in garment.attributes:
@@ -152,7 +152,10 @@ def _statements(
 
 
 def _look(garment: Garment, chosen: set[str], rng: random.Random, loose: bool) -> list[Statement]:
-    """Return statements about color, shade, pattern and second color, if they are in `chosen`."""
+    """Return statements about color, shade, pattern and second color, if they are in `chosen`.
+
+    If `loose` is True, a comparative such as "darker" may replace the shade.
+    """
     said: list[Statement] = []
     color, shade, second = garment["colour"], garment["shade"], garment["second_colour"]
     named = None

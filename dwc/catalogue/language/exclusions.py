@@ -4,9 +4,9 @@ Examples: "without any stripes", "remove the belt", "anything but red", "not a d
 of every attribute and every category can be excluded. A phrase is a template (`FORMS`) filled with
 a name of the value or category (`excluded_names`, `category_names`).
 
-The text generators use these phrases only if their `negation_share` is above 0. Otherwise they only
-deny a few values in simple words, such as "no stripes" or "not red" (see `statements`). The parser
-accepts all phrases.
+The functions that generate texts use these phrases only if their argument `negation_share` is above
+0. If it is 0, they deny only a few values, in simple words such as "no stripes" or "not red" (see
+`statements`). The parser accepts all phrases.
 
 An exclusion does not say what replaces the excluded value: "no stripes" allows every other pattern
 (`excluded_meaning`). If the reference image has no stripes, its pattern stays as it is.
@@ -213,7 +213,11 @@ def other_values(name: str, kind: str) -> tuple[str, ...]:
 
 @cache
 def _named_values() -> dict[str, dict[str, tuple[str, str]]]:
-    """Return for each name of a value the attribute and the value, by category."""
+    """Return which value of which attribute each name of a value stands for.
+
+    Returns:
+        For each name, a dict from the categories that have the value to pairs (attribute, value).
+    """
     named: dict[str, dict[str, tuple[str, str]]] = {}
     for category in CATEGORIES:
         for attribute, values in attributes_of(category).items():
@@ -239,7 +243,7 @@ def _categories_of(kind: str) -> frozenset[str]:
 
 
 def category_names(category: str) -> tuple[str, ...]:
-    """Return the names of a category in exclusions, without articles: "dress", "frock"."""
+    """Return the names by which a category can be excluded, without articles: "dress", "frock"."""
     return tuple(noun.text for noun in generic_nouns(category))
 
 
@@ -269,8 +273,8 @@ def is_plural(phrase: str) -> bool:
 def other_number(phrase: str) -> str | None:
     """Return the plural of a singular phrase, or the singular of a plural phrase.
 
-    Only the main noun changes, the last word before a preposition: "chest pockets" -> "chest
-    pocket", "pocket on the chest" -> "pockets on the chest".
+    Only the main noun changes, which is the last word, or the last word before a preposition:
+    "chest pockets" -> "chest pocket", "pocket on the chest" -> "pockets on the chest".
 
     Returns:
         The other form, or None if the main noun has none ("plaid", "trousers").
@@ -343,9 +347,10 @@ def say_category_exclusion(rng: random.Random, category: str) -> Exclusion:
 
 
 def _phrase(rng: random.Random, kind: Kind, name: str, text_form: str | None = None) -> str:
-    """Return a template filled with a name; the name is in the singular or plural at random.
+    """Return a template filled with a name, for example "without stripes".
 
     The template is `text_form`, or a random template for this kind of name if `text_form` is None.
+    The choice of singular or plural is random.
     """
     if kind in ("thing", "absence") and _is_counted(name) and rng.random() < 0.3:
         name = other_number(name) or name

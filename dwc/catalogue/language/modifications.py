@@ -137,7 +137,7 @@ def _caption(
 ) -> str:
     """Return one caption that expresses the statements, with random wording.
 
-    With `alone`, the caption is the only one of the modification. It may then also say that
+    `alone` says that the modification has no other caption. The caption may then also say that
     everything else stays the same: "same but longer".
     """
     plural = reference.category in PLURAL
@@ -253,9 +253,9 @@ def draw_wish(
     Args:
         reference: The garment to modify.
         target: The garment that the modification should allow, different from the reference.
-        attribute: The attribute that the text changes, or "category". Unless it is "category", the
-            text also asks for every further difference in color, shade, pattern and second color,
-            except in free attributes (those that may have any value).
+        attribute: The attribute that the text changes, or "category". If it is not "category", the
+            text also asks for all other differences in color, shade, pattern and second color.
+            Free attributes, which may have any value, do not count.
         rng: Random generator by which the words are chosen.
     """
     if attribute == "category":
@@ -375,11 +375,12 @@ def _exclude_category(reference: Garment, target: Garment, rng: random.Random) -
 
 
 def _as_statements(reference: Garment, exclusions: Iterable[Exclusion]) -> list[Statement]:
-    """Return statements of what exclusions change: an attribute and the values that remain allowed.
+    """Return statements that tell how exclusions change a reference garment.
 
-    An attribute gets a statement only if its value in the reference is excluded: "no stripes" gives
-    a statement for a striped dress, and none for a plain one. The statements have empty phrases,
-    since the exclusions' own words express them in the captions.
+    There is one statement for each attribute whose value in the reference is excluded, with the
+    values that remain allowed. For example, "no stripes" gives a statement for a striped dress, and
+    none for a plain one. The phrases of the statements are empty, since the captions already
+    contain the words of the exclusions.
     """
     return [
         Statement("no", "", {name: values})
@@ -556,8 +557,8 @@ def picture_share(reference: Garment, modification: Modification) -> float:
     (`Modification.free`) are not counted. The category counts as an attribute: it is one of
     `stated` if the text changes it, else one of `picture_only`.
 
-    "No stripes" determines the pattern, so that the pattern is one of `stated`, if the image shows
-    stripes. Otherwise, this exclusion does not affect the weight.
+    An exclusion such as "no stripes" counts only if the image shows stripes; then the pattern is
+    one of `stated`.
     """
     picture = len(picture_only(reference, modification))
     stated = len(modification.stated) + modification.changes_category(reference)

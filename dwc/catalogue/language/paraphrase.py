@@ -68,9 +68,9 @@ def _tables(category: str, reference: Garment | None) -> _Tables:
 def _replace_phrases(tokens: Tokens, tables: _Tables, number: int) -> list[str]:
     """Return the words of a text in which every phrase is replaced by its `number`-th synonym.
 
-    From left to right, the longest phrase that has a synonym is replaced. `number` starts at 1.
-    After the last synonym of a phrase, the count goes back to the first: if a phrase has three
-    synonyms, number 4 is the first one again.
+    The text is read from left to right. At each position, the longest phrase with a synonym is
+    replaced. `number` starts at 1. After a phrase's last synonym, its first one follows: if a
+    phrase has three synonyms, number 4 is the first one again.
     """
     words: list[str] = []
     start = 0

@@ -1,9 +1,9 @@
 """Parser that turns a text into constraints on garment attributes.
 
 The parser accepts the small part of English that this package can generate ("the catalogue's
-language"). It rejects all other texts and texts with several meanings, so that the result can serve
-as ground truth. The meanings of a text's phrases are combined by the
-rules in the docstring of `modifications`.
+language"). It rejects all other texts, and also texts with more than one meaning. So the result can
+serve as ground truth. The docstring of `modifications` has the rules by which the meanings of a
+text's phrases are combined.
 
 A `Lexicon` has tables that map phrases to the attribute values that the phrases allow.
 """
@@ -246,9 +246,10 @@ _NO_OTHER_NUMBER = frozenset({"flats", "heels", "shorts"})
 
 
 def _add_other_numbers(phrases: Phrases, texts: Iterable[str]) -> None:
-    """Add the plural of each singular text and the singular of each plural text to `phrases`.
+    """Add the plural of each singular text, and the singular of each plural text, to `phrases`.
 
-    Texts that are not in `phrases` are ignored; existing phrases keep their meanings.
+    The new phrase has the meaning of the text. Texts that are not in `phrases` are ignored, and
+    phrases that are already in `phrases` keep their meanings.
     """
     for text in texts:
         other = other_number(text)
@@ -331,7 +332,7 @@ def _add_pattern_in_colors(lexicon: Lexicon, pattern: str) -> None:
 
 
 def _beside(color: str) -> Iterable[str]:
-    """Return the names of a color for use as the second of two colors in a phrase."""
+    """Return the names of a color that can follow another color: "white" in "red and white"."""
     return (color,) if color in UNSHADED else vocabulary.BARE[color]
 
 
@@ -538,7 +539,7 @@ class _Reader:
         return [reading.said for reading in readings if reading.named == named and reading.said]
 
     def _from(self, start: int, mode: str) -> list[_Reading]:
-        """Return the possible parses of the tokens from index `start` to the last.
+        """Return the possible parses of the tokens from index `start` to the end of the text.
 
         `mode` is the parser's mode at `start`: a string that decides which phrases may come next.
         Among parses that name equally many categories, only those with the fewest phrases are

@@ -105,7 +105,7 @@ def say_second_color(rng: random.Random, second: str) -> Statement:
 
 
 def say_value(rng: random.Random, category: str, attribute: str, value: str) -> Statement:
-    """Return a statement that gives the value of an attribute; the two colors are not supported."""
+    """Return a statement of an attribute's value, for all attributes except the two colors."""
     words = vocabulary.words_for(category, attribute, value)
     return _choose(rng, words, {attribute: frozenset({value})})
 
@@ -275,7 +275,7 @@ def say_different(
 
 
 def _beside(rng: random.Random, color: str) -> str:
-    """Return a random name of a color for use as the second of two colors in a phrase.
+    """Return a random name of a color that can follow another color: "white" in "red and white".
 
     Black and white are always called "black" and "white", not "jet black" or "pure white".
     """
@@ -288,7 +288,10 @@ def _choose(rng: random.Random, words: vocabulary.Words, allowed: Allowed) -> St
 
 
 def _pick(rng: random.Random, words: vocabulary.Words) -> tuple[str, Form]:
-    """Return a random phrase and its form; the form is chosen first, then one of its phrases."""
+    """Return a random phrase and its form.
+
+    The form is chosen first ("is", "has" or "no"), then one of the phrases of this form.
+    """
     by_form: tuple[tuple[Form, tuple[str, ...]], ...] = (
         ("is", words.being),
         ("has", words.having),
@@ -343,8 +346,9 @@ def say_look_change(
 ) -> list[Statement]:
     """Return random statements that ask for the target's color, shade, pattern and second color.
 
-    The statements are about the attributes in `changed`. With `plainly`, all statements name the
-    target's values; otherwise comparisons and denials are used, too.
+    The statements are about the attributes in `changed`. If `plainly` is True, all statements name
+    the target's values ("blue"). If it is False, some compare or deny instead ("darker", "not
+    red").
     """
     color = _color_change(reference, target, changed, rng, plainly)
     pattern = _pattern_change(reference, target, changed, rng, plainly)
@@ -475,7 +479,7 @@ def without(things: Sequence[str]) -> str:
 
 
 def adjectives(statements: Iterable[Statement]) -> list[Statement]:
-    """Return the statements whose phrase is an adjective; phrases with "not" come last."""
+    """Return the statements whose phrases are adjectives, those with "not" at the end."""
     matching = [statement for statement in statements if statement.form in ("colour", "is")]
     return sorted(matching, key=_denies)
 
@@ -485,7 +489,7 @@ def _denies(statement: Statement) -> bool:
 
 
 def _being(rng: random.Random, statements: Iterable[Statement]) -> list[str]:
-    """Return the phrases that can follow "is".
+    """Return those phrases of the statements that can follow "is".
 
     In half of the cases, a color and a pattern are combined into one phrase: "blue striped".
     """

@@ -649,14 +649,14 @@ ATTRIBUTE_NAMES: dict[str, tuple[str, ...]] = {
 
 @cache
 def words_for(category: str, attribute: str, value: str) -> Words:
-    """Return the words for an attribute's value; the two colors are not supported."""
+    """Return the words for the value of any attribute except the two colors."""
     special = _SPECIAL.get((category, attribute, value))
     return special or _GENERAL[attribute, value]
 
 
 @cache
 def compared(category: str, attribute: str) -> tuple[Words, Words]:
-    """Return the words for less and the words for more of an attribute: "shorter", "longer".
+    """Return the words for less and those for more of an attribute, such as "shorter" and "longer".
 
     `attribute` is an attribute whose values have an order, or "busyness" (of a pattern).
     """

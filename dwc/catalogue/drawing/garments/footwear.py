@@ -155,8 +155,8 @@ class Upper:
             k: Numbers of cross-sections, an array (n,) or one number; 0 is the tip of the toe.
 
         Returns:
-            For each cross-section, the smallest and the largest visible position. Positions are
-            numbers from -1 to 1 across the shoe; one is visible if the surface faces the camera.
+            For each cross-section, the smallest and the largest visible position, each from -1 to 1
+            across the shoe. A position is visible if the surface there faces the camera.
         """
         position = np.asarray(k, dtype=np.float64) * STRETCH
         grid = np.arange(len(self._low))
@@ -252,7 +252,8 @@ class Upper:
         Args:
             front: The cross-sections at which the front edge starts and ends.
             back: The cross-sections at which the back edge starts and ends.
-            reach: Half the strap's length; see `band`.
+            reach: Half the strap's length; 1 reaches from the lower edge of one side over the shoe
+                to the lower edge of the other.
         """
         share = np.linspace(0, 1, BAND_POINTS)
         if front[0] == front[1] and back[0] == back[1]:
@@ -271,8 +272,8 @@ class Upper:
     def inside_of_band(self, front: float, back: float) -> Points:
         """Return the outline (32, 2) of the rear part of an ankle strap, which lies behind the leg.
 
-        Its inner side is visible. `front` and `back` are the cross-sections of the strap's edges;
-        the tip of the toe is 0.
+        This part shows the inner side of the strap. `front` and `back` are the cross-sections of
+        the strap's edges; the tip of the toe is 0.
         """
         (low_front, low_back), (high_front, high_back) = self.visible([front, back])
         near = self.places(

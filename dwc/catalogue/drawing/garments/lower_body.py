@@ -198,7 +198,7 @@ class Leg:
 
     @cached_property
     def _frame(self) -> tuple[Floats, Floats, Floats]:
-        """The center line of the leg as a piecewise linear function.
+        """The center line of the leg, composed of one or two straight sections.
 
         Returns:
             The positions (m,) of m points along the leg (0 is the crotch, 1 the hem); x, y,
