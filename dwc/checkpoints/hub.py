@@ -13,7 +13,7 @@ Hashing large weights takes longer than loading them, so a file is hashed only o
 verified file, an empty marker file is created in the folder `.dwc-checked` of its repository in the
 cache. The marker's name consists of the content hash and the file's state (size, times, inode). Any
 write to the file changes its state, so that the marker no longer applies. The same folder stores
-short texts that were computed from verified files, each under a key.
+short texts that were computed from verified files, such as fingerprints, each under a key.
 """
 
 import errno

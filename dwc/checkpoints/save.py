@@ -187,7 +187,7 @@ def make_card(folder: str | Path, name: str, facts: CardFacts | None) -> str | N
 
 
 def read_evaluations(files: Iterable[Path]) -> tuple[dict[str, Any], ...]:
-    """Return the contents of files that `python -m dwc evaluate --json` wrote, in their order.
+    """Return the contents of files that `python -m dwc evaluate --json` wrote, in the given order.
 
     Raises:
         CheckpointError: A file cannot be read, or was not written by that command.

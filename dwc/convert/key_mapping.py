@@ -39,9 +39,9 @@ class Rule:
     Attributes:
         theirs: The pattern of names in the other project. `{n}` stands for any number, `{leaf}` for
             weight or bias, `{statistic}` for any tensor of a batch norm.
-        ours: The corresponding names in this project, with the same placeholders. With several
-            names, the tensor is split evenly along its first axis, one piece per name. Without
-            names, this project does not use the tensor.
+        ours: The corresponding names in this project, with the same placeholders. If there are
+            several names, the tensor is split evenly along its first axis, one piece per name. If
+            there are no names, this project does not use the tensor.
         transposed: Whether the two axes of a matrix are swapped.
     """
 

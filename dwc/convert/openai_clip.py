@@ -63,8 +63,8 @@ class ImagePreprocessing(NamedTuple):
         rescale_factor: Factor by which pixel values, 0 to 255, are multiplied before the mean is
             subtracted.
         origin: Name of the file with these settings; empty if there is none.
-        remark: Remark that ends the text of `describe`, about a setting of the file that has no
-            effect here; empty if there is none.
+        remark: Remark on a setting of the file that has no effect here; `describe` appends it to
+            its text. Empty if there is no such setting.
     """
 
     mean: tuple[float, ...]
@@ -96,7 +96,7 @@ class ClipSettings(NamedTuple):
         vision_head_dim: Number of channels per attention head, for a ViT as image tower.
         text_heads: Number of attention heads of the text tower.
         preprocessing: Image preprocessing.
-        sizes: Maps open_clip's names of sizes to their values, for a comparison with the weights.
+        sizes: Sizes by their names in open_clip's config, for a comparison with the weights.
     """
 
     activation: str | None = None

@@ -144,11 +144,12 @@ def evaluate_wishes(
         pictures: Function that takes a garment's id and returns its image; None to draw the images.
 
     Returns:
-        A dict with the protocol, the size of the gallery and the seed, and for each set of queries,
-        `offered` and `language`, a dict with: `wishes`, the number of queries; `granted`, the
-        fraction (0 to 1) of granted queries; `first_fits`, the fraction of all queries whose first
-        result is the requested garment; and `attributes`, the same numbers for the queries about
-        each attribute.
+        A dict with the protocol, the size of the gallery, the seed, and the entries `offered` and
+        `language`, one for each set of queries. Each of these entries is a dict with the keys:
+        `wishes`: the number of queries.
+        `granted`: the fraction (0 to 1) of granted queries.
+        `first_fits`: the fraction of all queries whose first result is the requested garment.
+        `attributes`: the same numbers for the queries about each attribute.
     """
     items = catalogue_items(FAMILIES, gallery_size)
     drawn = {
@@ -170,16 +171,18 @@ def evaluate_wishes(
 
 
 def _summarize_wishes(drawn: Sequence[Wish], fits: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return the results of one set of queries, as described in `evaluate_wishes`.
+    """Return the results of one set of queries ("wishes").
 
     Args:
-        drawn: The N queries ("wishes"), each a text that changes one attribute of a garment.
+        drawn: The N queries, each with a text that changes one attribute of a garment.
         fits: For each query, whether the first result is a requested garment, (N,).
 
     Returns:
-        `wishes`, the number N; `granted`, the share (0 to 1) of queries with a requested garment in
-        the gallery; `first_fits`, the share of queries whose first result is a requested garment;
-        and `attributes`, the same numbers for the queries about each attribute.
+        A dict with the keys:
+        `wishes`: the number N.
+        `granted`: the share (0 to 1) of queries with a requested garment in the gallery.
+        `first_fits`: the share of queries whose first result is a requested garment.
+        `attributes`: the same numbers for the queries about each attribute.
     """
     granted = np.array([bool(wish.hits) for wish in drawn])
     attributes = np.array([wish.attribute for wish in drawn])

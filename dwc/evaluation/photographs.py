@@ -351,9 +351,11 @@ def caption_recalls(
             streams' dimensions.
 
     Returns:
-        The recalls (0 to 1) under `recall@1` and `recall@10`; the number of `queries`; `repeated`,
-        the number of captions with the same text as another caption (no search can distinguish
-        them); and the values of `count_unknown_words` for the captions.
+        The values of `count_unknown_words` for the captions, and these keys:
+        `recall@1` and `recall@10`: the recalls (0 to 1).
+        `queries`: the number of queries.
+        `repeated`: the number of captions with the same text as another caption (no search can
+        distinguish their photographs).
     """
     template = model.config.caption_template
     embeddings = []

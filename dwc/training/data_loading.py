@@ -15,11 +15,13 @@ Batch = TypeVar("Batch")
 def shard_and_prefetch(
     make: Callable[[int], Batch], total_steps: int, accelerator: Accelerator
 ) -> Callable[[int], Batch]:
-    """Return a function from step number to this process's batch, prefetched if that saves time.
+    """Return a function that takes a step number and returns this process's batch of that step.
+
+    Batches are prefetched if that saves time.
 
     On Linux, a worker process prefetches batches if training runs on a GPU or if a CPU core is
-    free. If training uses every core, a worker would cost more time than prefetching saves. Other
-    systems cannot fork a worker, and copying all data to it would take too long.
+    free. If training uses every core, a worker would cost more time than prefetching saves. On
+    other systems, a worker cannot be forked, and copying all data to it would take too long.
 
     Args:
         make: Function that returns the batch with a given number; the same number must always give

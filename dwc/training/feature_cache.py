@@ -227,7 +227,11 @@ class CachedTowers(nn.Module):
         return self.image_layer(inputs)
 
     def text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Return the features of texts, as `ClipBackbone.text_features` does."""
+        """Return the features (N, F) of N texts, F features per text.
+
+        The texts are given as token ids (N, L), padded to L tokens, and as a mask (N, L) that is 1
+        on tokens and 0 on padding.
+        """
         return self._encode_texts(input_ids, attention_mask)
 
 
@@ -366,8 +370,8 @@ def cache_text_features(
         pool: The drawings.
         triplets: Triplets of the pool's images.
         seed: Seed of the random descriptions.
-        folder: Folder of the log "keeping.jsonl", which receives a line with the duration. The
-            features are not written to disk.
+        folder: Folder of the log "keeping.jsonl", to which a line with the run time is appended.
+            The features are not written to disk.
     """
     model.eval()
     template = model.config.caption_template
@@ -458,7 +462,7 @@ def weights_digest(
 def _image_cache_name(model: DWCModel, pool: DrawnPool, views: int, seed: int) -> str:
     """Return a hash of 12 hex digits that identifies the cached image features.
 
-    It depends on the networks, the settings and a sample of the drawings.
+    The hash depends on the networks, the settings and a sample of the drawings.
     """
     assert model.clip is not None
     assert model.cnn_stream is not None
@@ -493,7 +497,7 @@ def last_layer_inputs(clip: ClipBackbone, pixel_values: Tensor) -> Tensor:
 
 
 def input_of(layer: nn.Module, call: Callable[[], object]) -> Tensor:
-    """Run `call` and return the input of `layer`; `call` must use the layer exactly once."""
+    """Run `call` and return the input that `layer` gets; `call` must use the layer exactly once."""
     inputs: list[Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0]))
     try:
@@ -504,7 +508,7 @@ def input_of(layer: nn.Module, call: Callable[[], object]) -> Tensor:
 
 
 def fused_bfloat16(backbone: nn.Module) -> nn.Module:
-    """Return a copy of EfficientNet-Lite in bfloat16 whose convolutions include the batch norms.
+    """Return a bfloat16 copy of EfficientNet-Lite with its batch norms merged into convolutions.
 
     On CPUs, the forward pass of the copy takes half as long as the original's.
     """
@@ -626,7 +630,7 @@ class ClipFeatureTable:
         return torch.from_numpy(_mapped(self.images_file)[rows])
 
     def texts(self, triplets: Sequence[int]) -> Tensor | None:
-        """Return CLIP's text features (N, F) of N triplets, in float32; F is their size.
+        """Return CLIP's text features (N, F) of N triplets, in float32; F is the number per text.
 
         The result is None if the table has no text features.
 
@@ -690,7 +694,7 @@ def cache_clip_features(
 def _new_table(file: Path, count: int, clip: ClipBackbone) -> Iterator[np.ndarray]:
     """Yield an array for CLIP's features, initialized with NaN, and save it after the `with` block.
 
-    Its shape is (count, F), where F is the size of CLIP's features.
+    The array's shape is (count, F), where F is the size of CLIP's features.
     """
     shape = (count, clip.config.projection_dim)
     with new_array_file(file, shape, np.float32) as rows:

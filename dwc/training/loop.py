@@ -1,4 +1,4 @@
-"""Training loop of all stages, with logging, resuming, an optimizer and selection of an epoch.
+"""Training loop of all stages, with logging, saved states, an optimizer, and epoch selection.
 
 The batches of a stage depend only on the step number. A run that resumes from its last saved state
 therefore gets the same batches and ends with the same parameters as an uninterrupted run.
@@ -59,7 +59,7 @@ class Callback(Protocol):
     """Object that the loop calls between steps, for example to evaluate or average the model."""
 
     def before_step(self, step: int) -> None:
-        """Handle the start of a step.
+        """Handle the start of a step; the loop calls this method before each step.
 
         Args:
             step: Number of the step, from 0. A resumed run does not start with 0.
@@ -273,7 +273,7 @@ def decay_groups(module: nn.Module) -> list[dict[str, Any]]:
 
 
 def new_accelerator(**options: Any) -> Accelerator:
-    """Return an accelerator that connects all processes of a training run, even without a GPU.
+    """Return an `Accelerator` that connects all processes of a training run, even without a GPU.
 
     Args:
         **options: Arguments of `Accelerator` other than `cpu`.
@@ -292,8 +292,12 @@ def launched_processes() -> PartialState:
 def _trains_on_cpu() -> bool:
     """Return whether to train on the CPU; the result is the argument `cpu` of accelerate's classes.
 
-    If torch cannot connect processes on this machine's accelerator, the result is True. With False,
-    accelerate 1.15.0 would treat each process that `torchrun` started as the only process.
+    The result is True in these cases:
+
+    - the environment variable ACCELERATE_USE_CPU requests it;
+    - the machine has no GPU or similar device;
+    - the device is Apple's (MPS) and `torchrun` started the process. torch cannot connect processes
+      on MPS, and accelerate 1.15.0 would treat each process as the only one.
     """
     if parse_flag_from_env("ACCELERATE_USE_CPU"):
         return True
@@ -349,7 +353,7 @@ class WeightAverage:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Use the averaged parameters in the model, and restore its own after the `with` block."""
+        """Use the averaged parameters in the `with` block; restore the current ones after it."""
         averaged = dict(cast(nn.ModuleDict, self._average.module).items())
         try:
             for name, stream in averaged.items():
@@ -426,7 +430,7 @@ class EpochSelection:
             self._average.update()
 
     def measure_epoch(self, epoch: int) -> None:
-        """Evaluate the model after `epoch` finished epochs; save its parameters if it is the best.
+        """Evaluate the model after `epoch` epochs; save its parameters if its score is the best.
 
         Do nothing if `epoch` is not one of the epochs to evaluate or was evaluated already.
         """

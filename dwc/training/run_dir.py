@@ -59,7 +59,7 @@ _FULL_DISK_TEXTS = ("No space left", "unexpected pos", "failed writing file")
 def recipe_record(recipe: Any) -> Any:
     """Return a recipe as JSON-serializable data.
 
-    Some fields get an older name, which published files contain; see `PUBLISHED_NAMES`.
+    Some fields get an older name, because published files contain it; see `PUBLISHED_NAMES`.
 
     Args:
         recipe: A dataclass, or a field's value: a dataclass, a list or tuple, or a plain value.
@@ -75,7 +75,7 @@ def recipe_record(recipe: Any) -> Any:
 
 
 def claim(folder: Path, recipe: Mapping[str, Any], writes: bool = True) -> None:
-    """Check that a work folder belongs to a recipe; write the recipe there if it has none yet.
+    """Check that a work folder belongs to a recipe; if the folder has no recipe, write it there.
 
     Args:
         folder: The work folder; created if missing. A folder without a recipe may already contain

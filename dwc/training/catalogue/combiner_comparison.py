@@ -169,12 +169,14 @@ def compare_combiners(
         comparison: Data and training settings.
 
     Returns:
-        Metrics by combiner name. The metrics of a combiner are: `recall@K` in [0, 1];
-        `weight_truth_correlation`, the correlation of its image weights with the queries' true
-        image weights (None if all its weights are equal); `parameters`, the number of trained
-        parameters; and `learning_rate`, the best one (None if the combiner has no parameters). The
-        true image weight of a query is the fraction of the target's attributes that come from the
-        reference image and not from the text.
+        Combiner name -> dict with the keys:
+        `recall@K`: the recalls (0 to 1), for several K.
+        `weight_truth_correlation`: the correlation of the image weights with the true image
+        weights, or None if all image weights are equal. The true image weight of a query is the
+        fraction of the target's attributes that come from the reference image and not from the
+        text.
+        `parameters`: the number of trained parameters.
+        `learning_rate`: the best learning rate; None if the combiner has no parameters.
     """
     numbers = {}
     for name in combiner_names():

@@ -181,7 +181,7 @@ class BatchMix:
 
 @dataclass(frozen=True)
 class MixedBatches(ABC):
-    """Batches of queries over drawings and photographs.
+    """Batches of queries with drawings and photographs.
 
     A batch depends only on the seed and the step. Subclasses define how images and texts are
     represented in a batch.

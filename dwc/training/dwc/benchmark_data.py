@@ -64,7 +64,7 @@ class TripletSource(Protocol):
         """Return the number of triplets in an epoch."""
 
     def draw(self, index: int, generator: random.Random, /) -> Triplet:
-        """Return the triplet with an index; `generator` is the source of random choices."""
+        """Return the triplet with a given index; `generator` is the source of random choices."""
 
     def names(self) -> Iterable[str]:
         """Return the names of all images that a triplet may contain, possibly with repetitions."""
@@ -80,7 +80,7 @@ class FixedTriplets:
         return len(self.triplets)
 
     def draw(self, index: int, generator: random.Random) -> Triplet:
-        """Return the triplet with an index; `generator` is not used."""
+        """Return the triplet with a given index; `generator` is not used."""
         return self.triplets[index]
 
     def names(self) -> Iterable[str]:
@@ -213,7 +213,7 @@ class _Parts:
             self.counts[name] = self.counts.get(name, 0) + count
 
     def hold_out(self, preset: BenchmarkPreset) -> None:
-        """Set `learned` to the training triplets, and hold some out for validation if requested.
+        """Set `learned` to the training triplets, and hold some out if the preset requests it.
 
         Triplets with a held-out target become the queries of `held_out`. Triplets with a held-out
         reference image are also excluded from training.
@@ -352,7 +352,11 @@ def _require(
     parts: _Parts,
     selection: Sequence[Benchmark],
 ) -> None:
-    """Raise DatasetError if there are too few triplets for a batch, or a gallery has no queries."""
+    """Check that the triplets fill at least one batch, and that every gallery has queries.
+
+    Raises:
+        DatasetError: There are too few triplets, or a gallery has no queries.
+    """
     count = 0 if parts.learned is None else len(parts.learned)
     if count < preset.batch_size:
         raise DatasetError(
@@ -377,9 +381,11 @@ def cache_benchmark_features(
     accelerator: Accelerator,
     threads: int,
 ) -> ClipFeatureTable:
-    """Return CLIP's features of all training images, and of the texts unless texts are random.
+    """Return CLIP's features of all training images and texts.
 
-    Features that are not yet in `folder` are computed; see `cache_clip_features`.
+    The texts are omitted if they are chosen at random during training.
+
+    Features that are not yet in `folder` are computed.
 
     Args:
         clip: The frozen CLIP model.
@@ -553,7 +559,7 @@ class _View(NamedTuple):
 
 @lru_cache(maxsize=2)
 def _order(count: int, seed: int, epoch: int) -> list[int]:
-    """Return the shuffled triplet indices of an epoch."""
+    """Return an epoch's triplet indices in an order that depends only on the arguments."""
     indices = list(range(count))
     random.Random(f"{seed}/order/{epoch}").shuffle(indices)
     return indices

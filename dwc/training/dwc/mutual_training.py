@@ -284,7 +284,8 @@ def train_mutually(
         callback: Object that is called before and after each step; see `Callback`.
 
     Returns:
-        The means in the last log line; see `run_stage`.
+        The last log line: the mean of each loss and accuracy over the last log interval, by name.
+        Empty if the stage was already finished.
     """
     model.to(accelerator.device, memory_format=torch.channels_last).train()
     trainers: dict[str, Any] = {}

@@ -171,7 +171,10 @@ class BenchmarkPreset:
         return CAPTION_TEMPLATES["fashion_iq" if marked else "plain"]
 
     def measured_epochs(self) -> range:
-        """Return the numbers of finished epochs after which the model is evaluated."""
+        """Return the numbers of finished epochs after which the model is evaluated.
+
+        The number 0 means the evaluation before the first epoch.
+        """
         first = 0 if self.measures == "before" else 1
         return range(first, first + self.epochs)
 

@@ -52,8 +52,8 @@ class AblationQueries:
 def ranks_at(eval_set: AblationQueries, image_weight: Tensor | float) -> Tensor:
     """Return the rank (N,) of each query's best-ranked hit (correct result), given image weights.
 
-    The top rank is 1. A hit ranks behind other images with the same score. For a query without hits
-    the rank is the largest integer, so that the query counts as a miss for any K.
+    The top rank is 1. A hit ranks behind all wrong results with the same score. For a query without
+    hits the rank is the largest integer, so that the query counts as a miss for any K.
 
     Args:
         eval_set: The N queries.

@@ -235,14 +235,14 @@ class JointProgressiveBatches(MixedBatches):
 
 
 def _token_ids(start: Start, texts: list[str]) -> dict[str, Tensor]:
-    """Return CLIP's token ids of texts and their mask, without the CNN stream's word ids."""
+    """Return CLIP's token ids and attention mask of texts, without the CNN stream's word ids."""
     inputs = start.processor(text=texts)
     return {name: inputs[name] for name in ("clip_input_ids", "clip_attention_mask")}
 
 
 @dataclass(frozen=True)
 class _Photographed:
-    """The garment in a photograph, in the form that `Tag.suits` compares with a tag."""
+    """Category and known attribute values of a photographed garment, for `Tag.suits`."""
 
     category: str
     values: dict[str, str | None]
@@ -405,7 +405,7 @@ def publish_joint_progressive(
 ) -> dict[str, Any]:
     """Run Progressive Learning on drawings and photographs, and write the checkpoint.
 
-    Its evaluation, the training log and a model card are also written.
+    The checkpoint's evaluation, the training log and a model card are also written.
 
     Args:
         recipe: The hyperparameters.

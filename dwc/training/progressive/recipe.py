@@ -169,7 +169,7 @@ class Start:
 def small_clip(processor: DWCProcessor) -> ClipBackboneConfig:
     """Return the configuration of a small CLIP model for images of 64 by 64 pixels.
 
-    The models that this project trains on drawings have a CLIP model of the same layers and sizes.
+    This project's models for drawings contain a CLIP model with the same layers and sizes.
 
     Args:
         processor: Processor whose CLIP tokenizer determines the number of tokens.

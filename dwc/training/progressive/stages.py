@@ -88,7 +88,7 @@ class Towers(Protocol):
 
 
 def cosine_scale(clip: Towers) -> Tensor:
-    """Return CLIP's learned factor of cosine similarities, a scalar that is limited to 100."""
+    """Return CLIP's learned factor of cosine similarities, a scalar of at most 100."""
     return clip.logit_scale.exp().clamp(max=_LARGEST_SCALE)
 
 

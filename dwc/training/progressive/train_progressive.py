@@ -110,7 +110,11 @@ class Tag:
     category: str | None = None
 
     def suits(self, garment: Described) -> bool:
-        """Return whether the tag matches a garment."""
+        """Return whether the tag matches a garment.
+
+        The garment must have the tag's category, if the tag has one, and a value in `allowed` for
+        each attribute there.
+        """
         if self.category not in (None, garment.category):
             return False
         return all(garment.get(name) in values for name, values in self.allowed.items())
@@ -437,7 +441,7 @@ def publish_progressive(
 ) -> dict[str, Any]:
     """Run Progressive Learning (PL) on drawings, and write the checkpoint.
 
-    Its evaluation, the training log and a model card are also written.
+    The checkpoint's evaluation, the training log and a model card are also written.
 
     The evaluation compares the learned image weights with fixed ones; the best fixed weight is
     selected on the catalogue's validation split.
@@ -505,7 +509,7 @@ def write_results(out: Path, numbers: Mapping[str, Any], work: Path) -> None:
 def _encode_split(
     loaded: Checkpoint, garments: int, count: int, split: Split
 ) -> tuple[Benchmark, AblationQueries]:
-    """Encode the queries and the gallery of a catalogue split, as used by `evaluate_catalogue`."""
+    """Encode the queries and gallery of a catalogue split, the same as in `evaluate_catalogue`."""
     items = gallery(split, garments)
     drawn = benchmark(items, queries(items, count, 0), f"catalogue-{split}")
     images = CatalogueImages(items)

@@ -125,10 +125,12 @@ def _rows(variants: Sequence[Mapping[str, Any]], family: str) -> list[PlotRow]:
 
 
 def _noise(summary: Mapping[str, Any]) -> list[PlotLine]:
-    """Return one line per kind of training labels: R@1 in % over the share of wrong texts in %.
+    """Return plot lines of R@1 (recall at 1) in % against the share of wrong texts in %.
 
-    The line of the soft labels begins with the result of the variant "DWC's CLIP stream alone",
-    which is trained with soft labels and no wrong texts.
+    There is one line per training loss: cross entropy with soft labels, cross entropy with hard
+    labels, and generalized cross entropy ("doubted"). The line of the soft labels begins with the
+    result of the variant "DWC's CLIP stream alone", which is trained with soft labels and no wrong
+    texts.
     """
     rows = [row for row in summary["variants"] if "noise" in row["families"]]
     lines = []

@@ -48,7 +48,7 @@ _FORMAT = 2  # version of the cached features' file format
 
 
 def _bundled_settings() -> MutualSettings:
-    """Return the settings of mutual training for the bundled checkpoint of drawings."""
+    """Return the mutual-training settings of the bundled checkpoint, which is for drawings."""
     return CatalogueRecipe().mutual
 
 

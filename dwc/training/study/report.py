@@ -161,10 +161,14 @@ def evaluate_claim(claim: Claim, numbers: Mapping[str, BySeed]) -> dict[str, Any
         numbers: Name of a system variant -> seed -> metrics of the run.
 
     Returns:
-        `claim`, its text; `whose`, its source; `verdict`, one of "holds", "reversed" and
-        "undecided"; `difference`, the mean over seeds of the measured difference minus
-        `claim.least`; `standard_error`, its standard error; and `sentence`, which
-        states the verdict.
+        A dict with the keys:
+        `claim`: the text of the claim.
+        `whose`: the source of the claim.
+        `verdict`: "holds" if `difference` is significantly above 0, "reversed" if it is
+        significantly below 0, otherwise "undecided".
+        `difference`: the mean over seeds of the measured difference minus `claim.least`.
+        `standard_error`: the standard error of `difference`.
+        `sentence`: a sentence that states the verdict.
     """
     better = numbers[claim.better]
     metric, worse_metric = claim.metric, claim.worse_metric or claim.metric
@@ -428,7 +432,10 @@ def percent(spread: Mapping[str, float | None] | None) -> str:
 
 
 def plain(spread: Mapping[str, float | None] | None) -> str:
-    """Format a mean and its deviation, such as "0.82 ± 0.01"; an empty string without a mean."""
+    """Format a mean and its deviation, such as "0.82 ± 0.01".
+
+    The result is an empty string if there is no mean.
+    """
     return _format(spread, 1, 2)
 
 

@@ -104,12 +104,15 @@ def evaluate(streams: Streams, eval_set: CachedEvalSet) -> Numbers:
             reference image and not from the text.
 
     Returns:
-        `queries`, the number of queries; `recall@K` of all streams together; `streams`, for each
-        stream its `recall@K`, `image_weight_mean` and `weight_truth_correlation`, the correlation
-        of predicted and true image weights (None if all predicted weights are equal); `by_share`,
-        the same metrics for each bin of true image weights; and `found_first`, for "together" and
-        each stream a string with one character per query, "1" if the first result is correct, else
-        "0".
+        A dict with the keys:
+        `queries`: the number of queries.
+        `recall@K`: the recalls of all streams together, for several K.
+        `streams`: for each stream, its `recall@K`, its `image_weight_mean` and its
+        `weight_truth_correlation`, the correlation of predicted and true image weights (None if all
+        predicted weights are equal).
+        `by_share`: the same metrics for each bin of true image weights.
+        `found_first`: for "together" and for each stream, a string with one character per query:
+        "1" if the first result is correct, else "0".
     """
     scores = {name: query.embedding @ gallery.T for name, (query, gallery) in streams.items()}
     ranks = {name: first_ranks(values, eval_set) for name, values in scores.items()}
@@ -394,7 +397,7 @@ def _file(folder: Path, run: Run) -> Path:
 def _finished(
     runs: Sequence[Run], folder: Path, settings: StudySettings, workers: int
 ) -> Iterator[tuple[Run, Numbers]]:
-    """Yield each run with its metrics as soon as it is finished."""
+    """Perform runs in `workers` processes; yield each run with its metrics when it finishes."""
     if workers == 1:
         features = load_features(folder)
         threads = torch.get_num_threads()
