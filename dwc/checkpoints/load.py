@@ -82,7 +82,7 @@ _UNREAD_FIELDS = ("transformers_version", "_name_or_path", "rephrase_exclusions"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded model with its processor and identity.
+    """A loaded model with its processor, its fingerprint and its source.
 
     Attributes:
         model: The model in eval mode.
@@ -170,9 +170,9 @@ def fingerprint(folder: str | Path, hashes: Mapping[str, str] | None = None) -> 
 
     Args:
         folder: The checkpoint's folder.
-        hashes: Hashes of files by path, in hex digits; None if there are none. A file whose SHA-256
-            is given is not hashed again, which saves half a second for the weights of the paper's
-            model.
+        hashes: Maps the paths of files to their hashes in hex digits; None if no hash is known. A
+            file whose SHA-256 is given is not hashed again, which saves half a second for the
+            weights of the paper's model.
     """
     folder = Path(folder)
     digest = hashlib.sha256()

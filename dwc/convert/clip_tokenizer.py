@@ -63,8 +63,9 @@ def find_clip_tokenizer(
 ) -> CLIPTokenizer | None:
     """Find and load the tokenizer of a CLIP model.
 
-    If `given` is not None, only this source is used. Otherwise, the first existing source is used:
-    the folder or repository of CLIP's weights, or OpenAI's tokenizer on the Hub.
+    If `given` is not None, the tokenizer is loaded from there. Otherwise, it is loaded from the
+    folder or repository of CLIP's weights. If there is none, OpenAI's tokenizer on the Hub is
+    loaded, provided that CLIP's vocabulary has the same size.
 
     Args:
         given: File or folder of the tokenizer that the user chose, or None.
@@ -72,7 +73,7 @@ def find_clip_tokenizer(
         config: Configuration of the CLIP model.
 
     Returns:
-        The tokenizer; None if no source exists.
+        The tokenizer; None if no tokenizer is found.
 
     Raises:
         CheckpointError: The tokenizer cannot be read, or does not match CLIP's token embedding.

@@ -55,7 +55,7 @@ _FORBIDDEN_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 
 class Original(NamedTuple):
-    """A state dict with its original names, its source, and the rules that rename its tensors.
+    """A state dict with its original tensor names, its source, and the rules that rename tensors.
 
     Attributes:
         source: The file, folder or Hub name.
@@ -80,7 +80,7 @@ class ClipSource(NamedTuple):
     Attributes:
         config: The model's config.
         weights: The model's tensors under the names of `ClipBackbone`.
-        original: The state dict with its original names.
+        original: The state dict with its original tensor names.
         preprocessing: Image preprocessing from the model's config files; None if they have none.
         stated: Messages on settings that the user gave or that come from a file.
         assumed: Messages on settings that are assumed because no file has them.

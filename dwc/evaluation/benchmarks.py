@@ -331,7 +331,7 @@ def cirr_report(result: BenchmarkResult) -> dict[str, Any]:
     recalls within subsets, only the images of this set are ranked.
 
     The reference is never among the results. Only the image `target_hard` of the annotations is a
-    hit, as on the server and in papers. `target_soft` is not used: for 37 queries of the
+    hit, as on CIRR's test server and in papers. `target_soft` is not used: for 37 queries of the
     validation split, it names the reference instead of the target.
 
     Returns:

@@ -119,8 +119,8 @@ def evaluate_photographs(
         k: Number of best photographs for which the precision is computed.
 
     Returns:
-        A dict with `protocol`, the number of unreadable photographs under `missing`, and the keys
-        of `class_precision`.
+        A dict with the values that `class_precision` returns, the `protocol`, and `missing`, the
+        number of unreadable photographs.
 
     Raises:
         DatasetError: No photograph can be read, or no photograph belongs to a class in

@@ -92,8 +92,8 @@ class _StepCounter:
 def cosine_with_warmup(total_steps: int, warmup_steps: int) -> Callable[[int], float]:
     """Return a function that maps a step number to the factor (0 to 1) of the learning rate.
 
-    The factor increases linearly to 1 in `warmup_steps`, then falls along half a cosine to 0 at
-    `total_steps`.
+    The factor increases linearly to 1 over the first `warmup_steps` steps. Then it decreases along
+    half a cosine and reaches 0 at step `total_steps`.
     """
 
     def factor(step: int) -> float:

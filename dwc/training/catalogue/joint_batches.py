@@ -155,7 +155,8 @@ class BatchMix:
     """Number of queries of each kind in a batch.
 
     Attributes:
-        drawings: Composed queries of drawings; the targets of about half are hard negatives.
+        drawings: Composed queries with drawings; about half of their targets are hard negatives
+            (drawings similar to one another).
         photographs: Composed queries whose target is another photograph.
         recolorings: Composed queries whose target is the same garment in another color.
         exclusions: Composed queries that ask for or exclude a color or pattern; an even number,
@@ -381,7 +382,8 @@ class JointBatches(MixedBatches):
     def _anchors(self, rows: list[int], count: int) -> dict[str, tuple[Tensor, Tensor]] | None:
         """Return the embeddings that the training should preserve for the queries of a batch.
 
-        Only the first queries of the batch, those of triplets of drawings, have such embeddings.
+        The queries from triplets of drawings come first in the batch. Only they have such
+        embeddings.
 
         Args:
             rows: Row numbers of these triplets in `texts.modifications`.

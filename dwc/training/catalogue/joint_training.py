@@ -340,7 +340,7 @@ def drawing_anchors(
     drawings: ImageRows,
     file: Path,
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Return the drawings model's embeddings, which the joint training should preserve.
+    """Return the embeddings that the joint training should preserve, from the drawings model.
 
     A query with a negation other than "without" gets NaN instead of an embedding, because the
     drawings model was not trained on such negations.

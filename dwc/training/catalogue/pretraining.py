@@ -195,8 +195,8 @@ class ContrastiveSettings(AdamWSettings):
     """Settings of contrastive pretraining.
 
     The temperature is not a setting but is learned: its inverse starts at 1/0.07, as in CLIP, and
-    is limited to 100. `attribute_weight` is the factor of the attribute classification loss, which
-    is added to the contrastive loss.
+    is at most 100. `attribute_weight` is the factor of the attribute classification loss, which is
+    added to the contrastive loss.
     """
 
     warmup_steps: int = 200

@@ -56,7 +56,9 @@ def widened_config(
     word_vocabulary: int,
     eos_token_id: int,
 ) -> DWCConfig:
-    """Return the configuration of a model that is widened for photographs; see `widen`.
+    """Return the configuration of a drawings model that is widened for photographs.
+
+    Widening adds EfficientNet-Lite to the model, and words to its vocabularies; see `widen`.
 
     Args:
         config: Configuration of the model trained on drawings, in which CLIP's image tower is a
@@ -121,7 +123,7 @@ def widen(
 
     Args:
         model: The model trained on drawings.
-        config: The configuration returned by `widened_config`.
+        config: The widened configuration, from `widened_config`.
         lite_weights: Parameters of EfficientNet-Lite, under the names of its package.
         token_rows: For each token of the old CLIP tokenizer, its id in the larger tokenizer.
     """
@@ -169,7 +171,7 @@ def old_channel_indices(before: int, after: int) -> Tensor:
         after: Number of output channels after widening.
 
     Returns:
-        Indices (before,) below `after`.
+        Indices (before,), from 0 to `after` - 1.
     """
     indices, start = [], 0
     for eighths in _BRANCHES.values():
@@ -366,7 +368,7 @@ def cache_frozen_outputs(
         file: Cache file; it is loaded if it exists, and written otherwise.
 
     Returns:
-        The outputs of each view for all images.
+        The outputs, one `FrozenOutputs` with all images per view.
     """
     if not file.exists():
         tower, stream = image_networks(model)
@@ -395,7 +397,7 @@ def cache_rows(
         file: Cache file; it is loaded if it exists, and written otherwise.
 
     Returns:
-        The outputs of each view for all images.
+        The outputs, one `ImageRows` with all images per view.
     """
     if not file.exists():
         tower, _ = image_networks(model)

@@ -10,7 +10,8 @@ sources, without a list made by hand:
 The neighbor of a garment or color word is the first word that one of these searches finds:
 
 1. WordNet is searched for a word with the same or a more general sense, up to `MOST_STEPS` steps
-   away. Only words of the catalogue's language count, since the model learned them with images.
+   away. Only words of the texts about the catalogue count, since the model learned them with
+   images.
 2. If the word names a color in the survey, the other names in the survey are tried, in the order of
    the similarity of their colors. The first name that is a known color name, or ends with one,
    decides: the neighbor is its basic color, such as "orange" for "pumpkin". This search is only
@@ -18,8 +19,8 @@ The neighbor of a garment or color word is the first word that one of these sear
    artifact, a food, a plant or a substance.
 3. WordNet is searched for another word of the vocabulary, up to `MOST_STEPS_TO_OTHERS` steps away.
 
-Both limits were selected on the words of the catalogue's language: each word in turn was treated as
-unknown, and the neighbor was compared with the word (`assets/docs/training.md`).
+Both limits were selected on the words of the texts about the catalogue: each word in turn was
+treated as unknown, and the neighbor was compared with the word (`assets/docs/training.md`).
 """
 
 import json
@@ -281,7 +282,11 @@ class Neighbors:
             self._others[kind] = {key: words for key, words in senses.items() if key not in above}
 
     def _senses(self, words: Iterable[str], kind: str) -> dict[str, list[str]]:
-        """Group words by their first sense of a kind: key of the sense -> words with this sense."""
+        """Return words grouped by their first sense of a kind ("garment" or "color").
+
+        The result maps the key of a sense to the words with this sense. Words without a sense of
+        this kind are left out.
+        """
         senses: dict[str, list[str]] = {}
         for word in words:
             for key in self._wordnet.keys_of(word, kind)[:1]:
@@ -322,7 +327,9 @@ class Neighbors:
 
 
 def taught_values() -> dict[str, dict[str, set[str]]]:
-    """Return the single words of the catalogue's language that name a garment or a color.
+    """Return the words that name a garment or a color in the texts about the catalogue.
+
+    Names that consist of several words are left out.
 
     Returns:
         "garment" or "color" -> word -> the categories or the colors that the word can mean.

@@ -105,11 +105,11 @@ class MutualSettings:
         mutual_weight: Factor of the mutual loss.
         weight_distillation: Factor of `weight_loss`, our addition, which draws the CNN stream's
             image weights towards the CLIP stream's. 0, as in the paper, disables this loss.
-        share_teaching: Factor of `share_loss`, our addition, which correlates both streams' image
-            weights with the true image weights, for batches with `image_shares`. 0 disables this
-            loss.
+        share_teaching: Factor of `share_loss`, our addition, which trains both streams' image
+            weights to correlate with the true image weights. It is used for batches with
+            `image_shares`. 0 disables this loss.
         anchoring: Factor of `anchor_loss`, our addition, which draws the embeddings towards the
-            `anchors`, for batches that have them. 0 disables this loss.
+            `anchors` of batches that have anchors. 0 disables this loss.
         teacher_scale: Factor of the cosine similarities in the mutual loss.
         teacher_side: Images that the teacher's queries are compared with in the mutual loss: the
             targets ("target"), or, as in the released code, the reference images ("reference").

@@ -75,7 +75,7 @@ def best_fixed_weight(eval_set: AblationQueries) -> float:
     """Return the weight in `GRID` that gives the best recall at 1 (R@1) if all queries use it.
 
     If several weights give the same R@1, the one with the best mean rank is returned. For a fair
-    comparison, these queries should differ from the queries of the evaluation.
+    comparison with other weights, the weight should be selected and evaluated on different queries.
     """
 
     def quality(weight: float) -> tuple[float, float]:

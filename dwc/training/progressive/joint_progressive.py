@@ -289,8 +289,8 @@ def train_joint_progressive(
     Raises:
         CheckpointError: the image tower of `start` is not an EfficientNet-Lite, or `start` has no
             out-of-distribution statistics of the tower's features.
-        TrainingError: `work` belongs to another recipe, start or wardrobe, or the wardrobe is too
-            small.
+        TrainingError: `work` belongs to another recipe, start checkpoint or wardrobe, or the
+            wardrobe is too small.
     """
     clip, ood = copy.deepcopy(start.model.clip), start.model.familiarity
     if (

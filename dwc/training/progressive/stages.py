@@ -283,7 +283,7 @@ def train_open_domain(
         stage: Name of the stage's log and state.
 
     Returns:
-        Means of the loss and of other numbers over the steps of the last log interval.
+        The mean of each logged number over the steps of the last log interval, by name.
     """
     module = _OpenDomain(clip)
     return train_towers(stage, module, batches, open_domain_objective, settings, accelerator, loop)
@@ -422,7 +422,7 @@ def train_fashion(
         stage: Name of the stage's log and state.
 
     Returns:
-        Means of the loss and of other numbers over the steps of the last log interval.
+        The mean of each logged number over the steps of the last log interval, by name.
     """
     module = _Fashion(clip, settings)
     objective = partial(fashion_objective, settings=settings)
@@ -579,7 +579,7 @@ def train_hybrid(
         stage: Name of the stage's log and state.
 
     Returns:
-        Means of the loss and of other numbers over the steps of the last log interval.
+        The mean of each logged number over the steps of the last log interval, by name.
 
     Raises:
         ValueError: neither the towers nor the stream have trainable parameters.

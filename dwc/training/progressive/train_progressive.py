@@ -357,7 +357,7 @@ def _with_cached_images(
     preprocessing: Preprocessing,
     work: Path,
 ) -> _Parts:
-    """Return a copy of `parts` that replaces pixels with cached inputs of CLIP's last image layer.
+    """Return a copy of `parts` that uses cached inputs of CLIP's last image layer, not pixels.
 
     The inputs are computed if they are not in the work folder; see `cache_tower_inputs`.
     """
