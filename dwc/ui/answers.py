@@ -62,7 +62,7 @@ class Indexing(BaseModel):
 
 
 class GalleryPart(BaseModel):
-    """Base class of answers that say how much of the gallery is indexed, if not all of it."""
+    """Base class of answers about a gallery, which may be only partly indexed."""
 
     indexing: Indexing | None = Field(
         None, description="Given only if the gallery is not indexed to the end."
@@ -170,7 +170,7 @@ class ComparedResult(BaseModel):
 
 
 class Reading(BaseModel):
-    """The best pictures of one ranking: by picture, by words, by their average, or as learned."""
+    """The best pictures of one ranking: by picture, by words, by both equally, or as learned."""
 
     name: str = Field(description="picture, words, average or learned.")
     weights: dict[str, Weight]

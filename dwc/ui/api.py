@@ -64,8 +64,8 @@ Lane = Mapping[str, Any]
 def add_search_endpoint(models: ModelPool, images: GalleryImages, lane: Lane) -> None:
     """Add the endpoint `/search`. Call this inside `gr.Blocks`.
 
-    If there are several models, the endpoint has an input `model`, placed before the last inputs,
-    `fold` and `filter`.
+    If there are several models, the endpoint also has the input `model`. It comes before `fold` and
+    `filter`, which are the last inputs.
     """
 
     def search(
@@ -94,8 +94,8 @@ def add_search_endpoint(models: ModelPool, images: GalleryImages, lane: Lane) ->
 
         Returns:
             The weights of picture and words in each stream; the results, each with its score and
-            the parts of the score; the words unknown to the model; the duration of each step; and
-            the names of the model and the gallery.
+            the parts of the score; the words that the model does not know; the duration of each
+            step; and the names of the model and the gallery.
         """
         with api_errors():
             name = models.require(model)
@@ -113,7 +113,8 @@ def add_search_endpoint(models: ModelPool, images: GalleryImages, lane: Lane) ->
 def add_explaining_endpoints(models: ModelPool, images: GalleryImages, lane: Lane) -> None:
     """Add the endpoints `/explain`, `/compare` and `/paraphrase`. Call this inside `gr.Blocks`.
 
-    If there are several models, each endpoint has an input `model`, before the last input `filter`.
+    If there are several models, each endpoint also has the input `model`. It comes before `filter`,
+    which is the last input.
     """
     endpoints = _ExplainingEndpoints(models, images)
 
@@ -145,8 +146,8 @@ def add_overview_endpoints(models: ModelPool) -> None:
             model: The name of the model; empty for the first.
 
         Returns:
-            The gallery's size; the number of pictures placed by t-SNE; the mean share of a
-            picture's 10 nearest neighbors that are also among its 10 nearest on the map; and the
+            The gallery's size; the number of pictures that t-SNE placed; the share of a picture's
+            10 nearest neighbors that are also its nearest neighbors on the map, on average; and the
             ids with x and y in [0, 1]. A picture that t-SNE did not place lies between the three
             placed pictures that are most similar to it.
         """
@@ -160,10 +161,11 @@ def add_overview_endpoints(models: ModelPool) -> None:
             model: The name of the model; empty for the first.
 
         Returns:
-            For each stream, a histogram of the picture weights. Further, the queries with the
-            highest and the lowest picture weights. If the checkpoint contains, for each query, the
-            share of the target's attributes that only the picture tells: also the mean weight by
-            this share, and Spearman's correlation of weight and share.
+            A histogram of the picture weights for each stream, and the queries with the highest and
+            the lowest picture weights. The checkpoint may also contain, for each query, the share
+            of the target's attributes that the words leave to the picture. If so, the answer has
+            the mean weight for several ranges of this share, and Spearman's correlation of weight
+            and share.
         """
         with api_errors(), models.using(models.require(model)) as searcher:
             return statistics_table(searcher)
@@ -182,8 +184,9 @@ def add_overview_endpoints(models: ModelPool) -> None:
 
         Returns:
             The gallery's size; the number of pictures that fit; the type of each column, with the
-            number of pictures for each value, or with the least and the greatest number; the ids
-            with their metadata; and notes on values in the filter that no picture has.
+            number of pictures for each value (for a column of numbers, with the least and the
+            greatest number instead); the ids with their metadata; and notes on values in the filter
+            that no picture has.
         """
         with api_errors(), models.using(models.require(model)) as searcher:
             return gallery_table(searcher, filter, start, limit)
@@ -217,11 +220,16 @@ def gallery_table(searcher: Searcher, filter: object, start: object, limit: obje
         limit: The maximum number of images to return.
 
     Returns:
-        A dict with `gallery_size`; `fits`, the number of images that fit; `columns`, which
-        describes each column by a dict with `type` and either `values` (the number of images with
-        each value) or `least` and `greatest`; `start`; `ids`; `metadata`, a dict for each id;
-        `notes`, messages on values in the filter that no image has; and the entry that
-        `indexing_entry` returns.
+        A dict with these entries:
+
+        - `gallery_size`: the number of images in the gallery.
+        - `fits`: the number of images that fit the filter.
+        - `columns`: a dict for each column of the metadata, by the column's name. It has `type`,
+          and either `values` (the number of images with each value) or `least` and `greatest`.
+        - `start`: the argument.
+        - `ids` and `metadata`: lists with the id and the metadata of each returned image.
+        - `notes`: messages about values in the filter that no image has.
+        - `indexing`: how many of the gallery's images are indexed; missing if all are.
 
     Raises:
         QueryError: The filter is invalid, or `start` or `limit` is not a whole number of 0 or more.
@@ -257,13 +265,14 @@ def explain_query(searcher: Searcher, query: EncodedQuery, id: str, shift: float
         shift: Number added to the logit of each stream's image weight.
 
     Returns:
-        A JSON-compatible dict with the entry that `indexing_entry` returns, and these entries:
+        A JSON-compatible dict with these entries:
 
         - "why": the parts of the score, and the image's ranks.
         - "word_effects": the effect of each word.
         - "trace": the ranks of the best images at several image weights.
         - "regions": the attention maps. None if the model has no CNN stream, or if the query has no
           image or no word that this stream can encode.
+        - "indexing": how many of the gallery's images are indexed; missing if all are.
 
     Raises:
         QueryError: The image is not in the gallery or is the reference itself, or the gallery has
@@ -290,15 +299,16 @@ def compare_query(searcher: Searcher, images: GalleryImages, query: EncodedQuery
     text part alone, by both parts with equal weights, and by both parts with the learned weights.
 
     Returns:
-        A dict with the fields of `Comparison`, the entry that `indexing_entry` returns, and these
-        entries:
+        A dict with these entries:
 
+        - "columns": the results of each ranking.
         - "fitting": the ids of all images that match everything the query asks for; None if these
           images are unknown.
         - "why_unknown": the reason why these images are unknown; empty if they are known.
-        - "fitting_filter": the condition on the metadata by which these images are known, as the
-          text of a filter; None if they are not known by metadata.
-        - "notes": messages for the user, as in a search result.
+        - "fitting_filter": the condition on the metadata that selects these images, as the text of
+          a filter; None if they were not selected by metadata.
+        - "notes": messages for the user about the query.
+        - "indexing": how many of the gallery's images are indexed; missing if all are.
     """
     relevance = relevance_of(images, query)
     sweep = searcher.sweep(query)
@@ -344,10 +354,11 @@ class _ExplainingEndpoints:
         Args:
             reference: The picture to start from (a file), or null for words alone.
             text: What should be different, in English; empty for the picture alone.
-            id: The gallery picture to explain; empty for the best.
-            shift: Changes the learned weights, as in `/search`.
+            id: The id of the gallery picture to explain; empty for the best result.
+            shift: Number added to the logit of each stream's picture weight; 0 is as learned.
             model: The name of the model that answers; empty for the first.
-            filter: Ranks only pictures whose metadata fit, as in `/search`; empty for all.
+            filter: Ranks only pictures whose metadata fit: "category = dress and price < 50"; empty
+                for all.
 
         Returns:
             The parts of the picture's score; its ranks by the picture alone, by the words alone, by
@@ -373,12 +384,12 @@ class _ExplainingEndpoints:
             text: What should be different, in English; empty for the picture alone.
             k: How many results of each ranking, 1 to 200.
             model: The name of the model that answers; empty for the first.
-            filter: Ranks only pictures whose metadata fit, as in `/search`; empty for all.
+            filter: Ranks only pictures whose metadata fit: "category = dress and price < 50"; empty
+                for all.
 
         Returns:
-            The results of each ranking with their ranks by the learned weights; for the gallery of
-            drawn garments, the ids of all pictures that fit the query, or why these are unknown;
-            and notes on the query.
+            The results of each ranking with their ranks by the learned weights; the ids of all
+            pictures that fit the query, or why these are unknown; and notes on the query.
         """
         with self._encode(model, reference, text, filter) as (searcher, query):
             return compare_query(searcher, self._images, query, parse_count(k))
@@ -400,11 +411,13 @@ class _ExplainingEndpoints:
             wordings: Other wordings of the text, a list of texts.
             k: How many results of each wording are compared, 1 to 200.
             model: The name of the model that answers; empty for the first.
-            filter: Ranks only pictures whose metadata fit, as in `/search`; empty for all.
+            filter: Ranks only pictures whose metadata fit: "category = dress and price < 50"; empty
+                for all.
 
         Returns:
             For each wording, the weights, the results, the unknown words and notes; for each pair
-            of wordings, the number of common results; and how much the weights differ.
+            of wordings, the overlap of their results, from 0 (none in common) to 1 (the same
+            results); and how much the weights differ.
         """
         with self._encode(model, reference, text, filter) as (searcher, query):
             texts = parse_wordings(wordings)
@@ -414,7 +427,7 @@ class _ExplainingEndpoints:
 
 @contextmanager
 def api_errors() -> Iterator[None]:
-    """Convert this package's errors in the `with` block to `gr.Error`; log no traceback."""
+    """Convert this package's errors in the `with` block to `gr.Error`; do not log tracebacks."""
     try:
         yield
     except DWCError as error:

@@ -87,9 +87,9 @@ class PageBlocks(gr.Blocks):
     """Gradio blocks that check the inputs of every event, and hide details of the server's errors.
 
     The public endpoints may be called without their last inputs. Gradio's clients send default
-    values for omitted inputs, but scripts that send plain HTTP requests do not. For such scripts,
-    this class fills in the omitted inputs. Otherwise they would fail as soon as a new version of an
-    endpoint has an additional input.
+    values for omitted inputs, but scripts that send plain HTTP requests do not. This class fills in
+    the inputs that such a script omits. Otherwise the script would fail as soon as a new version of
+    an endpoint has an additional input.
 
     Attributes:
         image_folder: The folder with the gallery's thumbnails, which requests may name; None if
@@ -108,7 +108,8 @@ class PageBlocks(gr.Blocks):
     def __exit__(self, *error: Any) -> None:
         """Finish the page, and cache the signatures of its components' constructors.
 
-        Gradio describes every component for every session, and inspects the constructor each time.
+        For every new session, Gradio describes each component and inspects the signature of its
+        constructor. The cache makes this faster.
         """
         super().__exit__(*error)
         for kind in {type(block) for block in self.blocks.values()}:
@@ -144,9 +145,9 @@ class PageBlocks(gr.Blocks):
         """Check the files that the outputs name, and prepare the outputs for the browser.
 
         An output may name only files in the allowed folders. If a handler returns values for only
-        some of its components, only these values are prepared. Gradio would construct all other
-        components again, although they do not change, and this takes longer than most handlers.
-        Texts and JSON values are prepared without threads.
+        some of its components, only these values are prepared. Gradio's own method would also
+        construct all other components again, although they do not change. This would take longer
+        than most handlers. Texts and JSON values are prepared without threads.
         """
         check_values([predictions], self.image_folder)
         if not isinstance(predictions, dict) or block_fn.batch:
@@ -178,11 +179,11 @@ class PageBlocks(gr.Blocks):
         ]
 
     async def process_api(self, *arguments: Any, **options: Any) -> dict[str, Any]:
-        """Run an event handler or an endpoint as Gradio does; hide details of the server's errors.
+        """Run an event handler or an endpoint; hide details of the server's errors.
 
         Raises:
-            gr.Error: The request is invalid, and the message says why; or the server failed, and
-                the message is the same for all failures of the server.
+            gr.Error: The request is invalid, or the server failed. In the first case, the message
+                says what is invalid. In the second case, the message is always the same.
         """
         try:
             return await self._process(*arguments, **options)
@@ -527,11 +528,11 @@ class _Wiring:
         self._fill_panels_after(self._record_after(event))
 
     def _retry_after(self, event: Any, js: str) -> None:
-        """Connect a script that runs in the browser if an event fails, and sends the event again.
+        """Connect a script that sends an event again if the event fails.
 
-        If a search raises an error, its handler shows the message on the page, and the event does
-        not fail. An event fails only if the server is too busy, refuses the inputs, has an internal
-        error, or cannot be reached.
+        The script runs in the browser. If a search raises an error, its handler shows the message
+        on the page, and the event does not fail. An event fails only if the server is too busy,
+        refuses the inputs, has an internal error, or cannot be reached.
 
         Args:
             event: The event, as returned by the Gradio listener that connected it.

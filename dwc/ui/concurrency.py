@@ -22,7 +22,10 @@ from dwc.search.query import MODEL_QUEUE
 
 
 class SearchActivity:
-    """Thread-safe counter of the searches in progress; explanations wait until it is zero."""
+    """Thread-safe counter of the searches in progress.
+
+    Explanations wait until the counter is zero, so that they do not delay searches.
+    """
 
     def __init__(self) -> None:
         self._running = 0
@@ -42,7 +45,7 @@ class SearchActivity:
                     self._changed.notify_all()
 
     def wait_until_idle(self, seconds: float) -> float:
-        """Wait until no search is in progress, or until the time is over.
+        """Wait until no search is in progress, but not longer than the given time.
 
         Args:
             seconds: The maximum time to wait, in seconds. Without this limit, there would be no
@@ -70,7 +73,7 @@ Returned = TypeVar("Returned")
 
 
 class Workers:
-    """Limited number of threads, which run functions in the order in which `run` is called."""
+    """Limited number of threads, which run functions in the order of the calls of `run`."""
 
     def __init__(
         self, at_once: int = OPERATIONS_AT_ONCE, max_waiting: int = MAX_OPERATIONS_WAITING
@@ -113,7 +116,7 @@ _UNAVAILABLE = 503  # the status with which Gradio refuses an event when its que
 
 
 def busy_seconds() -> int:
-    """Return the seconds (1 to 60) that a client should wait after the full queue refused an event.
+    """Return how many seconds (1 to 60) a client should wait after a full queue refused its event.
 
     This is the estimated time in which the server answers a quarter of a full queue: the average
     time of a recent search, times a quarter of `QUEUE_LENGTH`. After a shorter time, the queue
@@ -160,7 +163,8 @@ class SearchFailures:
 class TellWhenToRetry:
     """Middleware that adds the header `Retry-After` to responses with status 503 (unavailable).
 
-    Gradio refuses an event with this status when its queue is full, and does not say when to retry.
+    Gradio refuses an event with this status when its queue is full. It does not say when the client
+    should send the event again; the header says it.
     """
 
     def __init__(self, app: ASGIApp) -> None:

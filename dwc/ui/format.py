@@ -29,7 +29,10 @@ def render_hint(text: str) -> str:
 
 
 def render_unknown_words(words: Sequence[str]) -> str:
-    """Return the HTML of a message about words unknown to the model; empty if there are none."""
+    """Return the HTML of a message that lists words which the model does not know.
+
+    The result is empty if there are no such words.
+    """
     if not words:
         return ""
     struck = ", ".join(f"<s>{escape(word)}</s>" for word in words)
@@ -53,7 +56,7 @@ def format_part(part: str) -> str:
 
 
 def weight_in_words(image_weight: float) -> str:
-    """Describe an image weight in words, to complete a sentence such as "This search listens …".
+    """Describe an image weight in words that complete a sentence such as "This search listens …".
 
     Examples: "only to the words" for 0, "to both alike" for 0.5, "only to the picture" for 1.
     """
@@ -83,7 +86,7 @@ def percents(image_weight: float) -> tuple[int, int]:
 
 
 def format_percentile(percentile: float) -> str:
-    """Format a percentile (0 to 100) as in `above 99.7 %`, rounded down to one decimal place."""
+    """Format a percentile (0 to 100), rounded down to one decimal place, as in `above 99.7 %`."""
     floored = math.floor(percentile * 10 + 1e-9) / 10
     return f"above {floored:g} %"
 

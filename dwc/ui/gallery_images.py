@@ -41,7 +41,10 @@ class GalleryImages(Protocol):
 
     @property
     def folder(self) -> Path:
-        """The folder of the thumbnails. It has no other files, since all its files are served."""
+        """The folder of the thumbnails; it must have no other files.
+
+        The web server serves all files of this folder.
+        """
 
     @property
     def metadata(self) -> Metadata:
@@ -89,7 +92,7 @@ class GalleryImages(Protocol):
 
 
 def url_of(thumbnail: Path) -> str:
-    """Return the relative URL of a thumbnail; it also works behind a proxy with a path prefix."""
+    """Return the relative URL of a thumbnail; it works behind a proxy with a path prefix, too."""
     return f"gradio_api/file={quote(str(thumbnail))}"
 
 
@@ -153,7 +156,7 @@ class StoreImages:
     def skipped(self) -> dict[str, str]:
         """The files that could not be read: maps a file's path in the gallery to the reason.
 
-        The paths of the server's folders are removed from the reasons.
+        The reasons do not contain paths of the server's folders.
         """
         reasons = self._store.manifest.skipped.items()
         return {image_id: reason.rpartition(f"{image_id}: ")[2] for image_id, reason in reasons}
@@ -286,7 +289,7 @@ _DRAWING_THREADS = 2  # more threads would only wait for Python's global interpr
 
 
 class DrawThumbnails:
-    """Middleware that draws a garment's thumbnail when a browser first requests it."""
+    """Middleware that draws the thumbnail of a drawn garment when a browser first requests it."""
 
     def __init__(self, app: ASGIApp, images: GalleryImages) -> None:
         self.app, self.images = app, images
@@ -318,10 +321,10 @@ def large_url(image_id: str) -> str:
 
 
 class LargePictures:
-    """Middleware that serves the large version of a gallery picture, by the picture's id.
+    """Middleware that serves large pictures of the gallery, given the id of an image.
 
-    The picture is decoded and encoded again, so that the file's metadata, such as the location of a
-    photograph, is not sent.
+    A picture is decoded and encoded again before it is sent. So the file's metadata, such as the
+    location of a photograph, is not sent.
     """
 
     def __init__(self, app: ASGIApp, images: GalleryImages) -> None:
@@ -332,7 +335,8 @@ class LargePictures:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer requests for large pictures; forward all other requests.
 
-        The status is 404 if there is no picture with the id, and 410 if its file is gone.
+        The status of the response is 404 if there is no picture with the requested id, and 410 if
+        the file of the picture is gone.
         """
         if scope["type"] != "http" or not scope["path"].endswith(f"/{_LARGE_ROUTE}"):
             await self.app(scope, receive, send)

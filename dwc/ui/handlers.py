@@ -452,9 +452,9 @@ class PageHandlers:
     def open_page(self, visit: object) -> Update:
         """Show the example search with which the page opens.
 
-        In two cases, nothing is changed: if the page is reloaded and showed another search before,
-        and if its address names a search. The browser then triggers `restore`, which may have to
-        wait for the searches of other visitors.
+        In two cases, this handler changes nothing: if the page was reloaded and showed another
+        search before, or if the page's address names a search. The browser then triggers the
+        handler `restore`, which may have to wait for the searches of other visitors.
 
         Args:
             visit: The data that the browser sends; see the attribute `visit` of `PageComponents`.
@@ -465,12 +465,12 @@ class PageHandlers:
         return (self._open_with_own_answer() | self._show_ignored(visit)) or gr.skip()
 
     def restore(self, event: gr.EventData) -> Update:
-        """Show again the search from before a reload, or else the search in the page's address.
+        """Show the search from before a reload or, if there is none, the search in the address.
 
         The browser sends this event when the page opens and after Back or Forward. If the server
         did not answer the event, the browser sends it again. The event's attribute `visit` has the
-        page's address and what the browser has saved: the last search, the history, the pinned
-        search, and the text in the fields. Later events fill the explanation panels.
+        page's address and the data that the browser has saved: the last search, the history, the
+        pinned search, and the text in the input fields. Later events fill the explanation panels.
 
         An address without a reference and without a text may have a filter, a model or a weight
         shift. These settings then apply to the search with which the page opens or, if there is no
@@ -531,7 +531,7 @@ class PageHandlers:
     def go_back(self, history: object, model: str, screen: object, event: gr.EventData) -> Update:
         """Repeat a search of the history, at the image weight at which it was last shown.
 
-        The search uses the same model as before, which becomes the page's selected model.
+        The search uses the same model as before. This model becomes the selected model of the page.
         """
         there = SearchHistory.from_dict(history).back_to(get_attribute(event, "step"))
         step = None if there is None else there.current_step
@@ -564,8 +564,8 @@ class PageHandlers:
     def estimate_wait(self, request: gr.Request) -> Update:
         """Return the seconds after which the browser should send a refused search again.
 
-        If the server refused the search because of its inputs, the result is the error message
-        instead.
+        The result is the update of the component `wait`. If the server refused the search because
+        of invalid inputs, the result has the error message instead of the seconds.
         """
         c = self._components
         error = self._failures.take(request.session_hash)
@@ -694,7 +694,7 @@ class PageHandlers:
         return {self._components.reference: str(self._images.draw_thumbnail(image_id))}
 
     def turn_page(self, filter: str, event: gr.EventData) -> Update:
-        """Show another page of the gallery browser, which shows the images that fit the filter."""
+        """Show another page of the gallery browser, which has the images that fit the filter."""
         try:
             page = parse_page(get_attribute(event, "page"), self._images, filter)
         except QueryError:  # a filter for another gallery, from a tab opened earlier
@@ -775,8 +775,8 @@ class PageHandlers:
     def _carried(self, screen: object) -> SearchRequest:
         """Return an empty request with the settings that carry over to a visitor's next search.
 
-        If a search is on the screen, this is `folded`: whether near-duplicates are hidden.
-        Otherwise, it is the weight shift of the link that opened the page; see `_keep_settings`.
+        If a search is on the screen, the only such setting is `folded`: whether near-duplicates are
+        hidden. If not, the only such setting is the weight shift of the link that opened the page.
         """
         request = _request_on_screen(screen)
         if request is not None:
@@ -802,13 +802,13 @@ class PageHandlers:
             act: Function that returns updates for a search result.
             otherwise: Updates to return if there is no search result on the screen; None for no
                 updates.
-            message: The error message on the page. If an earlier handler of the same action has
-                failed, this handler must not replace its message.
+            message: The error message on the page; empty for none. If there is one, an earlier
+                handler of the same action has failed, and its message must stay on the page.
 
         Returns:
             The updates that `act` returned. If the search had to be repeated, the updates also
             cache the repeated result. If the search cannot be repeated, the updates are `otherwise`
-            and an error message.
+            and an error message, unless `message` is already on the page.
         """
         c = self._components
         try:
@@ -841,7 +841,7 @@ class PageHandlers:
     def _remember(self, state: SearchState) -> Update:
         """Return updates that cache a search result, and send the browser the data to repeat it.
 
-        `describe_screen` defines the data.
+        The data are those that `describe_screen` returns.
         """
         screen = describe_screen(state, self._images, self._names_model)
         if self._opening is not None and state.request == self._opening.request:
@@ -849,10 +849,12 @@ class PageHandlers:
         return {self._components.state: state, self._components.screen: screen}
 
     def _clear_answer(self, message: str) -> Update:
-        """Return updates that clear the results and show an error message, unless it is empty.
+        """Return updates that clear the results and show an error message.
 
-        They are needed if the results on the screen do not belong to the search in the input
-        fields.
+        The results must be cleared if they do not belong to the search in the input fields.
+
+        Args:
+            message: The error message; empty for none.
         """
         c = self._components
         cleared = dict.fromkeys((c.unknown, c.weights, c.slider, c.toolbar, *c.panels.values()), "")
@@ -865,10 +867,10 @@ class PageHandlers:
         }
 
     def _keep_settings(self, request: SearchRequest, notice: str = "") -> Update:
-        """Return updates that store the model and weight shift of an address for the first search.
+        """Return updates that store the model and the weight shift from the page's address.
 
-        They are needed on a page without a search result. `_fill_fields` and `_show_filter` store
-        the other parts of the request.
+        On a page without a search result, the visitor's first search uses these stored settings.
+        `_fill_fields` and `_show_filter` store the other parts of the request.
 
         Args:
             request: The request that the address describes.
@@ -883,11 +885,12 @@ class PageHandlers:
         return update
 
     def _show_ignored(self, visit: object, error: str = "") -> Update:
-        """Return updates that show an error message and the ignored parameters of the address.
+        """Return updates that show an error message and the names of ignored parameters.
 
-        The updates are empty if there is no error and no ignored parameter. If the visit restores a
-        search from the browser's history, the address is not checked, because that search does not
-        come from the address.
+        A parameter of the page's address is ignored if the page does not use it. The updates are
+        empty if there is no error and no ignored parameter. If the visit restores a search from the
+        browser's history, the address is not checked, because that search does not come from the
+        address.
 
         Args:
             visit: The data that the browser sends; see the attribute `visit` of `PageComponents`.
@@ -903,8 +906,9 @@ class PageHandlers:
     def _open_with_own_answer(self) -> Update:
         """Return the updates for a page that opens with the result of an example search.
 
-        The updates fill only hidden components and the history, since the layout already shows this
-        result in all other components. If the page opens without a result, there are no updates.
+        The updates fill only hidden components and the history. All other components already show
+        this result when the page is built. If the page opens without a result, there are no
+        updates.
         """
         if self._opening is None:
             return {}

@@ -129,7 +129,7 @@ class SearchHistory:
             return cls()
 
     def search(self, query: HistoryQuery, weight_shift: WeightShift) -> "SearchHistory":
-        """Return the history with a search added as a child of the current step.
+        """Return the history in which a search is added as a child of the current step.
 
         The added step becomes the current step. If the current step or one of its children already
         has this query, no step is added. Instead, that step becomes the current step, and its image
@@ -240,7 +240,9 @@ class SearchHistory:
 def _bounded(history: SearchHistory) -> SearchHistory:
     """Return the history reduced to at most `MAX_STEPS` steps.
 
-    The docstring of `SearchHistory` describes which steps are removed.
+    First, the oldest steps that have no children and are not on the path from the root to the
+    current step are removed. If only this path is left, the root is removed, and its child becomes
+    the root.
     """
     steps = list(history.steps)
     path = {step.number for step in history._path_to(history.current)}
@@ -331,7 +333,7 @@ def record_answer(history: SearchHistory, state: SearchState | None) -> SearchHi
 
 
 def query_of(request: SearchRequest) -> HistoryQuery:
-    """Return the part of a search request that a history step stores as its query."""
+    """Return the query of a search request, in the form in which a history step stores it."""
     return HistoryQuery(
         request.words, request.reference_id, request.upload, request.filter, request.model
     )
@@ -347,7 +349,12 @@ def image_exists(step: HistoryStep) -> bool:
 
 
 def deleted_message(step: HistoryStep, upload_minutes: int) -> str:
-    """Return the message for going back to a step whose uploaded reference has been deleted."""
+    """Return the message for a visitor who goes back to a step whose reference has been deleted.
+
+    Args:
+        step: The step, whose reference was uploaded.
+        upload_minutes: The number of minutes after which uploads are deleted.
+    """
     rest = "Its words are back: choose" if step.query.words else "Choose"
     return (
         f"Step {step.number} began from a picture that you uploaded, and uploads are deleted after "

@@ -67,7 +67,7 @@ class IndexingStatus(NamedTuple):
 
 
 class StoppedError(DWCError):
-    """Indexing was stopped because the app ends. The next start continues it."""
+    """Indexing was stopped because the app ends. The next start of the app continues it."""
 
 
 class GalleryIndexing:
@@ -75,7 +75,7 @@ class GalleryIndexing:
 
     Attributes:
         is_open: Whether the page opened before the complete gallery was indexed.
-        is_stopped: Whether the app ends, so that indexing stops.
+        is_stopped: Whether indexing has to stop because the app ends.
     """
 
     def __init__(self) -> None:
@@ -99,8 +99,9 @@ class GalleryIndexing:
     def subscribe(self, publish: Callable[[Store], None]) -> None:
         """Add a function that is called with the store whenever the store has grown.
 
-        The function that was added last is called first. So add functions that display images after
-        functions that update searches: the page can then show every picture that a search finds.
+        The function that was added last is called first. First add the functions that update
+        searches, then those that update the displayed images. So the page can already show a
+        picture when a search first finds it.
         """
         self._subscribers.insert(0, publish)
 
@@ -202,7 +203,11 @@ class GalleryIndexing:
         return self._complete_store
 
     def stoppable(self, show_progress: Progress) -> Progress:
-        """Return a progress callback that raises `StoppedError` after `stop` was called."""
+        """Return a progress callback that can stop the indexing.
+
+        The returned function calls `show_progress`. After a call of `stop`, it raises
+        `StoppedError` instead.
+        """
 
         def show(finished: int, total: int, seconds_left: float) -> None:
             if self.is_stopped:

@@ -256,6 +256,11 @@ def html(value: str, **options: Any) -> gr.HTML:
 
 
 def html_if(value: str, **options: Any) -> None:
-    """Create an HTML element with `html`, unless its content is empty."""
+    """Create an HTML element with the function `html`, unless the content is empty.
+
+    Args:
+        value: The HTML content of the element. If it is empty, no element is created.
+        **options: Further arguments of `gr.HTML`.
+    """
     if value:
         html(value, **options)

@@ -50,8 +50,8 @@ def answer_while_loading(host: str | None, port: int | None) -> Iterator[int | N
     """Answer all requests with status 503 (service unavailable) within the `with` block.
 
     The answer to `/health` is the status as JSON. The answer to any other path is a page that
-    reloads itself. If the given port cannot be used, no server is started; the server of the page
-    reports the error when it starts after the block.
+    reloads itself. If the given port cannot be used, no server is started. The server of the page
+    then reports the error when it starts, which is after the block.
 
     Args:
         host: The host name or address to listen on. If None, it is taken from the environment

@@ -3,7 +3,7 @@
 MCP is the Model Context Protocol (https://modelcontextprotocol.io). The tools are the operations of
 `operations.py`. An answer contains the results as structured content, the same results as JSON text
 for clients that ignore structured content, and the images of the best results. The server has no
-sessions: the answer to a call depends only on its arguments.
+sessions: the answer to a call depends only on the arguments of that call.
 
 Import this module only if the package `mcp` is installed. The extra `mcp` installs it.
 """
@@ -96,7 +96,7 @@ class McpMount:
 
     @property
     def lifespan(self) -> Callable[[Any], AbstractAsyncContextManager[None]]:
-        """Function that takes the app and returns the context in which the server must run."""
+        """A function that takes the app and returns the context in which the server must run."""
 
         @asynccontextmanager
         async def run(app: Any) -> AsyncIterator[None]:
@@ -182,7 +182,7 @@ def _call(
 
 
 def _illustrate(operations: Operations, result: Mapping[str, Any]) -> list[types.ContentBlock]:
-    """Return a caption and the picture of a result."""
+    """Return the picture of a search result and its caption, as two parts of an MCP answer."""
     image_id = result["id"]
     caption = f"{result['rank']}. {image_id}: {operations.images.describe(image_id)}"
     data = base64.b64encode(operations.thumbnail(image_id).read_bytes()).decode()

@@ -1,15 +1,15 @@
-"""Relevance of images to a query by the gallery's metadata, such as a table about photographs.
+"""Relevance of images to a query, decided by the gallery's metadata (a table about its images).
 
 An image is relevant if it has the values that the text asks for, and agrees with the reference in
-the other columns. Only columns of text with few different values are used: not numbers, captions or
-titles.
+the other columns. Only columns of texts with few different values are used. Numbers, captions and
+titles are not used.
 
 A text is understood only if each of its words belongs to one of these:
 
 - the value of a column: "red";
 - a phrase for a value: "with long sleeves";
 - the exclusion of a value: "not a dress";
-- words without a meaning of their own: "in".
+- words such as "in", which have no meaning of their own.
 """
 
 import re
@@ -64,16 +64,20 @@ _Meaning = tuple[Membership, ...]
 
 
 class UnclearQueryError(DWCError):
-    """The metadata do not tell what a query asks for. The message says why, as a clause."""
+    """The metadata do not show which images a query asks for.
+
+    The message is the reason, as a clause: "the words ask for several values of “color”".
+    """
 
 
 class MetadataMatch(NamedTuple):
     """The images that match everything that a query asks for.
 
     Attributes:
-        mask: Whether each of the n images matches (n,). The reference itself does not.
-        stated: The condition that the text states.
-        shared: The condition that an image agrees with the reference.
+        mask: (n,), whether each of the gallery's n images matches. The entry of the reference is
+            False.
+        stated: The condition on the metadata that the text states.
+        shared: The condition that an image has the values of the reference in the other columns.
     """
 
     mask: Mask
@@ -90,27 +94,28 @@ def match_metadata(
 ) -> MetadataMatch:
     """Find the images that match a query, by the columns that describe what is in the images.
 
-    An image has to agree with the reference in each column that the text does not change, with
-    these exceptions:
+    A matching image has the values that the text asks for. In the columns that the text does not
+    change, it has the same values as the reference. It may have other values in these columns:
 
     - columns in which the reference has no known value;
-    - columns that do not apply to any image with the wanted values (their value is then `-`), such
-      as the sleeves if the text asks for a skirt;
-    - columns that describe the same as a column that the text changes, such as a shop's label if it
-      changes the category, unless the text names the changed column;
+    - columns that do not apply to any image with the wanted values, such as the sleeves if the text
+      asks for a skirt (the value of such a column is `-`);
+    - columns that have the same meaning as a changed column, such as a shop's label if the text
+      changes the category; but not if the text contains the name of the changed column;
     - the shade, if the text changes the color without naming a shade;
-    - the second color, if the text changes the pattern and either the reference is plain or the
+    - the second color, if the text changes the pattern, and either the reference is plain or the
       result may be plain.
 
     Args:
         metadata: The metadata of the gallery's n images.
-        text: The query's text, as the model reads it.
-        typed: The text as typed, and what the model does not read of it; None if unknown.
-        position: The position of the reference.
-        filter: The condition on all results; None for none.
+        text: The query's text that the model receives.
+        typed: The text as typed, with a record of the parts that the model does not receive; None
+            if it is unknown.
+        position: The index of the reference in the gallery, from 0.
+        filter: A condition that the images must also meet; None for no condition.
 
     Raises:
-        UnclearQueryError: The metadata do not tell what the query asks for.
+        UnclearQueryError: The metadata do not show which images the query asks for.
     """
     columns = describing_columns(metadata)
     if not columns:
@@ -146,8 +151,9 @@ def match_metadata(
 def describing_columns(metadata: Metadata) -> dict[str, Column]:
     """Return the columns that describe what is in the images, by name.
 
-    They are the columns of text whose values the filter lists, and whose values belong to two
-    images or more on average. So numbers, captions, titles and article numbers are left out.
+    These are the columns of texts with 2 to `MAX_FACET_VALUES` different values, if each value
+    belongs to two or more images on average. So numbers, captions, titles and article numbers are
+    left out.
     """
     return {
         name: column
@@ -161,13 +167,17 @@ def describing_columns(metadata: Metadata) -> dict[str, Column]:
 def _find_open_columns(
     columns: Mapping[str, Column], reference: Mapping[str, str], changed: set[str], mask: Mask
 ) -> set[str]:
-    """Return the names of the columns in which results need not agree with the reference.
+    """Return the names of columns in which results need not agree with the reference.
+
+    These are the columns that do not apply to the wanted images and, in some cases, the shade and
+    the second color. `match_metadata` describes the cases. Columns with the same meaning as a
+    changed column are not included; `_find_synonyms` finds them.
 
     Args:
         columns: The columns that describe the images, by name.
-        reference: The known values of the reference.
+        reference: The known values of the reference, by column name.
         changed: The names of the columns that the text changes.
-        mask: Whether each of the n images has the wanted values (n,).
+        mask: (n,), whether each of the gallery's n images has the wanted values.
     """
     names = {spelling_key(name): name for name in columns}
     open_columns = set()
@@ -187,14 +197,15 @@ def _find_open_columns(
 def _find_synonyms(
     columns: Mapping[str, Column], reference: Mapping[str, str], changed: set[str]
 ) -> set[str]:
-    """Return the names of the columns that describe the same as a changed one.
+    """Return the names of the columns that have the same meaning as a changed column.
 
-    If such a column had to agree with the reference, the images that match "a jacket" for a hoodie
-    would be those of the category "jacket" that somebody else has labeled "Hoodie".
+    Results need not agree with the reference in such a column. Example: the reference is a hoodie,
+    and the text "a jacket" changes the category. If the column with a shop's label had to agree as
+    well, only jackets that the shop has labeled "Hoodie" would match.
 
     Args:
         columns: The columns that describe the images, by name.
-        reference: The known values of the reference.
+        reference: The known values of the reference, by column name.
         changed: The names of the columns that the text changes.
     """
     return {
@@ -207,10 +218,12 @@ def _find_synonyms(
 
 
 def _describe_the_same(first: Column, second: Column) -> bool:
-    """Return whether two columns describe the same, such as a shop's label and a category.
+    """Return whether two columns have the same meaning, such as a shop's label and a category.
 
-    They do if both have two names of values or more in common, and almost all images that have such
-    values in both columns have the same value in both.
+    This is so if both conditions are met:
+
+    - For two or more values, some image has the value in both columns, perhaps spelled in two ways.
+    - Of all images that have such a value in both columns, almost all have the same value in both.
     """
     spellings = {key: value for value in _known_values(second) for key in _spellings_of(value)}
     pairs = {
@@ -229,7 +242,10 @@ def _describe_the_same(first: Column, second: Column) -> bool:
 
 
 def _spellings_of(value: str) -> set[_Key]:
-    """Return the ways to spell a value, such as "t_shirt", also in another number."""
+    """Return the spellings of a value in singular and plural, each as a tuple of words.
+
+    Example: "t_shirt" -> ("t", "shirt"), ("t", "shirts"), ("tshirt",) and ("tshirts",).
+    """
     return {
         key
         for words in ([spelling_key(value)], _SEPARATORS.split(value))
@@ -242,13 +258,15 @@ def _known_values(column: Column) -> list[str]:
 
 
 class _Match(NamedTuple):
-    """Words of a text that name values.
+    """Consecutive words of a text that name a value.
 
     Attributes:
         first: The index of the first word.
         last: The index after the last word.
-        meanings: What the words mean, in one or more columns. Several columns agree on the value.
-        is_column_named: Whether the words name the column, too.
+        meanings: The meanings of the words, each as conditions on columns. There are several
+            meanings if several columns have the value; these columns usually agree.
+        is_column_named: Whether the words contain the name of the column, as in "short sleeves" for
+            the value "short" of the column "sleeves".
     """
 
     first: int
@@ -258,15 +276,20 @@ class _Match(NamedTuple):
 
     @property
     def columns(self) -> set[str]:
-        """The names of the columns."""
+        """The names of the columns that have the named value."""
         return {part.column for meaning in self.meanings for part in meaning}
 
 
 class _Reader:
-    """Reads texts as conditions on columns."""
+    """Parser that converts the text of a query to conditions on the columns of the metadata."""
 
     def __init__(self, columns: Mapping[str, Column], reference: Mapping[str, str]) -> None:
-        """Create the reader for columns, by name, and for the known values of the reference."""
+        """Create the parser.
+
+        Args:
+            columns: The columns that describe the images, by name.
+            reference: The known values of the reference, by column name.
+        """
         self._columns, self._reference = columns, reference
         self._values: dict[_Key, dict[str, list[str]]] = {}
         self._phrases: dict[_Key, dict[str, list[str]]] = {}
@@ -286,7 +309,11 @@ class _Reader:
         self._longest = max(map(len, keys), default=0)
 
     def _find_named_colors(self) -> dict[_Key, _Meaning]:
-        """Return the names that mean a color and a shade, such as "navy", with the meaning."""
+        """Return the names that mean both a color and a shade, such as "navy" for dark blue.
+
+        The result maps each name, as a tuple of words, to the conditions on color and shade. It is
+        empty if the metadata have no columns for color and shade.
+        """
         names = {spelling_key(name): name for name in self._columns}
         if not {"colour", "shade"} <= names.keys():
             return {}
@@ -299,12 +326,20 @@ class _Reader:
         }
 
     def read(self, text: str, typed: TypedText | None) -> tuple[Filter, set[str], set[str]]:
-        """Return what a text asks for, and the names of columns: those that it changes, and names.
+        """Return the condition that a text states, and the columns that it changes and names.
 
-        An exclusion changes a column only if the reference has the excluded value.
+        Args:
+            text: The query's text that the model receives.
+            typed: The text as typed, with a record of the parts that the model does not receive;
+                None if it is unknown.
+
+        Returns:
+            Three values: the condition; the names of the columns that the text changes; and the
+            names of the columns that occur in the text by name, such as "sleeves". A column is
+            changed if the text asks for one of its values, or excludes the value of the reference.
 
         Raises:
-            UnclearQueryError: The columns do not tell what the text asks for.
+            UnclearQueryError: The columns do not show what the text asks for.
         """
         if typed is not None and typed.cut:
             raise UnclearQueryError("only the beginning of the words was read")
@@ -339,7 +374,12 @@ class _Reader:
         return stated, changed, named
 
     def _all_but(self, name: str, values: Sequence[str]) -> list[Filter]:
-        """Return the conditions that a column has a known value, and none of the given ones."""
+        """Return the conditions that a column has a known value, but none of the given values.
+
+        Args:
+            name: The name of the column.
+            values: The values that are not allowed; may be empty.
+        """
         column = self._columns[name]
         unknown = [text for text in column.texts if not is_known_value(text)]
         conditions: list[Filter] = []
@@ -350,7 +390,15 @@ class _Reader:
         return conditions
 
     def _split_exclusions(self, text: str, typed: TypedText | None) -> tuple[str, list[str]]:
-        """Return a text without its exclusions, and the names of what it excludes."""
+        """Split a text into the part without exclusions and the names of what it excludes.
+
+        Example: "a dress without a hood" -> "a dress " and ["hood"].
+
+        Args:
+            text: The query's text that the model receives.
+            typed: The text as typed, with the exclusions that the model does not receive; None if
+                it is unknown.
+        """
         former = text if typed is None else typed.typed
         excluded = [] if typed is None else list(typed.excluded)
         for phrase, value in self._lacking.items():
@@ -363,15 +411,19 @@ class _Reader:
         return text, [*excluded, *(exclusion.name for exclusion in exclusions)]
 
     def _unwanted(self, names: Sequence[str]) -> tuple[dict[str, list[str]], list[_Meaning]]:
-        """Return the values that a text excludes, given the names of what it excludes.
+        """Convert the names of what a text excludes to values of columns.
 
         Args:
             names: The names of colors, kinds of garments, patterns or parts, such as "dark blue".
 
         Returns:
-            The excluded values by column; and groups of conditions of which at least one must not
-            hold. "Not dark blue" gives such a group: a dark garment is allowed, and a blue one, but
-            none that is both.
+            Two values: the excluded values by column name, and a list of groups of conditions. An
+            image must violate at least one condition of each group. For example, "not dark blue"
+            gives a group with the conditions "dark" and "blue": an image may be dark or blue, but
+            not both.
+
+        Raises:
+            UnclearQueryError: The columns have no value for one of the names.
         """
         unwanted: dict[str, list[str]] = {}
         together: list[_Meaning] = []
@@ -389,11 +441,15 @@ class _Reader:
         return unwanted, together
 
     def _wanted(self, words: Sequence[str], matches: Sequence[_Match]) -> dict[str, list[str]]:
-        """Return the values that a text asks for, by column.
+        """Return the values that a text asks for, by column name.
 
         Args:
             words: The words of the text.
-            matches: Those of them that name values, in order.
+            matches: The parts of the text that name values, in order.
+
+        Raises:
+            UnclearQueryError: A word has no meaning here, or the text does not say which of several
+                values is wanted.
         """
         covered = {n for match in matches for n in range(match.first, match.last)}
         others = [word for n, word in enumerate(words) if n not in covered]
@@ -411,7 +467,11 @@ class _Reader:
         return wanted
 
     def _find(self, words: Sequence[str]) -> Iterator[_Match]:
-        """Yield the words that name values; where several phrases begin, the longest is used."""
+        """Yield the parts of a text that name values, in order.
+
+        The parts do not overlap. If several such parts begin at the same word, the longest is
+        yielded.
+        """
         start = 0
         while start < len(words):
             match = self._match(words, start)
@@ -437,17 +497,20 @@ class _Reader:
         phrases: Mapping[str, Sequence[str]],
         values: Mapping[str, Sequence[str]],
     ) -> _Match:
-        """Return which value words name, in which of the columns that have such a value.
+        """Choose the columns to which a named value belongs, and return the words as a match.
 
-        The column is chosen by the first of these rules that applies:
+        Several columns may have the value. The first of these rules that applies to a column
+        decides:
 
-        1. its name follows the words: "short sleeves" names a value of the column "sleeves";
-        2. the words are a phrase for one of its values: a color word is a phrase for a value of the
-           column of colors, not of the column of second colors;
-        3. the words consist of one of its values.
+        1. The column's name follows the words: "short sleeves" names a value of the column
+           "sleeves".
+        2. The words are a phrase for a value of the column: a color word is a phrase for a value of
+           the column of colors, not of the column of second colors.
+        3. The words are a value of the column.
 
-        If several columns remain, those in which the reference has a known value are preferred. If
-        several remain still, all of them are chosen if they usually agree.
+        If the rule applies to several columns, those in which the reference has a known value are
+        preferred. If several columns remain, all of them are chosen, provided that they usually
+        agree.
 
         Args:
             words: The words of the text.
@@ -476,7 +539,17 @@ class _Reader:
         return _Match(first, max(ends[name] for name in chosen), meanings, bool(named))
 
     def _name_beside(self, name: str, words: Sequence[str], first: int, last: int) -> int:
-        """Return the index after a column's name that begins at `last`; `last` if there is none."""
+        """Return the index after the name of a column, if the name follows a value in a text.
+
+        Args:
+            name: The name of the column.
+            words: The words of the text.
+            first: Not used.
+            last: The index after the value, where the column's name may begin.
+
+        Returns:
+            The index after the column's name; `last` if the name does not follow.
+        """
         key = _key(_SEPARATORS.split(name))
         end = last + len(key)
         return end if key in _spellings(words[last:end]) else last
@@ -484,7 +557,10 @@ class _Reader:
     def _say_the_same(self, meanings: Sequence[_Meaning]) -> bool:
         """Return whether columns usually agree on a value.
 
-        They agree if most images that have the value in at least one column have it in all columns.
+        They agree if most images that have the value in at least one of the columns have it in all.
+
+        Args:
+            meanings: The condition that a column has the value, once for each of the columns.
         """
         masks = [self._columns[part.column].has_any(part.values) for (part,) in meanings]
         in_all, in_any = np.logical_and.reduce(masks), np.logical_or.reduce(masks)
@@ -496,13 +572,16 @@ def _count_choices(
 ) -> int:
     """Return how many times the word "or" joins values of the same column in a text.
 
+    For example, the result is 1 for "red or blue with short sleeves".
+
     Args:
         words: The words of the text.
-        matches: Those of them that name values, in order.
-        wanted: The named values by column.
+        matches: The parts of the text that name values, in order.
+        wanted: The values that the text asks for, by column name.
 
     Raises:
-        UnclearQueryError: The text names several values of a column in another way.
+        UnclearQueryError: The text names several values of a column that are not joined by "or", or
+            not only by "or".
     """
     groups: dict[frozenset[str], list[_Match]] = {}
     for match in matches:
@@ -538,9 +617,10 @@ def _key(words: Sequence[str]) -> _Key:
 
 
 def _unify(word: str) -> str:
-    """Return a form that is the same for all spellings of a word.
+    """Return a form of a word that is the same for all its spellings.
 
-    Words for the same pattern or part, such as "striped" and "stripes", have the same form, too.
+    Different words for the same pattern or part, such as "striped" and "stripes", have the same
+    form, too.
     """
     for alike in _ALIKE:
         if alike.fullmatch(word):
@@ -549,7 +629,10 @@ def _unify(word: str) -> str:
 
 
 def _spellings(words: Sequence[str]) -> Iterator[_Key]:
-    """Yield the keys to look up a phrase: as it is, then with the last word in another number."""
+    """Yield the forms in which a phrase is looked up, each as a tuple of words.
+
+    The first is the phrase itself. The others have the last word in singular or plural.
+    """
     if not words:
         return
     *others, word = words
