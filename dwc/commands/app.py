@@ -128,7 +128,7 @@ def complete_from_environment(args: argparse.Namespace) -> argparse.Namespace:
 
 
 def split_models(names: str) -> list[str]:
-    """Return the names of models in the value of DWC_MODEL, separated by commas or spaces.
+    """Split the value of DWC_MODEL at commas and spaces, and return the names of the models.
 
     A value that is the path of a folder is one name, even if the path contains spaces.
     """
@@ -153,7 +153,9 @@ def parse_model_count(text: str) -> int:
 
 
 def parse_root_path(text: str) -> str:
-    """Parse a path such as `/dwc`, or an address such as `https://example.org/dwc`.
+    """Parse the path or address at which the app is served.
+
+    Examples are `/dwc` and `https://example.org/dwc`.
 
     Returns:
         The path or address without a slash at the end.

@@ -49,7 +49,7 @@ def _expand_path(text: str) -> Path:
 
 
 class _StoreOnce(argparse.Action):
-    """Action that stores the value of an option, and refuses a second, different value.
+    """Action of argparse that stores an option's value, and refuses a second, different value.
 
     An option may be repeated with the same value.
     """

@@ -28,7 +28,7 @@ Progress = Callable[[int, int, float], None]
 
 
 def is_launched() -> bool:
-    """Return whether a launcher started this process as one of several."""
+    """Return whether a launcher such as `torchrun` started this process as one of several."""
     sizes = (os.environ.get(name, "") for name in _SIZE_VARIABLES)
     return any(size.isdecimal() and int(size) > 1 for size in sizes)
 
@@ -167,7 +167,7 @@ class ProcessGroup:
         Args:
             finished: The number of pictures that this process has finished.
             total: The number of pictures that this process has to finish in total.
-            seconds_left: Not used.
+            seconds_left: Not used; it belongs to the interface of progress callbacks.
 
         Raises:
             OtherProcessError: Another process failed.

@@ -51,7 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Search the stored gallery once, print the results, and return the exit status."""
+    """Search the stored gallery, print the results, and return the exit status."""
     from dwc.gallery.filters import join_filters, parse_filter
     from dwc.gallery.search_index import AUTO, open_index
     from dwc.gallery.store import Store

@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
 
 @contextmanager
 def _staging_folder(out: Path | None) -> Iterator[Path]:
-    """Yield the folder for the staged files: `out`, or a temporary folder if it is None."""
+    """Yield the folder for the files to upload: `out`, or a temporary folder if `out` is None."""
     if out is not None:
         yield out
         return

@@ -121,7 +121,7 @@ def _run_progressive(args: argparse.Namespace) -> int:
 
 
 def _run_joint_progressive(args: argparse.Namespace) -> int:
-    """Train Progressive Learning on drawings and photographs, and return the exit status."""
+    """Train a Progressive Learning model on drawings and photographs; return the exit status."""
     from dwc.checkpoints.load import load
     from dwc.errors import TrainingError
     from dwc.training.catalogue.joint_training import check_wardrobe

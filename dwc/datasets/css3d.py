@@ -116,9 +116,10 @@ class _Number:
 
 
 class _Bytes:
-    """Replacement for `codecs.encode` and `bytes`, with which bytes are pickled for Python 2.
+    """Replacement for the functions `codecs.encode` and `bytes`.
 
-    `bytes`, called without arguments, stands for empty bytes.
+    In pickles for Python 2, a call of one of these functions stands for a value of type bytes. A
+    call of `bytes` without arguments stands for empty bytes.
     """
 
     def __new__(cls, text: Any = "", encoding: Any = "latin1") -> Any:

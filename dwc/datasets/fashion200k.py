@@ -206,7 +206,7 @@ class TrainPairs:
         return (picture.path for picture in self._pictures)
 
     def _rests(self, caption: str) -> list[tuple[str, ...]]:
-        """Return the word sequences that remain when one replaceable word of a caption is removed.
+        """Return, for each replaceable word of a caption, the caption's other words in order.
 
         A word is replaceable if some other caption differs only in this word.
         """

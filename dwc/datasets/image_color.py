@@ -166,7 +166,12 @@ _SRGB_GAMMA = 2.2
 def _matrix_to_srgb(
     primaries: tuple[tuple[float, float], ...], white: tuple[float, float]
 ) -> NDArray[np.float32]:
-    """Return the matrix (3, 3) from linear RGB with the given primaries to linear sRGB."""
+    """Return the matrix (3, 3) from a linear RGB color space to linear sRGB.
+
+    Args:
+        primaries: The chromaticities x and y of red, green and blue in the color space.
+        white: The chromaticities x and y of its white point.
+    """
     source, source_white = _matrix_to_xyz(primaries, white)
     srgb, srgb_white = _matrix_to_xyz(_SRGB_PRIMARIES, _D65)
     scale = np.diag((_BRADFORD @ srgb_white) / (_BRADFORD @ source_white))
@@ -177,7 +182,12 @@ def _matrix_to_srgb(
 def _matrix_to_xyz(
     primaries: tuple[tuple[float, float], ...], white: tuple[float, float]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the matrix (3, 3) from linear RGB to XYZ, and the white point's XYZ (3,)."""
+    """Return the matrix (3, 3) from linear RGB to XYZ, and the XYZ (3,) of the white point.
+
+    Args:
+        primaries: The chromaticities x and y of red, green and blue in this RGB color space.
+        white: The chromaticities x and y of its white point.
+    """
     columns = np.array([[x / y, 1.0, (1 - x - y) / y] for x, y in primaries]).T
     x, y = white
     white_xyz = np.array([x / y, 1.0, (1 - x - y) / y])
@@ -348,7 +358,7 @@ def apply_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
     If the profile is missing or unusable, the image is converted without a profile.
 
     Returns:
-        An RGB image; for an RGBA image, an RGBA image.
+        An RGBA image if `image` is one; otherwise an RGB image.
     """
     if icc and image.mode == "L" and color_space_name(icc) == "RGB":
         image = image.convert("RGB")

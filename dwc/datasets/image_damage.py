@@ -251,8 +251,8 @@ def _damage_of_iso_media(file: IO[bytes]) -> str | None:
 def _primary_extents(file: IO[bytes]) -> list[tuple[int, int]]:
     """Return the positions and lengths of the parts of the main image in an AVIF or HEIC file.
 
-    They are in bytes. The result is empty if the file has an unsupported or broken structure. The
-    structure is defined by ISO/IEC 14496-12.
+    Positions and lengths are in bytes. The result is empty if the file's structure is broken or not
+    supported here. The structure is defined by ISO/IEC 14496-12.
     """
     try:
         length = file.seek(0, os.SEEK_END)
@@ -299,7 +299,9 @@ def _contents(file: IO[bytes], start: int, end: int, kind: bytes) -> Iterator[by
 
 
 def _tiles(iref: bytes, item: int) -> set[int]:
-    """Return the ids of the tiles of an image in an AVIF or HEIC file; both are called items.
+    """Return the ids of the tiles that make up an image in an AVIF or HEIC file.
+
+    Each image and each tile is an item of the file, and has an id.
 
     Args:
         iref: Content of the box with the references between items.

@@ -176,7 +176,7 @@ def advice_for(kind: str, count: int = 1) -> str:
 
     Args:
         kind: The kind of image, or `ARCHIVE`.
-        count: The number of files; the sentence has "it" or "them".
+        count: The number of files. The sentence says "it" for one file, otherwise "them".
     """
     it, its = ("it", "its") if count == 1 else ("them", "their")
     if kind == ARCHIVE:

@@ -170,8 +170,8 @@ def decode(source: str | Path | bytes | Image.Image, max_pixels: int | None = No
     Args:
         source: Path of a file, content of a file, or a PIL image.
         max_pixels: Maximum number of pixels (width x height) to decode, by default `pixel_limit()`.
-            It is checked before decoding. For a JPEG that is reduced during decoding, the number of
-            pixels after the reduction counts.
+            The limit is checked before decoding. For a JPEG that is reduced during decoding, the
+            limit applies to the number of pixels after the reduction.
 
     Raises:
         ImageError: The source is missing, too large or not accessible.
@@ -209,7 +209,7 @@ def decode_file(file: IO[bytes], name: str, max_pixels: int | None = None) -> Im
     Args:
         file: The open file.
         name: Name of the file in error messages.
-        max_pixels: Maximum number of pixels to decode; see `decode`.
+        max_pixels: Maximum number of pixels (width x height) to decode, by default `pixel_limit()`.
     """
     limit = pixel_limit() if max_pixels is None else max_pixels
     try:
@@ -267,7 +267,7 @@ def hash_pixels(image: Image.Image) -> str:
 
 
 def _open_image(file: IO[bytes], header: bytes, name: str) -> Image.Image | None:
-    """Open a file in the first of `FORMATS` that recognizes it; return None if no format does.
+    """Open a file with the first format of `FORMATS` that recognizes it; return None if none does.
 
     Unlike `Image.open`, this function does not limit the number of pixels. `Image.open` would apply
     its limit to the full size of a JPEG, although the image may be small enough after reduction.
@@ -586,7 +586,7 @@ _INTEGER_FORMATS = {1: "B", 3: "H", 4: "I"}  # EXIF's types of integers
 
 
 def _prevent_rotation_by_xmp(image: Image.Image) -> None:
-    """Remove the orientation from the XMP data of a TIFF that has no orientation elsewhere.
+    """Remove the orientation from the XMP data of a TIFF that has no orientation in its tags.
 
     Otherwise, Pillow would rotate the pixels by this orientation while loading them.
     """
@@ -705,7 +705,8 @@ def is_single_color(image: Image.Image) -> bool:
 def _flatten(layers: Image.Image) -> Image.Image:
     """Blend an RGBA image with a background color that contrasts with its opaque parts.
 
-    The `info` of the result has only `FILLED_WITH` and `HALF_TRANSPARENT`, if they apply.
+    The `info` of the result has no other keys than `FILLED_WITH` and `HALF_TRANSPARENT`; each is
+    set only if it applies.
     """
     alpha = layers.getchannel("A")
     if alpha.getextrema() == (255, 255):
@@ -848,7 +849,10 @@ _OTHER_BYTE = {
 
 
 def _deep_raw_mode(image: Image.Image) -> str | None:
-    """Return Pillow's raw mode of a color image with 16 bits per channel, None for other images."""
+    """Return Pillow's raw mode, such as "RGB;16B", of a color image with 16 bits per channel.
+
+    The result is None for other images.
+    """
     tiles = getattr(image, "tile", None)
     if not tiles or image.mode not in ("RGB", "RGBA"):
         return None

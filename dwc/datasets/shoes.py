@@ -71,14 +71,14 @@ def split_names(root: Path, split: str) -> list[str]:
 def shoes_triplets(root: Path, split: str, listing: str = "twice") -> list[Triplet]:
     """Return the annotated image pairs of a split as triplets with one caption each.
 
+    Pairs with blank captions are included; a warning with their number is logged.
+
     Args:
         root: The data folder.
         split: Name of the split, "train" or "test".
-        listing: "once" to return each pair once, in the order of the file. "twice" to return, for
-            each image of the split in order, all pairs that contain the image, as in the released
-            code.
-
-    Pairs with blank captions are included; a warning with their number is logged.
+        listing: With "once", each pair is returned once, in the order of the file. With "twice",
+            all pairs that contain an image are returned for each image of the split, in order, as
+            in DWC's released code.
 
     Raises:
         DatasetError: Files are missing or do not have the documented format.
@@ -97,7 +97,8 @@ def shoes_benchmark(root: Path, split: str = "test", listing: str = "twice") -> 
     Args:
         root: The data folder.
         split: Name of the split, "train" or "test".
-        listing: "once" or "twice"; see `shoes_triplets`.
+        listing: "once" if each pair is one query. "twice" if each pair is a query for each of its
+            two images, as in DWC's released code; see `shoes_triplets`.
 
     Raises:
         DatasetError: Files are missing or do not have the documented format.

@@ -76,7 +76,7 @@ class PublishedSize(NamedTuple):
     Attributes:
         queries: Number of queries.
         gallery: Number of gallery images.
-        blank_captions: Number of the queries' captions that are blank; see `blank_captions`.
+        blank_captions: Number of the queries' captions that are empty or consist of spaces.
     """
 
     queries: int

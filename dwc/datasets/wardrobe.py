@@ -253,8 +253,8 @@ class _Spellings:
         Args:
             name: The name of the column.
             value: The value.
-            line: The line of the value.
-            position: The table and the line, for the error message.
+            line: The number of the line that contains the value.
+            position: The path of the table and the line, as text for the error message.
         """
         if value in _UNKNOWN:
             return
@@ -272,7 +272,7 @@ def _check_row(row: dict[str, str], position: str) -> None:
 
     Args:
         row: The cells of the row by column.
-        position: The table and the row's line, for the error message.
+        position: The path of the table and the row's line, as text for the error message.
     """
     for name in ("file", "caption", "shade", *CHANGEABLE):
         value = row[name]
@@ -423,7 +423,7 @@ def phrase_changes(changes: dict[str, str], shade: str, rng: random.Random) -> s
 
     Args:
         changes: Name of a changed attribute -> its new value.
-        shade: The target's shade, for color names that include the shade.
+        shade: The target's shade, for color names that include the shade, such as "navy".
         rng: Source of random choices.
     """
     phrases = []

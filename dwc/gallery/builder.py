@@ -319,7 +319,7 @@ class _Build:
         self._gone_by_key: dict[str, list[str]] = {}
 
     def run(self, progress: Progress | None, prune: bool) -> None:
-        """Check stored pictures, embed new and changed ones, and write the report of the build."""
+        """Check stored pictures, embed new and changed ones, and save the build's results."""
         writer, listing = self._writer, self._listing
         for entry in listing.left_out.values():
             if entry.message is not None:
@@ -806,7 +806,7 @@ def _prepare(item: Item, known: Collection[str]) -> _Result:
 
 
 def _move_thumbnail(file: Path, target: Path) -> None:
-    """Move a thumbnail out of another process's store; do nothing if `file` does not exist."""
+    """Move a thumbnail from another process's store to `target`; do nothing if `file` is missing."""
     if file.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(file, target)

@@ -223,7 +223,7 @@ def _combine(stamps: Sequence[Stamp]) -> Stamp:
 
 
 class _Stored(NamedTuple):
-    """A column of pictures.
+    """A column of a dataset whose values are pictures.
 
     Attributes:
         column: The name of the column.

@@ -7,8 +7,9 @@ candidates than the number of results that are needed, and the caller computes t
 the candidates.
 
 Two numbers are chosen when the index is built: how many clusters a search reads, and how many
-candidates it returns. They are the cheapest pair with which trial queries find `TARGET_RECALL` of
-their 50 best images. The trial queries are about as hard for the index as a model's queries.
+candidates it returns. With the chosen pair of numbers, trial queries find `TARGET_RECALL` of their
+50 best images at the lowest cost. The trial queries are about as hard for the index as a model's
+queries.
 
 FAISS's classes `IndexRefine` and `IndexHNSW` are not used, because the argument `params` of their
 method `search` has unwanted effects. `IndexRefine` ignores the set of allowed positions in

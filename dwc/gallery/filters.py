@@ -99,7 +99,8 @@ def parse_filter(text: str, metadata: Metadata) -> Filter | None:
     """Parse the text of a filter, and check its columns and values against a gallery's metadata.
 
     Args:
-        text: The filter, in the language described at the top of this module.
+        text: The filter, such as `category = dress and price < 50`; the module's docstring
+            describes the syntax.
         metadata: The metadata of the gallery, which determines the types of the values.
 
     Returns:

@@ -307,8 +307,9 @@ def read_tables(root: Path, tables: Iterable[str], ids: Collection[str]) -> List
 
     A table names each picture in a column `file_name` (or `filename`, `file`, `path`, `image`), by
     its path relative to the table's folder. The pictures of a table `attributes.csv` may also be in
-    a folder `photos` beside it. If several tables have values of a picture in the same column, the
-    first table in the order of their paths is used, and different values are counted as a problem.
+    a folder `photos` beside it. Several tables may have a value for the same picture and column.
+    Then the value from the first table, in the order of the tables' paths, is used. If the values
+    differ, this is reported as a problem.
 
     Args:
         root: The folder.

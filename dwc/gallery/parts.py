@@ -310,7 +310,8 @@ class EmbeddedParts:
     def find(self, item: Item) -> EmbeddedPicture | None:
         """Return the row, vector and thumbnail of a picture from its part.
 
-        The result is None if the picture must be embedded; see `dwc.gallery.builder.FindEmbedded`.
+        The result is None if the picture must be embedded: if no part has it, if it has changed
+        since, or if its vector or thumbnail is missing or damaged.
         """
         if item.id not in self._located:
             return None

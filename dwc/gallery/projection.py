@@ -49,8 +49,8 @@ class Projection:
     Attributes:
         positions: Coordinates (n, 2) in the order of the store, x to the right and y downwards,
             integers from 0 to `SIDE`.
-        laid_out: Number of pictures that t-SNE placed. Each other picture is placed between the
-            three most similar of these pictures.
+        laid_out: Number of pictures that t-SNE placed. Each other picture is at the weighted mean
+            position of the three most similar of these pictures.
         neighbours_kept: How well the projection preserves neighborhoods, 0 to 1: the fraction of a
             picture's 10 nearest neighbors among the vectors that are also among its 10 nearest
             neighbors in the projection, averaged over a sample of pictures. None if the gallery has

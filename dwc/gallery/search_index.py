@@ -1,8 +1,8 @@
 """Exact and approximate nearest-neighbor search in the vectors of a gallery.
 
-`ExactIndex` scores all images of a gallery, and `best_positions` selects the best ones. 200,000
-vectors of 2,048 numbers take 1.6 GB, and an exact search reads all of them from memory once. Up to
-that size, an exact search is fast enough.
+`ExactIndex` scores all images of a gallery, and `best_positions` selects the best ones. An exact
+search reads all vectors from memory once. It is fast enough for up to 200,000 vectors of 2,048
+numbers, which take 1.6 GB.
 
 A `CandidateIndex` is an approximate index, in FAISS or in Milvus. It proposes candidates for a
 query without reading all vectors. Then `dwc.search.weight_sweep` computes the candidates' scores

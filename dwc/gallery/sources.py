@@ -426,7 +426,7 @@ class HubDatasetSource:
         return self._downloaded.items()
 
     def item(self, id: str) -> Item:
-        """Return the picture with an id, which begins with a path in the repository."""
+        """Return the picture with the given id; an id begins with a path in the repository."""
         return self._downloaded.item(id)
 
     @cached_property

@@ -359,7 +359,10 @@ def read_manifest(connection: sqlite3.Connection, folder: Path) -> Manifest | No
 
 
 def read_report(connection: sqlite3.Connection) -> dict[str, Any]:
-    """Read the report of the last finished build; empty if an older version wrote the store."""
+    """Read the results of the last finished build, by name.
+
+    The result is empty if an older version of this package wrote the store.
+    """
     return _read_entries(connection, "report")
 
 

@@ -205,7 +205,7 @@ class StoreWriter:
             )
 
     def skip(self, id: str, reason: str) -> None:
-        """Record that a picture could not be read, with the reason."""
+        """Record that a picture could not be read, and the reason."""
         self._skipped[id] = reason
 
     def note_file(self, id: str, file: KnownFile) -> None:

@@ -329,12 +329,13 @@ class _Walk:
             waiting.extend(reversed(subfolders))
 
     def _hidden(self, entry: os.DirEntry[str], relative: str) -> LeftOut:
-        """Return the `LeftOut` of an entry whose name begins with a point.
+        """Return the reason why an entry whose name begins with a point is left out.
 
         The entry may be a placeholder of iCloud: `.a.jpg.icloud` stands for `a.jpg`, which is not
         downloaded. If `a.jpg` would be listed, the result has a message that asks the user to
-        download it; this also applies to folders and tables of metadata. Any other entry counts as
-        hidden. If an exclude pattern matches, the placeholder counts as excluded.
+        download it. This also applies to placeholders of folders and of metadata tables. If an
+        exclude pattern matches, the placeholder counts as excluded. Any other entry counts as
+        hidden.
         """
         id = escape_name(relative)
         placeholder = _ICLOUD_PLACEHOLDER.fullmatch(entry.name)
