@@ -59,7 +59,7 @@ def write_fashion_iq(
 
     Args:
         root: The folder of the exported data set.
-        name: The part of the file names that is a category ("dress") in FashionIQ.
+        name: The part `<name>` of the file names; in FashionIQ, it is a category such as "dress".
         split: "train", "val" or "test".
         items: All images of the split.
         triplets: The triplets of the split.

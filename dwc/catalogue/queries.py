@@ -326,8 +326,9 @@ def _can_change(reference: Garment, attribute: str, known: frozenset[str]) -> bo
 def _has_values(target: Garment, reference: Garment, values: Values) -> bool:
     """Return whether each value of the target is permitted or is the reference's value.
 
-    Two values are not checked: the shade of a black or white target, and the second color if the
-    category's permitted second colors are only "none" and the target's main color.
+    Two values are not always checked. The shade is ignored if the target is black or white. The
+    second color is ignored if "none" and the target's main color are the only permitted second
+    colors of the category.
 
     Args:
         target: The garment to check.

@@ -162,7 +162,10 @@ def attributes_of(category: str) -> dict[str, tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class Garment:
-    """A category and one value for each of its attributes, in the order of `attributes_of`."""
+    """A garment: its category, and a value for each of the category's attributes.
+
+    The values are in the order of `attributes_of`.
+    """
 
     category: str
     values: tuple[str, ...]
@@ -242,9 +245,9 @@ def sample_value(rng: random.Random, category: str, attribute: str) -> str:
 def sample_garment(rng: random.Random, category: str | None = None) -> Garment:
     """Return a random garment; if `category` is None, the category is random, too.
 
-    Each value is chosen by `sample_value`, except where values could contradict each other: a black
-    or white garment has the shade "mid", a plain garment the second color "none", and any other
-    garment a random second color that differs from the main color.
+    Most values are chosen by `sample_value`. Two are chosen otherwise, so that the values do not
+    contradict each other. The shade of a black or white garment is "mid". The second color is
+    "none" for a plain garment; for all others, it is random but differs from the main color.
     """
     category = category or rng.choice(tuple(CATEGORIES))
     values = {name: sample_value(rng, category, name) for name in attributes_of(category)}

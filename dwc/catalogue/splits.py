@@ -246,7 +246,7 @@ _PATTERN_COLOR = "white"
 
 
 class Family(NamedTuple):
-    """A set of similar garments in the default gallery: combinations of some attribute values.
+    """A set of similar garments in the default gallery: all combinations of a few values.
 
     Attributes:
         category: The category of all garments.

@@ -73,14 +73,14 @@ class Composition:
 
     Attributes:
         embedding: Query embeddings (N, D) of unit length.
-        image_part: Image features (N, D), as the combiner adapted them to the text; not scaled to
-            unit length.
-        text_part: Text features (N, D), as the combiner adapted them to the image; not scaled to
-            unit length.
-        image_weight: (N, 1) in [0, 1], the weight of the image part; the text part's weight is
-            1 - image_weight.
-        joint_part: (N, D), a part computed from image and text together and added without a weight;
-            None for combiners without a joint part.
+        image_part: Image features (N, D), which the combiner may have adapted to the text; not
+            scaled to unit length.
+        text_part: Text features (N, D), which the combiner may have adapted to the image; not
+            scaled to unit length.
+        image_weight: Weights (N, 1) of the image parts, in [0, 1]. The weights of the text parts
+            are 1 - image_weight.
+        joint_part: Vectors (N, D) that are computed from image and text together, and added without
+            a weight; None for combiners without a joint part.
     """
 
     embedding: Tensor
@@ -105,8 +105,8 @@ class Composition:
         Args:
             image_part: Image features (N, D), not scaled to unit length.
             text_part: Text features (N, D), not scaled to unit length.
-            image_weight: (N, 1) in [0, 1], the weight of the image part.
-            joint_part: (N, D), a part that is added without a weight; None for no such part.
+            image_weight: Weights (N, 1) of the image parts, in [0, 1].
+            joint_part: Vectors (N, D) that are added without a weight; None to add nothing.
         """
         mixed = image_weight * image_part + (1 - image_weight) * text_part  # (N, D)
         if joint_part is not None:
@@ -411,9 +411,13 @@ class DynamicWeightedCombiner(Combiner):
         return Composition.mix(image_part, text_part, image_weight)
 
     def edit(self, image_features: Tensor, text_features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the gated image features and the gated text features of N queries, each (N, dim).
+        """Return the image features and the text features of N queries after gating, each (N, dim).
 
-        The results are the paper's i and t. The arguments (N, dim) are the features before gating.
+        The results are the vectors i and t of the DWC paper.
+
+        Args:
+            image_features: Image features (N, dim) before gating.
+            text_features: Text features (N, dim) before gating.
         """
         both = torch.cat([image_features, text_features], dim=-1)  # (N, 2 dim)
         image_part = torch.sigmoid(self.edit_image(both)) * image_features

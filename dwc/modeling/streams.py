@@ -71,8 +71,8 @@ MIN_BUCKETED = 64  # fewest texts for which `length_bucketed` is faster
 def length_bucketed(lengths: Tensor, encode: Callable[[Tensor, int], Tensor]) -> Tensor:
     """Encode texts in three groups of similar length, so that less padding is needed.
 
-    Most texts are short and a few are long. For `MIN_BUCKETED` texts or more, the saved padding
-    outweighs the cost of three calls instead of one.
+    Most texts are short and a few are long. With at least `MIN_BUCKETED` texts, three calls of
+    `encode` with less padding are faster than one call.
 
     Args:
         lengths: Lengths (N,) of the texts.
@@ -905,7 +905,8 @@ class CnnStream(nn.Module):
         """Compose N queries without an image; their image weight is 0 and their image part zero.
 
         Args:
-            text: Word ids and mask of the texts, each (N, L) for L words; None without words.
+            text: Word ids and mask of the texts, each (N, L) for L words. None, for texts without
+                words, raises the error.
 
         Raises:
             QueryError: A query has neither an image nor words.

@@ -1037,7 +1037,11 @@ def _rephrase_put_in(match: re.Match[str]) -> str | None:
 
 
 def _exclude_thing(name: str) -> str:
-    """Return the phrase that excludes a color, a pattern, a kind of garment or a detail."""
+    """Return the phrase that excludes a thing: "not red", "not a dress", "without long sleeves".
+
+    Args:
+        name: The name of a color, a pattern, a kind of garment or a detail.
+    """
     name = name.lower()
     if re.fullmatch(KINDS, name):
         return f"no {name}" if name.endswith("s") and not name.endswith("ss") else f"not a {name}"

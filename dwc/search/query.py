@@ -1069,7 +1069,7 @@ class _Forward(NamedTuple):
 
 
 class _Cache(Generic[_Value]):
-    """A thread-safe cache that drops the least recently used values above a total size."""
+    """A thread-safe cache with a maximum total size; drops the least recently used values first."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes, self._bytes = max_bytes, 0

@@ -352,14 +352,14 @@ class Searcher:
     def compose_texts(
         self, image: Image.Image | None, texts: Sequence[str], excluded: Sequence[str] = ()
     ) -> ComposedQuery:
-        """Combine one image, or none, with each of N texts into N composed queries.
+        """Return N composed queries: one for each of N texts, all with the same image or without.
 
         Usually one forward pass of the model computes all N queries. There is one exception: if an
         image is given, and the model cannot use any word of one of the texts, this text's query is
         encoded from the image alone, and each query takes a separate forward pass.
 
         Args:
-            image: the reference image; None for none.
+            image: the reference image; None for queries without an image.
             texts: the N texts as typed.
             excluded: names of patterns that all N queries exclude, in addition to the exclusions in
                 the texts.

@@ -186,8 +186,8 @@ def color_of(color: str, shade: str = "mid") -> Color:
 def second_color_of(color: str, main: str, main_shade: str) -> Color:
     """Return the sRGB value of a garment's second color, which contrasts with the main color.
 
-    The middle shade is used unless it is too similar to the main color; then the shade that differs
-    most from the main color is used.
+    Usually, the second color has the middle shade. If this is too similar to the main color, the
+    shade that differs most from the main color is used.
 
     Args:
         color: Name of the second color.

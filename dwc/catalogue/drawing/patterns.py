@@ -294,7 +294,7 @@ def _flowers(pen: ImageDraw.ImageDraw, side: int) -> None:
 
 
 def _leopard(pen: ImageDraw.ImageDraw, side: int) -> None:
-    """Paint rosettes: broken, uneven rings around a paler center, with small spots between them."""
+    """Paint the leopard pattern: uneven, broken rings around paler centers, and small spots."""
     rng = np.random.default_rng(7)
     rows, columns = 6, 5
     for index in range(rows * columns):

@@ -62,7 +62,7 @@ class Pose:
         zoom: Scale factor; at 1 the square [-1, 1]² fills the image.
         aspect: Factor by which the ratio of width to height changes.
         lean: Horizontal shear: shift to the right per unit downwards.
-        centre: Offset (x, y) of the square's center from the image's, in units of the curve
+        centre: Offset (x, y) of the square's center from the image's center, in units of the curve
             coordinates.
         tilt: Perspective (x, y): with 0.1, the right side (x) or the lower side (y) of the square
             is 10 % farther from the camera than the center; with -0.1, the left or the upper side.

@@ -175,7 +175,7 @@ def any_color(rng: np.random.Generator, vivid: float = 0.06) -> Color:
 
 
 def creased_cloth(rng: np.random.Generator, size: int, strength: float) -> Field:
-    """Return brightness factors (size, size), about 1, that make a surface look creased.
+    """Return brightness factors (size, size) near 1 that make a surface look creased.
 
     `strength` is the typical deviation from 1.
     """
@@ -352,7 +352,7 @@ def foreground(rgb: ImageArray, rng: np.random.Generator) -> None:
 
 
 def uneven_light(rng: np.random.Generator, size: int, strength: float) -> Field:
-    """Return brightness factors (size, size), about 1, like those of a window, lamp or flash.
+    """Return brightness factors (size, size) near 1, as the light of a window, lamp or flash gives.
 
     Some of the results have a shadow with a straight edge. `strength` is about 0 (even light) to
     1.3.

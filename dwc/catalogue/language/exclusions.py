@@ -417,11 +417,13 @@ def say_exchange(
 def exclusion_captions(
     rng: random.Random, captions: Sequence[str], clauses: Sequence[str]
 ) -> tuple[str, ...]:
-    """Combine captions and excluding clauses into one or two captions.
+    """Combine captions with clauses that exclude something, into one or two captions.
+
+    For example, "is longer" and "no stripes" may become the single caption "is longer, no stripes".
 
     Args:
         rng: The random generator that chooses the arrangement.
-        captions: The captions for all other changes: zero, one or two.
+        captions: The captions that exclude nothing: none, one or two.
         clauses: The clauses that exclude something, at least one.
     """
     clause = rng.choice((", ", " and ")).join(clauses) if len(clauses) > 1 else clauses[0]
@@ -462,8 +464,8 @@ def exclude_something(
         rng: The random generator that chooses value and words.
         garment: The garment.
         chosen: The attributes that the clause must not be about.
-        with_category: Whether one clause in six excludes another category instead of a value. If no
-            value can be excluded, a category is excluded even if this is False.
+        with_category: If True, one clause in six excludes another category instead of a value. In
+            any case, a category is excluded if no value can be excluded.
     """
     possible: dict[str, list[str]] = {}
     for name, value in true_exclusions(garment):

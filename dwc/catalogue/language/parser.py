@@ -197,10 +197,10 @@ def words_of_category(category: str, is_named: bool) -> Lexicon:
 
 
 def _add_exclusions(lexicon: Lexicon, category: str) -> None:
-    """Add the phrases that can be excluded: names of the category's values and of all categories.
+    """Add to a lexicon the phrases that can be excluded for a category, in singular and plural.
 
-    Phrases are added in the singular and the plural. A phrase that would exclude all values of an
-    attribute is not added if it is also the name of a category; it then excludes only the category.
+    The phrases are the names of all categories, and the names of the category's values. The name of
+    a category may also stand for all values of an attribute. It then excludes only the category.
     For example, all shoes of the category "heels" have a heel, so "no heels" excludes the category.
     """
     names = {text for name in CATEGORIES for text in category_names(name)}
@@ -436,7 +436,7 @@ def parse_modification(text: str, reference: Garment | None = None) -> Demand | 
             mention may have any value.
 
     Returns:
-        The constraints; None if the text has no meaning in this language or several meanings.
+        The constraints; None if the text has no meaning in this language, or more than one.
     """
     tokens = _tokens(text)
     if reference is not None:

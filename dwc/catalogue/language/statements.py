@@ -35,10 +35,10 @@ Allowed = Mapping[str, frozenset[str]]
 
 @dataclass(frozen=True)
 class Statement:
-    """A phrase, where it can stand in a sentence, and the attribute values that it allows.
+    """A phrase about a garment, with the attribute values that the phrase allows.
 
     Attributes:
-        form: Where the phrase can stand in a sentence, see `Form`.
+        form: Where the phrase can stand in a sentence; see `Form`.
         text: The phrase.
         allowed: Maps each attribute that the phrase mentions to its allowed values.
         relative: The attributes whose allowed values depend on the reference garment ("longer").
@@ -536,6 +536,13 @@ def noun_phrase(
     """Return a noun phrase that expresses statements: `a striped dress with long sleeves`.
 
     Adjectives stand before the noun, but after "something": `something blue`.
+
+    Args:
+        rng: The random generator that chooses the words.
+        noun: The noun, without an article.
+        statements: The statements to express.
+        plural: Whether the noun is plural. Sometimes "a pair of" is then added.
+        countable: Whether the noun can have the article "a" or "an".
     """
     before = [statement.text for statement in adjectives(statements)]
     after = having(rng, statements)

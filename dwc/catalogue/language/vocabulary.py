@@ -35,7 +35,10 @@ class Noun:
 
 
 def _noun(text: str, **says: str) -> Noun:
-    """Return a noun; in `says`, the allowed values of an attribute are separated by spaces."""
+    """Return a noun that implies attribute values, such as `_noun("gown", length="long")`.
+
+    If the noun allows several values of an attribute, they are separated by spaces.
+    """
     return Noun(text, {name: frozenset(values.split()) for name, values in says.items()})
 
 

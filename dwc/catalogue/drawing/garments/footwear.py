@@ -402,7 +402,7 @@ def boot_shaft(top: float, calf: float) -> tuple[Rows, float]:
 
 
 def start_at(rows: NDArray[np.float64], section: float) -> NDArray[np.float64]:
-    """Return the cross-sections of the upper of an open-toed shoe.
+    """Cut off the toe of an upper, for an open-toed shoe; return the other cross-sections.
 
     Args:
         rows: Cross-sections (n, 8) of the complete upper, starting at the tip of the toe.
@@ -525,7 +525,7 @@ class Base:
         )
 
     def parts(self, camera: Camera) -> list[Part | Line]:
-        """Return the pieces and lines of heel block and sole, to be painted before the upper."""
+        """Return the pieces and lines of the heel block and the sole, to paint before the upper."""
         plan = self.plan()
         top = self.bed(plan[:, 0])
         bottom = np.maximum(top - self.sheet, 0.0)
@@ -573,7 +573,7 @@ def _lifted(plan: Points, height: Floats) -> Floats:
 
 
 def _swept(camera: Camera, plan: Points, top: Floats, bottom: Floats) -> Points:
-    """Return the image outline of a slab with vertical sides.
+    """Return the outline, in the image, of a flat body with vertical sides, such as a sole.
 
     The outline consists of the far half of the upper edge and the near half of the lower edge.
 

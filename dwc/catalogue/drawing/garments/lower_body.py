@@ -275,7 +275,7 @@ class Leg:
         )
 
     def patch(self, top: float, bottom: float, inner: float, outer: float) -> Points:
-        """Return the corners (4, 2) of a piece of cloth on the leg, starting at the inner top.
+        """Return the corners (4, 2) of a piece of cloth on the leg; the upper inner one is first.
 
         `top` and `bottom` are positions along the leg (0 crotch, 1 hem), `inner` and `outer`
         positions across it (-1 inner edge, 1 outer edge).

@@ -326,15 +326,21 @@ class Sleeve:
         return Part(outline, grain=self.grain, roundness=roundness)
 
     def opening(self) -> Part:
-        """Return the inner side that is visible at the end of a wide sleeve.
+        """Return the part of the sleeve's inner side that is visible at the end of a wide sleeve.
 
-        The inner side has to be painted before the cloth.
+        This part has to be painted before the cloth.
         """
         lens = np.concatenate([self.edge_beyond(-0.02), self.edge_beyond(0.016, 0.94)[::-1]])
         return Part(lens, "lining", patterned=False, roundness=0.3)
 
     def cuff(self, depth: float, taper: float = 0.92, role: Role = "main") -> Part:
-        """Return a band at the end of the sleeve, `depth` long."""
+        """Return a cuff: a band at the end of the sleeve.
+
+        Args:
+            depth: Length of the cuff along the sleeve.
+            taper: Width of the cuff's far end as a fraction of the sleeve's width.
+            role: Role of the cuff, which determines its color; see `parts.Role`.
+        """
         near, far = self.edge_beyond(-0.004), self.edge_beyond(depth, taper)
         return Part(np.concatenate([near, far[::-1]]), role, self.grain, roundness=0.8)
 
@@ -506,9 +512,9 @@ def cut_neckline(kind: str, half_width: float, depth: float) -> Points:
 
 
 def neck_lining(neckline: Points, rise: float = 0.012) -> list[Item]:
-    """Return the inner side of the back that is visible in the neckline, with the brand label.
+    """Return what is visible inside the neckline: the inner side of the back, and the brand label.
 
-    The pieces have to be painted before the body. `rise` is the height of the back of the neck
+    These pieces have to be painted before the body. `rise` is the height of the back of the neck
     above y = 0.
     """
     half_width = float(neckline[-1, 0])
