@@ -806,7 +806,7 @@ def _prepare(item: Item, known: Collection[str]) -> _Result:
 
 
 def _move_thumbnail(file: Path, target: Path) -> None:
-    """Move a thumbnail from another process's store to `target`; do nothing if `file` is missing."""
+    """Move a thumbnail from another process's store; do nothing if `file` does not exist."""
     if file.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(file, target)
