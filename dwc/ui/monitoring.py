@@ -2,7 +2,7 @@
 
 A request is an HTTP request. An event is a call of one of the page's handlers, of one of Gradio's
 endpoints, or of one of the operations of `operations.py`. Gradio runs most events after it has
-answered the request that triggered them. An event has the id of that request.
+answered the request that triggered the event. The report of an event has the id of that request.
 
 `add_monitoring` sets up the monitoring. Finished requests and events are reported to observers:
 `LogReports` of `logs.py` logs them, and `Metrics` counts them for Prometheus, a monitoring system.
@@ -100,8 +100,8 @@ class EventReport:
     Attributes:
         request_id: The id of the request that triggered the event; empty if it is unknown.
         name: The name of the endpoint or operation; for an event of the page, the handler's name.
-        outcome: "ok"; "refused" after an error whose message is for the visitor; "failed" after any
-            other error.
+        outcome: "ok" if there was no error; "refused" after an error whose message is for the
+            visitor; "failed" after any other error.
         error: The class of the error; empty if there was none.
         wait_seconds: The time from the request's arrival to the start of the call, in seconds.
         seconds: The time that the call took, in seconds.
@@ -172,7 +172,7 @@ def path_in_app(scope: Scope) -> str:
 def route_of(path: str) -> str:
     """Return the part of a path that does not depend on a visitor's pictures or words.
 
-    Example: `/gradio_api/file` for `/gradio_api/file=/home/me/coat.jpg`. The result is "other" for
+    Example: `/gradio_api/file=/home/me/coat.jpg` -> `/gradio_api/file`. The result is "other" for
     all paths that the app does not have, so that the metrics have only a few different routes.
     """
     match = _ROUTES.match(path)
@@ -205,7 +205,7 @@ def _is_plain(handler: Callable[..., Any]) -> bool:
 def _reporting(
     handler: Callable[..., Any], name: str, observers: Sequence[Observer]
 ) -> Callable[..., Any]:
-    """Return a handler that calls the given handler and reports the call.
+    """Return a handler that calls the given handler and reports the call to the observers.
 
     The returned handler has the same signature, which Gradio inspects.
     """
@@ -374,7 +374,7 @@ METRICS = "/metrics"
 
 
 class MonitoringOptions(NamedTuple):
-    """The parts of the monitoring that are switched on.
+    """Options that say which parts of the monitoring are switched on.
 
     Attributes:
         logs: Whether to log requests and events.

@@ -170,7 +170,7 @@ class GalleryArguments(Arguments):
 
 
 class ModelsArguments(Arguments):
-    """The arguments of the model listing, which has none."""
+    """The arguments of the model listing. There are none."""
 
 
 class Operations:
@@ -225,7 +225,8 @@ class Operations:
                 `args`.
 
         Raises:
-            NotFoundError: The model or an id is unknown, or the picture is the reference.
+            NotFoundError: The model or an id is unknown, or the picture to explain is the
+                reference.
             QueryError: The query is invalid.
             ImageError: The reference cannot be read.
             BusyError: Too many queries are waiting for the model.
@@ -269,7 +270,12 @@ class Operations:
         return {**table, "descriptions": descriptions}
 
     def list_models(self, args: ModelsArguments, picture: bytes | None = None) -> Answer:
-        """Return the names of all models and of the default model. The arguments are not used."""
+        """Return the names of all models, and the name of the default model.
+
+        Args:
+            args: Not used, since this operation has no arguments.
+            picture: Not used.
+        """
         return list_models(self.models)
 
     def thumbnail(self, image_id: str) -> Path:
@@ -312,8 +318,8 @@ class Operations:
         """Return the exact id of the gallery picture that `image_id` refers to.
 
         Args:
-            image_id: The id, perhaps in other letter case or with accents in another Unicode form.
-                If it is empty, the result is empty.
+            image_id: The id. It may differ from the exact id in letter case and in the Unicode form
+                of accents. If it is empty, the result is empty.
             name: The name of the argument, for the error message.
 
         Raises:
@@ -353,7 +359,7 @@ def parse_arguments(kind: type[ArgumentsType], values: Mapping[str, Any]) -> Arg
 
 
 def decode_base64(text: str) -> bytes:
-    """Decode Base64, which may follow the prefix of a data URL, such as "data:image/png;base64,".
+    """Decode Base64, with or without the prefix of a data URL, such as "data:image/png;base64,".
 
     Raises:
         ImageError: The text is not Base64.

@@ -1,8 +1,11 @@
 """Relevance of images to a query: an image is relevant if it matches everything the query asks for.
 
-The relevant images are known in two kinds of galleries: in that of drawn garments (the catalogue),
-if the parser of the catalogue's texts understands the query's text; and in a gallery whose metadata
-describe its images, see `dwc.ui.metadata_relevance`.
+The relevant images are known in two kinds of galleries:
+
+- In the gallery of drawn garments (the catalogue), they are known if the parser of the catalogue's
+  texts understands the query's text.
+- In a gallery whose metadata describe its images, `dwc.ui.metadata_relevance` finds them if it
+  understands the query's text.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,9 +46,9 @@ class Relevance:
         reference: The garment that the text modifies; None if there is none.
         stated: The condition on the metadata that the text states, as the text of a filter; empty
             if the relevant images are not known by metadata.
-        shared: The condition that an image agrees with the reference in the other columns of the
-            metadata, as the text of a filter; empty if the relevant images are not known by
-            metadata.
+        shared: The condition that an image has the same values as the reference in the columns of
+            the metadata that the text does not change, as the text of a filter; empty if the
+            relevant images are not known by metadata.
     """
 
     ids: frozenset[str] | None
@@ -98,7 +101,7 @@ def garments_of(images: GalleryImages) -> Mapping[str, Garment]:
 
 
 def find_relevant(garments: Mapping[str, Garment], query: EncodedQuery) -> Relevance:
-    """Find the images that match everything that a query asks for, without the reference itself.
+    """Find the drawn garments that match everything a query asks for, except the reference itself.
 
     The relevant images are unknown in four cases:
 
@@ -117,9 +120,9 @@ def find_relevant(garments: Mapping[str, Garment], query: EncodedQuery) -> Relev
 def relevance_of(images: GalleryImages, query: EncodedQuery) -> Relevance:
     """Return the images of a gallery that match everything a query asks for.
 
-    In the gallery of drawn garments, `find_relevant` finds these images. In another gallery, the
-    metadata decide, if the query has a text and a reference from the gallery, and if the metadata
-    tell what the text asks for. In all other cases, the relevant images are unknown.
+    In the gallery of drawn garments, `find_relevant` finds these images. In another gallery, they
+    are found by the metadata. This requires a query with a text and a reference from the gallery,
+    and metadata that show what the text asks for. Otherwise, the relevant images are unknown.
 
     The result is cached for recent queries, since the page needs it at every step of the weight
     slider, and the slider does not change the query.
@@ -191,10 +194,10 @@ def _constraints_of_text(
     """Return the constraints that come from the text: the allowed values of each attribute.
 
     Without a reference, these are all constraints of `demand`. With a reference, `demand` also
-    requires that the target equals the reference in everything that the text does not change. Such
-    constraints are recognized by the reference, which satisfies them, and are left out. For a red
-    striped shirt and the text "make it blue", the result is {"colour": {"blue"}}: that the target
-    is striped comes from the reference.
+    requires that the target equals the reference in everything that the text does not change. These
+    constraints are left out; they are recognized because the reference satisfies them. For a red
+    striped shirt and the text "make it blue", the result is {"colour": {"blue"}}. The constraint
+    "striped" is left out, since it comes from the reference.
 
     Args:
         demand: All constraints of the query.
@@ -242,7 +245,12 @@ def _describe_lacking(
 
 
 def _unmet(garment: Garment, constraints: Mapping[str, frozenset[str]]) -> list[str]:
-    """Return the names of the attributes in which a garment violates constraints."""
+    """Return the names of the attributes in which a garment violates constraints.
+
+    Args:
+        garment: The garment.
+        constraints: The allowed values of each attribute, by the attribute's name.
+    """
     return [name for name, allowed in constraints.items() if garment.get(name) not in allowed]
 
 

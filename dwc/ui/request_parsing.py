@@ -3,9 +3,9 @@
 All inputs are checked here. Invalid input raises a `DWCError` with a message for the sender.
 
 Links that repeat a search have the form `?ref=…&text=…&shift=…&model=…&filter=…`. `ref` is the id
-of the reference in the gallery; the API's name `reference_id` is understood, too. `shift` is the
-weight shift: the number added to the logit of each stream's image weight. The names may be in any
-letter case.
+of the reference in the gallery; its name in the API, `reference_id`, is also accepted. `shift` is
+the weight shift: the number added to the logit of each stream's image weight. Upper and lower case
+are not distinguished in the names.
 """
 
 import math
@@ -99,7 +99,7 @@ class SearchEngine(Protocol):
         """
 
     def sweep(self, query: EncodedQuery) -> WeightSweep:
-        """Return an object with the gallery's scores for a query at any image weight."""
+        """Return an object that has the gallery's scores for a query at any image weight."""
 
 
 def run_search(
@@ -170,7 +170,7 @@ def parse_reference(
 ) -> tuple[Image.Image | None, str | None]:
     """Return the reference as a decoded image, or as an id if it is an image of the gallery.
 
-    A reference from the gallery arrives as the file of its thumbnail.
+    For a reference from the gallery, the browser sends the file of its thumbnail.
 
     Returns:
         For an uploaded reference, its decoded image and None. For a reference from the gallery,
@@ -241,7 +241,7 @@ def check_values(values: Iterable[Any], image_folder: Path | None) -> None:
 def _has_broken_meta(value: Any) -> bool:
     """Return whether a value has a `path` like a file, but a `meta` that is not a dict.
 
-    Gradio's function that recognizes files fails on such a value.
+    Gradio's function that checks whether a value is a file would fail on such a value.
     """
     if not isinstance(value, dict) or not isinstance(value.get("path"), str):
         return False
@@ -366,7 +366,7 @@ def parse_switch(value: object, name: str) -> bool:
         name: The name of the parameter, for the error message.
 
     Raises:
-        QueryError: The value is not one of these.
+        QueryError: The value is none of these values.
     """
     if isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
@@ -417,10 +417,11 @@ def read_link(
 
     Returns:
         The search, and an error message for the page. The search is None if the link has neither a
-        reference nor a text; `with_link_settings` then reads the rest of the link. The message is
-        empty if the link is valid. A link is invalid if it names an image or a model that does not
-        exist, if its shift or filter is invalid, or if it gives several values for one parameter.
-        In the last case, the search has the first of these values.
+        reference nor a text; the caller can then read the other parameters with
+        `with_link_settings`. The message is empty if the link is valid. A link is invalid if it
+        names an image or a model that does not exist, if its shift or filter is invalid, or if it
+        gives several values for one parameter. In the last case, the search has the first of these
+        values.
     """
     repeated = _repeated_parameters(link)
     if repeated:
@@ -453,17 +454,19 @@ def with_link_settings(
     models: ModelPool,
     images: GalleryImages,
 ) -> tuple[SearchRequest, str]:
-    """Return a request with the weight shift, model and filter of a link, and an error message.
+    """Copy the weight shift, the model and the filter of a link to a request.
 
-    The message is empty if these settings are valid. Invalid settings leave the request's values
-    unchanged.
+    If a setting of the link is invalid or missing, the request keeps its own value.
 
     Args:
         request: The request.
-        parameters: The link's parameters by name. A missing parameter leaves the request's value
-            unchanged.
+        parameters: The link's parameters by name.
         models: The models of the page.
         images: The gallery.
+
+    Returns:
+        The changed request, and an error message about invalid settings; the message is empty if
+        there are none.
     """
     readers: dict[str, Callable[[str], Any]] = {
         "shift": parse_shift,
@@ -483,7 +486,7 @@ def with_link_settings(
 def _read_setting(value: Any, read: Callable[[Any], Any]) -> tuple[Any, str]:
     """Convert a setting of a link with `read`; return the result and an error message.
 
-    The message is empty if the setting is valid; otherwise the result is None.
+    If the setting is valid, the message is empty. If not, the result is None.
     """
     try:
         return read(value), ""
@@ -492,10 +495,10 @@ def _read_setting(value: Any, read: Callable[[Any], Any]) -> tuple[Any, str]:
 
 
 def describe_ignored(link: str) -> str:
-    """Return a message that names the parameters of a link that the page ignores.
+    """Return a message that names those parameters of a link which the page ignores.
 
-    Parameters that hosts or other websites add to links are not named. The result is empty if no
-    other parameter is ignored.
+    Parameters that hosts or other websites add to links are not named. The result is empty if there
+    is no parameter to name.
     """
     names = dict.fromkeys(
         name
@@ -536,13 +539,20 @@ def _split_link(link: str) -> list[tuple[str, str]]:
 
 
 def _link_name(name: str) -> str:
-    """Return the link parameter with this name or synonym; return any other name unchanged."""
+    """Return the name of a link's parameter in its usual form.
+
+    Synonyms and capital letters are replaced: "REFERENCE_ID" -> "ref", "Text" -> "text". A name
+    that is not a parameter of links is returned unchanged.
+    """
     folded = name.lower()
     known = _SYNONYMS.get(folded, folded)
     return known if known in _LINK_NAMES else name
 
 
 def _repeated_parameters(link: str) -> list[str]:
-    """Return the names of the search parameters for which a link has several different values."""
+    """Return the names of the parameters for which a link has two or more different values.
+
+    Only parameters of a search are considered, such as `ref` and `text`.
+    """
     counts = Counter(name for name, _ in dict.fromkeys(_split_link(link)))
     return [name for name in _LINK_NAMES if counts[name] > 1]

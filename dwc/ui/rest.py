@@ -90,7 +90,7 @@ def _nest(outer: Lifespan, inner: Lifespan) -> Lifespan:
 
 
 def _root_url(request: Request) -> str:
-    """Return the page's address as the client of a request sees it, even behind a proxy."""
+    """Return the address of the page as the client of a request sees it, even behind a proxy."""
     root_path = getattr(request.app, "root_path", None)
     return get_root_url(request, request.url.path, root_path)
 
@@ -180,7 +180,12 @@ class RestApi:
         return JSONResponse(describe_api(self._operations, server, self._has_mcp))
 
     async def _read_body(self, request: Request) -> tuple[dict[str, Any], bytes | None]:
-        """Return the arguments in a request's body, and the content of a form's picture file."""
+        """Return the arguments in a request's body, and the reference picture.
+
+        Returns:
+            Two values: the arguments by name; and the content of the picture's file if the body is
+            a form with such a file, else None.
+        """
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "application/json":
             return _parse_json(await request.body()), None
@@ -222,9 +227,10 @@ async def _read_form(request: Request) -> tuple[dict[str, Any], bytes | None]:
 
 
 def _refuse_query_string(request: Request) -> None:
-    """Raise an error if a request that must have its arguments in the body has some in the address.
+    """Raise an error if the address of a request has arguments; they must be in the body.
 
-    Names that begin with two underscores are ignored, as in `parse_query_string`.
+    Names that begin with two underscores are ignored, because a website that hosts the page may add
+    them.
 
     Raises:
         _RequestError: The address has arguments, which would be ignored without this check.
@@ -239,7 +245,10 @@ def _refuse_query_string(request: Request) -> None:
 
 
 def _parse_field(name: str, value: str) -> Any:
-    """Convert a field of a form to the type that it has in JSON; invalid numbers stay strings."""
+    """Convert a field of a form to the type that it has in JSON.
+
+    An invalid number stays a string.
+    """
     if name == "fold" and value.lower() in ("true", "false"):
         return value.lower() == "true"
     if name == "k" and _WHOLE_NUMBER.fullmatch(value):

@@ -89,16 +89,16 @@ class FetchNothing:
 class OnePage:
     """Middleware that hides the parameter `page` of the page's address from Gradio.
 
-    Gradio takes it for the name of one of several pages, and answers with an error that there is no
-    such page. As for other parameters that the page does not have, the page says that it is not
-    used: the browser sends the whole address for this purpose.
+    Gradio would interpret the parameter as the name of one of several pages, and answer that there
+    is no such page. The page has no parameter of this name. As for any unknown parameter, it tells
+    the visitor that the parameter is not used; it knows the whole address from the browser.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Forward a request; remove the parameter if the request is for the page."""
+        """Forward a request; if it is a request for the page, remove the parameter `page` first."""
         if scope["type"] == "http" and path_in_app(scope) == "/":
             parameters = [
                 parameter
@@ -133,8 +133,8 @@ def body_limits(max_upload_bytes: int) -> dict[str, int]:
         max_upload_bytes: The maximum size of a picture's file in bytes.
 
     Returns:
-        The maximum sizes in bytes by route; each applies to all routes below it as well. On all
-        other routes, the maximum is `MAX_BODY_BYTES`.
+        The maximum sizes in bytes by route. A maximum also applies to all routes below its route.
+        On all other routes, the maximum is `MAX_BODY_BYTES`.
     """
     as_base64 = -(-max_upload_bytes // 3) * 4 + MAX_BODY_BYTES
     limits = dict.fromkeys(PROGRAM_ROUTES, as_base64)
@@ -147,7 +147,10 @@ def is_below(path: str, route: str) -> bool:
 
 
 class LimitRequests:
-    """Middleware that refuses requests that are too large or slow, and uploads to a full folder."""
+    """Middleware that refuses requests that are too large or too slow.
+
+    It also refuses uploads if the upload folder is full.
+    """
 
     def __init__(self, app: ASGIApp, limits: Mapping[str, int]) -> None:
         """Create the middleware.
@@ -160,7 +163,7 @@ class LimitRequests:
         self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Forward a request within the limits; answer other requests with an error in JSON."""
+        """Forward a request within the limits; answer all other requests with an error in JSON."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

@@ -88,7 +88,7 @@ def open_models(
     index: str = AUTO,
     indexing: GalleryIndexing | None = None,
 ) -> OpenedModels:
-    """Load the models of the app, and compute each model's vectors of the gallery.
+    """Load the models of the app, and compute the gallery's vectors with each model.
 
     A model that is opened for the first time embeds the gallery: it computes the vectors of the
     gallery's images. The first model is the default; if it cannot be opened, an error is raised. If
@@ -103,7 +103,8 @@ def open_models(
         waits: Whether to open all models before returning. If False, only the first model is
             opened; the other models are opened by `open_meanwhile`, or by the first query that
             requests them.
-        index: The name of the index with which the gallery is searched; see `open_index`.
+        index: The name of the index (exact or approximate) with which the gallery is searched, as
+            for `open_index`.
         indexing: The object that indexes the gallery with the first model. If indexing takes longer
             than a few seconds, the returned store has only a part of the gallery, and the other
             models are opened by `open_meanwhile`. None to wait for the complete gallery.
@@ -147,7 +148,7 @@ def open_meanwhile(
 
     The thread opens the models one by one, and then draws the thumbnails. Models that are already
     open can be used in the meantime. If only a part of the gallery is indexed, the thread first
-    waits until indexing ends, and makes searches include the pictures that are indexed meanwhile.
+    waits until indexing ends. While it waits, it adds the newly indexed pictures to the searches.
     If a model cannot be opened, a warning is logged; a query that requests this model raises the
     same error.
 
@@ -198,7 +199,7 @@ def _open_or_withdraw(models: ModelPool, name: str) -> None:
 
 
 def name_models(arguments: Sequence[str | None]) -> dict[str, str]:
-    """Give every model a unique name, and return the locations of the models by name.
+    """Give every model a unique name, and return a dict from name to location.
 
     The name of a model in a folder is the last component of the folder's path. If several models
     have the same name, parent folders are added until the names differ. A name on the Hugging Face
@@ -221,10 +222,10 @@ def name_models(arguments: Sequence[str | None]) -> dict[str, str]:
 
 
 class _OpenedBefore(NamedTuple):
-    """Identity of a model that was opened before, so that exactly the same model is loaded again.
+    """Identity of a model that was opened before. With it, exactly the same model is loaded again.
 
     If the model's files have changed in the meantime, the model is not loaded, because the stored
-    vectors of the gallery come from the earlier files.
+    vectors of the gallery were computed with the earlier files.
 
     Attributes:
         fingerprint: A hash of the checkpoint's content.
@@ -274,13 +275,13 @@ class _ModelOpener:
         return searcher
 
     def publish(self, models: ModelPool, name: str, store: Store) -> None:
-        """Make the first model search a gallery store to which indexing has added pictures.
+        """Make the first model search a gallery store to which pictures were added by indexing.
 
-        The first model is the default model of the app, with which the gallery is indexed.
+        The first model is the default model of the app. The gallery is indexed with this model.
 
         Args:
             models: The app's models.
-            name: The name of the first model, which was opened before.
+            name: The name of the first model, which must be open.
             store: The store with the added pictures.
         """
         with models.using(name) as searcher:
@@ -352,9 +353,9 @@ class _ModelOpener:
 def _match_images(store: Store, page_store: Store) -> Store:
     """Return `store` restricted to the images of `page_store`, which the page shows.
 
-    Every model has its own gallery store with its vectors for the images of the same gallery. A
-    store keeps images whose files are missing (`Store.away`); these images may differ between the
-    two stores. All other images must be the same in both stores.
+    Every model has its own gallery store, with the vectors that it computed for the gallery's
+    images. A store also keeps images whose files are missing (`Store.away`). These images may
+    differ between the two stores. All other images must be the same in both stores.
 
     Raises:
         StoreError: The images whose files exist differ between the stores, because the gallery
@@ -391,7 +392,7 @@ def open_gallery(argument: str, checkpoint: Checkpoint, progress: Progress | Non
     Args:
         argument: "catalogue", a folder, or a dataset on the Hugging Face Hub.
         checkpoint: The model that embeds the gallery.
-        progress: Callback for the progress of embedding; None for no callback.
+        progress: Function that is called with the progress of embedding; None for none.
 
     Raises:
         ImageError: The gallery does not exist, or has no readable image.
@@ -422,7 +423,7 @@ def plan_gallery(argument: str, checkpoint: Checkpoint) -> GalleryPlan:
         checkpoint: The model that will embed the pictures.
 
     Raises:
-        ImageError: The gallery does not exist, and was never embedded.
+        ImageError: The gallery does not exist, and there is no store from an earlier run.
     """
     source: Source
     try:
@@ -446,7 +447,7 @@ def build_gallery(
     Args:
         plan: The return value of `plan_gallery` for this model.
         checkpoint: The model.
-        progress: Callback for the progress of embedding; None for no callback.
+        progress: Function that is called with the progress of embedding; None for none.
 
     Raises:
         ImageError: The gallery has no readable image.
@@ -606,5 +607,5 @@ def _send_component_script(request: Request) -> FileResponse:
 
 
 def serve_thumbnails(images: GalleryImages) -> None:
-    """Let Gradio serve the thumbnails from their folder without copying them to its cache."""
+    """Let Gradio serve the thumbnails directly from their folder, without a copy in its cache."""
     gr.set_static_paths([images.folder])

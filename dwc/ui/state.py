@@ -160,16 +160,19 @@ class SearchState:
         return self  # Gradio copies session state; this object is immutable
 
     def explained_by(self, searcher: Searcher) -> Searcher:
-        """Return a searcher of exactly the pictures that were searched, to explain the result.
+        """Return a searcher of exactly the pictures that were searched for this result.
+
+        The result must be explained with this searcher, since the gallery may have grown since the
+        search.
 
         Args:
-            searcher: The model's current searcher, whose gallery may have grown since the search.
+            searcher: The current searcher of the model.
         """
         return searcher if self.part is None else searcher.over(self.part)
 
     @property
     def selected_hit(self) -> str:
-        """The id of the result that is explained; there must be at least one result."""
+        """The id of the result that is explained. This property requires at least one result."""
         selected = self.request.selected
         return self.result.hits[0].id if selected is None else selected
 
@@ -286,7 +289,7 @@ def parse_slider(position: object, at_learned: object, state: SearchState) -> fl
     The weight shift is the number that is added to the logit of each stream's image weight.
 
     Args:
-        position: The requested mean of the streams' image weights, from 0 to 1.
+        position: The requested mean of the streams' image weights, 0 to 1.
         at_learned: True if the learned weights are requested; `position` is then ignored.
         state: The search result whose weights are changed.
 
@@ -303,7 +306,7 @@ def parse_slider(position: object, at_learned: object, state: SearchState) -> fl
 def _checked(value: Any, *types: type) -> Any:
     """Return the value if its type is exactly one of `types`.
 
-    Instances of subclasses are not accepted: True is a bool, and so not accepted as an int.
+    Instances of subclasses are not accepted. For example, True is not accepted as an int.
 
     Raises:
         TypeError: The value has another type.

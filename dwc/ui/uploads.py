@@ -67,7 +67,7 @@ def is_inside(path: str, folder: Path) -> bool:
 
 
 def delete_expired_uploads(folder: Path) -> None:
-    """Delete expired files in the upload folder, and subfolders that are old and empty.
+    """Delete expired files in the upload folder, and old empty subfolders.
 
     A file expires after `UPLOAD_LIFETIME_SECONDS`.
 
@@ -75,8 +75,9 @@ def delete_expired_uploads(folder: Path) -> None:
     deletes interrupted uploads, and those of an earlier process that was killed.
 
     Args:
-        folder: The upload folder. Files directly in this folder are deleted, and files in those
-            subfolders whose names are hashes, as Gradio's are. Other subfolders are not changed.
+        folder: The upload folder. Files are deleted directly in this folder and in subfolders whose
+            names are hashes, since Gradio creates such subfolders. Other subfolders are not
+            changed.
     """
     latest = time.time() - UPLOAD_LIFETIME_SECONDS
     for entry in _scan(folder):
@@ -114,7 +115,7 @@ def _scan(folder: Path) -> "list[os.DirEntry[str]]":
 
 
 def is_full(folder: Path) -> bool:
-    """Return whether the upload folder has reached the limit of its size or number of files."""
+    """Return whether the upload folder has reached its maximum size or number of files."""
     files = size = 0
     for entry in _scan(folder):
         inner = _scan(Path(entry.path)) if entry.is_dir(follow_symlinks=False) else [entry]

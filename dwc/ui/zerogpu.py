@@ -51,9 +51,9 @@ def borrow_gpu(searcher: "Searcher") -> None:
 
     ZeroGPU runs each call in another process, forked from this one. It copies inputs and outputs
     between the processes, and this process cannot use tensors on the GPU. So a copy of the model is
-    made for the GPU. The original stays on the CPU. It computes attention maps, and answers queries
-    for which no GPU is granted. Queries that wait at the same time share a call, which uses the
-    quota of the visitor whose query is the oldest.
+    made for the GPU. The original stays on the CPU. The original computes attention maps, and
+    answers queries for which no GPU is granted. Queries that wait at the same time share a call.
+    The call uses the quota of the visitor whose query is the oldest.
     """
     if is_lent():
         from dwc.search.query import model_runner

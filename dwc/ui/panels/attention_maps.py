@@ -103,7 +103,7 @@ def render_attention_maps(maps: AttentionMaps, reference: Image.Image) -> str:
 
 
 def locate_maximum(maps: AttentionMaps, grid: Grid) -> str:
-    """Return the part of the image in which a map has its maximum, such as "the upper left".
+    """Return the name of the part of the image in which a map is highest, such as "the upper left".
 
     Args:
         maps: The attention maps, which contain the position of the regions in the image.
@@ -137,8 +137,8 @@ def describe_word(maps: AttentionMaps, word: WordAttention) -> str:
 def describe_gate(maps: AttentionMaps) -> str:
     """Return a sentence that says where the gate is highest and where it is lowest.
 
-    The gate is the factor by which the image features of a region are multiplied. If the factor is
-    nearly the same for all regions, the sentence says so.
+    The gate of a region is the factor by which the network multiplies the image features of this
+    region. If the gate is nearly the same for all regions, the sentence says so.
     """
     gate = maps.image_gate
     least, most = (f"{100 * float(end):.0f}\N{NO-BREAK SPACE}%" for end in (gate.min(), gate.max()))

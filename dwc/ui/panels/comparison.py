@@ -65,7 +65,7 @@ class Pin:
     Attributes:
         description: The search in one line.
         column: The ranking by the learned weights, as a column of the comparison.
-        screen: The data to repeat the search, as `dwc.ui.handlers.describe_screen` returns it.
+        screen: The data to repeat the search, as returned by `dwc.ui.handlers.describe_screen`.
     """
 
     description: str
@@ -79,12 +79,12 @@ class Pin:
 def pin_answer(
     state: SearchState, images: GalleryImages, screen: Mapping[str, Any], model: str = ""
 ) -> Pin:
-    """Return a `Pin` for a search result, with the ranking by the learned weights.
+    """Return a `Pin`: a search result that later searches are compared with.
 
     Args:
         state: The search result.
         images: The gallery.
-        screen: The data to repeat the search, as `dwc.ui.handlers.describe_screen` returns it.
+        screen: The data to repeat the search, as returned by `dwc.ui.handlers.describe_screen`.
         model: The model's name, which is added to the description; empty if there is only one
             model.
     """
@@ -223,7 +223,8 @@ def _describe_relevance(relevance: Relevance, images: GalleryImages) -> str:
 def _pinning(pin: Pin | None, is_present: bool) -> str:
     """Return the HTML of the buttons that pin a search result or remove the pin.
 
-    When the panel has been updated, the keyboard focus moves to the button with the id `pin`.
+    One button has the id `pin`. The keyboard focus moves to this button after an update of the
+    panel.
 
     Args:
         pin: The pinned search result; None if no result is pinned.
@@ -298,7 +299,10 @@ class ComparisonHandlers:
     def pin_or_drop(
         self, state: SearchState | None, screen: Mapping[str, Any] | None, event: gr.EventData
     ) -> dict[Any, Any]:
-        """Pin the search result on the screen, or remove the pin, depending on the button."""
+        """Pin the search result on the screen, or remove the pin.
+
+        The button that the visitor pressed decides which of the two is done.
+        """
         try:
             current = self._current_state(state, screen)
             if current is None or screen is None:

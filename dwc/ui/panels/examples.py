@@ -46,7 +46,7 @@ class Wish:
     values: Mapping[str, str]
 
     def suits(self, garment: Garment) -> bool:
-        """Return whether a garment meets the conditions."""
+        """Return whether a garment has the category and the values that the reference must have."""
         return garment.category == self.category and all(
             garment.get(name) == value for name, value in self.values.items()
         )
@@ -81,7 +81,7 @@ CATALOGUE_WORDS_ONLY = "a yellow floral skirt"
 
 
 def choose_examples(images: StoreImages) -> list[Example]:
-    """Return example searches for a gallery of drawn garments or of any other images."""
+    """Return example searches for a gallery, which may have drawn garments or any other images."""
     if images.garments:
         return choose_from_catalogue(images.garments)
     return choose_generic(images)

@@ -3,10 +3,11 @@
 The browser shows all images that fit the filter, page by page; a click makes an image the
 reference.
 
-The filter section is collapsed at first. It has one part for each column of the metadata:
-checkboxes with counts for a column of texts or truth values, a range for a column of numbers. The
-count of a value is the number of pictures that have the value and fit the conditions on the other
-columns. The section also has a field in which a visitor can type a filter.
+The filter section is collapsed at first. It has one part for each column of the metadata. For a
+column of texts or truth values, this part has a checkbox with a count for each value; for a column
+of numbers, it has a range. The count of a value is the number of pictures that have the value and
+fit the conditions on the other columns. The section also has a field in which a visitor can type a
+filter.
 """
 
 from collections.abc import Mapping, Sequence
@@ -62,7 +63,7 @@ def count_pages(images: GalleryImages, filter: str = "") -> int:
 
 
 def parse_page(page: object, images: GalleryImages, filter: str = "") -> int:
-    """Return the index of an existing page, from 0, for a page index that a browser sent.
+    """Convert a page index that a browser sent to the index of an existing page, from 0.
 
     A negative index or a value that is not an integer becomes 0. An index that is too large becomes
     the index of the last page.
@@ -153,7 +154,7 @@ def render_facets(
         metadata: The gallery's metadata.
         text: The current filter; empty for none.
         message: An error message about a rejected filter; empty for none.
-        written: The rejected filter, which the visitor can correct; None for none.
+        written: The rejected filter, which the visitor can correct; None if no filter was rejected.
     """
     if not metadata.columns:
         return ""

@@ -2,10 +2,10 @@
 
 The header has the title, the model in use, the gallery, and the theme toggle.
 
-The progress line exists only on a page that opened before the complete gallery was indexed. A
-script reads the line from the server when the page opens, and then every two seconds. When more
-pictures can be searched, the script triggers the event `grow`, whose handler shows these pictures
-in the gallery browser.
+The progress line exists only if the page opened before the complete gallery was indexed. A script
+reads the line from the server when the page opens, and then every two seconds. When more pictures
+can be searched, the script triggers the event `grow`, whose handler shows these pictures in the
+gallery browser.
 """
 
 from collections.abc import Sequence

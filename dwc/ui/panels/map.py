@@ -137,7 +137,7 @@ def describe_map(
     Args:
         marks: The markers of the reference, the query and the results.
         points: The positions of the gallery's n images on the map (n, 2), in [0, 1].
-        describe: Function that returns a description of an image, given its index from 0 to n-1.
+        describe: Function that takes an image's index, 0 to n-1, and returns a description of it.
         kinds: The categories of the n images; None if they are unknown.
     """
     sentences = []
@@ -262,9 +262,9 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
 
 
 def _encode_mask(mask: NDArray[np.bool_] | None) -> str | None:
-    """Return a mask of the n images (n,) as base64 with one bit per image, the lowest bit first.
+    """Encode a mask (n,) of the gallery's n images in base64, with one bit per image.
 
-    The result is None if `mask` is None.
+    The first image is the lowest bit of the first byte. The result is None if `mask` is None.
     """
     if mask is None:
         return None
@@ -449,8 +449,10 @@ def map_table(searcher: Searcher, start: object, limit: object) -> dict[str, Any
         A dict with these entries:
 
         - `gallery_size`: the number of images in the gallery.
-        - `laid_out`: the number of images that t-SNE placed; see `Projection`.
-        - `neighbours_kept`: how well the map preserves neighborhoods; see `Projection`.
+        - `laid_out`: the number of images that t-SNE placed. Every other image is between the three
+          of these images that are most similar to it.
+        - `neighbours_kept`: the mean fraction of an image's 10 nearest neighbors that are also
+          among its 10 nearest neighbors on the map. None for a gallery of 20 images or fewer.
         - `start`: the argument.
         - `ids`, `x` and `y`: lists with the id and the coordinates, in [0, 1], of each image.
 

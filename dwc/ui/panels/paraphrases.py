@@ -62,7 +62,7 @@ def render_form(wordings: Sequence[str], are_suggested: bool = False) -> str:
 
     Args:
         wordings: The wordings.
-        are_suggested: Whether the wordings are suggestions, which the label of the field then says.
+        are_suggested: Whether the wordings are suggestions. If so, the label of the field says it.
     """
     label = "Say the same in other words, one wording a line, and see what changes."
     if are_suggested and wordings:

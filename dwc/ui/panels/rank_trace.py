@@ -138,8 +138,8 @@ def _x(weight: float) -> float:
 def _y(rank: int | None) -> float:
     """Return the y coordinate of a rank in the chart, which has a logarithmic scale.
 
-    Rank 1 is at the top edge. Ranks above `LIMIT` are at the bottom edge, as is None, which stands
-    for a rank that was too large to be computed.
+    Rank 1 is at the top edge. Ranks above `LIMIT` are at the bottom edge. None means a rank that
+    was too large to be computed; it is also at the bottom edge.
     """
     share = 1.0 if rank is None or rank > LIMIT else math.log(rank) / math.log(LIMIT + 1)
     return _TOP + (_BOTTOM - _TOP) * share
@@ -161,10 +161,10 @@ def _leaders(trace: RankTrace, step: int, end: str, images: GalleryImages) -> st
 
 
 def _steadiness(trace: RankTrace, weights: Sequence[float]) -> str:
-    """Return a sentence that says on which share of the image weights the first result stays first.
+    """Return a sentence that says in which share of the weight range the first result stays first.
 
-    The first result is the best image at the learned weights. The share is the part of the range
-    from 0 to 1. The sentence is empty if the trace has no first result.
+    The first result is the best image at the learned weights. The weight range is that of the image
+    weight, from 0 to 1. The sentence is empty if the trace has no first result.
 
     Args:
         trace: The rank trace.

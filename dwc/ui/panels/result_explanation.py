@@ -115,7 +115,7 @@ ONE_WORD = render_hint("Without its only word there would be no search to compar
 
 
 def render_words_panel(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Return the HTML of the effects of the query's words on the selected result."""
+    """Return the HTML of the effect of each word on the image weights and the selected result."""
     selected, shift = state.selected_hit, state.request.shift
     rank = explain_score(state.sweep, selected, shift).rank
     return render_word_effects(ablate_words(searcher, state.query, selected, shift), rank)
@@ -179,7 +179,7 @@ def _word_row(effect: WordEffect, mean: float, most: float) -> str:
 
 
 def render_input_panel(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Return the HTML of the model's input for the query."""
+    """Return the HTML of the model's input for the query: the preprocessed image and the tokens."""
     model_input = describe_model_input(searcher.checkpoint, state.query)
     return render_model_input(model_input, state.query.typed)
 

@@ -67,7 +67,7 @@ class Scale:
 
     @classmethod
     def of(cls, all_parts: Iterable[Mapping[str, float]]) -> "Scale":
-        """Return the smallest scale on which the bars of all results fit.
+        """Return the smallest scale that is large enough for the bars of all results.
 
         Args:
             all_parts: The score parts of each result, by name.
@@ -262,7 +262,7 @@ def _sum_positive(parts: Mapping[str, float]) -> float:
 def _group_of(
     index: int, hits: Sequence[Hit], groups: DuplicateGroups | None
 ) -> tuple[int | None, int]:
-    """Return the group of near-duplicates to which a hit belongs, as two numbers.
+    """Return the role of a hit in its group of near-duplicates, as two numbers.
 
     Args:
         index: The index of the hit, from 0.
@@ -418,10 +418,10 @@ def to_csv(state: SearchState, origin: Origin) -> str:
     """Return a CSV text with one line per result, below a line with the names of the columns.
 
     Each line repeats the query, the image weights, the model and the gallery. If only a part of the
-    gallery was searched, the line also has the number of searched pictures. If files of results
-    were missing when the gallery was last indexed, the column `away` says which. If a spreadsheet
-    would interpret a text as a formula, an apostrophe is added in front. For example, the id
-    "-coat.jpg" is written as "'-coat.jpg".
+    gallery was searched, the line also has the number of searched pictures. If the file of a result
+    was missing when the gallery was last indexed, the table has the column `away`, which marks such
+    results. If a spreadsheet would interpret a text as a formula, an apostrophe is added in front.
+    For example, the id "-coat.jpg" is written as "'-coat.jpg".
     """
     query = _query_fields(state)
     weights = {f"{name}_weight": w.image for name, w in state.result.weights.items()}

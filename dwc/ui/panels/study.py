@@ -102,7 +102,7 @@ def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> str:
 def _family(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the HTML of a table of models; each row shows a model's R@1 as a bar and as a number.
 
-    R@1, recall at 1, is the fraction of queries whose first result is correct. The style sheet
+    R@1 (recall at 1) is the fraction of queries whose first result is correct. The style sheet
     draws the first bar darker than the others.
 
     Args:
@@ -155,12 +155,12 @@ def _table(title: str, heads: Sequence[str], body: str) -> str:
 
 
 def percent(spread: Spread | None) -> str:
-    """Format a share in percent, as in `52.9 ± 0.4`, where 0.4 is the standard deviation.
+    """Format a share in percent, such as `52.9 ± 0.4`, where 0.4 is the standard deviation.
 
     Args:
-        spread: The `mean` and the standard `deviation` of the share over several training runs, in
-            [0, 1]. If the deviation is None, it is omitted. If the mean or `spread` is None, the
-            result is a dash.
+        spread: A dict with the `mean` and the standard `deviation` of the share over several
+            training runs, in [0, 1]. If the deviation is None, it is omitted. If the mean or
+            `spread` is None, the result is a dash.
     """
     if spread is None or spread["mean"] is None:
         return "–"
