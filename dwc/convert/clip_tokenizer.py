@@ -104,7 +104,7 @@ def _require(given: Path) -> Path:
 
 
 def _find(clip: str | Path, tokens: int) -> Path | None:
-    """Find a CLIP model's tokenizer without a source from the user, and return its path.
+    """Return the path of a CLIP model's tokenizer if the user did not give a tokenizer.
 
     The folder or repository of CLIP's weights is searched first. If there is no tokenizer, and the
     vocabulary has as many tokens as OpenAI's, OpenAI's tokenizer on the Hub is used.

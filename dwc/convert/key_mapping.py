@@ -85,7 +85,7 @@ def rename_back(state: Mapping[str, Tensor], rules: Sequence[Rule]) -> dict[str,
         rules: The rules that `rename` uses.
 
     Raises:
-        CheckpointError: No rule produces some of the names; the message lists them.
+        CheckpointError: No rule leads to the names of some tensors; the message lists these names.
     """
     theirs: dict[str, Tensor] = {}
     used: set[str] = set()
@@ -118,7 +118,7 @@ def moves(names: Sequence[str], rules: Sequence[Rule]) -> dict[str, tuple[str, .
         tensor.
 
     Raises:
-        CheckpointError: No rule matches some names; the message lists them.
+        CheckpointError: Some names match no rule; the message lists them.
     """
     return {
         name: targets
@@ -171,7 +171,7 @@ def _follow(
         transposed.
 
     Raises:
-        CheckpointError: No rule matches some names; the message lists them.
+        CheckpointError: Some names match no rule; the message lists them.
     """
     matches = []
     unknown = []
@@ -358,8 +358,8 @@ def local_state(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the weights of a `CnnStream` under the names that the authors' code expects.
 
     The authors' code also expects tensors that this project lacks. Tensors of modules that the
-    authors' code never uses are filled with zeros. The trainable weight of their loss gets its
-    initial value.
+    authors' code never uses are filled with zeros. The trainable loss weight gets its initial
+    value.
     """
     dim, channels = weights["project_image.weight"].shape
     hidden = weights["word_encoder.lstm.weight_hh_l0"].shape[1]

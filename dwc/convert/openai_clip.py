@@ -179,7 +179,7 @@ def read_json(file: str | Path, convert: Callable[[Any], Any] | None = None) -> 
     Args:
         file: The file.
         convert: Function applied to the parsed content, for example `dict`; None to return the
-            parsed content.
+            content unchanged.
 
     Raises:
         CheckpointError: The file is a Git LFS pointer, cannot be read or is not JSON, or `convert`

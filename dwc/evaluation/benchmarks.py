@@ -48,7 +48,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
-    """Options of an evaluation; a benchmark ignores the options of other benchmarks.
+    """Options of an evaluation; options that only other benchmarks use are ignored.
 
     Attributes:
         split: Name of the split; None for the benchmark's default.

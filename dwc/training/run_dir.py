@@ -113,7 +113,7 @@ def claim(folder: Path, recipe: Mapping[str, Any], writes: bool = True) -> None:
 
 
 def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Flatten nested mappings, such as `{"a": {"b": 1}}` to `{"a.b": 1}`.
+    """Flatten nested mappings: `{"a": {"b": 1}}` -> `{"a.b": 1}`.
 
     Values that are not numbers, strings or booleans become strings, since experiment trackers do
     not accept other types.

@@ -36,8 +36,8 @@ def random_views(
     - change of brightness and contrast by up to 12 %, and of each color channel by up to 4 % (with
       more, colors would be hard to distinguish);
     - slight blur of one image in six, by resizing it to a coarser grid and back;
-    - in one image in eight, a rectangle with sides of up to 30 % of the image's side is painted in
-      a random color.
+    - in one image in eight, a rectangle in a random color, with sides of up to 30 % of the image's
+      side.
 
     Args:
         images: N RGB images (N, 3, H, W) of height H and width W, uint8.

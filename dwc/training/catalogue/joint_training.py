@@ -99,7 +99,7 @@ class JointRecipe:
         seed: Seed of all random numbers.
         image_size: Side of EfficientNet-Lite's input images in pixels.
         pool: Settings of the drawings to train on; their side is at least `image_size`.
-        trained_from: Index of the first of EfficientNet-Lite's 16 blocks that is trained.
+        trained_from: Index of EfficientNet-Lite's first trained block, from 0 to 15.
         views: Number of randomly augmented copies ("views") of each photograph.
         triplets: Number of triplets of drawings.
         new_features: Number of dimensions added to CLIP's features.
@@ -173,7 +173,7 @@ class JointRecipe:
 def check_wardrobe(
     folder: Path | None, target: str = "checkpoint", packages: Iterable[str] | None = None
 ) -> Path:
-    """Check that all requirements of a training are met, and return the wardrobe's folder.
+    """Check that all requirements of a training run are met, and return the wardrobe's folder.
 
     A wardrobe is a folder of labeled photographs of clothes.
 
@@ -346,7 +346,7 @@ def drawing_anchors(
     drawings model was not trained on such negations.
 
     Args:
-        start: The drawings model.
+        start: The drawings model, which was trained on drawings only.
         start_processor: The processor of the drawings model.
         texts: All texts of the training.
         drawings: Cached outputs of the image networks for the drawings.

@@ -290,7 +290,7 @@ def _pooled_sample(
 
 
 def _generator(name: str) -> torch.Generator:
-    """Return a random generator whose seed depends only on `name`."""
+    """Return a random number generator whose seed depends only on `name`."""
     return torch.Generator().manual_seed(random.Random(name).getrandbits(63))
 
 

@@ -98,7 +98,7 @@ class TrainedCatalogue:
 def claim_work(recipe: CatalogueRecipe, work: Path) -> None:
     """Check that a work folder belongs to a recipe; if the folder has no recipe, write it there.
 
-    The settings of the evaluation and of the comparison of combiners are not compared.
+    This check ignores the settings of the evaluation and of the comparison of combiners.
 
     Raises:
         TrainingError: the folder belongs to another recipe.
@@ -236,8 +236,8 @@ def fit_ood(model: DWCModel, pool: PoolSettings, items: int, seed: int, drawings
     """Compute the out-of-distribution (OOD) statistics of a model in place.
 
     Mean and covariance are computed from training garments, the threshold from validation garments.
-    All of them are drawn in the gallery's style, because the OOD score is to measure how much a
-    query image resembles the gallery. Images in the training style vary far more.
+    All of them are drawn in the gallery's style, because the OOD score measures how little a query
+    image resembles the gallery. Images in the training style vary far more.
 
     Args:
         model: The model, on the CPU.

@@ -238,8 +238,8 @@ def override(preset: BenchmarkPreset, assignments: Sequence[str]) -> BenchmarkPr
     Args:
         preset: The preset to change.
         assignments: Texts of the form `name=value`, such as "epochs=20". Booleans are written "yes"
-            or "no", and None is written "none". Fields may also have their published names, such as
-            `doubt` for `gce_q`.
+            or "no", and None is written "none". A field may also be given by its published name,
+            such as `doubt` for `gce_q`.
 
     Raises:
         TrainingError: a name is not the name of a field, or the field does not allow the value.

@@ -343,8 +343,8 @@ def _run_epochs(
 def _precision(preset: BenchmarkPreset) -> str:
     """Return the precision to train with: "no" (float32), "fp16" or "bf16".
 
-    On a CPU it is "no". On a GPU it is the preset's precision, but "fp16" instead of "bf16" if the
-    GPU does not support bfloat16.
+    On a CPU, the result is "no". On a GPU, the result is the preset's precision; if the GPU does
+    not support bfloat16, "fp16" replaces "bf16".
     """
     if not torch.cuda.is_available():
         return "no"

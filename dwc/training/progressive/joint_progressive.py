@@ -190,7 +190,8 @@ class JointProgressiveBatches(MixedBatches):
 
         Half of a batch are drawings with descriptions, mostly in groups of similar garments (hard
         negatives). The other half are photographs with their captions. Every image has a tag and a
-        second image, which is another view for a photograph and the same image for a drawing.
+        second image. The second image of a photograph is another view of it; the second image of a
+        drawing is the drawing itself.
 
         Returns:
             A function that takes a step number and returns the batch of that step.

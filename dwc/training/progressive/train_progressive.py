@@ -112,8 +112,8 @@ class Tag:
     def suits(self, garment: Described) -> bool:
         """Return whether the tag matches a garment.
 
-        The garment must have the tag's category, if the tag has one, and a value in `allowed` for
-        each attribute there.
+        If the tag has a category, the garment must have the same category. For each attribute in
+        `allowed`, the garment must have one of the listed values.
         """
         if self.category not in (None, garment.category):
             return False

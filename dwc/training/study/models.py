@@ -287,7 +287,7 @@ def build_dwc(variant: Variant, features: StudyFeatures, settings: StudySettings
     """Return an untrained DWC model that takes cached features and has the parts of a variant.
 
     Args:
-        variant: The system variant to build, one of DWC.
+        variant: The system variant to build, a variant of DWC.
         features: Cached features, which determine the sizes of the model.
         settings: Settings of the study, with the hidden size of the CNN stream.
     """
@@ -396,9 +396,9 @@ def build_pl(variant: Variant, features: StudyFeatures) -> PLModel:
     """Return an untrained Progressive Learning (PL) model that takes cached features.
 
     Args:
-        variant: The system variant to build, one of PL. If it includes stage one, the initial
-            features are those of CLIP, which stage one has trained; otherwise the layers after CLIP
-            are initialized at random.
+        variant: The system variant to build, a variant of PL. CLIP is the result of stage one. So
+            if the variant includes stage one, the initial features are those of CLIP. Otherwise,
+            the layers after CLIP are initialized at random.
         features: Cached features, which determine the sizes of the model.
     """
     dim, config = features.pool.images.feature_dim, features.config

@@ -19,7 +19,7 @@ class Variant:
     """Configuration of a retrieval system to train and evaluate.
 
     Attributes:
-        name: Unique name, which is part of the names of its result files.
+        name: Unique name, which is part of the names of the variant's result files.
         families: Names of the result tables that include the variant.
         label: Name shown in tables and figures.
         streams: Streams of the DWC model, "clip" and/or "cnn".
