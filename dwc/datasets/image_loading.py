@@ -796,7 +796,10 @@ def _reduce_depth(image: Image.Image, file: IO[bytes] | None) -> Image.Image:
 
 
 def _is_unsigned(image: Image.Image) -> bool:
-    """Return whether a TIFF declares unsigned integers; Pillow may have read signed ones."""
+    """Return whether a TIFF declares that its integers are unsigned.
+
+    Pillow may nevertheless have read them as signed integers.
+    """
     return 1 in np.ravel(getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT_TAG, 1))
 
 

@@ -223,7 +223,7 @@ class StoredArrays:
         return self._content.map(start, start + size).view(dtype).reshape(shape)
 
     def texts(self, names: Sequence[str]) -> list["Texts"]:
-        """Return the columns of texts that `ArrayWriter.add_texts` wrote with these names."""
+        """Return the columns that `ArrayWriter.add_texts` wrote with these names, in this order."""
         return [Texts(self._text_column(names, number)) for number in range(len(names))]
 
     def _text_column(self, names: Sequence[str], number: int) -> "_TextColumn":
@@ -304,7 +304,7 @@ class _TextColumn:
         ]
 
     def candidates(self, encoded: bytes) -> list[int]:
-        """Return the positions, ascending, of all texts that have the same hash as a UTF-8 text."""
+        """Return the positions, ascending, of all texts with the same hash as a UTF-8 text."""
         value = np.uint32(zlib.crc32(encoded))
         first, last = self._search(value, "left"), self._search(value, "right")
         stored = self.content.read(self.order + 4 * first, self.order + 4 * last)

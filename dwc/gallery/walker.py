@@ -214,7 +214,11 @@ def is_service_folder(name: str, parent: str = "") -> bool:
 
 
 def is_read(kind: str) -> bool:
-    """Return whether pictures of a format, as named by `identify_kind`, can be read."""
+    """Return whether pictures of a format can be read.
+
+    Args:
+        kind: The name of the format, as returned by `identify_kind`.
+    """
     return kind in FORMATS or (kind == HEIC and HAS_HEIF)
 
 
@@ -445,7 +449,10 @@ class _Walk:
 
 
 def _is_backup(folder: str, name: str) -> bool:
-    """Return whether a file has the name of a backup of another file in the same folder."""
+    """Return whether a file is named as a backup of another file in the same folder.
+
+    Example: `a.jpg.bak` beside `a.jpg`.
+    """
     match = _CONFLICT.fullmatch(name) or _BACKUP.fullmatch(name)
     return match is not None and os.path.lexists(os.path.join(folder, "".join(match.groups())))
 
