@@ -206,7 +206,7 @@ class Composition:
 
 @dataclass(frozen=True)
 class ComposedQuery:
-    """N queries as composed by each stream of a model.
+    """N queries of a model, each composed by every stream of the model.
 
     Attributes:
         clip: The CLIP stream's composition; None if the model has no CLIP stream.

@@ -1011,7 +1011,7 @@ class QueryComposer:
         return [features[work.keys[0][0]] for work in works]
 
     def _forward(self, works: Sequence[_Work]) -> "_Forward":
-        """Run the model once on the queries of several callers, with equal queries only once."""
+        """Run the model once for the queries of several callers; equal queries run only once."""
         rows = _number_rows(works)
         pixels = {
             key[0]: tensor

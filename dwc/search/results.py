@@ -183,7 +183,7 @@ class SearchResult:
         fitting: the number of images that fit the filter, including a reference that is left out of
             the hits; None without a filter.
         index: the name of the approximate index that proposed the images, such as "faiss"; "exact"
-            for none.
+            if there is no such index.
         recall: how many of the 50 best images the index proposes, as a mean fraction in [0, 1] over
             measured queries; None without an index, or if it was not measured.
         indexed_part: the part of the gallery that was searched; None if the gallery is completely

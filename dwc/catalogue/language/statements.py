@@ -1,4 +1,4 @@
-"""Statements about a garment: a phrase together with the attribute values that it allows.
+"""Statements about a garment: phrases, each with the attribute values that it allows.
 
 A `Statement` is the smallest unit of the language. `say_change` and `say_look_change` choose how a
 difference between two garments is expressed: by the new value ("blue"), by comparison ("longer") or
