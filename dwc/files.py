@@ -87,7 +87,7 @@ def atomic_path(path: str | Path, *, fsync: bool = False, unique: bool = True) -
 def atomic_folder(folder: str | Path) -> Iterator[Path]:
     """Yield an empty temporary folder; rename it to `folder` when the block succeeds.
 
-    If `folder` exists, all of its content is replaced. An exception in the block leaves it
+    If `folder` exists, all of its content is replaced. An exception in the block leaves `folder`
     unchanged. The replacement takes two renames. If the process is killed between them, the old
     content is in `.NAME.outdated` and the new content in `.NAME.partial`, where NAME is the
     folder's name. At any other time `folder` is complete.

@@ -347,7 +347,7 @@ def spell_out_minus(text: str) -> str:
 
 
 def has_ambiguous_list(text: str) -> bool:
-    """Return whether a text of several lines has a line that starts with a dash before a word.
+    """Return whether a text has several lines, and one of them starts with a dash before a word.
 
     The dash in "-belt" then marks an entry of a list. In a text of one line, it would be a minus.
     """
@@ -356,7 +356,7 @@ def has_ambiguous_list(text: str) -> bool:
 
 
 def spell_out_negations(text: str) -> str:
-    """Rewrite the negations in a text with the spelling that models and `NEGATIONS` use.
+    """Return a text with its negations in a standard spelling.
 
     - Contractions get their apostrophe: "isnt" becomes "isn't".
     - "w/o" and "with out" become "without", and "w/" becomes "with".
@@ -380,10 +380,13 @@ def spell_out_negations(text: str) -> str:
 
 
 def _spaced_answer(match: re.Match[str]) -> str:
-    """Return an answer such as "=no", which the match contains, with spaces: " = no".
+    """Return an answer such as "=no" with spaces: " = no".
 
-    If the line ends after the answer, or if a word with a sign follows, such as "red:", a comma is
-    added. The answer does not apply to what follows.
+    A comma is added if the line ends after the answer, or if a word with a sign follows, such as
+    "red:". The comma separates the answer from the following words.
+
+    Args:
+        match: A match of the pattern of such answers.
     """
     sign, answer = match[1], match[2]
     before = "" if sign[0] in ":?" else " "
@@ -436,8 +439,8 @@ def find_exclusions(text: str, keep_overlooked: bool = False) -> tuple[list[Excl
 
     Args:
         text: The text that the model receives.
-        keep_overlooked: Whether phrases with details that models often overlook, such as zips, stay
-            in the returned text.
+        keep_overlooked: Whether the returned text keeps the phrases that exclude small details,
+            such as zips. Models often overlook these phrases.
 
     Returns:
         Two values: the exclusions, each once, in the order of the text; and the text without the
@@ -584,10 +587,10 @@ def overlooked_negations(text: str, has_image: bool) -> list[str]:
 
 
 def unmeasured_negations(text: str, has_image: bool) -> list[str]:
-    """Return the negations for which no measurement shows whether the bundled model follows them.
+    """Return the negations in a text for which it was not measured whether a model follows them.
 
-    The result contains each negation once, in lower case, with some words after it. It does not
-    contain:
+    The model is the bundled one. The result contains each negation once, in lower case, with some
+    of the words after it. It does not contain:
 
     - negations that the model was measured to follow;
     - negations that `overlooked_negations` or `unknown_function_words` returns;

@@ -56,8 +56,8 @@ class AttentionMaps:
 
     Attributes:
         words: the attention of each typed word, in order.
-        image_gate: (H, W), the factor in (0, 1) by which the network multiplies the image features
-            of each region before it adds features from the text; the mean over channels.
+        image_gate: (H, W), the gate of each region, averaged over channels. The gate is a factor in
+            (0, 1) by which the network multiplies the image features before it adds text features.
         template_share: (H, W), the fraction of each region's attention that goes to the words of
             the caption template, in [0, 1]. The caption template consists of fixed words around the
             typed text. `template_share` and the `region_share` of all typed words sum to 1.

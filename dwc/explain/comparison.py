@@ -150,7 +150,7 @@ class _LearnedRanking(NamedTuple):
 
 
 def learned_column(sweep: WeightSweep, k: int = 10) -> ComparisonColumn:
-    """Return the `k` best images with the learned weights as a column named "learned".
+    """Return a column named "learned", with the `k` best images by the learned weights.
 
     Later queries can be compared with this column; see the parameter `saved` of `compare`.
     """

@@ -63,10 +63,9 @@ def locate_answer(
 ) -> MapMarks:
     """Return the points of a query, its reference and its results on the gallery's map.
 
-    The results, and a reference from the gallery, are at the positions of these images. The query
-    is at the mean position of the best results. An uploaded reference is placed at an identical
-    gallery image or, if there is none, at the mean position of the gallery images that are most
-    similar to it.
+    A result, or a reference from the gallery, is at the position of its image. The query is at the
+    mean position of the best results. An uploaded reference is placed at an identical gallery image
+    or, if there is none, at the mean position of the gallery images that are most similar to it.
     """
     positions = [searcher.store.position(hit.id) for hit in result.hits]
     scores = [hit.score for hit in result.hits]

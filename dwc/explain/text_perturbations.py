@@ -40,7 +40,7 @@ class TypedWord(NamedTuple):
 
 
 def typed_words(text: str) -> list[TypedWord]:
-    """Return the words of a text, separated by white space; punctuation alone is not a word."""
+    """Split a text at white space, and return its words; punctuation alone is not a word."""
     words = [piece.strip(string.punctuation) for piece in text.split()]
     return [TypedWord(position, word) for position, word in enumerate(filter(None, words))]
 

@@ -1,9 +1,10 @@
 """Statistics of a checkpoint's image weights for a fixed set of queries, the reference queries.
 
-The image weight of a query is the factor of its image part, from 0 to 1. The page compares a search
-with these queries. The weights are also compared with the true image weights of the queries, if
-these are recorded. The true image weight of a query is the fraction of the target's attributes that
-come from the reference image and not from the text.
+The image weight of a query is the factor of its image part, from 0 to 1. The page compares the
+image weights of a search with those of the reference queries. The image weights of the reference
+queries are also compared with their true image weights, if these are recorded. The true image
+weight of a query is the fraction of the target's attributes that come from the reference image and
+not from the text.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Test run of a staged Space: a start of its app as on the Hub, and one search.
+"""Test run of a staged Space: its app is started as on the Hub, and must answer one search.
 
 A staged Space is a folder with all files of a Hugging Face Space, ready for upload.
 """
@@ -155,7 +155,7 @@ def _wait_for(address: str, app: "subprocess.Popen[bytes]", log: Path, deadline:
     Args:
         address: The page's address.
         app: The app's process.
-        log: The file with its output.
+        log: The file with the app's output.
         deadline: The latest time, as returned by `time.monotonic`.
 
     Raises:

@@ -77,7 +77,7 @@ def add_search_endpoint(models: ModelPool, images: GalleryImages, lane: Lane) ->
         fold: bool = False,
         filter: str = "",
     ) -> Answer:
-        """Find the gallery's pictures that are similar to a picture and match a text of changes.
+        """Find the gallery's pictures that match a picture and words that say what should differ.
 
         Args:
             reference: The picture to start from (a file), or null for words alone.
@@ -132,7 +132,10 @@ def add_explaining_endpoints(models: ModelPool, images: GalleryImages, lane: Lan
 
 
 def add_overview_endpoints(models: ModelPool) -> None:
-    """Add the endpoints `/gallery`, `/models`, `/map` and `/atlas`. Call it inside `gr.Blocks`."""
+    """Add the endpoints `/gallery`, `/models`, `/map` and `/atlas`.
+
+    Call this inside `gr.Blocks`.
+    """
 
     def get_map(start: int = 0, limit: int = MAP_PAGE, model: str = "") -> Answer:
         """Return the positions of the gallery's pictures on its two-dimensional map.
@@ -467,7 +470,10 @@ def _add_endpoint(
 
 
 def _without_model(function: Callable[..., Answer]) -> Callable[..., Answer]:
-    """Return the function without its parameter `model`, for an app with only one model."""
+    """Return a function like the given one but without the parameter `model`.
+
+    It is for an app with only one model.
+    """
     signature = inspect.signature(function)
     parameters = [p for name, p in signature.parameters.items() if name != "model"]
     names = [parameter.name for parameter in parameters]

@@ -1,4 +1,4 @@
-"""Assembly of the page: creates Gradio blocks and connects the events of components to handlers."""
+"""Assembly of the page from Gradio blocks, and connection of component events to handlers."""
 
 import copy
 import inspect
@@ -92,8 +92,8 @@ class PageBlocks(gr.Blocks):
     an endpoint has an additional input.
 
     Attributes:
-        image_folder: The folder with the gallery's thumbnails, which requests may name; None if
-            requests may name uploads only.
+        image_folder: The folder with the gallery's thumbnails. Requests may name files in this
+            folder and uploads; if it is None, requests may name uploads only.
         failures: The error message of each visitor's last failed search, unless a handler showed
             the message itself.
     """
@@ -219,7 +219,7 @@ _QUICK = (gr.HTML, gr.JSON, gr.State, gr.Textbox)  # types whose values need no 
 
 
 def _serialize(value: Any) -> Any:
-    """Convert a prepared value to the JSON-compatible form in which Gradio sends it."""
+    """Convert a component's value to the JSON-compatible form in which Gradio sends it."""
     return value.model_dump() if isinstance(value, (GradioModel, GradioRootModel)) else value
 
 
@@ -240,10 +240,11 @@ def build_page(models: ModelPool, images: GalleryImages, examples: Sequence[Exam
     """Build the page, ready to be launched with the options of `startup.launch_options`.
 
     The page opens with the result of an example search: the first example that the default model
-    can search. This function runs that search once. There are three exceptions. If the page is
-    opened by a link to a search, it shows the result of that search. After a reload, it shows the
-    result that was on the screen before. If it opens before its gallery is indexed, it shows no
-    result.
+    can search. This function runs that search once. There are three exceptions:
+
+    - If the page is opened by a link to a search, it shows the result of that search.
+    - After a reload, it shows the result that was on the screen before.
+    - If the page opens before the gallery is indexed, it shows no result.
     """
     # If only a part of the gallery is indexed, the result of a search would soon be outdated.
     opening = None if images.indexing is not None else find_opening(models, images, examples)
@@ -544,11 +545,11 @@ class _Wiring:
         waited.then(None, c.wait, js=js, api_visibility="private")
 
     def _fill_panels_after(self, event: Any) -> None:
-        """Connect the steps that explain a search result, after the event that shows the result.
+        """Connect the steps that explain a search result; they run after the given event.
 
-        First the fast explanation panels are filled, then the slow panels. At the end, the panel
-        that compares rankings gets further columns: one for the search that the visitor has pinned,
-        and one for each other model in memory.
+        The event is the one that shows the result. First the fast explanation panels are filled,
+        then the slow panels. At the end, the panel that compares rankings gets further columns: one
+        for the search that the visitor has pinned, and one for each other model in memory.
         """
         for panels in (FAST_PANELS, SLOW_PANELS):
             event = self._fill_after(event, panels)

@@ -89,7 +89,7 @@ class Workers:
         self._unfinished = 0
 
     async def run(self, function: Callable[[], Returned]) -> Returned:
-        """Run a function in a thread and return its value; call this from an event loop.
+        """Run a function in a thread and return its value. Await this method in an event loop.
 
         Raises:
             BusyError: Too many functions are waiting.

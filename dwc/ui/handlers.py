@@ -112,15 +112,15 @@ class PageComponents:
             attempt.
         model: The name of the selected model.
         filter: The current filter as text; empty for none.
-        screen: The data about the search result on the screen, as returned by `describe_screen`.
-            If there is no result, None or the settings for the first search, as returned by
-            `PageHandlers._keep_settings`.
+        screen: The data about the search result on the screen, as returned by `describe_screen`. If
+            there is no result, the value is None or the settings for the first search, as returned
+            by `PageHandlers._keep_settings`.
         history: The search history of the visit, as returned by `SearchHistory.to_dict`.
         visit: The data that the script `session.js` sends when the page opens. `address` is the
             query string of the page's address. After a reload, the data also contain the former
-            content of the page: the values of the components `screen`, `history` and `pin`, `step`
-            (the number of the current step of the history) and `draft` (the values of the input
-            fields).
+            content of the page: the values of the components `screen`, `history` and `pin`; `step`,
+            the number of the current step of the history; and `draft`, the values of the input
+            fields.
         state: The visitor's search result, cached on the server.
         parcel: A file for the browser to download, as returned by `export_answer`.
         pin: The data to repeat the pinned search, in the form of `screen`. Later searches are
@@ -753,7 +753,7 @@ class PageHandlers:
     def _search_example(
         self, example: Example | None, model: str, screen: object, filter: str = ""
     ) -> Update:
-        """Search with an example, and fill the input fields with it; do nothing if it is None."""
+        """Search with an example, and show it in the input fields; do nothing if it is None."""
         if example is None:
             return gr.skip()
         request = SearchRequest(example.words, example.reference_id, model=model, filter=filter)

@@ -448,8 +448,8 @@ class _Reader:
             matches: The parts of the text that name values, in order.
 
         Raises:
-            UnclearQueryError: A word has no meaning here, or the text does not say which of several
-                values is wanted.
+            UnclearQueryError: The columns have no value for a word, or the text does not say which
+                of several values is wanted.
         """
         covered = {n for match in matches for n in range(match.first, match.last)}
         others = [word for n, word in enumerate(words) if n not in covered]
@@ -580,8 +580,8 @@ def _count_choices(
         wanted: The values that the text asks for, by column name.
 
     Raises:
-        UnclearQueryError: The text names several values of a column that are not joined by "or", or
-            not only by "or".
+        UnclearQueryError: The text joins several values of a column in another way, such as with
+            "and".
     """
     groups: dict[frozenset[str], list[_Match]] = {}
     for match in matches:

@@ -81,7 +81,8 @@ class RequestReport:
     Attributes:
         id: The request's id.
         method: The HTTP method; "other" for an unknown method.
-        route: The part of the path that does not depend on a visitor's input; see `route_of`.
+        route: The part of the path that does not depend on a visitor's input, such as
+            `/gradio_api/file`; "other" for an unknown path.
         status: The HTTP status; 0 if there was no response.
         seconds: The time until the end of the response, in seconds.
     """

@@ -194,7 +194,7 @@ def parse_reference(
 
 
 def get_attribute(event: EventData, name: str) -> Any:
-    """Return the value of this name that the browser sent with an event; None if it is missing.
+    """Return the value with this name that the browser sent with an event; None if there is none.
 
     Raises:
         QueryError: The value is nested too deeply, or has a text that cannot be encoded.
@@ -217,8 +217,8 @@ def check_values(values: Iterable[Any], image_folder: Path | None) -> None:
 
     Args:
         values: The values, as parsed from JSON.
-        image_folder: The folder with the gallery's thumbnails, which requests may name; None if
-            requests may name uploads only.
+        image_folder: The folder with the gallery's thumbnails. Requests may name files in this
+            folder and uploads; if it is None, requests may name uploads only.
 
     Raises:
         QueryError: A value is nested too deeply, or a text has characters that cannot be encoded.
@@ -275,7 +275,8 @@ def check_text(text: str) -> None:
     """Check that a text can be encoded.
 
     Raises:
-        QueryError: The text has half of a surrogate pair, which JSON can contain.
+        QueryError: The text has half of a surrogate pair. JSON can contain such text, but UTF-8
+            cannot.
     """
     try:
         text.encode()

@@ -337,7 +337,7 @@ _QUERY_ERRORS = ("400", "404", "413", "415", "422", "500", "503")
 
 
 def describe_api(operations: Operations, server: str, has_mcp: bool = False) -> dict[str, Any]:
-    """Return the OpenAPI document.
+    """Return the OpenAPI document of the HTTP API.
 
     Args:
         operations: The operations; their models and gallery appear in the document.

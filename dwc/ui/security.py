@@ -90,8 +90,9 @@ class OnePage:
     """Middleware that hides the parameter `page` of the page's address from Gradio.
 
     Gradio would interpret the parameter as the name of one of several pages, and answer that there
-    is no such page. The page has no parameter of this name. As for any unknown parameter, it tells
-    the visitor that the parameter is not used; it knows the whole address from the browser.
+    is no such page. The page does not use this parameter either. It tells the visitor so, as for
+    any unknown parameter. For this purpose, the browser sends the whole address to the page's
+    handlers.
     """
 
     def __init__(self, app: ASGIApp) -> None:

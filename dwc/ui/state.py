@@ -162,8 +162,8 @@ class SearchState:
     def explained_by(self, searcher: Searcher) -> Searcher:
         """Return a searcher of exactly the pictures that were searched for this result.
 
-        The result must be explained with this searcher, since the gallery may have grown since the
-        search.
+        Explanations of the result must use this searcher, because the gallery may have grown in the
+        meantime.
 
         Args:
             searcher: The current searcher of the model.

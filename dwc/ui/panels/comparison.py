@@ -79,7 +79,7 @@ class Pin:
 def pin_answer(
     state: SearchState, images: GalleryImages, screen: Mapping[str, Any], model: str = ""
 ) -> Pin:
-    """Return a `Pin`: a search result that later searches are compared with.
+    """Return a `Pin` for a search result, so that later searches can be compared with it.
 
     Args:
         state: The search result.

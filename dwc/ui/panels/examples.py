@@ -107,7 +107,8 @@ def choose_from_catalogue(garments: Mapping[str, Garment]) -> list[Example]:
 def choose_generic(images: GalleryImages) -> list[Example]:
     """Return example searches for a gallery of any images.
 
-    The references are evenly spaced in the order of the gallery; the texts are `GENERIC_WORDS`.
+    Each text in `GENERIC_WORDS` gets an image as its reference. These images are evenly spaced in
+    the order of the gallery.
     """
     total = len(images.ids)
     indices = dict.fromkeys(

@@ -161,10 +161,10 @@ def _leaders(trace: RankTrace, step: int, end: str, images: GalleryImages) -> st
 
 
 def _steadiness(trace: RankTrace, weights: Sequence[float]) -> str:
-    """Return a sentence that says in which share of the weight range the first result stays first.
+    """Return a sentence about the share of image weights at which the first result stays first.
 
-    The first result is the best image at the learned weights. The weight range is that of the image
-    weight, from 0 to 1. The sentence is empty if the trace has no first result.
+    The first result is the best image at the learned weights. A share of 100 % is the whole range
+    of image weights, from 0 to 1. The sentence is empty if the trace has no first result.
 
     Args:
         trace: The rank trace.

@@ -49,7 +49,7 @@ def render_weights(
 
     Args:
         weights: The weights by the stream's name; empty before the first search.
-        is_shifted: Whether the visitor changed the weights, which the sentence then mentions.
+        is_shifted: Whether the visitor changed the weights. If so, the sentence says it.
         summary: A sentence that compares the weights with those of other queries; empty to omit it.
         reference_weights: The model's weights for the reference queries (a fixed set), drawn as a
             curve behind the dial; None to omit the curve.
