@@ -42,12 +42,13 @@ MAY_IMPORT = {
         "errors", "files", "modeling", "checkpoints", "datasets", "gallery", "catalogue", "search",
         "explain", "negation",
     },
-    "commands.app": {"errors", "gallery", "commands", "ui"},  # the one command that serves the page
+    # The one command that serves the page.
+    "commands.app": {"errors", "files", "gallery", "commands", "ui"},
     "commands": {
         "errors", "files", "modeling", "checkpoints", "convert", "datasets", "catalogue", "gallery",
         "search", "explain", "evaluation", "training", "space",
     },
-    "cli": {"errors", "commands", "commands.app"},
+    "cli": {"errors", "files", "commands", "commands.app"},
     "__main__": {"cli"},
     "__init__": {"auto_classes", "modeling", "search"},  # the public names, imported on first use
 }  # fmt: skip
