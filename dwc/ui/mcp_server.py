@@ -167,7 +167,13 @@ def _describe(operation: Operation, model_names: tuple[str, ...]) -> types.Tool:
 def _call(
     operations: Operations, operation: Operation, arguments: Mapping[str, Any]
 ) -> types.CallToolResult:
-    """Run a tool and return its answer as structured content, as text, and with images."""
+    """Run a tool; return its answer as structured content and as text, with images.
+
+    Args:
+        operations: The operations of the app.
+        operation: The operation that the tool runs.
+        arguments: The arguments of the call, as sent by the client.
+    """
     values = dict(arguments)
     images = 0
     if operation.name == "search":

@@ -454,6 +454,9 @@ def add_monitoring(
 def describe_health(models: ModelPool, images: GalleryImages) -> dict[str, Any]:
     """Return the answer of `/health` when searches can be answered.
 
+    It is a dict with the status "ok", the version, the model, and the gallery with the progress of
+    indexing.
+
     Args:
         models: The models; the default model must have been loaded.
         images: The gallery.

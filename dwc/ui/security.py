@@ -66,7 +66,10 @@ def _is_unused(scope: Scope) -> bool:
 
 
 class FetchNothing:
-    """Middleware that refuses routes that are not used, or that make the server fetch a URL."""
+    """Middleware that refuses requests for some routes.
+
+    These are unused routes, and routes that make the server fetch a URL.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -80,7 +80,7 @@ class SearchRequest:
     def from_dict(cls, content: object) -> "SearchRequest | None":
         """Parse a request that a browser sent in the form of `to_dict`.
 
-        The result is None if the content has another form or impossible values.
+        The result is None if the content has another form or invalid values.
         """
         if not isinstance(content, Mapping):
             return None

@@ -59,7 +59,10 @@ def read_study(file: Path = STUDY_FILE) -> dict[str, Any] | None:
 
 
 def render_study_file(file: Path = STUDY_FILE) -> str:
-    """Return the HTML of the study section from its file; empty if the file cannot be read."""
+    """Return the HTML of the study section, given the file with the study's results.
+
+    The result is empty if the file cannot be read.
+    """
     summary = read_study(file)
     return "" if summary is None else render_study(summary)
 
