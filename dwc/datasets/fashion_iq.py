@@ -9,6 +9,7 @@ out of the benchmark, and `Benchmark.missing` lists their names. Metrics of diff
 protocols (`PROTOCOLS`) are not comparable.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from dwc.datasets.triplets import (
     log_blank_captions,
 )
 from dwc.errors import DatasetError
+
+logger = logging.getLogger(__name__)
 
 CATEGORIES = ("dress", "shirt", "toptee")
 
@@ -81,8 +84,8 @@ PROTOCOLS: Mapping[str, Protocol] = {
 def fashion_iq_triplets(root: Path, category: str, split: str) -> list[Triplet]:
     """Return all triplets of a category and split, in the order of the file.
 
-    Triplets with blank captions are included; a warning with the number of blank captions is
-    logged.
+    Triplets with blank captions, or with another number of captions than two, are included; a
+    warning with their number is logged.
 
     Raises:
         DatasetError: The file is missing, does not have the documented format, or has no targets
@@ -92,6 +95,11 @@ def fashion_iq_triplets(root: Path, category: str, split: str) -> list[Triplet]:
     entries = read_json(path, list, _ADVICE)
     triplets = [_triplet(path, index, entry) for index, entry in enumerate(entries)]
     log_blank_captions(path, triplets)
+    if odd := sum(len(triplet.captions) != CAPTIONS_PER_TRIPLET for triplet in triplets):
+        logger.warning(
+            "%s: %d of %d entries have another number of captions than %d, as FashionIQ has",
+            path, odd, len(triplets), CAPTIONS_PER_TRIPLET,
+        )  # fmt: skip
     return triplets
 
 

@@ -150,6 +150,12 @@ STRIP_PART = "strip_part"
 The key's value is the square's position: "top" of a high strip, "middle" of a wide one.
 """
 
+FRAME = "frame"
+"""Key in the `info` of a decoded image that is one of several frames or pages of its file.
+
+The key's value is the number of the frame or page, from 1.
+"""
+
 FILLED_WITH = "filled_with"
 """Key in the `info` of a decoded image whose transparent parts were filled.
 
@@ -341,8 +347,10 @@ def _convert(
             image.draft(None, (width // shrink, height // shrink))
         part_of = image.info.get(PART_OF)  # set if the given image was decoded here before
         strip_part = image.info.get(STRIP_PART) if file is None else None
+        frame = image.info.get(FRAME) if file is None else None
         if is_animated:
             _seek_content(image, name, limit)
+            frame = image.tell() + 1
             width, height = image.size
             shrink = _shrink_divisor(image.size)
         raw_mode = _deep_raw_mode(image)
@@ -384,14 +392,17 @@ def _convert(
         }
         if declared is not None:
             result = convert_to_srgb(result, declared)
-        if result is image and file is None and result.info:
-            result = result.copy()  # the caller's image keeps its metadata
+        if result is image and (is_animated or (file is None and result.info)):
+            # The caller's image keeps its metadata, and the result does not read the file again.
+            result = result.copy()
         ignored = profile and color_space_name(profile) is None
         result.info = {**filling, **({IGNORED_PROFILE: True} if ignored else {})}
         if part_of is not None:
             result.info[PART_OF] = part_of
         if strip_part is not None:
             result.info[STRIP_PART] = strip_part
+        if frame is not None:
+            result.info[FRAME] = frame
         return result
     except _DECODER_ERRORS as error:
         raise _damaged(name, error) from error

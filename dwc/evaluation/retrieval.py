@@ -196,7 +196,7 @@ class RankReport:
             **recalls(self.ranks["together"], ks),
             "streams": streams,
         }
-        answerable = np.array([self._is_answerable(query) for query in self.benchmark.queries])
+        answerable = self.answerable
         if not answerable.all():
             ranks = self.ranks["together"][answerable]
             numbers["unanswerable"] = int((~answerable).sum())
@@ -205,8 +205,12 @@ class RankReport:
             numbers["blank_captions"] = blank
         return numbers
 
-    def _is_answerable(self, query: RetrievalQuery) -> bool:
-        return not self.benchmark.reference_removed or query.hits != {query.reference}
+    @property
+    def answerable(self) -> NDArray[np.bool_]:
+        """Whether each of Q queries has a hit other than the removed reference, (Q,)."""
+        removed = self.benchmark.reference_removed
+        queries = self.benchmark.queries
+        return np.array([not removed or query.hits != {query.reference} for query in queries], bool)
 
 
 def batched(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
@@ -445,11 +449,20 @@ def rank_benchmark(encoded: EncodedBenchmark) -> RankReport:
     """Rank the gallery images of an encoded benchmark, by all streams together and by each stream.
 
     Returns:
-        The rank of each query's best-ranked hit (correct result), and the image weights.
+        The rank of each query's best-ranked hit (correct result), and the image weights. Queries
+        whose only hit is the removed reference image count as failures; a warning with their number
+        is logged.
     """
     ranks = {name: rank_hits(encoded.benchmark, *view) for name, view in encoded.views.items()}
     queries = encoded.queries
-    return RankReport(encoded.benchmark, ranks, queries.image_weights, queries.texts_cut)
+    report = RankReport(encoded.benchmark, ranks, queries.image_weights, queries.texts_cut)
+    if count := int((~report.answerable).sum()):
+        logger.warning(
+            "%s: the target of %d of %d queries is their own reference picture, which is never a "
+            "result. They count as failures",
+            encoded.benchmark.protocol, count, len(report.answerable),
+        )  # fmt: skip
+    return report
 
 
 def run_benchmark(

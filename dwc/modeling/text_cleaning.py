@@ -549,6 +549,8 @@ _OLD = rf"{SHADED_COLOR}(?:(?:\s*,\s*|\s+)(?:or|nor)\s+{SHADED_COLOR})*"
 _PREFERRING = (
     r"(?:(?:i|we)(?:'d|\s+would)?\s+)?(?:prefer|(?:would\s+)?rather(?:\s+(?:have|take|want|wear))?)"
 )
+_REPLACE = r"(?:replace|swap|exchange|trade|switch|substitute)"
+_WITH_NEW = r"(?:for|with|by|to|into)\s+(?:an?\s+)?"
 _SWAP = re.compile(
     rf"(?<![\w'-])(?:"
     rf"(?:in\s+)?(?P<new1>{SHADED_COLOR})\s*(?:,\s*)?(?:(?:and|but)\s+)?"
@@ -560,8 +562,7 @@ _SWAP = re.compile(
     rf"(?:\s+(?:in)?to\s+|\s*>\s*)"
     rf"(?P<new4>{SHADED_COLOR})"
     rf"|{_PREFERRING}\s+(?:it\s+)?(?:in\s+)?(?P<new7>{SHADED_COLOR})\s+(?:to|over|than)\s+(?:in\s+)?{_OLD}"
-    rf"|replace\s+(?:the\s+)?{SHADED_COLOR}\s+(?:with|by)\s+(?P<new5>{SHADED_COLOR})"
-    rf"|swap\s+(?:the\s+)?{SHADED_COLOR}\s+(?:for|with)\s+(?P<new6>{SHADED_COLOR})"
+    rf"|{_REPLACE}\s+(?:the\s+)?{SHADED_COLOR}\s+{_WITH_NEW}(?:the\s+)?(?P<new5>{SHADED_COLOR})"
     rf"){_END}",
     re.IGNORECASE,
 )
@@ -574,8 +575,29 @@ _RECOLORED = re.compile(
 _PATTERN_NAMES = "|".join(names for names in PATTERNS if not names.startswith("patterns"))
 _PATTERN = re.compile(rf"\b(?:{_PATTERN_NAMES})\b", re.IGNORECASE)
 _PATTERN_SWAP = re.compile(
-    rf"(?<![\w'-])(?:(?:change|turn|make|from)\s+)?(?:an?\s+|the\s+)?(?:{_PATTERN_NAMES}|plain)"
-    rf"(?:\s+(?P<kind>{KINDS}))?(?:\s+(?:in)?to\s+|\s*>\s*)(?P<new>{_PATTERN_NAMES}|plain){_END}",
+    rf"(?<![\w'-])(?:(?:(?:change|turn|make|from)\s+)?(?:an?\s+|the\s+)?(?:{_PATTERN_NAMES}|plain)"
+    rf"(?:\s+(?P<kind>{KINDS}))?(?:\s+(?:in)?to\s+|\s*>\s*)(?P<new>{_PATTERN_NAMES}|plain)"
+    rf"|{_REPLACE}\s+(?:the\s+)?(?:{_PATTERN_NAMES}|plain)\s+{_WITH_NEW}(?P<other>{_PATTERN_NAMES}|plain)"
+    rf"|(?:with\s+)?(?P<instead>{_PATTERN_NAMES})\s*,?\s+(?:instead\s+of|rather\s+than)\s+(?:the\s+)?"
+    rf"(?:{_PATTERN_NAMES})){_END}",
+    re.IGNORECASE,
+)
+_SLEEVES = r"(?:long|short|elbow|half|cap)"
+# "swap long sleeves for short", "long sleeves to short ones".
+_SLEEVE_SWAP = re.compile(
+    rf"(?<![\w'-])(?:(?:{_REPLACE}|change|turn|make|from)\s+)?(?:the\s+)?{_SLEEVES}[\s-]sleeves?\s+"
+    rf"{_WITH_NEW}(?:(?P<new>{_SLEEVES})(?:[\s-]sleeves?|\s+ones?)?|(?P<none>none|no\s+sleeves)){_END}",
+    re.IGNORECASE,
+)
+_PATTERN_OR_PLAIN = re.compile(rf"{_PATTERN_NAMES}|plain", re.IGNORECASE)
+# "everything the same except the color: green", and without a value.
+_SAME_EXCEPT = re.compile(
+    r"(?<![\w'-])(?:(?:keep\s+)?(?:everything|all|it)\s+(?:(?:is|be|stays?|should\s+be)\s+)?)?"
+    r"(?:exactly\s+)?(?:the\s+)?(?:same|identical)\s*,?\s*"
+    r"(?:except|but|(?:apart|aside)\s+from|other\s+than|save)(?:\s+for)?\s+(?:not\s+)?(?:the\s+|its\s+)?"
+    r"(?P<attribute>colou?rs?|patterns?|prints?|sleeves?|lengths?|necklines?|collars?|fabrics?|materials?)"
+    r"(?:\s*[:,-]?\s+(?:(?:is|should\s+be|to\s+be|in|with)\s+)*"
+    rf"(?P<value>{SHADED_COLOR}|{_PATTERN_NAMES}|plain|{_SLEEVES}(?=(?:\s+sleeves?)?{_END})))?(?:\s+sleeves?)?{_END}",
     re.IGNORECASE,
 )
 # A cut or shade -> its comparative, and that of its opposite.
@@ -709,7 +731,7 @@ _ALL_BUT = re.compile(
     r"|(?:any|every)\s*thing\s+else)"
     rf"\s*,?\s*{_EXCEPT}\s+(?:with\s+|an?\s+|the\s+|any\s+)*"
     rf"(?P<things>{_ANY_THING_NAME}(?:(?:\s*,\s*(?:(?:or|and|nor)\s+)?|\s+(?:or|and|nor)\s+)"
-    rf"(?:in\s+|an?\s+|the\s+)?{_ANY_THING_NAME})*){_END}",
+    rf"(?:in\s+|an?\s+|the\s+)?{_ANY_THING_NAME})*){_AFTER_COLOR}{_END}",
     re.IGNORECASE,
 )
 # "it doesn't have to be red", which excludes nothing.
@@ -752,11 +774,17 @@ _PUT_IN = re.compile(
     rf"(?:^|(?<=,\s))(?:and\s+|more\s+of\s+(?:the|that)\s+)?(?P<wanted>{SHADED_COLOR}|{'|'.join(PATTERNS)})\s+in{_END}",
     re.IGNORECASE,
 )
-# "no blue jeans" and "not a sleeveless dress": garments of which a value is excluded.
+# "no blue jeans", "not a sleeveless dress" and "no blue or striped shirts": garments of which some
+# values are excluded.
+_VALUE_OF_KIND = (
+    rf"(?:{SHADED_COLOR}|{'|'.join(PATTERNS)}|hooded|collared|belted|sleeveless"
+    r"|(?:long|short)[\s-]sleeved?)"
+)
+_EACH_VALUE_OF_KIND = re.compile(rf"(?<![\w'-]){_VALUE_OF_KIND}(?![\w'-])", re.IGNORECASE)
 _NO_VALUE_KIND = re.compile(
-    r"(?<![\w'-])(?:not|no|never|without|avoid|anything\s+but)\s+(?:an?\s+|any\s+)?"
-    rf"(?P<value>{SHADED_COLOR}|{'|'.join(PATTERNS)}|hooded|collared|belted|sleeveless"
-    rf"|(?:long|short)[\s-]sleeved?)\s+(?P<kind>{KINDS}){_END}",
+    r"(?<![\w'-])(?:not|no|never|without|avoid|(?:anything|everything|all)\s+but)\s+(?:an?\s+|any\s+)?"
+    rf"(?P<values>{_VALUE_OF_KIND}(?:(?:\s*,\s*|\s+)(?:(?:or|nor)\s+)?(?:an?\s+)?{_VALUE_OF_KIND})*)"
+    rf"\s+(?P<kind>{KINDS}){_END}",
     re.IGNORECASE,
 )
 # "I already have it in red", but not "can I have it in red".
@@ -866,7 +894,7 @@ def rephrase_exclusions(text: str) -> Rephrased:
         if _IS_EXCLUDED.search(read) and not _PATTERN_SWAP.fullmatch(typed)
         for name in _EXCLUDED_PATTERN.findall(typed)
     ]
-    text = _PLURAL.sub(r"\1", _REPEATED_PLAIN.sub("in plain", text))
+    text = _make_singular(_REPEATED_PLAIN.sub("in plain", text))
     still_named = {item.name for item in find_exclusions(text)[0]}
     excluded += [name for name in details if name not in still_named]
     return Rephrased(text, _join_changes(changes), tuple(dict.fromkeys(excluded)))
@@ -888,8 +916,13 @@ def _join_changes(changes: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         if former is None:
             joined[replaced] = read
         else:
-            joined[former] = joined[former].replace(replaced, read)
-    return tuple(joined.items())
+            joined[former] = joined[former].replace(replaced, read).replace(", but not", " but not")
+    return tuple((typed, _make_singular(read)) for typed, read in joined.items())
+
+
+def _make_singular(text: str) -> str:
+    """Return a text with the names of garments in the singular, as models know them best."""
+    return _PLURAL.sub(r"\1", text)
 
 
 _Rephrase = Callable[[re.Match[str]], str | None]
@@ -1081,7 +1114,8 @@ def _rephrase_value_of_kind(match: re.Match[str]) -> str | None:
     before, after = match.string[: match.start()], match.string[match.end() :]
     if _NEGATED.search(before) or find_kind(before) or find_kind(after):
         return None
-    return f"{match['kind']}, not {match['value']}".lower()
+    values = _EACH_VALUE_OF_KIND.findall(match["values"])
+    return ", not ".join((match["kind"], *values)).lower()
 
 
 @_unless_negated
@@ -1110,10 +1144,36 @@ def _rephrase_pattern_swap(match: re.Match[str]) -> str | None:
     before = match.string[: match.start()]
     if _NEGATED.search(before) or _IN_LIST.search(before):
         return None
-    new = match["new"].lower()
-    is_adjective = new.endswith(("ed", "ey", "py", "ry", "al", "id"))
-    wanted = "in plain" if new == "plain" else new if is_adjective else f"with {new}"
+    wanted = _pattern_phrase((match["new"] or match["other"] or match["instead"]).lower())
     return wanted if match["kind"] is None else f"{match['kind'].lower()} {wanted}"
+
+
+@_unless_negated
+def _rephrase_sleeve_swap(match: re.Match[str]) -> str | None:
+    """Return "with short sleeves" for "swap long sleeves for short"; None if it is negated."""
+    return "without sleeves" if match["none"] else f"with {match['new']} sleeves".lower()
+
+
+@_unless_negated
+def _rephrase_same_except(match: re.Match[str]) -> str | None:
+    """Return "in green" for "the same except the color: green".
+
+    Without a value, "the same except the color" becomes "in another color".
+    """
+    attribute, value = match["attribute"].lower(), (match["value"] or "").lower()
+    if not value:
+        return f"{'in' if attribute.startswith('col') else 'with'} another {attribute.rstrip('s')}"
+    if ANY_COLOR.search(value):
+        return f"in {value}"
+    return _pattern_phrase(value) if _PATTERN_OR_PLAIN.fullmatch(value) else f"with {value} sleeves"
+
+
+def _pattern_phrase(pattern: str) -> str:
+    """Return the phrase that asks for a pattern: "striped", "with stripes" or "in plain"."""
+    if pattern == "plain":
+        return "in plain"
+    is_adjective = pattern.endswith(("ed", "ey", "py", "ry", "al", "id"))
+    return pattern if is_adjective else f"with {pattern}"
 
 
 def _exclude(values: str, text: str) -> str:
@@ -1172,10 +1232,12 @@ _TO_EXCLUSIONS: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
 )
 _REPHRASED: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
     (_COMPOUND, _rephrase_compound),
+    (_SAME_EXCEPT, _rephrase_same_except),
     (_SWAP, _rephrase_swap),
     (_LESS, _rephrase_less),
     (_RECOLORED, _rephrase_recolored),
     (_PATTERN_SWAP, _rephrase_pattern_swap),
+    (_SLEEVE_SWAP, _rephrase_sleeve_swap),
     (_ABSENT_PATTERN, lambda match: "plain"),
     (_THREE_QUARTER_SLEEVES, lambda match: f"elbow length {match[1]}"),
     (_THREE_QUARTER_LEGS, lambda match: "cropped"),

@@ -15,6 +15,7 @@ from dwc.checkpoints.load import Checkpoint
 from dwc.datasets.collages import is_collage
 from dwc.datasets.image_loading import (
     FILLED_WITH,
+    FRAME,
     HALF_TRANSPARENT,
     SMALL_SIDE,
     STRIP_PART,
@@ -541,6 +542,7 @@ def _image_notes(image: Image.Image) -> list[str]:
 
     - the image has a single color, is small, or is a collage of several pictures;
     - it is only a square, cut out of a very tall or wide picture;
+    - it is one of several frames or pages of its file;
     - its transparent parts were filled with a color.
     """
     notes = []
@@ -558,6 +560,11 @@ def _image_notes(image: Image.Image) -> list[str]:
     if (part := image.info.get(STRIP_PART)) is not None:
         cut = "upper square of this tall" if part == "top" else "middle square of this wide"
         notes.append(f"Only the {cut} picture is used. Crop it to the garment.")
+    if (frame := image.info.get(FRAME)) is not None:
+        notes.append(
+            f"The file has several pictures, such as pages or the frames of an animation: number "
+            f"{frame} is used. To use another one, save it as a file of its own."
+        )
     if is_collage(image):
         notes.append(
             "This seems to be several pictures in one: they are read together. Crop it to the one "

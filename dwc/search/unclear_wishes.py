@@ -14,7 +14,6 @@ import re
 from itertools import pairwise
 
 from dwc.negation import (
-    ALIKE_COLORS,
     ANY_COLOR,
     ANY_KIND,
     DETAIL,
@@ -28,7 +27,8 @@ _SLEEVES = r"(?:short|long|elbow|half)[\s-](?:sleeves?|sleeved)"
 _VALUE = rf"(?:{SHADED_COLOR}|{_SLEEVES}|{'|'.join(PATTERNS)}|{DETAIL})"
 _THING = rf"(?:{_VALUE}(?:\s+(?:{KINDS}))?|(?:{KINDS}))"
 _OR = re.compile(
-    rf"(?<![\w'-])(?P<first>{_THING})\s*,?\s+or\s+(?:(?:an?|the|in|with)\s+)*(?P<second>{_THING})"
+    rf"(?<![\w'-])(?P<first>{_THING})(?:\s*,?\s+or\s+|\s*[/|]\s*)(?:(?:an?|the|in|with)\s+)*"
+    rf"(?P<second>{_THING})"
     r"(?![\w'-])",
     re.IGNORECASE,
 )
@@ -40,9 +40,21 @@ _SAME_KINDS = (
     {"trainers", "sneakers"},
     {"bag", "handbag"},
 )
+# Pairs of colors that mean nearly the same.
+_SAME_COLORS = (
+    {"gray", "grey"},
+    {"burgundy", "maroon"},
+    {"teal", "turquoise"},
+    {"beige", "cream"},
+    {"white", "cream"},
+    {"blue", "navy"},
+)
 _UNNAMED = re.compile(
-    r"(?<![\w'-])(?:an?other|other|different)\s+(colou?rs?|shades?|patterns?|prints?|necklines?|collars?"
-    r"|sleeves?(?:\s+lengths?)?|lengths?|shapes?|fabrics?|materials?)(?![\w'-])(?!\s+(?:than|from))",
+    r"(?<![\w'-])(?:(?:an?other|other|different|a\s+new)|(?:change|alter|vary|switch|swap)\s+"
+    r"(?:(?:only|just|the|its)\s+)+)\s*"
+    r"(colou?rs?|shades?|patterns?|prints?|necklines?|collars?"
+    r"|sleeves?(?:\s+lengths?)?|lengths?|shapes?|fabrics?|materials?)(?![\w'-])"
+    r"(?!\s+(?:than|from|to|into|for|with|by|as)\b)",
     re.IGNORECASE,
 )
 _BOUND = re.compile(
@@ -146,7 +158,7 @@ def _is_same(first: str, second: str) -> bool:
     if any({first, second} <= names for names in _SAME_KINDS):
         return True
     colors = {color.lower() for name in (first, second) for color in ANY_COLOR.findall(name)}
-    return len(colors) == 2 and any(colors <= alike for alike in ALIKE_COLORS)
+    return len(colors) == 2 and colors in _SAME_COLORS
 
 
 def _lower(phrase: str) -> str:

@@ -96,6 +96,14 @@ def test_pictures_are_found_in_every_tree(root: Path) -> None:
     assert pictures.missing(["D", "A", "readme", "D"]) == ["D", "readme"]
 
 
+def test_another_number_of_captions_is_told(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fashion_iq_triplets(root, "dress", "val")
+    assert not caplog.records
+    write(root, [*ENTRIES, {"candidate": "A", "captions": ["is red"], "target": "B"}], IDS)
+    fashion_iq_triplets(root, "dress", "val")
+    assert "1 of 4 entries have another number of captions than 2" in caplog.text
+
+
 def test_missing_pictures_are_counted_and_left_out(
     root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

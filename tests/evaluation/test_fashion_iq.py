@@ -245,7 +245,7 @@ def naive(root, category, protocol):
 
 
 @pytest.mark.parametrize("protocol", ["P1", "P2", "P3", "P4"])
-def test_a_triplet_of_one_picture_is_counted_apart(world, tmp_path, protocol):
+def test_a_triplet_of_one_picture_is_counted_apart(world, tmp_path, protocol, caplog):
     write(tmp_path, "images")
     path = tmp_path / "captions" / "cap.dress.val.json"
     entries = json.loads(path.read_text())
@@ -257,7 +257,9 @@ def test_a_triplet_of_one_picture_is_counted_apart(world, tmp_path, protocol):
     assert dress["queries"] == 4 * count
     if protocol == "P1":  # the reference stays in the gallery, and is found
         assert "unanswerable" not in report
+        assert "their own reference" not in caplog.text
         return
+    assert f"the target of {count} of {4 * count} queries is their own reference" in caplog.text
     assert report["unanswerable"] == dress["unanswerable"] == count
     assert dress["answerable"]["queries"] == 3 * count
     for k in (1, 10, 50):

@@ -176,6 +176,20 @@ def test_a_reference_that_is_cut_to_a_square_is_told(loaded, pictures, tmp_path,
     assert note not in searcher.search(strip.crop((0, 0, 40, 40))).notes
 
 
+def test_a_reference_of_several_frames_names_the_used_one(loaded, pictures, tmp_path):
+    frames = [Image.effect_noise((60, 60), 60).convert("RGB") for _ in range(3)]
+    frames[0] = Image.new("RGB", (60, 60))
+    frames[0].save(tmp_path / "pages.tiff", save_all=True, append_images=frames[1:])
+    frames[1].save(tmp_path / "page.tiff")
+    searcher, _ = searcher_with(frames[1], "one.png", loaded, pictures, tmp_path)
+    several = decode(tmp_path / "pages.tiff")
+    for image in (tmp_path / "pages.tiff", several, decode(several)):
+        [note] = [n for n in searcher.search(image, "is red").notes if "several pictures" in n]
+        assert "number 2 is used" in note
+    notes = searcher.search(tmp_path / "page.tiff", "is red").notes
+    assert not any("several pictures" in note for note in notes)
+
+
 def disc(color, alpha, ground=0):
     """A disc with a line in it; `alpha` is that of the disc, `ground` that of all else."""
     picture = Image.new("RGBA", (120, 160), (*color, ground))

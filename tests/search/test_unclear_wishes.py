@@ -14,6 +14,9 @@ from dwc.search.unclear_wishes import describe_unclear, find_alternatives
         ("hat or bag", ("hat", "bag")),
         ("striped or dotted shirt", ("striped", "dotted shirt")),
         ("sleeveless or short sleeve dress", ("sleeveless", "short sleeve dress")),
+        ("white or beige shoes", ("white", "beige shoes")),
+        ("red | blue skirt", ("red", "blue skirt")),
+        ("red/ blue skirt", ("red", "blue skirt")),
         ("grey or gray dress", None),
         ("blue or navy", None),
         ("dress or dresses", None),
@@ -36,6 +39,7 @@ def test_alternatives_are_found(text, pair):
         ("same colour, other pattern", '"other pattern" does not say which one'),
         ("in another colour", '"another colour" does not say which one'),
         ("a Different  neckline", '"different neckline" does not say which one'),
+        ("change only the colour", '"change only the colour" does not say which one'),
         ("lighter than navy shirt", 'with "lighter than navy"'),
         ("trousers, darker than the light grey", 'with "darker than the light grey"'),
     ],
@@ -62,7 +66,15 @@ def test_an_amount_is_said_not_to_count(text, amount, read):
 
 
 @pytest.mark.parametrize(
-    "text", ["other pattern than stripes", "lighter", "darker blue", "lighter than this", "longer"]
+    "text",
+    [
+        "change the colour to green",
+        "other pattern than stripes",
+        "lighter",
+        "darker blue",
+        "lighter than this",
+        "longer",
+    ],
 )
 def test_a_clear_wish_needs_no_note(text):
     assert describe_unclear(text, has_image=True) == []
