@@ -7,6 +7,7 @@ containers, numpy scalars and `argparse.Namespace`, and executes no code from th
 import argparse
 import pickle
 import re
+import struct
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -544,8 +545,11 @@ def _read_pickle(file: Path) -> object:
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(_explain_unread(file, str(error))) from error
-    except (OSError, RuntimeError, EOFError) as error:
-        raise CheckpointError(f"{file} cannot be read as a PyTorch file: {error}") from error
+    # Python's unpickler raises errors of many types on bytes that are no pickle.
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError, struct.error) as error:
+        raise CheckpointError(
+            f"{file} cannot be read as a PyTorch file: {error}. Fetch or save it again"
+        ) from error
 
 
 def _harmless_globals() -> list[Any]:

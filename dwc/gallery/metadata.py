@@ -40,6 +40,7 @@ WARDROBE_TABLE = "attributes.csv"
 TABLES = ("metadata.csv", "metadata.jsonl", WARDROBE_TABLE)
 """Names of the files, in any letter case, that contain metadata of the pictures beside them."""
 
+_TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".xlsx", ".xls", ".ods")
 _FILE_COLUMNS = ("file_name", "filename", "file", "path", "image")
 _WARDROBE_FOLDER = "photos"
 _HASHED_TEXTS = 10_000
@@ -299,6 +300,26 @@ def describe_table_beside(folder: Path) -> str:
     return (
         f"{WARDROBE_TABLE} is beside the folder {_WARDROBE_FOLDER}, not in it, so it is not read. "
         "To use it as metadata, index the folder that has both."
+    )
+
+
+def describe_unused_tables(ids: Iterable[str]) -> str:
+    """Return a hint for a user whose table of metadata has a name that is not read.
+
+    Args:
+        ids: The relative paths of the files that are neither pictures nor in `TABLES`.
+
+    Returns:
+        A sentence with the names of the files directly in the folder that seem to be tables, such
+        as `products.csv`; empty if there are none.
+    """
+    names = [id for id in ids if "/" not in id and id.lower().endswith(_TABLE_SUFFIXES)]
+    if not names:
+        return ""
+    verb = "is" if len(names) == 1 else "are"
+    return (
+        f"{list_some(names)} {verb} not read. To use a table as metadata, save it as {TABLES[0]}, "
+        f"with the pictures' file names in a column {_FILE_COLUMNS[0]}."
     )
 
 

@@ -26,6 +26,7 @@ from dwc.gallery.metadata import (
     TABLES,
     ListedMetadata,
     describe_table_beside,
+    describe_unused_tables,
     is_table,
     read_tables,
 )
@@ -342,7 +343,9 @@ class FolderSource:
             metadata = read_tables(self.folder, tables, list(items.ids()) if tables else [])
             for table in tables:
                 del left_out[table]
-            if not tables and (note := describe_table_beside(self.folder)):
+            others = [id for id, e in left_out.items() if e.reason == NOT_A_PICTURE]
+            note = describe_table_beside(self.folder) or describe_unused_tables(others)
+            if note and not tables:
                 metadata = ListedMetadata(problems=(note,))
         return Listing(items, left_out, unused, metadata)
 

@@ -498,6 +498,11 @@ class Searcher:
                     f"Several colors are excluded ({', '.join(colors)}): some results may "
                     "have one of them. Name a color that you want instead."
                 )
+            if not exclusions and not has_image and text and not wanted_words(text):
+                notes.append(
+                    "The words say nothing about clothes, so the order of the results means "
+                    "nothing. Describe what you want."
+                )
             notes += describe_unclear(text, has_image)
         unknown_words = self.checkpoint.processor.unknown_words
         note = negation_note(text, lambda word: not unknown_words(word), has_image)

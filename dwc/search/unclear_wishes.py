@@ -27,7 +27,7 @@ _SLEEVES = r"(?:short|long|elbow|half)[\s-](?:sleeves?|sleeved)"
 _VALUE = rf"(?:{SHADED_COLOR}|{_SLEEVES}|{'|'.join(PATTERNS)}|{DETAIL})"
 _THING = rf"(?:{_VALUE}(?:\s+(?:{KINDS}))?|(?:{KINDS}))"
 _OR = re.compile(
-    rf"(?<![\w'-])(?P<first>{_THING})(?:\s*,?\s+or\s+|\s*[/|]\s*)(?:(?:an?|the|in|with)\s+)*"
+    rf"(?<![\w'-])(?P<first>{_THING})(?:\s*,?\s+(?:and\s*/\s*)?or\s+|\s*[/|]\s*)(?:(?:an?|the|in|with)\s+)*"
     rf"(?P<second>{_THING})"
     r"(?![\w'-])",
     re.IGNORECASE,

@@ -191,6 +191,14 @@ def test_a_file_cut_short_is_refused(files, tmp_path, which):
         convert(tmp_path / "out", **files)
 
 
+@pytest.mark.parametrize("content", [b"junk", b"weights", b"<html></html>", b"", bytes(64)])
+def test_a_file_of_another_kind_is_refused(files, tmp_path, content):
+    """Four letters ended in the traceback of a `struct.error`."""
+    files["global_weights"].write_bytes(content)
+    with pytest.raises(CheckpointError, match=re.escape(files["global_weights"].name)):
+        convert(tmp_path / "out", **files)
+
+
 def test_a_tokenizer_of_another_clip_is_refused(files, tmp_path):
     train_clip_tokenizer(CAPTIONS, 520).save_pretrained(tmp_path / "tokenizer")
     with pytest.raises(CheckpointError, match=f"520 tokens.*{TOKENS} rows"):

@@ -207,6 +207,18 @@ def test_a_table_beside_the_indexed_folder_is_named(tmp_path, build):
     assert remark.endswith("index the folder that has both.")
 
 
+def test_a_table_of_another_name_is_said_not_to_be_read(tmp_path, build):
+    Image.new("RGB", (60, 60)).save(tmp_path / "a.png")
+    write_csv(tmp_path, "file,price", "a.png,12", name="products.csv")
+    [*_, remark] = build(tmp_path).manifest.remarks()
+    assert remark.startswith("'products.csv' is not read.")
+    assert "save it as metadata.csv" in remark
+    write_csv(tmp_path, "file,price", "a.png,12")
+    store = build(tmp_path)
+    assert row(store, "a.png") == {"price": 12}
+    assert not any("products.csv" in remark for remark in store.manifest.remarks())
+
+
 def test_a_wardrobe_names_the_pictures_in_its_folder(tmp_path, build):
     (tmp_path / "w" / "photos").mkdir(parents=True)
     Image.new("RGB", (30, 20), (60, 9, 9)).save(tmp_path / "w" / "photos" / "a.png")

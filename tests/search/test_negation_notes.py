@@ -75,7 +75,7 @@ def test_two_garments_are_found(text, garments):
     assert find_two_garments(find_exclusions(text)[1]) == garments
 
 
-def test_notes_on_two_garments_and_on_several_excluded_colors(tmp_path, pictures):
+def test_notes_on_two_garments_several_excluded_colors_and_empty_wishes(tmp_path, pictures):
     """Of the first 12 for "striped t-shirt but not white and not black", 6 were white or black."""
 
     bundled = load()
@@ -91,3 +91,7 @@ def test_notes_on_two_garments_and_on_several_excluded_colors(tmp_path, pictures
     assert "Several colors are excluded (white, black)" in notes("striped top, not white or black")
     assert "Several colors" not in notes("not white or black")
     assert "Several colors" not in notes("striped top, not white")
+    assert "nothing about clothes" in notes("not")
+    assert "nothing about clothes" in notes("another one")
+    assert "nothing about clothes" not in notes("not red")
+    assert "nothing about clothes" not in notes("longer")

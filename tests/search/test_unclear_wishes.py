@@ -17,6 +17,7 @@ from dwc.search.unclear_wishes import describe_unclear, find_alternatives
         ("white or beige shoes", ("white", "beige shoes")),
         ("red | blue skirt", ("red", "blue skirt")),
         ("red/ blue skirt", ("red", "blue skirt")),
+        ("red and/ or blue skirt", ("red", "blue skirt")),
         ("grey or gray dress", None),
         ("blue or navy", None),
         ("dress or dresses", None),
