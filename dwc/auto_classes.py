@@ -80,7 +80,11 @@ class _TableFinder:
     """
 
     def find_spec(self, name: str, path: Any, target: ModuleType | None = None) -> Any:
-        """Return the spec of a module that contains a table; None for every other module."""
+        """Return the import spec of a module; None for a module without a table.
+
+        The modules with a table are those of transformers that map model types to class names. For
+        them, the loader in the spec adds this project's entry to the table.
+        """
         if name not in _TABLES:
             return None
         spec = PathFinder.find_spec(name, path, target)

@@ -322,10 +322,14 @@ def _content_key(location: _Location) -> str | None:
 
 
 def _recognize(folder: Path, name: str) -> _Location:
-    """Check that a local folder has a complete checkpoint, and return its location.
+    """Return the location of the checkpoint in a local folder, if the checkpoint is complete.
+
+    Args:
+        folder: The folder.
+        name: The name or path by which the checkpoint was requested.
 
     Raises:
-        CheckpointError: The folder has no complete checkpoint.
+        CheckpointError: The folder has no checkpoint, or only a part of one.
     """
     files = [*folder.glob("*"), *folder.glob("*/*")]
     names = [file.relative_to(folder).as_posix() for file in files]

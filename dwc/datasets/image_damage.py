@@ -78,8 +78,8 @@ def _is_zeros_from_the_middle(decodes_alike: Callable[[int], bool], zeros: int) 
     Such an image is damaged; the module's docstring explains why.
 
     Args:
-        decodes_alike: Function that takes a number of zero bytes, and returns whether the pixels
-            stay the same if only so many of them are kept.
+        decodes_alike: Function that takes a number k, and returns whether the pixels stay the same
+            if only the first k of the zero bytes are kept.
         zeros: Number of zero bytes at the end of the image's data.
     """
     return decodes_alike(zeros - _SURPLUS_ZEROS) and not decodes_alike(_SPARED_ZEROS)

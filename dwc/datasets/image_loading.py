@@ -888,9 +888,10 @@ _CMYK_COLORS = 5
 def _is_declared_scaled(image: Image.Image, file: IO[bytes] | None) -> bool:
     """Return whether a file of 16-bit levels declares that they use the full range of 16 bits.
 
-    In a TIFF, this is a tag with the highest level 65,535. In a PNG, it is a chunk with the number
-    of significant bits, which is 16 or at most 8. A number from 9 to 15 is ignored, because
-    cameras' levels of 9 to 15 bits are often stored unscaled, against the specification of PNG.
+    A TIFF declares it by a tag with the highest level 65,535. A PNG declares it by a chunk with the
+    number of significant bits: by the specification of PNG, levels of fewer bits are scaled to the
+    full range. But numbers from 9 to 15 are ignored, because cameras' levels of 9 to 15 bits are
+    often stored unscaled.
 
     Args:
         image: The loaded image.

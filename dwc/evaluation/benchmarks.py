@@ -241,7 +241,7 @@ def _read_cirr(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
 
 
 def _read_shoes(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
-    """Read a split of Shoes, which consists of one part with all images.
+    """Return a split of Shoes as one `Part`, whose gallery is all images of the split.
 
     As in DWC's released code, each pair of reference and target occurs in two queries.
     """
@@ -263,7 +263,7 @@ def _report_shoes(run: Evaluation) -> dict[str, Any]:
 
 
 def _read_fashion_iq(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
-    """Read a split of FashionIQ, with one part per category; each part has its own gallery."""
+    """Return a split of FashionIQ as one `Part` per category, each with its own gallery."""
     return [
         Part(
             category,

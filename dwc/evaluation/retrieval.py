@@ -558,8 +558,9 @@ class Coverage:
         """Whether the recalls are comparable with published ones.
 
         The recalls are comparable if all images were available, all queries were evaluated, and no
-        deviation from the published benchmark is known. If `is_compared` is False, the size of the
-        published benchmark is unknown, and the files may be only a part of it.
+        deviation from the published benchmark is known. The result does not depend on
+        `is_compared`. So it may be True for files that are only a part of the published benchmark,
+        if the size of the published benchmark is unknown (`is_compared` is False).
         """
         return (
             not self.missing

@@ -356,9 +356,10 @@ def _train(faiss: ModuleType, vectors: NDArray[np.float32]) -> Any:
 
 
 def _cluster_count(count: int) -> int:
-    """Return the number of clusters for `count` vectors: about 4 times the square root of `count`.
+    """Return the number of clusters into which the index divides `count` vectors.
 
-    A cluster has 40 vectors or more on average, and there are at most `_CLUSTERS_LIMIT` clusters.
+    The number is the power of two nearest to 4 times the square root of `count`. It is limited so
+    that clusters have at least 40 vectors on average, and to `_CLUSTERS_LIMIT` (65,536).
     """
     return min(2 ** round(math.log2(4 * math.sqrt(count))), count // 40, _CLUSTERS_LIMIT)
 

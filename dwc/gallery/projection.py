@@ -106,15 +106,15 @@ def interpolate_positions(
 
     Args:
         rows: Coordinates (m, C) of m pictures to be placed, in C principal components.
-        others: Coordinates (l, C) of l pictures that already have positions.
-        points: Positions (l, 2) of these l pictures.
+        others: Coordinates (n, C) of n pictures that already have positions.
+        points: Positions (n, 2) of these n pictures.
 
     Returns:
-        Positions (m, 2). Each is the mean position of the three nearest of the l pictures, weighted
+        Positions (m, 2). Each is the mean position of the three nearest of the n pictures, weighted
         by the inverse of the squared distance in the C components.
     """
     count = min(_NEAREST_LANDMARKS, len(others))
-    distances = (rows**2).sum(1)[:, None] - 2 * rows @ others.T + (others**2).sum(1)  # (m, l)
+    distances = (rows**2).sum(1)[:, None] - 2 * rows @ others.T + (others**2).sum(1)  # (m, n)
     nearest = np.argpartition(distances, count - 1, axis=1)[:, :count]
     closeness = 1 / np.maximum(np.take_along_axis(distances, nearest, axis=1), 1e-9)
     shares = closeness / closeness.sum(1, keepdims=True)
@@ -124,7 +124,7 @@ def interpolate_positions(
 class _Components:
     """Projects vectors of length D to C principal components.
 
-    The constructor computes the components from l vectors (l, D).
+    The constructor computes the components from n vectors (n, D).
     """
 
     def __init__(self, rows: NDArray[np.float64]) -> None:
@@ -145,12 +145,12 @@ class _Components:
 
 
 def _lay_out(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return positions (l, 2) of l pictures, computed with t-SNE.
+    """Return positions (n, 2) of n pictures, computed with t-SNE.
 
     For fewer than `FEWEST` pictures, the first two components are the positions.
 
     Args:
-        rows: Coordinates (l, C) of the l pictures in C principal components.
+        rows: Coordinates (n, C) of the n pictures in C principal components.
     """
     if len(rows) < FEWEST:
         return np.pad(rows[:, :2], ((0, 0), (0, max(0, 2 - rows.shape[1]))))

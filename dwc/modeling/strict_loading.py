@@ -141,13 +141,14 @@ class StrictModel(PreTrainedModel):
 
 
 class Faults(NamedTuple):
-    """Names of the tensors because of which a checkpoint cannot be loaded.
+    """The tensors that prevent a checkpoint from being loaded, grouped by what is wrong.
 
     Attributes:
-        missing: Tensors of the model that the checkpoint lacks.
-        unexpected: Tensors of the checkpoint that the model does not have.
-        misshapen: Tensors of the wrong shape: name, shape in the checkpoint, expected shape.
-        not_finite: Tensors with values that are infinite or not a number.
+        missing: Names of the model's tensors that the checkpoint lacks.
+        unexpected: Names of the checkpoint's tensors that the model does not have.
+        misshapen: Tensors with a wrong shape, each as a triple of its name, its shape in the
+            checkpoint and its shape in the model.
+        not_finite: Names of tensors with infinite or NaN values.
     """
 
     missing: list[str]

@@ -979,8 +979,9 @@ def _unless_negated(rephrase: _Rephrase) -> _Rephrase:
 def _rephrase_swap(match: re.Match[str]) -> str | None:
     """Return "in blue" for a phrase such as "blue instead of red"; None to keep it as typed.
 
-    A phrase is kept if it is negated or part of a list, or if the two colors are similar, since
-    "blue instead of navy" tells which blue is wanted.
+    A phrase is kept in three cases: if a negation such as "not" stands directly before it; if it is
+    part of a list; and if the two colors are similar, since "blue instead of navy" tells which blue
+    is wanted.
     """
     before = match.string[: match.start()]
     if _NEGATED.search(before) or _IN_LIST.search(before):
@@ -995,7 +996,10 @@ def _rephrase_swap(match: re.Match[str]) -> str | None:
 
 
 def _rephrase_exclusion(match: re.Match[str]) -> str | None:
-    """Return "not red" for an exclusion such as "avoid red"; None to keep it as typed."""
+    """Return "not red" for an exclusion such as "avoid red"; None to keep it as typed.
+
+    For example, an exclusion is kept if a negation such as "not" stands directly before it.
+    """
     before = match.string[: match.start()]
     if _NEGATED.search(before) or _NOT_REQUIRED.search(before + match[0]):
         return None
@@ -1011,7 +1015,10 @@ def _rephrase_exclusion(match: re.Match[str]) -> str | None:
 
 @_unless_negated
 def _rephrase_rejected(match: re.Match[str]) -> str | None:
-    """Return "not red" for a phrase such as "red is not ok"; None if the phrase is negated."""
+    """Return "not red" for a phrase such as "red is not ok".
+
+    The result is None if a negation such as "not" stands directly before the phrase.
+    """
     return _exclude(next(values for values in match.groups() if values), match.string)
 
 
@@ -1027,7 +1034,10 @@ def _rephrase_compound(match: re.Match[str]) -> str:
 
 @_unless_negated
 def _rephrase_all_but(match: re.Match[str]) -> str | None:
-    """Return "dress but not red" for "any dress but red"; None if the phrase is negated."""
+    """Return "dress but not red" for "any dress but red".
+
+    The result is None if a negation such as "not" stands directly before the phrase.
+    """
     read = [_exclude_thing(thing[0]) for thing in _EACH_THING.finditer(match["things"])]
     if match["kind"] is None:
         return ", ".join(read)
@@ -1037,7 +1047,10 @@ def _rephrase_all_but(match: re.Match[str]) -> str | None:
 
 @_unless_negated
 def _rephrase_put_out(match: re.Match[str]) -> str | None:
-    """Return "not red" for "red out" or "leave the red out"; None if the phrase is negated."""
+    """Return "not red" for "red out" or "leave the red out".
+
+    The result is None if a negation such as "not" stands directly before the phrase.
+    """
     return _exclude_thing(match["left"] or match["less"] or match["out"])
 
 
@@ -1045,7 +1058,7 @@ def _rephrase_put_out(match: re.Match[str]) -> str | None:
 def _rephrase_less_like(match: re.Match[str]) -> str | None:
     """Return "skirt, not a dress" for "rather a skirt than a dress".
 
-    The result is None if the phrase is negated.
+    The result is None if a negation such as "not" stands directly before the phrase.
     """
     if match["old"]:
         return _exclude_thing(match["old"])
@@ -1087,8 +1100,8 @@ def _exclude_thing(name: str) -> str:
 def _rephrase_unwanted_detail(match: re.Match[str]) -> str | None:
     """Return "without high heels" for "high heels are out" or "lose the high heels".
 
-    The result is None, and the phrase stays, if the phrase is negated. It is also None for a color
-    or a pattern, since a later rule replaces these phrases.
+    The result is None, and the phrase stays, if a negation such as "not" stands directly before the
+    phrase. It is also None for a color or a pattern, since a later rule replaces these phrases.
     """
     thing = match["thing"].lower()
     if re.fullmatch(_BARE_VALUE, thing) and not re.fullmatch(_OPPOSITE, thing):
@@ -1097,7 +1110,7 @@ def _rephrase_unwanted_detail(match: re.Match[str]) -> str | None:
 
 
 def _rephrase_owned(match: re.Match[str]) -> str | None:
-    """Return "not red" for "I already have it in red"; None for "can I have it in red"."""
+    """Return "not red" for "I already have it in red"; None in a wish: "can I have it in red"."""
     if _ASKING.search(match.string[: match.start()]):
         return None
     return f"not {match['color'] or match['one']}".lower()
@@ -1105,12 +1118,19 @@ def _rephrase_owned(match: re.Match[str]) -> str | None:
 
 @_unless_negated
 def _rephrase_less_pattern(match: re.Match[str]) -> str | None:
-    """Return "not striped" for "less striped"; None if the phrase is negated."""
+    """Return "not striped" for "less striped".
+
+    The result is None if a negation such as "not" stands directly before the phrase.
+    """
     return f"not {match['pattern']}".lower()
 
 
 def _rephrase_value_of_kind(match: re.Match[str]) -> str | None:
-    """Return "jeans, not blue" for "no blue jeans"; None if the text names another garment."""
+    """Return "jeans, not blue" for "no blue jeans".
+
+    The result is None if the text names another garment, too, or if a negation such as "not" stands
+    directly before the phrase.
+    """
     before, after = match.string[: match.start()], match.string[match.end() :]
     if _NEGATED.search(before) or find_kind(before) or find_kind(after):
         return None
@@ -1120,7 +1140,10 @@ def _rephrase_value_of_kind(match: re.Match[str]) -> str | None:
 
 @_unless_negated
 def _rephrase_less(match: re.Match[str]) -> str | None:
-    """Return "shorter" for "less long" or "too long"; None if the phrase is negated."""
+    """Return "shorter" for "less long" or "too long".
+
+    The result is None if a negation such as "not" stands directly before the phrase.
+    """
     if match["scarce"]:
         comparative = _COMPARATIVES[match["scarce"].lower()][0]
     else:
@@ -1132,14 +1155,18 @@ def _rephrase_less(match: re.Match[str]) -> str | None:
 
 @_unless_negated
 def _rephrase_recolored(match: re.Match[str]) -> str | None:
-    """Return "dress in blue" for "red dress to blue"; None if the phrase is negated."""
+    """Return "dress in blue" for "red dress to blue".
+
+    The result is None if a negation such as "not" stands directly before the phrase.
+    """
     return f"{match['kind']} in {match['new']}".lower()
 
 
 def _rephrase_pattern_swap(match: re.Match[str]) -> str | None:
     """Return "with dots" for "stripes to dots".
 
-    The result is None, and the phrase stays, if the phrase is negated or part of a list.
+    The result is None, and the phrase stays, if a negation such as "not" stands directly before the
+    phrase, or if the phrase is part of a list.
     """
     before = match.string[: match.start()]
     if _NEGATED.search(before) or _IN_LIST.search(before):
@@ -1150,7 +1177,10 @@ def _rephrase_pattern_swap(match: re.Match[str]) -> str | None:
 
 @_unless_negated
 def _rephrase_sleeve_swap(match: re.Match[str]) -> str | None:
-    """Return "with short sleeves" for "swap long sleeves for short"; None if it is negated."""
+    """Return "with short sleeves" for "swap long sleeves for short".
+
+    The result is None if a negation such as "not" stands directly before the phrase.
+    """
     return "without sleeves" if match["none"] else f"with {match['new']} sleeves".lower()
 
 
@@ -1158,7 +1188,8 @@ def _rephrase_sleeve_swap(match: re.Match[str]) -> str | None:
 def _rephrase_same_except(match: re.Match[str]) -> str | None:
     """Return "in green" for "the same except the color: green".
 
-    Without a value, "the same except the color" becomes "in another color".
+    Without a value, "the same except the color" becomes "in another color". The result is None if a
+    negation such as "not" stands directly before the phrase.
     """
     attribute, value = match["attribute"].lower(), (match["value"] or "").lower()
     if not value:

@@ -184,10 +184,10 @@ class SearchResult:
             the hits; None without a filter.
         index: the name of the approximate index that proposed the images, such as "faiss"; "exact"
             if there is no such index.
-        recall: how many of the 50 best images the index proposes, as a mean fraction in [0, 1] over
-            measured queries; None without an index, or if it was not measured.
-        indexed_part: the part of the gallery that was searched; None if the gallery is completely
-            indexed.
+        recall: the fraction (0 to 1) of the 50 best images that the index proposes, averaged over
+            trial queries; None without an index, or if it was not measured.
+        indexed_part: the number of images indexed so far, which were searched, and the total; None
+            if the gallery is completely indexed.
     """
 
     hits: list[Hit]

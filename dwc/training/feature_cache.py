@@ -125,7 +125,10 @@ class CachedImages:
 
     @property
     def feature_dim(self) -> int:
-        """Size F of CLIP's features: the row length minus the size of a flattened feature map."""
+        """Number F of CLIP's features of an image.
+
+        An image's entry in `rows` consists of these features and the flattened feature map.
+        """
         channels, height, width = self.map_shape
         return self.rows.shape[-1] - channels * height * width
 

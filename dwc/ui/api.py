@@ -88,9 +88,9 @@ def add_search_endpoint(models: ModelPool, images: GalleryImages, lane: Lane) ->
                 alone, "-inf" the words alone.
             model: The name of the model that answers; empty for the first.
             fold: Whether to list only the best picture of each group of near-duplicates; further
-                results take the places of the others.
-            filter: Only pictures whose metadata fit: "category = dress and price < 50"; empty for
-                all. `/gallery` lists the columns.
+                results take the places of the hidden pictures.
+            filter: The pictures to rank, such as "category = dress and price < 50"; empty for all.
+                `/gallery` lists the columns.
 
         Returns:
             The weights of picture and words in each stream; the results, each with its score and
@@ -179,8 +179,7 @@ def add_overview_endpoints(models: ModelPool) -> None:
         """Return the gallery's metadata columns, and the pictures that fit a filter.
 
         Args:
-            filter: Only pictures whose metadata fit: "category = dress and price < 50"; empty for
-                all.
+            filter: The pictures to list, such as "category = dress and price < 50"; empty for all.
             start: The index of the first picture among those that fit, from 0.
             limit: The maximum number of pictures.
             model: The name of the model; empty for the first.
@@ -360,8 +359,7 @@ class _ExplainingEndpoints:
             id: The id of the gallery picture to explain; empty for the best result.
             shift: Number added to the logit of each stream's picture weight; 0 is as learned.
             model: The name of the model that answers; empty for the first.
-            filter: Ranks only pictures whose metadata fit: "category = dress and price < 50"; empty
-                for all.
+            filter: The pictures to rank, such as "category = dress and price < 50"; empty for all.
 
         Returns:
             The parts of the picture's score; its ranks by the picture alone, by the words alone, by
@@ -387,8 +385,7 @@ class _ExplainingEndpoints:
             text: What should be different, in English; empty for the picture alone.
             k: How many results of each ranking, 1 to 200.
             model: The name of the model that answers; empty for the first.
-            filter: Ranks only pictures whose metadata fit: "category = dress and price < 50"; empty
-                for all.
+            filter: The pictures to rank, such as "category = dress and price < 50"; empty for all.
 
         Returns:
             The results of each ranking with their ranks by the learned weights; the ids of all
@@ -414,8 +411,7 @@ class _ExplainingEndpoints:
             wordings: Other wordings of the text, a list of texts.
             k: How many results of each wording are compared, 1 to 200.
             model: The name of the model that answers; empty for the first.
-            filter: Ranks only pictures whose metadata fit: "category = dress and price < 50"; empty
-                for all.
+            filter: The pictures to rank, such as "category = dress and price < 50"; empty for all.
 
         Returns:
             For each wording, the weights, the results, the unknown words and notes; for each pair

@@ -52,7 +52,7 @@ class GalleryImages(Protocol):
 
     @property
     def skipped(self) -> Mapping[str, str]:
-        """The files that could not be read: maps a file's path in the gallery to the reason."""
+        """The reasons why files could not be read, by the files' paths in the gallery."""
 
     @property
     def remarks(self) -> Sequence[str]:
@@ -109,7 +109,7 @@ class StoreImages:
     """
 
     def __init__(self, store: Store, indexing: GalleryIndexing | None = None) -> None:
-        """Create the images of a store.
+        """Build the object for a gallery store.
 
         Args:
             store: The gallery store.
@@ -154,7 +154,7 @@ class StoreImages:
 
     @property
     def skipped(self) -> dict[str, str]:
-        """The files that could not be read: maps a file's path in the gallery to the reason.
+        """The reasons why files could not be read, by the files' paths in the gallery.
 
         The reasons do not contain paths of the server's folders.
         """

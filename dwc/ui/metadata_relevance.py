@@ -77,7 +77,8 @@ class MetadataMatch(NamedTuple):
         mask: (n,), whether each of the gallery's n images matches. The entry of the reference is
             False.
         stated: The condition on the metadata that the text states.
-        shared: The condition that an image has the values of the reference in the other columns.
+        shared: The condition that an image has the same values as the reference in the columns that
+            the text does not change; `match_metadata` lists the exceptions.
     """
 
     mask: Mask

@@ -114,7 +114,7 @@ def smooth(points: object, closed: bool = True, samples: int = 12) -> Points:
     """Return a smooth (Catmull-Rom) curve through points, as an array (m, 2).
 
     Args:
-        points: The n points (n, 2). A point given twice in a row makes a corner.
+        points: The n points (n, 2). Two successive points that are equal make a corner.
         closed: Whether the curve continues from the last point to the first.
         samples: The number of curve points per pair of neighboring points.
     """

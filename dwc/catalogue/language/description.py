@@ -140,9 +140,10 @@ def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool,
 def _statements(
     garment: Garment, chosen: set[str], rng: random.Random, loose: bool
 ) -> list[Statement]:
-    """Return statements that tell the garment's values of the attributes in `chosen`.
+    """Return phrases that describe a garment, such as "red" and "with long sleeves".
 
-    If `loose` is True, some values are stated in vaguer words: "with sleeves" for long sleeves.
+    The phrases state the garment's values of the attributes in `chosen`. If `loose` is True, some
+    phrases are less precise: "with sleeves" for long sleeves.
     """
     said = _look(garment, chosen, rng, loose)
     for name in garment.attributes:

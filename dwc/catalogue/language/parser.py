@@ -641,18 +641,27 @@ class _Reader:
             yield _Step(1, start + 1, "be")
 
     def _excluded(self, start: int, after: str) -> Iterator[_Step]:
-        """Yield steps for the phrases at `start` that can be excluded, such as "stripes".
+        """Yield one parser step for each possible excluded phrase ("stripes") at a position.
 
-        `after` is the parser's mode after the phrase, which decides which phrases may come next.
+        Several phrases can start at one position: "long" and "long sleeves".
+
+        Args:
+            start: The index of the first token of the phrases.
+            after: The parser's mode after the phrase: a string that decides which phrases may come
+                next.
         """
         for lexicon in self._lexicons:
             yield from self._matches(start, lexicon.excluded, after)
 
     def _carried_on(self, start: int, after: str) -> Iterator[_Step]:
-        """Yield steps for the phrases at `start` that still mean an exclusion after "and".
+        """Yield one parser step for each phrase at a position that is excluded even after "and".
 
-        In "no stripes and belt", "belt" is such a phrase. `after` is the parser's mode after the
-        phrase, which decides which phrases may come next.
+        In "no stripes and belt", "belt" is such a phrase.
+
+        Args:
+            start: The index of the first token of the phrases.
+            after: The parser's mode after the phrase: a string that decides which phrases may come
+                next.
         """
         for lexicon in self._lexicons:
             yield from self._matches(start, lexicon.lacking, after)
@@ -665,9 +674,10 @@ class _Reader:
                 yield _Step(1, end, after, meaning)
 
     def _two_colors(self, start: int, lexicon: Lexicon) -> Iterator[_Step]:
-        """Yield steps for phrases like "navy and white striped".
+        """Yield one parser step for each phrase at a position like "navy and white striped".
 
-        Such a phrase names the main color, then the second color with the pattern.
+        Such a phrase names the main color, then the second color with the pattern. `start` is the
+        index of the phrase's first token.
         """
         pattern_words = self._lexicons[0].pattern_words
         for color in self._matches(start, lexicon.colors, ""):

@@ -314,11 +314,14 @@ def tune_text_tower(
 ) -> None:
     """Train CLIP's text tower (text encoder) in place on texts about photographs and drawings.
 
-    The features have an old part and a new part, the dimensions that widening added. For texts
-    about photographs, the new part is trained to equal the mapped vector of the teacher. For
-    captions, the new part is also trained to match the image features of the photograph. For texts
-    about drawings, the old part is trained to stay equal to the features of the drawings model (the
-    model before widening).
+    The features have an old part and a new part, the dimensions that widening added. There are
+    three goals:
+
+    - For texts about photographs, the new part equals the mapped vector of the teacher.
+    - Some of these texts are captions, each of one photograph. For a caption, the new part also
+      matches the image features of that photograph.
+    - For texts about drawings, the old part stays equal to the features of the drawings model (the
+      model before widening).
 
     Args:
         model: The widened model, with trained image projection.

@@ -226,16 +226,17 @@ class ColorSurvey:
     def color_of(self, word: str, colors: Mapping[str, str]) -> str | None:
         """Return the basic color of a survey name, such as "orange" for "pumpkin".
 
-        All survey names that are a known color name, or end with one, are considered. Of these, the
-        name with the most similar color is chosen, and its basic color is returned.
+        The candidates are all survey names that are a known color name, or end with one. Names
+        that contain `word` itself, such as "dark pumpkin", are no candidates. The candidate with
+        the most similar color is chosen, and its basic color is returned.
 
         Args:
-            word: A name of the survey. Names that contain it as a word are not used.
+            word: A name of the survey.
             colors: Known color name -> basic color, such as "navy" -> "blue".
 
         Returns:
-            The basic color. None if `word` is not a name of the survey, or if no other survey name
-            is a known color name or ends with one.
+            The basic color. None if `word` is not a name of the survey, or if there is no
+            candidate.
         """
         if word not in self.names:
             return None

@@ -365,16 +365,17 @@ class LinearTowers(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def image_features(self, rows: Tensor) -> Tensor:
-        """Return the image features (N, F) of N images, given their rows of cached features.
+        """Apply the image layer to CLIP's cached features of N images; return the result (N, F).
 
-        Only the first F columns of the rows, CLIP's features, are used.
+        `rows` has the cached features of all image networks, one row per image. CLIP's features are
+        the first F columns.
         """
         return self.image_layer(rows[:, : self.dim])
 
     def text_features(self, texts: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return the text features (N, F) for N texts; the mask is ignored.
+        """Apply the text layer to CLIP's cached features (N, F) of N texts.
 
-        `texts` are CLIP's cached text features (N, F).
+        The result has the same shape. `mask` is ignored.
         """
         return self.text_layer(texts)
 

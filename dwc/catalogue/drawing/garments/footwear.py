@@ -636,11 +636,12 @@ def lacing(upper: Upper, start: float, end: float, *, spread: float, rows: int) 
 
     Args:
         upper: The surface on which the laces lie.
-        start: Cross-section of the first row; the tip of the toe is 0.
-        end: Cross-section of the last row.
+        start: Position of the first pair of eyelets along the shoe: the number of a cross-section
+            of the upper, counted from 0 at the tip of the toe.
+        end: Position of the last pair, counted in the same way.
         spread: Distance of the eyelets from the middle of the shoe; the lower edge of a side is at
             distance 1.
-        rows: The number of rows.
+        rows: The number of pairs of eyelets.
     """
     k = np.linspace(start, end, rows)
     left, right = upper.on_view(k, -spread), upper.on_view(k, spread)
@@ -665,7 +666,8 @@ def bow(
 
     Args:
         upper: The surface on which the bow lies.
-        k: The cross-section at which the bow lies; the tip of the toe is 0.
+        k: Position of the bow along the shoe: the number of a cross-section of the upper, counted
+            from 0 at the tip of the toe.
         size: Size of the bow, in lengths of the shoe.
         kind: "lace" for a bow of laces, "trim" for a bow of ribbon.
     """

@@ -75,7 +75,7 @@ class Torso:
 
     @cached_property
     def side_seam(self) -> Points:
-        """The curve (n, 2) of the right side seam, from armpit to hem."""
+        """The curve (n, 2) of the side seam on the right of the image, from armpit to hem."""
         return smooth(self.sides, closed=False, samples=6)
 
     def half_width(self, y: float) -> float:
@@ -92,7 +92,7 @@ class Torso:
         Args:
             neckline: Right half (n, 2) of the neckline, from the center of the front up to the
                 point (neck, 0).
-            hem: Curve (m, 2) from the right side seam to the left side seam.
+            hem: Curve (m, 2) from right to left, from one side seam to the other.
         """
         right = np.concatenate([neckline, self.armhole, self.side_seam[1:-1]])
         return np.concatenate([right, hem, mirror(right)[:-1]])
@@ -126,9 +126,10 @@ class Torso:
 def sides(
     armpit: Vector, waist: float, hip: float, hem: Vector, waist_y: float = WAIST
 ) -> tuple[Vector, ...]:
-    """Return the points (x, y) of a right side seam from armpit to hem, in meters.
+    """Return the points (x, y) of a side seam from armpit to hem, in meters.
 
-    Waist and hip are left out if the garment ends above them.
+    The seam is the one on the right of the image. The points at waist and hip are left out if the
+    garment ends above them.
 
     Args:
         armpit: The armpit (x, y).
