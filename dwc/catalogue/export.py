@@ -90,7 +90,7 @@ def draw_images(
         items: The images to draw: id, garment and seed of each.
         size_px: Side of the square images in pixels.
         style: The style of the drawings, see `drawing.draw`.
-        suffix: Suffix of the file names, which decides the file format.
+        suffix: Suffix of the file names; it decides the file format.
 
     Returns:
         The number of images that were drawn.

@@ -30,7 +30,7 @@ from dwc.catalogue.schema import (
 from dwc.catalogue.splits import CatalogueItem, consistent
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
 
-# The number of already used pairs in a row after which the gallery is assumed to have no new pairs.
+# The number of successive used pairs after which the gallery is assumed to have no new pairs.
 _REPEATS = 200
 
 # How often a wish is about each attribute, in thousandths. The frequencies are those of the

@@ -321,8 +321,8 @@ class EncodedGarments:
 
         Args:
             category: The category.
-            constraints: Maps attributes to their allowed values. Attributes that are not in this
-                dict may have any value.
+            constraints: The allowed values of attributes, by the attribute's name. Attributes that
+                are not in this dict may have any value.
 
         Returns:
             Indices of the garments in the pool, ascending.

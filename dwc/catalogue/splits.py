@@ -58,7 +58,7 @@ def _split_of(category: str, color: str, pattern: str) -> Split:
 
 
 def split_of(garment: Garment) -> Split:
-    """Return the split of a garment, which depends on its category, color and pattern."""
+    """Return the split to which a garment's category, color and pattern assign it."""
     return _split_of(garment.category, garment["colour"], garment["pattern"])
 
 
@@ -251,8 +251,8 @@ class Family(NamedTuple):
     Attributes:
         category: The category of all garments.
         second_pattern: The pattern that the garments can have besides plain and striped.
-        values: Maps each attribute except color, shade, pattern and second color to the values that
-            are combined.
+        values: The values to combine, by the attribute's name, for all attributes except color,
+            shade, pattern and second color.
     """
 
     category: str

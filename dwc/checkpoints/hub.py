@@ -201,7 +201,7 @@ class Commit:
     Attributes:
         repo: The repository, `owner/name`.
         hash: The commit's hash.
-        files: Maps the path of each file to the hash of its content: SHA-256 (64 hex digits) for a
+        files: The hash of each file's content, by the file's path: SHA-256 (64 hex digits) for a
             large file, git's SHA-1 of the blob (40 hex digits) for any other. An unknown hash is
             ""; this happens only for commits in the cache.
         revision: The requested branch, tag or commit; None for the default branch.

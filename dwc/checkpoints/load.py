@@ -170,8 +170,8 @@ def fingerprint(folder: str | Path, hashes: Mapping[str, str] | None = None) -> 
 
     Args:
         folder: The checkpoint's folder.
-        hashes: Maps the paths of files to their hashes in hex digits; None if no hash is known. A
-            file whose SHA-256 is given is not hashed again, which saves half a second for the
+        hashes: The hashes of files in hex digits, by the files' paths; None if no hash is known. A
+            file whose SHA-256 is given is not hashed again. This saves half a second for the
             weights of the paper's model.
     """
     folder = Path(folder)
@@ -248,8 +248,8 @@ class _Location(NamedTuple):
         folder: The folder with the checkpoint's files.
         name: The name or path by which the checkpoint was requested.
         revision: The commit's hash for a Hub repository; None for a local folder.
-        hashes: Maps the path of each file to its hash on the Hub, against which its content was
-            verified; "" if the hash is unknown. None for a local folder.
+        hashes: The hash of each file on the Hub, by the file's path; "" if the hash is unknown. The
+            files' content was verified with these hashes. None for a local folder.
     """
 
     folder: Path

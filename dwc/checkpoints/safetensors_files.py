@@ -151,7 +151,7 @@ def find_non_finite(tensors: Mapping[str, Tensor]) -> list[str]:
 
 
 class _FiniteScan:
-    """A scan of tensors for NaN and infinity, which starts at construction and uses all cores.
+    """A scan of tensors for NaN and infinity; it starts at construction and uses all cores.
 
     A sum is NaN or infinite if one of its terms is. So fast sums of many numbers show whether the
     tensors have to be checked one by one. NumPy computes a sum on one core and releases Python's

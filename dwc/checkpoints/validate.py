@@ -52,7 +52,7 @@ def require_checkpoint(names: Collection[str], find_config: Callable[[], Path], 
         name: The name or path of the checkpoint, for messages.
 
     Raises:
-        CheckpointError: The files are not such a checkpoint; the message says why.
+        CheckpointError: A file is missing, wrong or pickled; the message says which.
     """
     has_weights = WEIGHTS in names or WEIGHTS_INDEX in names
     if CONFIG in names:
@@ -93,7 +93,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def refuse_byte_order_marks(files: Iterable[Path], name: str) -> None:
-    """Check that no JSON file begins with a byte-order mark, which transformers cannot read.
+    """Check that no JSON file begins with a byte-order mark; transformers cannot read such a file.
 
     Args:
         files: The checkpoint's files.

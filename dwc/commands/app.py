@@ -141,7 +141,7 @@ def parse_model_count(text: str) -> int:
     """Parse a number of models, 1 or more.
 
     Raises:
-        argparse.ArgumentTypeError: The text is not such a number.
+        argparse.ArgumentTypeError: The text is not a whole number of 1 or more.
     """
     try:
         number = int(text)
@@ -260,7 +260,7 @@ def configure_gradio() -> None:
 
 
 def set_upload_folder() -> None:
-    """Create the folder for uploads, which the environment variable GRADIO_TEMP_DIR names.
+    """Create the folder that the environment variable GRADIO_TEMP_DIR names, for uploads.
 
     If the variable is not set, it is set to a folder in this package's cache folder. Gradio's own
     default is a folder that is shared with other Gradio apps. Only the user who runs the app can

@@ -241,8 +241,8 @@ def print_skipped(skipped: dict[str, str], remarks: list[str]) -> None:
     """Print to stderr the reasons why files were skipped, and then the remarks.
 
     Args:
-        skipped: Maps each skipped file to the reason. If there are many, only the first reasons and
-            the number of the others are printed.
+        skipped: The reason for each skipped file. If there are many, only the first reasons are
+            printed, and the number of further skipped files.
         remarks: Further lines to print.
     """
     for reason in list(skipped.values())[:_SKIPPED_PRINTED]:

@@ -58,7 +58,7 @@ class OtherProcessError(StoreError):
 
 
 class _Status(NamedTuple):
-    """The status of a process, which is sent to all other processes.
+    """The status of a process, as it is sent to all other processes.
 
     Attributes:
         notes: The notes that the process has passed to `wait`, one per call.

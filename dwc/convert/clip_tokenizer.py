@@ -1,4 +1,4 @@
-"""Search for the tokenizer of a CLIP model, which the model's weights do not contain.
+"""Search for the tokenizer of a CLIP model; the model's weights do not contain it.
 
 A tokenizer is defined by its merges, the list of token pairs that are joined into longer tokens
 (byte-pair encoding). A tokenizer is stored either in OpenAI's file of merges

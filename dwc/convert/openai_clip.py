@@ -53,8 +53,8 @@ class ImagePreprocessing(NamedTuple):
     """The image preprocessing of a CLIP model.
 
     Attributes:
-        mean: Mean of each channel, which is subtracted from the rescaled pixel values.
-        std: Standard deviation of each channel, by which the difference is divided.
+        mean: Mean of each channel; it is subtracted from the rescaled pixel values.
+        std: Standard deviation of each channel; the difference is divided by it.
         squash: True to resize to a square regardless of the aspect ratio; False to resize the short
             side and crop the center.
         resize_px: Length in pixels of the square's side or of the short side after resizing; None
@@ -137,7 +137,7 @@ def read_open_clip_config(file: Path) -> ClipSettings:
     """Return the settings of a CLIP model from its file `open_clip_config.json`.
 
     Raises:
-        CheckpointError: The file is not such a config, or has settings that are not supported.
+        CheckpointError: The file has another format, or has settings that are not supported.
     """
     refuse_lfs_pointer(file, CheckpointError)
     try:
@@ -420,7 +420,7 @@ class Sizes(NamedTuple):
         tower: For a ResNet, the number of blocks of each stage and the width; for a ViT, the number
             of layers, the width, and the patch size in pixels.
         image_size_px: Height and width of the images in pixels.
-        projection_dim: Dimension of the features, which is the same for images and texts.
+        projection_dim: Dimension of the features, the same for images and texts.
     """
 
     tower: tuple[int, ...]
@@ -536,7 +536,7 @@ _VIT_RULES = (
 def backbone_rules(state: Mapping[str, Tensor]) -> tuple[Rule, ...]:
     """Return the rules that rename a CLIP state dict with OpenAI's names.
 
-    The rules depend on the kind of image tower, which is a ViT or a ResNet.
+    The rules depend on the kind of image tower: ViT or ResNet.
     """
     return _VIT_RULES if _is_vit(state) else _MODIFIED_RESNET_RULES
 

@@ -257,8 +257,8 @@ def read_clip(
         config_file: File with open_clip's config, for weights with OpenAI's names. "none" to use no
             config; None to use `open_clip_config.json` in the folder of the weights, if that file
             exists.
-        activation: The activation, `gelu` or `quick_gelu`, which overrides the config files; None
-            to use the config files.
+        activation: The activation, `gelu` or `quick_gelu`, to use instead of the one in the config
+            files; None to use the config files.
         read_preprocessing: Whether to read the image settings of a transformers CLIP; False if
             other settings will be used.
 

@@ -250,7 +250,7 @@ def _require_same(name: str, file: Path, model: DWCModel) -> None:
     """Check that a written file, converted back, gives exactly the model's weights.
 
     Args:
-        name: The name of the file, which decides the conversion.
+        name: The name of the file; it decides how the file is converted.
         file: The path of the file.
         model: The model.
 

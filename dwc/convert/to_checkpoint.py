@@ -125,8 +125,8 @@ def convert(
             If none is found, the checkpoint is written with a warning: its model accepts only token
             ids, and `load` rejects it by default.
         clip_config: open_clip's config of weights with OpenAI's names; see `sources.read_clip`.
-        clip_activation: CLIP's activation, `gelu` or `quick_gelu`, which overrides config files;
-            None to use the config files.
+        clip_activation: CLIP's activation, `gelu` or `quick_gelu`, to use instead of the one in the
+            config files; None to use the config files.
         preprocessing: "clip" to use the image preprocessing in CLIP's config files, or the authors'
             preprocessing if these files have none; "authors" to always use the authors'.
         template: The caption template used in training; by default that of FashionIQ.
@@ -413,7 +413,7 @@ def _read_cnn_stream(file: str | Path, captions: str | Path) -> _Stream:
 
 
 def _remarks_on_order(captions: list[str] | dict[str, int]) -> list[str]:
-    """Return remarks on the order of the training captions, which decides the words' ids.
+    """Return remarks on the order of the training captions; the order decides the words' ids.
 
     The list is empty if `captions` is a dict from words to ids.
     """
@@ -440,7 +440,7 @@ def _rows(weights: dict[str, Tensor], name: str, source: str | Path) -> int:
 
 
 def _image_size(streams: list[_Stream], given_px: int | None) -> int:
-    """Return the height and width of the preprocessed images in pixels, which are equal.
+    """Return the height in pixels of the preprocessed images, which is also their width.
 
     If CLIP requires a size, that size is returned. Otherwise the result is `given_px`, or 224 if
     `given_px` is None.

@@ -93,7 +93,7 @@ class PickledArray:
 
 
 class _EmptyArray:
-    """Replacement for numpy's function that creates an empty array, which is filled afterwards."""
+    """Replacement for numpy's function that creates an array before its data are read."""
 
     def __new__(cls, *_: Any) -> Any:
         return PickledArray()
@@ -213,7 +213,7 @@ _ADVICE = f"expected {FILE} in the data folder. Name the folder that has it"
 
 
 class _Split:
-    """The annotations of a split, which are checked when they are read.
+    """The annotations of a split; the file is checked when it is read.
 
     Attributes:
         size: Number of scenes.

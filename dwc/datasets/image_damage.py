@@ -7,13 +7,13 @@ which some pixels are wrong.
 The checks depend on the file format:
 
 - HEIC: image data that end with many zero bytes are damaged, since undamaged data (HEVC) never have
-  more than three zero bytes in a row.
+  more than three successive zero bytes.
 - AVIF: image data that end with many zero bytes are damaged. Undamaged data do not end with a zero
   byte, except if the encoder has padded them.
-- WebP and JPEG: undamaged data may have thousands of zero bytes in a row, in an area of one color.
-  So an image whose data end with many zero bytes is decoded again with fewer of them. An undamaged
-  image needs all of these bytes, or it needs none of them, because they are padding. An image that
-  needs only some of them is damaged.
+- WebP and JPEG: undamaged data may have thousands of successive zero bytes, in an area of one
+  color. So an image whose data end with many zero bytes is decoded again with fewer of them. An
+  undamaged image needs all of these bytes, or it needs none of them, because they are padding. An
+  image that needs only some of them is damaged.
 - JPEG: the decoder returns mid-gray for blocks of pixels that have no data. If the last pixel is
   mid-gray, the file is decoded again with additional data. If this changes the pixels, data are
   missing from the file.

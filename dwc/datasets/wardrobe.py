@@ -89,7 +89,7 @@ _ALLOWED = {**_PHRASES, "shade": ("dark", "light", "mid")}
 
 @dataclass(frozen=True)
 class Photograph:
-    """A row of the table `attributes.csv`, which describes a photograph.
+    """One photograph, as a row of the table `attributes.csv` describes it.
 
     The fields are the table's columns; `attributes` maps the attribute names in
     `WARDROBE_ATTRIBUTES` to their values.
@@ -385,9 +385,9 @@ def fitting(
 
     Args:
         photographs: All photographs.
-        reference: Index of the reference photograph, which is never a result.
+        reference: Index of the reference photograph; it is never a result.
         changes: Name of a changed attribute -> its new value.
-        among: Indices of the photographs to consider, which have the reference's category.
+        among: Indices of the photographs to consider; all have the reference's category.
     """
     wanted = {
         name: changes.get(name, photographs[reference].known(name))

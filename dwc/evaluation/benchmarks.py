@@ -89,8 +89,8 @@ class Evaluation:
         root: Folder of the benchmark's files.
         split: Name of the evaluated split.
         options: The options of the evaluation.
-        results: Maps the name of each evaluated part to its result.
-        left_out: Maps the name of each part that could not be evaluated to the error.
+        results: The results of the evaluated parts, by the part's name.
+        left_out: The errors of the parts that could not be evaluated, by the part's name.
         coverages: For each part, in order, how many of its images and queries were available. Parts
             that could not be evaluated are included.
     """
@@ -214,7 +214,7 @@ def _plain_report(run: Evaluation) -> dict[str, Any]:
 
 
 def _read_css3d(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
-    """Read a split of CSS3D, which consists of one part with all scenes.
+    """Return a split of CSS3D as a single `Part` with all scenes of the split.
 
     The hits (correct results) of a query are the scenes with the same label as its target.
     """
@@ -223,7 +223,7 @@ def _read_css3d(root: Path, split: str, options: BenchmarkOptions) -> list[Part]
 
 
 def _read_fashion200k(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
-    """Read a split of Fashion200k, which consists of one part with all images.
+    """Return a split of Fashion200k as a single `Part` with all images of the split.
 
     The hits (correct results) of a query are the images with the same caption as its target.
     """
@@ -232,7 +232,7 @@ def _read_fashion200k(root: Path, split: str, options: BenchmarkOptions) -> list
 
 
 def _read_cirr(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
-    """Read a split of CIRR, which consists of one part with all images.
+    """Return a split of CIRR as a single `Part` with all images of the split.
 
     Raises:
         DatasetError: The targets of the split are not published (`test1`).

@@ -314,7 +314,7 @@ def composed_benchmark(photographs: Sequence[Photograph], protocol: str, seed: i
     photograph.
 
     Args:
-        photographs: The photographs, which form the gallery.
+        photographs: All photographs; they form the gallery.
         protocol: The name of the benchmark.
         seed: Random seed for the attribute changes.
     """

@@ -81,9 +81,9 @@ class QueryVectors:
     """The vectors and image weights of composed queries.
 
     Attributes:
-        embeddings: Maps the name of each stream to the vectors (N, D) of the N queries; D is the
-            stream's dimension.
-        image_weights: Maps the name of each stream to the image weights (N,), 0 to 1.
+        embeddings: The vectors (N, D) of the N queries by the stream's name; D is the stream's
+            dimension.
+        image_weights: The image weights (N,), 0 to 1, by the stream's name.
         texts_cut: Number of texts that were shortened to the model's token limit.
     """
 
@@ -102,7 +102,7 @@ class EncodedBenchmark:
         queries: Vectors and image weights of the queries.
         answerable: Number of queries whose reference image and at least one hit could be read. All
             such queries count, even if only a random sample of them is evaluated.
-        unreadable: Maps the id of each image that could not be read to the reason.
+        unreadable: The reasons why images could not be read, by the image's id.
         most_copied: Ids of the largest group of gallery images with identical pixels; empty if no
             two images are identical.
         copies: Number of gallery images with the same pixels as an earlier gallery image.
@@ -139,10 +139,10 @@ class RankReport:
 
     Attributes:
         benchmark: The evaluated benchmark.
-        ranks: Maps the name of each stream, and "together" for all streams, to the ranks (N,) of N
-            queries. The rank of a query is the rank of its best-ranked hit (correct result). The
-            first rank is 1.
-        image_weights: Maps the name of each stream to the image weights (N,), 0 to 1.
+        ranks: The ranks (N,) of N queries by the stream's name, and under "together" those of all
+            streams together. The rank of a query is the rank of its best-ranked hit (correct
+            result). The first rank is 1.
+        image_weights: The image weights (N,), 0 to 1, by the stream's name.
         texts_cut: Number of texts that were shortened to the model's token limit.
     """
 

@@ -83,7 +83,7 @@ class DatasetSource:
         within: Path | None = None,
         visit_once: bool = True,
     ) -> None:
-        """Create the source of a dataset.
+        """Build the object for the pictures of an existing dataset.
 
         Args:
             location: A folder that `save_to_disk` wrote, a Parquet file, a folder of Parquet files,
@@ -213,7 +213,7 @@ class DatasetSource:
 
 
 def _combine(stamps: Sequence[Stamp]) -> Stamp:
-    """Combine the stamps of several files into one stamp, which changes if any file changes."""
+    """Return one stamp for several files; it changes if the stamp of any file changes."""
     return Stamp(
         sum(stamp.size for stamp in stamps),
         max(stamp.mtime_ns for stamp in stamps),

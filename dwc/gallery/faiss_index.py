@@ -81,7 +81,7 @@ _CANARIES = 16
 
 @dataclass(frozen=True)
 class IndexDescription:
-    """The description of an index, which is stored in the index's file.
+    """The description of an index, as it is stored in the index's file.
 
     Attributes:
         format: the version of this file format.
@@ -125,7 +125,7 @@ def require_faiss() -> ModuleType:
 def vectors_fingerprint(store: Store) -> str:
     """Return a hash (16 hex digits) of a store's model and of its vectors in their order.
 
-    The hash is computed from the checksums of the vectors, which the store has read already.
+    The hash is computed from the vectors' checksums, which are fields of the store's rows.
     """
     digest = sha256(store.manifest.model.fingerprint.encode())
     digest.update(np.ascontiguousarray(store.rows.checksums, dtype="<u4").data)

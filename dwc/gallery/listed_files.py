@@ -86,7 +86,7 @@ class ListedFiles(BlockSequence[_T]):
         return self.select([position % self._count])[0]
 
     def select(self, positions: Sequence[int]) -> list[_T]:
-        """Return the elements at the given positions, which are in ascending order."""
+        """Return the elements at positions that are given in ascending order."""
         return [self._make(self._file(*row)) for row in self._read("*", positions)]
 
     def ids(self) -> Iterator[str]:

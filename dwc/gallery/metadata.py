@@ -147,7 +147,7 @@ class Metadata:
     def __init__(
         self, columns: Mapping[str, Column], count: int, decimal_commas: Iterable[str] = ()
     ) -> None:
-        """Create the metadata of `count` pictures from its columns, by name."""
+        """Build the object for `count` pictures from the columns of their metadata, by name."""
         self.columns = dict(columns)
         self.count = count
         self.decimal_commas = frozenset(decimal_commas)
@@ -180,7 +180,7 @@ class Metadata:
         rows: Iterable[tuple[int, Sequence[Value | None]]],
         count: int,
     ) -> "Metadata":
-        """Create the metadata from rows of values, which are converted to columns.
+        """Return the metadata of pictures whose values are given row by row.
 
         Args:
             types: The type of each column by name, in order.

@@ -589,9 +589,9 @@ class Field(NamedTuple):
 
     @property
     def known(self) -> str:
-        """The name of a second field, which is false for a picture without a value.
+        """The name of a field that is false for a picture without a value, and true otherwise.
 
-        Only a column of numbers has this field.
+        Only a column of numbers has this field, in addition to the field with the numbers.
         """
         return f"{self.name}_known"
 

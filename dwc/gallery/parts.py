@@ -54,8 +54,8 @@ class Share(NamedTuple):
     Attributes:
         items: The pictures, including those that the process has already embedded into its part,
             a gallery store of its own.
-        left_to_others: Content keys (hashes of the content) of the pictures in the gallery store,
-            which are not embedded again.
+        left_to_others: Content keys (hashes of the content) of the pictures that are already in the
+            gallery store; these pictures are not embedded again.
         plan: A text with the number and a hash of the pictures that are in no part yet. All
             processes have the same text if they list the same pictures.
     """

@@ -76,8 +76,8 @@ def project(vectors: NDArray[np.float32], landmarks: int = LANDMARKS) -> Project
     per picture.
 
     Args:
-        vectors: Vectors (n, D). Each vector of length D concatenates the vectors of all streams,
-            which have unit length.
+        vectors: Vectors (n, D). Each vector of length D concatenates the unit-length vectors of all
+            streams.
         landmarks: The greatest number of pictures that t-SNE places.
     """
     count = len(vectors)

@@ -52,7 +52,7 @@ _TEXTS = ("id", "content_key", "pixel_hash")
 
 
 class StoredImage(NamedTuple):
-    """One row of a gallery store, which describes one picture.
+    """A row of a gallery store's database: the description of one picture.
 
     Attributes:
         id: Id of the picture in its source.
@@ -88,7 +88,7 @@ class StoredRows(BlockSequence[StoredImage]):
         checksums: NDArray[np.uint32],
         known_sizes: NDArray[np.int64],
     ) -> None:
-        """Create the rows from their columns.
+        """Build the sequence of the rows from arrays with the values of each column.
 
         Args:
             texts: The ids, content keys (hashes of the content) and pixel hashes of the n pictures.
@@ -144,7 +144,7 @@ class StoredRows(BlockSequence[StoredImage]):
         return place < len(self._known_sizes) and bool(self._known_sizes[place] == wanted)
 
     def select(self, positions: Positions) -> "StoredRows":
-        """Return the rows at the given positions, which are in ascending order."""
+        """Return the rows at positions that are given in ascending order."""
         columns = (self.ids, self.content_keys, self.pixel_hashes)
         texts = [texts.select(positions) for texts in columns]
         sizes, checksums = self._sizes[positions], self.checksums[positions]

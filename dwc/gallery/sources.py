@@ -282,7 +282,7 @@ class FolderSource:
         visit_once: bool = True,
         may_be_away: bool = False,
     ) -> None:
-        """Create the source of a folder.
+        """Build the object for the pictures of an existing folder.
 
         Args:
             folder: Path of the folder.
@@ -392,7 +392,7 @@ class HubDatasetSource:
         exclude: Iterable[str] = (),
         column: str | None = None,
     ) -> None:
-        """Create the source of a dataset.
+        """Build the object for the pictures of an existing dataset.
 
         Args:
             repo_id: The repository's id on the Hub, `owner/name`.
@@ -516,7 +516,7 @@ class CatalogueSource:
     def __init__(
         self, split: str = FAMILIES, size: int = DEFAULT_SIZE, picture_px: int = 256
     ) -> None:
-        """Create the source of the first `size` garments of a split or of the default gallery.
+        """Build the object for the first `size` garments of a split or of the default gallery.
 
         Args:
             split: The name of the split; "families" for the default gallery.

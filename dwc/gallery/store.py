@@ -401,7 +401,7 @@ def _read_entries(connection: sqlite3.Connection, table: str) -> dict[str, Any]:
 
 
 def read_rows(connection: sqlite3.Connection, folder: Path) -> list[StoredImage]:
-    """Read all rows in the order of the vectors; raise `StoreError` if rows are missing."""
+    """Read a store's rows in the order of its vectors; raise `StoreError` if rows are missing."""
     rows = connection.execute(
         "SELECT id, content_key, pixel_hash, width, height, checksum "
         "FROM pictures ORDER BY position"
@@ -428,8 +428,8 @@ def rebuild_command(argument: str | None, folder: Path, model: str = "MODEL") ->
     return f"Rebuild it: python -m dwc index {argument or 'PHOTOS'} --model {model} --out {folder}"
 
 
-# Number of cached images. A reference is often requested several times in a row, with other texts
-# or for explanations. Decoding an image takes a tenth of a query's time; drawing one takes as long
+# Number of cached images. Successive requests often have the same reference, with other texts or
+# for explanations. Decoding an image takes a tenth of a query's time; drawing one takes as long
 # as a query.
 MAX_IMAGES = 16
 # Images with more pixels are not cached, since some have fifty times as many. 16 images of this
@@ -498,8 +498,8 @@ class Store:
     Attributes:
         path: Folder of the store.
         manifest: Description of the store.
-        vectors: Float32 vectors (n, D) in the order of the rows. Each is the concatenation of the
-            streams' vectors, which have unit length.
+        vectors: Float32 vectors (n, D) in the order of `rows`. Each is the concatenation of the
+            streams' unit-length vectors.
         expected: Number of pictures of the whole gallery if this process was indexing it when the
             store was opened; otherwise None.
     """
@@ -512,7 +512,7 @@ class Store:
         vectors: NDArray[np.float32],
         expected: int | None = None,
     ) -> None:
-        """Create the reader from a store's content; use `open` to read it from a folder."""
+        """Build the reader from a store's content; use `open` to read it from a folder."""
         self.expected = expected
         self.path = path
         self.manifest = manifest
@@ -530,17 +530,17 @@ class Store:
 
     @property
     def rows(self) -> StoredRows:
-        """The rows of the n pictures. A picture's index in this sequence is its position."""
+        """The database rows of the n pictures. A picture's position is its index in this list."""
         return self._snapshot.rows
 
     @property
     def ids(self) -> Texts:
-        """The ids of the pictures in the order of the rows."""
+        """The ids of the n pictures, in the order of `rows` and `vectors`."""
         return self._snapshot.rows.ids
 
     @property
     def metadata(self) -> Metadata:
-        """The metadata of the pictures, in the order of the rows."""
+        """The metadata of the n pictures, in the order of `rows` and `vectors`."""
         return self._metadata
 
     @classmethod
@@ -703,7 +703,7 @@ class Store:
         return positions[0]
 
     def complete_id(self, id: str) -> str:
-        """Return the stored id that matches a given id, which may be spelled differently.
+        """Return the stored id that matches a given id; the given id may be spelled differently.
 
         Two spellings may differ in letter case, in `./` and in the Unicode form of accents. If no
         stored id or several stored ids match, the result is the given id.

@@ -42,7 +42,7 @@ class PictureTable(BlockSequence[StoredImage]):
     """
 
     def __init__(self, connection: sqlite3.Connection, total: int) -> None:
-        """Create the sequence for a database whose table `pictures` has `total` rows."""
+        """Build the sequence for a database whose table `pictures` has `total` rows."""
         self._connection = connection
         self.total = total
 
@@ -96,7 +96,7 @@ class TableMapping(Mapping[str, _V]):
     _table: str
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        """Create the mapping for a database."""
+        """Build the mapping for a database; this writes nothing."""
         self._connection = connection
 
     @abstractmethod
@@ -143,7 +143,7 @@ class FileTable(TableMapping[KnownFile]):
     _table = "files"
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        """Create the mapping for a database; `write` saves changes of the mapping there."""
+        """Build the mapping for a database; `write` saves changes of the mapping there."""
         super().__init__(connection)
         self._changed: dict[str, KnownFile | None] = {}  # None for a file to be removed
 

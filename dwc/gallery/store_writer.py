@@ -218,7 +218,7 @@ class StoreWriter:
         del self._files[id]
 
     def write_metadata(self, metadata: ListedMetadata, listed: Collection[str]) -> None:
-        """Replace the saved metadata in one transaction, which writes only what has changed.
+        """Replace the saved metadata in one transaction; only what has changed is written.
 
         Args:
             metadata: The metadata that the source lists. Only the values of pictures that are in

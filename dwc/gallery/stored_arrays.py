@@ -1,4 +1,4 @@
-"""A file format for named arrays and texts, which are read from the file only when they are used.
+"""A file format for named arrays and texts; both are read from the file only when they are used.
 
 The arrays follow one another in the file. At the end of the file is a directory in JSON, with the
 names and positions of the arrays. Arrays of numbers are mapped into memory. Texts are read from the
@@ -54,13 +54,13 @@ class ArrayWriter:
     """Writes named arrays and texts to a file that `StoredArrays` can read."""
 
     def __init__(self, file: BinaryIO) -> None:
-        """Create the writer for a file, which is empty and open for writing."""
+        """Build the writer for a file that is empty and open for writing."""
         self._file = file
         self._size = 0
         self._entries: dict[str, tuple[str, int, list[int]]] = {}
 
     def add(self, name: str, values: NDArray[Any]) -> None:
-        """Write an array, which `StoredArrays.array` returns by its name."""
+        """Write an array under a name; `StoredArrays.array` returns it by this name."""
         self.add_blocks(name, values.shape, values.dtype, [values])
 
     def add_blocks(
@@ -171,7 +171,7 @@ class FileContent:
     """The content of a file on disk; the file may be deleted while this object exists."""
 
     def __init__(self, file: BinaryIO) -> None:
-        """Create the object for an open file, which the caller may close afterwards."""
+        """Build the reader for an open file; the caller may close the file afterwards."""
         self._descriptor = os.dup(file.fileno())
         weakref.finalize(self, os.close, self._descriptor)
         self._lock = threading.Lock()
@@ -326,7 +326,7 @@ class Texts(BlockSequence[str]):
     """Sequence of n texts, each of which is read from a file when it is accessed."""
 
     def __init__(self, column: _TextColumn, selected: Positions | None = None) -> None:
-        """Create a sequence of all texts of a column, or of some of them.
+        """Build the sequence of all texts of a column, or of some of them.
 
         Args:
             column: The column with the texts.
@@ -337,7 +337,7 @@ class Texts(BlockSequence[str]):
         self._text = lru_cache(_CACHED)(column.text)
 
     def select(self, positions: Positions) -> "Texts":
-        """Return the texts at the given positions, which are in ascending order."""
+        """Return the texts at positions that are given in ascending order."""
         return Texts(
             self._column, positions if self._selected is None else self._selected[positions]
         )

@@ -72,7 +72,7 @@ class WebDatasetSource:
     computed = False
 
     def __init__(self, location: str, exclude: Iterable[str] = (), visit_once: bool = True) -> None:
-        """Create the source of tar files.
+        """Build the object for the pictures in existing tar files.
 
         Args:
             location: A tar file, a folder of tar files, or a pattern such as `shop-*.tar`.

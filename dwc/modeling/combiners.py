@@ -135,9 +135,9 @@ class Composition:
         change, and the contributions of the parts still sum to the scores.
 
         Args:
-            directions: Vectors (N, D) in the space of the embeddings, which point towards the
-                excluded properties; zero for queries that exclude nothing. A vector of length 1
-                counts as much as the query's embedding, which has this length.
+            directions: Vectors (N, D) that point towards the excluded properties, in the space of
+                the embeddings; zero for queries that exclude nothing. A vector of length 1 counts
+                as much as the query's embedding, which has this length.
         """
         mixed = self.image_weight * self.image_part + (1 - self.image_weight) * self.text_part
         if self.joint_part is not None:
@@ -330,7 +330,7 @@ class Combiner(nn.Module):
     ) -> Tensor | None:
         """Return a scalar training loss to add to the retrieval loss.
 
-        The result is None for combiners without such a loss, which is the default.
+        By default, combiners have no such loss, and the result is None.
 
         Args:
             composed: B queries that `forward` returned.
@@ -479,7 +479,7 @@ def pseudo_weights(
     temperature: float = 0.07,
     gamma: float = 1.0,
 ) -> Tensor:
-    """Return the pseudo weights of N queries, which serve as training targets of image weights.
+    """Return the pseudo weights of N queries: training targets for their image weights.
 
     A query's pseudo weight is large if its image alone finds the target better than its text alone.
     The score of a modality is the total probability of the correct targets in a softmax over the

@@ -248,7 +248,7 @@ class ClipBackboneConfig(PretrainedConfig):
 
     @classmethod
     def rn50(cls) -> "ClipBackboneConfig":
-        """Return the config of OpenAI's CLIP RN50, which the DWC paper uses by default."""
+        """Return the config of OpenAI's CLIP RN50, the default CLIP of the DWC paper."""
         return cls(
             projection_dim=1024,
             text_config=CLIPTextConfig(projection_dim=1024),
@@ -304,8 +304,8 @@ class CnnStreamConfig(PretrainedConfig):
             backbone if `shared_channels` is above 0.
         vocab_size: Number of ids of the word vocabulary, including special words like `<UNK>`.
         word_embedding_dim: Length of word vectors.
-        hidden_dim: Length of LSTM states and of region embeddings, which must be equal for the dot
-            products of the cross-attention.
+        hidden_dim: Length of LSTM states and of region embeddings. It is the same for both, because
+            the cross-attention computes their dot products.
         word_temperature: Divisor of the attention scores before the softmax over words.
         region_temperature: Divisor of the attention scores before the softmax over regions.
         gem_p: Initial exponent of the three generalized-mean (GeM) pooling layers.
@@ -395,7 +395,7 @@ class DWCConfig(PretrainedConfig):
             training images.
         ood_groups: Number of groups of training images with separate OOD statistics, which are
             computed from the feature map of an EfficientNet-Lite image tower. With 0, all training
-            images have common statistics, which are computed from CLIP's features.
+            images have common statistics, computed from CLIP's features.
         ood_components: Number of principal components in the statistics of a group.
         format_version: Version of the checkpoint format.
     """

@@ -219,7 +219,7 @@ class DWCModel(StrictModel):
         )
 
     def image_features(self, pixel_values: Tensor) -> ImageFeatures:
-        """Compute the features of N reference images, which are an input of `compose_features`.
+        """Compute the features of N reference images, for use in `compose_features`.
 
         Args:
             pixel_values: Images (N, 3, height, width), normalized by CLIP's channel means and

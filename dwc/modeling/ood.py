@@ -134,8 +134,8 @@ class SubspaceOOD(nn.Module):
         score above 1 counts as out of distribution.
 
         Args:
-            image_features: Features (N, F) of N images, which are scaled to unit length here; F is
-                the number of features of an image.
+            image_features: Features (N, F) of N images, of any length (this method scales them to
+                unit length); F is the number of features of an image.
         """
         features = functional.normalize(image_features.float(), dim=-1)
         distances = [

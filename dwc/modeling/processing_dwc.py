@@ -155,9 +155,9 @@ class DWCProcessor(ProcessorMixin):
                 in the training of DWC's authors; "none" to leave texts unchanged.
             rephrase_exclusions: Whether `read_typed` rephrases exclusions in typed texts; see the
                 function of that name in `dwc.modeling.text_cleaning`.
-            word_neighbors: Replacements of words that are not in the word vocabulary, by
-                `read_typed`: maps each such word, in lower case and singular, to a similar word of
-                the vocabulary. None to replace no words.
+            word_neighbors: Replacements for words that are not in the word vocabulary: unknown
+                word, in lower case and singular -> similar word of the vocabulary. `read_typed`
+                replaces the words. None to replace no words.
         """
         super().__init__(image_processor, clip_tokenizer, word_tokenizer)
         if clip_text_cleaning not in ("none", "openai"):
@@ -184,7 +184,7 @@ class DWCProcessor(ProcessorMixin):
             images: PIL images in RGB, already rotated upright.
             text: Texts. An empty text is allowed; its row in `word_mask` is all False.
             return_tensors: Must be "pt".
-            padding: Must be True, "longest" or None, which all mean the same.
+            padding: Must be True, "longest" or None; all three mean the same.
             truncation: Must be False or None.
 
         Returns:
@@ -592,7 +592,7 @@ def _read_tokenizer(
 
 
 def _minify_json(file: Path) -> None:
-    """Rewrite a JSON file without white space, which halves its size and its loading time."""
+    """Rewrite a JSON file without white space, to halve its size and its loading time."""
     content = json.loads(file.read_text(encoding="utf-8"))
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     file.write_text(text, encoding="utf-8")

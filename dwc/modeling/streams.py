@@ -321,7 +321,7 @@ class ClipStream(nn.Module):
         return self._project(self.project_image, image_features)
 
     def compose(self, image_features: Tensor | None, text_features: Tensor | None) -> Composition:
-        """Compose N queries from CLIP's features, which need not have unit length.
+        """Compose N queries from CLIP's features; the features need not have unit length.
 
         If images or texts are missing, zero vectors replace their features. The image weight is
         then exactly 0 (without images) or 1 (without texts), and the composition has no joint part,

@@ -47,7 +47,7 @@ def read_queries(table: Path) -> list[SheetQuery]:
     """Read a table of queries with the columns `reference` and `text`.
 
     Raises:
-        QueryError: The file is not such a table.
+        QueryError: The file is not a table with these columns.
     """
     try:
         rows = read_table(table, ("reference", "text"))

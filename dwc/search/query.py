@@ -125,9 +125,10 @@ def model_identity(checkpoint: Checkpoint) -> ModelIdentity:
 def image_embedder(checkpoint: Checkpoint) -> Embed:
     """Return a function that computes the vectors (n, D) of n images with a checkpoint's model.
 
-    D is the length of one vector, which concatenates the embeddings of all streams. The function is
-    used to build a gallery store, the folder with the vectors of a gallery. If `prefers_bfloat16`
-    returns True, the image networks compute in bfloat16. All other computations are in float32.
+    D is the length of one vector, the concatenation of the embeddings of all streams. The function
+    is used to build a gallery store, the folder with the vectors of a gallery. If
+    `prefers_bfloat16` returns True, the image networks compute in bfloat16. All other computations
+    are in float32.
     """
     model = checkpoint.model
     device = next(model.parameters()).device
@@ -1152,7 +1153,7 @@ def _join_texts(works: Sequence[_Work], rows: Mapping[_RowKey, int]) -> dict[str
 
     Args:
         works: the queries of the callers. The tensors of their texts have the same names.
-        rows: the row of each different query in the result, by the query's key.
+        rows: the index of each different query in the joined tensors, by the query's key.
     """
     joined = {}
     for name in works[0].texts:

@@ -38,7 +38,7 @@ class ReferenceQueries:
         words: the queries' texts as a person would type them, each on one line.
         picture_shares: true image weights in [0, 1]: the fraction of the target's attributes that
             come from the reference image and not from the text; None if they are unknown.
-        image_weights: maps each stream's name to the checkpoint's image weights, in [0, 1].
+        image_weights: the checkpoint's image weights, in [0, 1], by the stream's name.
     """
 
     references: list[str]
@@ -76,7 +76,7 @@ class ReferenceWeights:
     The weights are representative of that set only.
 
     Attributes:
-        weights: maps each stream's name to its image weights, in [0, 1] and in ascending order.
+        weights: the image weights by the stream's name, in [0, 1] and in ascending order.
         queries: the number of queries.
         protocol: a sentence that describes the set of queries.
         reference_queries: the individual queries; None if the file has only the weights, as older
@@ -133,7 +133,7 @@ class ReferenceWeights:
     def from_queries(
         cls, queries: ReferenceQueries, protocol: str, fingerprint: str | None = None
     ) -> "ReferenceWeights":
-        """Create reference weights from reference queries, which include the image weights.
+        """Return the reference weights of reference queries that have their image weights.
 
         Args:
             queries: the queries, which become the attribute `reference_queries`.

@@ -383,7 +383,7 @@ class NearDuplicates:
     """
 
     def __init__(self, vectors: Vectors, ids: Sequence[str]) -> None:
-        """Create the object for one gallery; the vectors and the ids are not copied.
+        """Build the object for one gallery; the vectors and the ids are not copied.
 
         Args:
             vectors: vectors (n, D) of n images. A vector of length D concatenates the vectors of

@@ -88,14 +88,15 @@ class Searcher:
     Attributes:
         checkpoint: the loaded model and its processor.
         store: the gallery store, which has the ids, vectors and images of the gallery.
-        compose: runs the model on queries; queries that wait at the same moment share a forward
-            pass.
-        index: computes the dot products of any vector with the vectors of all gallery images.
+        compose: the object that runs the model on queries; queries that wait at the same moment
+            share a forward pass.
+        index: the object that computes the dot products of a vector with the vectors of all gallery
+            images.
         candidate_index: the approximate index of the gallery; None for exact search.
         reference_weights: the checkpoint's image weights for the reference queries: a fixed set of
             queries, whose weights show whether the weight of another query is high or low. None if
             the checkpoint's folder does not have these weights.
-        near_duplicates: finds near-duplicates in the gallery.
+        near_duplicates: the detector of near-duplicates in the gallery.
     """
 
     def __init__(

@@ -113,7 +113,7 @@ class WeightSweep:
 
         Args:
             composed: one query (a batch of one), with the learned weights.
-            vectors: gallery vectors (n, D), float32, which may be a memory map. Each vector of
+            vectors: gallery vectors (n, D), float32; the array may be a memory map. Each vector of
                 length D concatenates the vectors of all streams.
             ids: the ids of the n images.
             excluded: positions of images that are never ranked.

@@ -288,7 +288,7 @@ def _order(models: Sequence[str], bundled: Sequence[str], commits: Sequence[Comm
 
 
 def _render_requirements(hardware: str) -> str:
-    """Return the content of requirements.txt, which lists the packages that `dwc` needs.
+    """Return the content of requirements.txt: the list of the packages that `dwc` needs.
 
     Args:
         hardware: The Hub's name of the hardware; ZeroGPU supports only some versions of torch.

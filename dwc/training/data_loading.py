@@ -27,7 +27,7 @@ def shard_and_prefetch(
         make: Function that returns the batch with a given number; the same number must always give
             the same batch. Step s of process r out of n gets the batch with number s * n + r.
         total_steps: Number of steps of the training stage.
-        accelerator: Provides the rank, the number of processes and the device.
+        accelerator: The accelerator, for the rank, the number of processes and the device.
 
     Returns:
         A function that takes a step number and returns this process's batch for that step.
@@ -51,7 +51,7 @@ class StepLoader(Generic[Batch]):
     """
 
     def __init__(self, data: Dataset, total_steps: int, **options: Any) -> None:
-        """Create a loader that starts its `DataLoader` when the first batch is requested.
+        """Build the loader; its `DataLoader` starts when the first batch is requested.
 
         Args:
             data: Data set with one batch per step number.

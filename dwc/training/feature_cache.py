@@ -397,7 +397,7 @@ def encode_texts(model: DWCModel, processor: DWCProcessor, texts: Sequence[str])
 
     Args:
         model: Model whose CLIP encodes the texts.
-        processor: Provides both tokenizers.
+        processor: The processor, whose two tokenizers are used.
         texts: The texts, to which the caption template has been applied already.
 
     Returns:
@@ -672,7 +672,7 @@ def cache_clip_features(
         mirrored: Whether to include the features of the mirrored images.
         texts: The text of each triplet; None if triplets have random texts.
         folder: Folder of the feature files.
-        accelerator: Provides the processes and the precision of the forward passes.
+        accelerator: The accelerator with the processes and the precision of the forward passes.
         threads: Number of threads that load images.
     """
     table = ClipFeatureTable(

@@ -392,7 +392,7 @@ class EpochSelection:
         accelerator: Accelerator,
         average: WeightAverage | None = None,
     ) -> None:
-        """Create the callback and load evaluations of an interrupted run from the folder.
+        """Build the callback, and load the evaluations of an interrupted run from the folder.
 
         Args:
             model: The model in training.

@@ -521,7 +521,7 @@ class _Wiring:
 
         Args:
             event: The search event, as returned by the Gradio listener that connected it.
-            key: Identifies the event that the scripts must send again. It is "search" for the
+            key: Identifier of the event that the scripts must send again. It is "search" for the
                 search button. For other events, it consists of the element's id and the event's
                 name, as in "examples-ask".
         """

@@ -85,7 +85,7 @@ class GalleryImages(Protocol):
         """
 
     def describe(self, image_id: str) -> str:
-        """Return a description of the image in words, which the page uses as alternative text."""
+        """Return a description of the image in words, for use as alternative text of the page."""
 
     def id_of(self, thumbnail: str | Path) -> str | None:
         """Return the id of the image with this thumbnail; None if there is no such image."""

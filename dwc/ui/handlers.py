@@ -308,7 +308,7 @@ class PageHandlers:
         upload_minutes: int,
         failures: SearchFailures,
     ) -> None:
-        """Create the handlers.
+        """Build the object whose methods are the page's handlers.
 
         Args:
             models: The models.

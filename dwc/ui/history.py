@@ -2,7 +2,7 @@
 
 Each search is a step of the history, and a child of the step that was on the screen before.
 `render_history` draws the tree with one tile per search. The top row contains the current search.
-The other rows contain the searches in other branches of the tree, which are drawn paler.
+The other rows contain the searches in other branches of the tree. They are drawn paler.
 """
 
 from collections.abc import Mapping

@@ -299,7 +299,7 @@ class Metrics:
     """
 
     def __init__(self, models: ModelPool, images: GalleryImages) -> None:
-        """Create the metrics of an app.
+        """Build the object that records the metrics of an app.
 
         Args:
             models: The models.

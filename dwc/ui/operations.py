@@ -182,7 +182,7 @@ class Operations:
     def __init__(
         self, models: ModelPool, images: GalleryImages, observers: Sequence[Observer] = ()
     ) -> None:
-        """Create the operations.
+        """Build the object that runs the operations.
 
         Args:
             models: The models.

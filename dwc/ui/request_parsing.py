@@ -64,7 +64,7 @@ FileData = Mapping[str, Any]
 
 
 class SearchEngine(Protocol):
-    """Interface for running queries, which `dwc.search.searcher.Searcher` implements."""
+    """Interface for running queries; `dwc.search.searcher.Searcher` implements it."""
 
     reference_weights: ReferenceWeights | None
     near_duplicates: NearDuplicates
@@ -115,7 +115,7 @@ def run_search(
     """Check the input from a browser or an API client, run the search, and return the result.
 
     Args:
-        searcher: Runs the search.
+        searcher: The object that runs the search.
         images: The gallery.
         reference: The file of the reference image, not decoded yet; None for a search by text.
         text: The modification text; None or empty for a search by image.

@@ -122,7 +122,7 @@ class RestApi:
         root_url: Callable[[Request], str],
         has_mcp: bool = False,
     ) -> None:
-        """Create the routes.
+        """Build the object that answers the requests.
 
         Args:
             operations: The operations.

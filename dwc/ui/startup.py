@@ -98,7 +98,7 @@ def open_models(
         arguments: Where each model is loaded from: a folder, a name on the Hugging Face Hub, or
             None for the bundled model.
         gallery: The gallery: "catalogue", a folder, or a dataset on the Hugging Face Hub.
-        show_progress: Shows the progress of embedding the gallery.
+        show_progress: Function that shows the progress of embedding the gallery.
         keep_loaded: The maximum number of models in memory.
         waits: Whether to open all models before returning. If False, only the first model is
             opened; the other models are opened by `open_meanwhile`, or by the first query that
@@ -245,8 +245,8 @@ class _ModelOpener:
     embedded in an earlier run of the app. When it is reopened, its vectors are read from the store.
 
     Attributes:
-        stores: Maps the first model's name to its gallery store, whose images the page shows. Other
-            models have no entry. Empty until the first model is opened.
+        stores: A dict whose only entry is the first model's gallery store, by the model's name; the
+            page shows the images of this store. Empty until the first model is opened.
     """
 
     def __init__(
@@ -351,7 +351,7 @@ class _ModelOpener:
 
 
 def _match_images(store: Store, page_store: Store) -> Store:
-    """Return `store` restricted to the images of `page_store`, which the page shows.
+    """Return `store` restricted to the images on the page, those of `page_store`.
 
     Every model has its own gallery store, with the vectors that it computed for the gallery's
     images. A store also keeps images whose files are missing (`Store.away`). These images may

@@ -141,7 +141,8 @@ class SearchState:
         origin: The model and the gallery of the search.
         reference_weights: The model's image weights for the reference queries (a fixed set); None
             if the model's checkpoint has no such weights.
-        near_duplicates: Finds near-duplicates in the gallery by the model's vectors.
+        near_duplicates: The detector of near-duplicates in the gallery; it uses the model's
+            vectors.
         part: The store that was searched, if only a part of the gallery was indexed. Explanations
             of the result use this store, because the gallery may have grown in the meantime. None
             if the complete gallery was searched.
@@ -204,7 +205,7 @@ def rank(sweep: WeightSweep, near_duplicates: NearDuplicates, request: SearchReq
 
     Args:
         sweep: The gallery's scores for the query at any image weight.
-        near_duplicates: Finds near-duplicates in the gallery.
+        near_duplicates: The detector of near-duplicates in the gallery.
         request: The request.
     """
     length = request.count

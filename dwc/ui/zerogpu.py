@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 def is_lent() -> bool:
-    """Return whether this process runs on ZeroGPU, which provides a GPU only during calls."""
+    """Return whether this process runs on ZeroGPU, a service with a GPU only during calls."""
     return spaces is not None and bool(spaces.config.Config.zero_gpu)
 
 

@@ -248,7 +248,7 @@ class Material:
     """The colors of a garment and the look of its surface.
 
     Attributes:
-        colors: Maps each role of a piece (see `parts.Role`) to its sRGB color.
+        colors: The sRGB color for each role of a piece; see `parts.Role`.
         weave: Name of the fine structure: "cotton", "knit", "twill" or "leather".
         depth: Strength of the fine structure, 0 to 1.
         gloss: How much the surface shines, 0 to 1.

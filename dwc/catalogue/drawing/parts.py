@@ -46,7 +46,7 @@ class Part:
 
     Attributes:
         outline: Closed curve (n, 2), already smooth; the last point is joined to the first.
-        role: Role of the piece in the garment, which determines its color; see `Role`.
+        role: Role of the piece, which determines the piece's color; see `Role`.
         grain: Rotation of the pattern in radians, clockwise; 0 is upright. A sleeve's grain makes
             stripes run around the sleeve.
         roundness: Strength of the shading towards the edges, from 0 (flat) to 1 (a tube).
@@ -69,7 +69,7 @@ class Line:
 
     Attributes:
         points: Points (n, 2) of the line, already smooth.
-        kind: Kind of line, which determines how it is painted.
+        kind: Kind of line; see `LineKind`.
         width: Width in the unit of the points.
     """
 
@@ -85,7 +85,7 @@ class Disc:
     Attributes:
         centre: Center (x, y).
         radius: Radius in the unit of the center.
-        role: Role of the disc in the garment, which determines its color; see `Role`.
+        role: Role of the disc, which determines the disc's color; see `Role`.
     """
 
     centre: tuple[float, float]

@@ -91,8 +91,8 @@ class Layer:
             box: The box, of height h and width w.
             mask: Opacity (h, w) of the paint, 0 to 1.
             color: One color (3,) or a color per pixel (h, w, 3).
-            tone: Lightening (h, w) of the new paint, which replaces `tones` where the paint is
-                opaque. If None, `tones` does not change.
+            tone: Lightening (h, w) of the new paint. It replaces `tones` where the paint is opaque.
+                If None, `tones` does not change.
         """
         left, top, right, bottom = box
         region = self.rgb[top:bottom, left:right]

@@ -132,9 +132,9 @@ class Exclusion:
 
     Attributes:
         text: The clause, for example "without any stripes".
-        excluded: Maps each attribute that the clause restricts to its excluded values. If the
-            clause excludes categories, they are under the key "category".
-        allowed: Maps each key of `excluded` to the values or categories that remain allowed.
+        excluded: The excluded values of each attribute that the clause restricts. If the clause
+            excludes categories, they are under the key "category".
+        allowed: The values or categories that remain allowed, for each key of `excluded`.
     """
 
     text: str
@@ -273,8 +273,8 @@ def is_plural(phrase: str) -> bool:
 def other_number(phrase: str) -> str | None:
     """Return the plural of a singular phrase, or the singular of a plural phrase.
 
-    Only the main noun changes, which is the last word, or the last word before a preposition:
-    "chest pockets" -> "chest pocket", "pocket on the chest" -> "pockets on the chest".
+    Only the main noun changes. It is the last word, or the last word before a preposition: "chest
+    pockets" -> "chest pocket", "pocket on the chest" -> "pockets on the chest".
 
     Returns:
         The other form, or None if the main noun has none ("plaid", "trousers").

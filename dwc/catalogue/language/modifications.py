@@ -171,13 +171,13 @@ class Modification:
     Attributes:
         captions: One or two texts, which apply together.
         category: The new category, or None if the text names none.
-        allowed: Maps every attribute that the text mentions to its allowed values.
+        allowed: The allowed values of every attribute that the text mentions.
         stated: The attributes in `allowed` that the text alone determines.
         relative: The attributes in `allowed` that text and image determine together ("longer").
         free: The attributes that may have any value. An attribute neither in `allowed` nor in
             `free` keeps its value in the image.
-        excluded: Maps attributes to the values that the text excludes, even if the image does not
-            have them; excluded categories are under the key "category". Always empty if
+        excluded: The values that the text excludes, by attribute, even if the image does not have
+            them; excluded categories are under the key "category". Always empty if
             `draw_modification` was called with a `negation_share` of 0.
     """
 

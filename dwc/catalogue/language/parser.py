@@ -107,7 +107,7 @@ class Lexicon:
 
         Args:
             words: The phrases.
-            allowed: The meaning: maps attributes to the values that the phrases allow.
+            allowed: The meaning: the values that the phrases allow, by attribute.
         """
         for text in words.being:
             put(self.being, text, allowed)
@@ -134,9 +134,9 @@ def put(phrases: Phrases, text: str, allowed: Allowed, excludes: bool = False) -
     """Add a meaning of a phrase to `phrases`, besides any meanings that the phrase already has.
 
     Args:
-        phrases: Maps phrases to their meanings.
+        phrases: The meanings of each phrase.
         text: The phrase; "a" or "an" at its beginning is ignored.
-        allowed: Maps attributes to the values that the phrase allows.
+        allowed: The values that the phrase allows, by attribute.
         excludes: Whether the phrase only excludes values, such as "no stripes".
     """
     meaning = Meaning(frozenset(allowed.items()), excludes)
@@ -389,9 +389,9 @@ class Demand:
     Attributes:
         category: The category of the target garment; None if the text does not determine a single
             category.
-        values: Maps each constrained attribute to its allowed values if `category` is given.
-        by_category: If `category` is None, maps each category that fits to its constraints, which
-            have the same form as `values`; otherwise empty.
+        values: The allowed values of each constrained attribute, if `category` is given.
+        by_category: If `category` is None, the constraints for each category that fits, in the form
+            of `values`; otherwise empty.
     """
 
     category: str | None
@@ -621,7 +621,7 @@ class _Reader:
             yield from self._carried_on(start, "denied")
 
     def _openings(self, start: int, mode: str) -> Iterator[_Step]:
-        """Yield steps for words that only decide which phrase may follow: "no", "with", "is"."""
+        """Yield parser steps for words that only decide which phrase may follow, such as "with"."""
         token = self._tokens[start]
         after = self._tokens[start + 1 : start + 2]
         if token == "nothing" and after == ("but",):

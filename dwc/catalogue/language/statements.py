@@ -40,7 +40,7 @@ class Statement:
     Attributes:
         form: Where the phrase can stand in a sentence; see `Form`.
         text: The phrase.
-        allowed: Maps each attribute that the phrase mentions to its allowed values.
+        allowed: The allowed values of each attribute that the phrase mentions.
         relative: The attributes whose allowed values depend on the reference garment ("longer").
             The allowed values of all other attributes depend on the phrase alone.
     """

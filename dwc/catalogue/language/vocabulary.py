@@ -23,7 +23,7 @@ class Noun:
 
     Attributes:
         text: The noun, without an article.
-        says: Maps each attribute that the noun specifies to its allowed values: a "gown" is long.
+        says: The allowed values of each attribute that the noun specifies: a "gown" is long.
     """
 
     text: str

@@ -34,7 +34,7 @@ _CHUNK = 250  # drawings per task of a worker process
 
 @dataclass(frozen=True)
 class PoolSettings:
-    """Settings of a pool of drawings, which has one image of each garment in every style.
+    """Settings of a pool of drawings. The pool has one image of each garment in every style.
 
     By default, half of the images have the style of the gallery that users see, and half have the
     training style, which resembles poorly taken photographs. With the training style alone, a
@@ -91,7 +91,7 @@ def draw_pool(settings: PoolSettings, folder: Path, workers: int) -> DrawnPool:
 
     Args:
         settings: Settings of the pool; the file's name depends on them.
-        folder: Folder of the file, and of the log "drawing.jsonl", which gets a new line when the
+        folder: Folder of the file, and of the log "drawing.jsonl". The log gets a new line when the
             pool is drawn.
         workers: Number of processes that draw.
 

@@ -415,7 +415,7 @@ def cache_rows(
 
 
 def unpack_lower(lower: Tensor) -> Tensor:
-    """Return cached feature maps in float32 and the channels-last layout, which is fast on CPUs.
+    """Return cached feature maps in float32 and in the channels-last layout (fast on CPUs).
 
     Args:
         lower: Outputs of the frozen lower blocks for N images, (N, C, h, w): C channels, height h

@@ -244,7 +244,7 @@ def is_held_out(target: str, preset: BenchmarkPreset) -> bool:
     Args:
         target: The target's image name; or, if several images count as the same target, their
             common identity in `BenchmarkData.answers`.
-        preset: Provides the seed, and the share (0 to 1) of targets that are held out.
+        preset: Settings that include the seed and the share (0 to 1) of held-out targets.
     """
     digest = sha256(f"{preset.seed}/{target}".encode()).digest()
     return int.from_bytes(digest[:4], "big") / 2**32 < preset.held_out_share
@@ -393,7 +393,7 @@ def cache_benchmark_features(
         template: Format strings that join the captions of a triplet to one text.
         data: The benchmark's training data.
         folder: Folder of the feature files.
-        accelerator: Provides the processes and the precision of the forward passes.
+        accelerator: The accelerator with the processes and the precision of the forward passes.
         threads: Number of threads that load images.
     """
     images = {name: data.paths[name] for name in data.learned.names()}

@@ -365,8 +365,8 @@ class StreamTrainer:
         Args:
             name: Name of this stream, "clip" or "cnn".
             outputs: Outputs of the streams for the batch, by stream name.
-            batch: Provides the labels of the targets and, if it has them, true image weights and
-                anchors.
+            batch: The batch, which has the labels of the targets, and may have true image weights
+                and anchors.
 
         Returns:
             Losses and accuracy to log, by name.

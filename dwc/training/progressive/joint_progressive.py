@@ -156,7 +156,7 @@ class JointProgressiveBatches(MixedBatches):
     image.
 
     Attributes:
-        start: Provides the tokenizer of the texts.
+        start: The pretrained CLIP model, whose tokenizer is used for the texts.
         items: The drawn garments.
         of_drawings: Cached inputs (items, K) for the drawings.
         of_photographs: Cached inputs (images, K) for the photographs, one tensor per view. In the

@@ -297,7 +297,7 @@ class FashionBatch:
         pixels: Pixels of the first images (B, 3, H, W) of height H and width W.
         input_ids: Token ids of the descriptions (B, L), padded to L tokens.
         attention_mask: Mask of the descriptions (B, L), 1 on tokens and 0 on padding.
-        labels: Product identities (B,), equal for rows of the same product.
+        labels: Product identities (B,), equal for images of the same product.
         other_pixels: Pixels of the second images (B, 3, H, W), or None.
         tag_ids: Token ids of the tags (T, K), padded to K tokens, or None.
         tag_mask: Mask of the tags (T, K), 1 on tokens and 0 on padding, or None.
@@ -322,8 +322,8 @@ class FashionSettings(TowerSettings):
         image_weight: Factor of the loss between two images of a product; 0 omits this task.
         tag_weight: Factor of the loss between images and tags; 0 omits this task. The loss between
             images and descriptions has the factor 1.
-        image_scale: Factor of the cosine similarities of two images, which are higher than those of
-            an image and a text.
+        image_scale: Factor of the cosine similarities of two images. These similarities are higher
+            than those of an image and a text.
     """
 
     image_weight: float = 0.5

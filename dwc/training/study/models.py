@@ -1,4 +1,4 @@
-"""Models of the study, which take cached features, and the cached features themselves.
+"""Models of the study, and the cached features that are their inputs.
 
 `StudySettings` has the settings that all variants share. `cache_features` computes the features of
 the training data and of two evaluation sets. `build_dwc` and `build_pl` build the model of a
@@ -48,7 +48,7 @@ _FORMAT = 2  # version of the cached features' file format
 
 
 def _bundled_settings() -> MutualSettings:
-    """Return the mutual-training settings of the bundled checkpoint, which is for drawings."""
+    """Return the mutual-training settings of the bundled checkpoint for drawings."""
     return CatalogueRecipe().mutual
 
 
@@ -347,7 +347,7 @@ class LinearTowers(nn.Module):
     """
 
     def __init__(self, dim: int, log_scale: float, is_clip: bool = True) -> None:
-        """Create the layers.
+        """Build the two linear layers.
 
         Args:
             dim: Size F of CLIP's features.

@@ -99,8 +99,8 @@ def evaluate(streams: Streams, eval_set: CachedEvalSet) -> Numbers:
 
     Args:
         streams: For each stream name, the queries and the gallery embeddings.
-        eval_set: Provides the correct results and the true image weights of the queries. The true
-            image weight of a query is the fraction of the target's attributes that come from the
+        eval_set: The correct results and the true image weights of the queries. The true image
+            weight of a query is the fraction of the target's attributes that come from the
             reference image and not from the text.
 
     Returns:

@@ -106,7 +106,7 @@ def locate_maximum(maps: AttentionMaps, grid: Grid) -> str:
     """Return the name of the part of the image in which a map is highest, such as "the upper left".
 
     Args:
-        maps: The attention maps, which contain the position of the regions in the image.
+        maps: The attention maps, with the position of the regions in the image.
         grid: The map (rows, columns) with a value for each region.
     """
     row, column = np.unravel_index(int(grid.argmax()), grid.shape)
@@ -260,7 +260,7 @@ def _smooth(grid: Grid, least: float = 0.0) -> Grid:
 
 
 def _paint(colors: NDArray[Any], strength: Grid) -> str:
-    """Return a partly transparent image, which is laid over the reference image, as a data URL.
+    """Return a partly transparent image to lay over the reference image, as a data URL.
 
     Args:
         colors: The color of each pixel (height, width, 3), from 0 to 255.

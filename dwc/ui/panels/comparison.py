@@ -85,7 +85,7 @@ def pin_answer(
         state: The search result.
         images: The gallery.
         screen: The data to repeat the search, as returned by `dwc.ui.handlers.describe_screen`.
-        model: The model's name, which is added to the description; empty if there is only one
+        model: The model's name, for the description of the search; empty if there is only one
             model.
     """
     words = state.query.text
@@ -282,7 +282,7 @@ class ComparisonHandlers:
         pin: gr.JSON,
         pin_cache: gr.State,
     ) -> None:
-        """Create the handlers.
+        """Build the object whose methods are the panel's handlers.
 
         Args:
             models: The models.

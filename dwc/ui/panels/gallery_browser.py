@@ -267,7 +267,7 @@ def _render_column(
     different texts.
 
     Args:
-        number: The index of the column, which makes the ids of the elements unique.
+        number: The index of the column; it makes the ids of the HTML elements unique.
         name: The column's name.
         metadata: The gallery's metadata.
         by_column: The parts of the current filter that refer to a single column, by that column's

@@ -120,7 +120,7 @@ def render_probe(probe: ParaphraseProbe) -> str:
     """Return the HTML of a table with one row per wording, and of a summary in sentences.
 
     A row shows the image weights for a wording, and the number of results that it shares with the
-    first wording, which is the text of the query.
+    first wording. The first wording is the text of the query.
     """
     first = probe.wordings[0]
     rows = "".join(_row(wording, first) for wording in probe.wordings)

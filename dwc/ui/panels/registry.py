@@ -43,8 +43,8 @@ class ExplanationPanel:
         of_result: Whether the panel explains the selected result. Such a panel is filled again
             whenever another result is selected.
         slow: Whether the panel takes long to compute. Such a panel is filled after the fast panels.
-        uses_model: Whether computing the panel needs forward passes of the model, which may have to
-            wait for searches.
+        uses_model: Whether computing the panel needs forward passes of the model. Such a panel may
+            have to wait for searches.
         on_load: The JavaScript that the browser runs when it inserts the panel; None for no
             JavaScript.
     """

@@ -189,7 +189,7 @@ def render_model_input(model_input: ModelInput, typed: TypedText | None = None) 
 
     Args:
         model_input: The input of each stream.
-        typed: The typed text, which is shown if a part of it was cut off; None to omit it.
+        typed: The typed text. It is shown if a part of it was cut off. None to omit it.
     """
     figure = ""
     if model_input.picture is not None:

@@ -223,9 +223,9 @@ class Upper:
         The short sides of the strap follow the surface.
 
         Args:
-            front: The cross-sections at which the front edge starts and ends, on the two sides of
-                the shoe; the tip of the toe is 0.
-            back: The cross-sections at which the back edge starts and ends.
+            front: The numbers of the cross-sections at which the front edge starts and ends, on the
+                two sides of the shoe; 0 is the tip of the toe.
+            back: The numbers of the cross-sections at which the back edge starts and ends.
             reach: Half the strap's length; 1 reaches from the lower edge of one side over the shoe
                 to the lower edge of the other.
         """
@@ -250,8 +250,8 @@ class Upper:
         The positions are fractions of the strap's length, 0 to 1.
 
         Args:
-            front: The cross-sections at which the front edge starts and ends.
-            back: The cross-sections at which the back edge starts and ends.
+            front: The numbers of the cross-sections at which the front edge starts and ends.
+            back: The numbers of the cross-sections at which the back edge starts and ends.
             reach: Half the strap's length; 1 reaches from the lower edge of one side over the shoe
                 to the lower edge of the other.
         """
@@ -270,7 +270,7 @@ class Upper:
         return np.linspace(share[inside[0]], share[inside[-1]], BAND_POINTS)
 
     def inside_of_band(self, front: float, back: float) -> Points:
-        """Return the outline (32, 2) of the rear part of an ankle strap, which lies behind the leg.
+        """Return the outline (32, 2) of the part of an ankle strap that lies behind the leg.
 
         This part shows the inner side of the strap. `front` and `back` are the cross-sections of
         the strap's edges; the tip of the toe is 0.
@@ -291,8 +291,8 @@ class Upper:
 
         Args:
             v: Position across the shoe, -1 to 1.
-            start: Cross-section at which the line starts; the tip of the toe is 0.
-            end: Cross-section at which the line ends.
+            start: Number of the cross-section at which the line starts; 0 is the tip of the toe.
+            end: Number of the cross-section at which the line ends.
             count: The number of points.
         """
         return self.on_view(np.linspace(start, end, count), v)
@@ -518,7 +518,7 @@ class Base:
         return grown
 
     def footbed(self, camera: Camera, margin: float = -0.012) -> Part:
-        """Return the upper side of the sole, which is visible in open shoes."""
+        """Return the upper side of the sole; it is visible in open shoes."""
         plan = self.plan(margin)
         return Part(
             camera.project(_lifted(plan, self.bed(plan[:, 0]))), "lining", 0.0, 0.3, patterned=False

@@ -190,7 +190,7 @@ class Block:
             neck: Half the neckline's width, in meters.
             length: Vertical position (y) of the hem, in meters.
             drop: Meters by which shoulders and armpits are lower than usual.
-            sleeveless: Whether the garment has no sleeves, which makes the shoulders narrow.
+            sleeveless: Whether the garment has no sleeves. If so, the shoulders are narrow.
         """
         shoulder = (self.shoulder, 0.052 + 0.25 * (self.shoulder - 0.2) + drop)
         armpit = (self.chest, self.armhole + drop)
@@ -340,7 +340,7 @@ class Sleeve:
         Args:
             depth: Length of the cuff along the sleeve.
             taper: Width of the cuff's far end as a fraction of the sleeve's width.
-            role: Role of the cuff, which determines its color; see `parts.Role`.
+            role: Role of the cuff, which determines the cuff's color; see `parts.Role`.
         """
         near, far = self.edge_beyond(-0.004), self.edge_beyond(depth, taper)
         return Part(np.concatenate([near, far[::-1]]), role, self.grain, roundness=0.8)
@@ -452,7 +452,7 @@ def set_sleeves(
 
     Args:
         torso: The garment's body.
-        stance: How the garment lies or hangs, which gives the positions of the sleeves.
+        stance: How the garment lies or hangs, with the positions of the sleeves.
         length: Length from the tip of the shoulder, in meters. With 0, there are no sleeves, and
             the inner side of the back is visible in the armholes.
         widths: Half the sleeve's width at its start, middle and end, in meters.
@@ -544,7 +544,7 @@ def neck_band(
         kind: "round" or "v".
         depth: Depth of the neckline.
         width: Width of the band.
-        role: Role of the band, which determines its color; see `parts.Role`.
+        role: Role of the band, which determines the band's color; see `parts.Role`.
         ribbed: Whether the band is knitted with ribs.
     """
     inner = cut_neckline(kind, torso.neck, depth)
@@ -619,7 +619,7 @@ def turned_collar(
         drop: Vertical position (y) at which the two halves meet.
         size: Factor for the size of the halves.
         pointed: Whether the halves have sharp tips; otherwise they are round.
-        role: Role of the collar, which determines its color; see `parts.Role`.
+        role: Role of the collar, which determines the collar's color; see `parts.Role`.
         stand: Factor for the height of the collar at the back of the neck.
     """
     top = arc((neck * 0.95, -stand * 0.6), (0, -stand * 2.1), (-neck * 0.95, -stand * 0.6), 9)
