@@ -281,7 +281,7 @@ def _draw_change(rng: random.Random, reference: Garment, values: Values) -> tupl
         rng: The random generator.
         reference: The garment to change.
         values: The permitted values. The changed garment has only permitted values and values of
-            the reference; see `_has_values`.
+            the reference. `_has_values` describes two exceptions.
 
     Returns:
         The changed attribute, or "category"; and the changed garment.
@@ -312,7 +312,7 @@ def _differs(target: Garment, reference: Garment, attribute: str) -> bool:
 def _can_change(reference: Garment, attribute: str, known: frozenset[str]) -> bool:
     """Return whether an attribute of the reference can change to one of the values in `known`.
 
-    The result is False, for example, for the second color of a plain garment.
+    For example, the second color of a plain garment cannot change.
     """
     if attribute == "second_colour":
         if reference["pattern"] == "plain":

@@ -96,7 +96,7 @@ def _relative(rng: random.Random, base: Garment, count: int, split: Split) -> Ga
     """Return a garment of the split that differs from `base` in about `count` random attributes.
 
     Returns:
-        The garment, or None if none of `_TRIES` random garments belongs to the split.
+        The garment, or None if none of 60 random garments (`_TRIES`) belongs to the split.
     """
     names = list(base.attributes)
     for _ in range(_TRIES):
@@ -139,7 +139,7 @@ def _other_category(rng: random.Random, base: Garment, split: Split) -> Garment 
     these four is replaced by a random value.
 
     Returns:
-        The garment, or None if none of `_TRIES` random garments belongs to the split.
+        The garment, or None if none of 60 random garments (`_TRIES`) belongs to the split.
     """
     for _ in range(_TRIES):
         category = rng.choice([name for name in CATEGORIES if name != base.category])

@@ -837,9 +837,9 @@ def _from_numbers(values: NDArray[np.float64]) -> Image.Image:
     """Convert numbers (height, width) or (height, width, 3) to an 8-bit image.
 
     Black is 0, and white is the smallest of 1, 255 and 65,535 that no value exceeds. There are two
-    exceptions. If some values are not integers and the maximum is at most `_HIGHLIGHT`, the image
-    is assumed to have highlights brighter than white: white is 1, and larger values are clipped. If
-    values are negative or exceed 65,535, the minimum is black and the maximum is white.
+    exceptions. If some values are not integers and the maximum is at most 32 (`_HIGHLIGHT`), the
+    image is assumed to have highlights brighter than white: white is 1, and larger values are
+    clipped. If values are negative or exceed 65,535, the minimum is black and the maximum is white.
     """
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)

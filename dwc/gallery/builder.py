@@ -476,8 +476,8 @@ class _Build:
 
         Args:
             batch: The pictures.
-            stored: The content keys (hashes of the content) of the rows that the store had when
-                `_embed_items` began, in order. Rows that were added since then are not included.
+            stored: The content keys (hashes of the content) of the store's rows, in order, without
+                the rows that `_embed_items`, the caller, has added.
         """
         writer = self._writer
         for result in batch:
@@ -671,7 +671,8 @@ class SortedItems(NamedTuple):
         stale: The stored pictures that may have changed.
         new: All other pictures. They are not stored, and not recorded as undecodable.
         restamped: The new state of each unchanged file whose inode differs from the stored inode,
-            by id; see `_has_inodes`.
+            by id. Empty if no file has its stored inode, since some file systems give new inodes to
+            all files whenever they are mounted.
     """
 
     unchanged: int
@@ -688,7 +689,8 @@ def sort_items(items: Sequence[Item], state: StoredState, computed: bool) -> Sor
 
     Args:
         items: The pictures.
-        state: The content keys (hashes of the content), file stamps and report in the store.
+        state: The content keys (hashes of the content), the states of the files, and the report of
+            the last build, as stored.
         computed: Whether the pictures are drawn by Python code instead of decoded from files.
     """
     keys, files, report = state
@@ -782,7 +784,7 @@ def _compare(
 
     Returns:
         None if the file is unchanged; the file's content key (hash of its content) if it has
-        changed; an `_Unreadable` if it cannot be read.
+        changed; an `_Unreadable` with the reason if it cannot be read.
     """
     row = rows[item.id]
     try:
@@ -882,7 +884,7 @@ def _describe_nothing(listing: Listing) -> str:
 
 
 class _Clock:
-    """Reports the progress of a build and estimates the remaining time from its speed so far."""
+    """Progress report of a build; it estimates the remaining time from the speed so far."""
 
     def __init__(self, finished: int, total: int, progress: Progress | None) -> None:
         self._before = self._finished = finished

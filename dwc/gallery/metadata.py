@@ -157,7 +157,7 @@ class Metadata:
         """Hash (12 hex digits) of the columns' names, types and values.
 
         If a column has very many different texts, only every k-th text is hashed. The number k is
-        the greatest with which at least `_HASHED_TEXTS` texts are hashed.
+        the greatest with which at least 10,000 texts (`_HASHED_TEXTS`) are hashed.
         """
         digest = sha256()
         for name, column in self.columns.items():
@@ -552,7 +552,7 @@ def _read_jsonl(path: Path, table: str, collected: "MetadataCollector") -> _Rows
 
 
 class MetadataCollector:
-    """Collects the metadata of pictures, and determines a type for each column from its values.
+    """Collector of pictures' metadata; it determines a type for each column from its values.
 
     Columns with different spellings of the same name are joined into one column, with the first of
     the spellings; `fold_column` defines which names are the same. The columns are not joined if one
@@ -645,7 +645,7 @@ class MetadataCollector:
     def count_problem(self, table: str, message: str) -> None:
         """Record a message that says why a row of a table is not used.
 
-        For each table, `finish` reports the number of such rows, and the first `_NAMED` messages.
+        For each table, `finish` reports the number of such rows, and the first five messages.
         """
         self._counted.setdefault(table, []).append(message)
 
@@ -697,9 +697,9 @@ class MetadataCollector:
         )
 
     def _joined_name(self, name: str) -> str:
-        """Return the name that a column has after `_join_spellings`.
+        """Return the name of a column after the columns with alike names have been joined.
 
-        If the column was joined with others, this is the first of their names.
+        If the column was joined with other columns, this is the first of their names.
         """
         first = self._spellings.get(name, [name])[0]
         return name if first in self._apart else first
@@ -721,7 +721,7 @@ class MetadataCollector:
 
 
 class _CollectedColumn:
-    """Determines which types fit all values of a column.
+    """Detector of the types that fit all values of a column.
 
     Attributes:
         nested: The beginning of the JSON text of the first value that is neither a text, a number

@@ -269,9 +269,9 @@ class MilvusIndex:
     ) -> list[int]:
         """Return the keys of the `k` best rows and of all rows with nearly the k-th best score.
 
-        Scores count as nearly equal if they differ by at most `_ROUNDING`. The result has fewer
-        than `k` keys if fewer rows fit the filter. It is empty if one request cannot return all
-        these rows.
+        Scores count as nearly equal if they differ by at most 1e-4 (`_ROUNDING`). The result has
+        fewer than `k` keys if fewer rows fit the filter. It is empty if one request cannot return
+        all these rows.
 
         Args:
             client: The `pymilvus.MilvusClient`.
@@ -736,8 +736,8 @@ def _assign_fields(metadata: Metadata) -> dict[str, Field]:
 def _encode_text(text: str) -> str:
     """Return the content of a text field: `=` and the text in lower case, or `#` and a hash of it.
 
-    The hash replaces a text that is too long or has non-printable characters, which Milvus may not
-    return unchanged.
+    The hash replaces a text that Milvus may not return unchanged: one that is too long or has
+    non-printable characters.
     """
     folded = fold_text(text)
     encoded = folded.encode("utf-8", "surrogatepass")

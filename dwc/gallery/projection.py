@@ -122,7 +122,7 @@ def interpolate_positions(
 
 
 class _Components:
-    """Projects vectors of length D to C principal components.
+    """Projection of vectors of length D to C principal components.
 
     The constructor computes the components from n vectors (n, D).
     """

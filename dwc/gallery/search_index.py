@@ -41,7 +41,7 @@ _GROUP = 64  # number of scores in each group of `_lower_bound`
 
 
 class ExactIndex:
-    """Scores the images of a gallery by the dot products of their vectors with a query vector.
+    """Index that scores images by the dot products of their vectors with a query vector.
 
     Letters in shapes: n gallery images, D numbers in a vector.
     """

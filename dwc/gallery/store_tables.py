@@ -67,7 +67,7 @@ class PictureTable(BlockSequence[StoredImage]):
         return self._read(position, position + 1)[0]
 
     def with_ids(self, ids: Iterable[str]) -> dict[str, StoredImage]:
-        """Return the rows with the given ids, by id; unknown ids are omitted."""
+        """Return the table's rows for the given picture ids, by id; unknown ids are omitted."""
         query = f"SELECT {_COLUMNS} FROM pictures WHERE id IN ({{}})"
         rows = (StoredImage._make(row) for row in _select(self._connection, query, ids))
         return {row.id: row for row in rows}
@@ -212,7 +212,7 @@ def select_values(mapping: Mapping[str, _V], ids: Iterable[str]) -> dict[str, _V
 
 
 def _select(connection: sqlite3.Connection, query: str, ids: Iterable[str]) -> Iterator[Any]:
-    """Yield the rows with the given ids that a query selects.
+    """Yield the results of an SQL query that selects rows of a table by their ids.
 
     Args:
         connection: The database.

@@ -51,7 +51,7 @@ class BlockSequence(Sequence[_T]):
 
 
 class ArrayWriter:
-    """Writes named arrays and texts to a file that `StoredArrays` can read."""
+    """Writer of named arrays and texts to a file that `StoredArrays` can read."""
 
     def __init__(self, file: BinaryIO) -> None:
         """Build the writer for a file that is empty and open for writing."""

@@ -492,7 +492,7 @@ def placeholder_id(id: str) -> str:
 
 
 class _PatternUse:
-    """Records whether an exclude pattern matched a path, or would match in another letter case."""
+    """Record of whether an exclude pattern matched a path, or would in another letter case."""
 
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern

@@ -383,7 +383,7 @@ def combiner_names() -> list[str]:
 
 @register("dwc")
 class DynamicWeightedCombiner(Combiner):
-    """Multiplies image and text features by gates, then mixes them with an image weight per query.
+    """Combiner that gates image and text features, and mixes them with an image weight per query.
 
     MLPs compute both gates and the weight from the image and the text together. This is the
     combiner of the DWC paper.
@@ -535,7 +535,7 @@ def _log_probability(query: Tensor, gallery: Tensor, matches: Tensor, temperatur
 
 @register("progressive")
 class ProgressiveCombiner(Combiner):
-    """Mixes CLIP's unprojected features, with an image weight trained to match pseudo weights.
+    """Combiner of CLIP's unprojected features; its image weight learns to match pseudo weights.
 
     This is the combiner of Progressive Learning (PL). The paper's abstract names a self-supervised
     adaptive weighting of image and text; the paper's code was not released. **This is a
@@ -604,7 +604,7 @@ def _constant_weight(features: Tensor, image_weight: float) -> Tensor:
 
 @register("image_only")
 class ImageOnly(Combiner):
-    """Uses the reference image's features as the query and ignores the text."""
+    """Combiner that uses the reference image's features as the query and ignores the text."""
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
         """Compose N queries of image weight 1 from image and text features, each (N, dim)."""
@@ -614,7 +614,7 @@ class ImageOnly(Combiner):
 
 @register("text_only")
 class TextOnly(Combiner):
-    """Uses the text's features as the query and ignores the image."""
+    """Combiner that uses the text's features as the query and ignores the image."""
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
         """Compose N queries of image weight 0 from image and text features, each (N, dim)."""
@@ -624,7 +624,7 @@ class TextOnly(Combiner):
 
 @register("average")
 class Average(Combiner):
-    """Uses the mean of image and text features, with weight 0.5 for every query."""
+    """Combiner that uses the mean of image and text features: weight 0.5 for every query."""
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
         """Compose N queries of image weight 0.5 from image and text features, each (N, dim)."""
@@ -634,7 +634,7 @@ class Average(Combiner):
 
 @register("concat_mlp")
 class ConcatenationMLP(Combiner):
-    """Adds a joint part to the mean of the image features and the text features.
+    """Combiner that adds a joint part to the mean of the image features and the text features.
 
     The joint part is the output of an MLP for both features. The mean gives the query an image part
     and a text part, so that a user can change the image weight. The MLP's output alone could not be

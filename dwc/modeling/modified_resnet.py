@@ -78,7 +78,7 @@ class AntiAliasedBottleneck(nn.Module):
 
 
 class AttentionPool(nn.Module):
-    """Pools a feature map to one feature vector by attention, with the map's mean as the query.
+    """Attention pooling of a feature map to one feature vector; the map's mean is the query.
 
     The learned position embeddings fit only one size of feature map.
     """

@@ -60,7 +60,8 @@ class MahalanobisOOD(nn.Module):
         Args:
             features: CLIP's features (M, F) of M training images, at least 2; F is the length of a
                 feature vector.
-            held_out: CLIP's features (K, F) of K other, similar images; at least 1 image.
+            held_out: CLIP's features (K, F) of K held-out images similar to the training images, at
+                least 1.
             quantile: The threshold is this quantile (0 to 1) of the held-out images' distances.
             shrinkage: Share (0 to 1) of a scaled identity matrix that is mixed into the covariance
                 matrix, so that the matrix is invertible for any M.
@@ -150,9 +151,9 @@ class SubspaceOOD(nn.Module):
 
         Args:
             groups: For each group, features (M, F) of M training images, at least 2, and features
-                (K, F) of K other, similar images, at least 1.
-            quantile: The threshold of a group is this quantile (0 to 1) of the distances of the K
-                other images.
+                (K, F) of K held-out images similar to the training images, at least 1.
+            quantile: The threshold of a group is this quantile (0 to 1) of the distances of its
+                held-out images.
 
         Raises:
             ValueError: There are too few images, or not as many groups as in the model.

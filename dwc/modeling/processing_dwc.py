@@ -128,7 +128,7 @@ class DWCImageProcessor(CLIPImageProcessorPil):
 
 
 class DWCProcessor(ProcessorMixin):
-    """Converts images and texts to the inputs of a DWC model.
+    """Processor that converts images and texts to the inputs of a DWC model.
 
     CLIP's tokenizer is None if the model has no CLIP stream, or if the tokenizer was not available
     when the checkpoint was converted; texts are then converted to word ids only. The word tokenizer

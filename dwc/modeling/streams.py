@@ -287,7 +287,7 @@ class ClipBackbone(StrictModel):
 
 
 class ClipStream(nn.Module):
-    """Computes composed queries and gallery embeddings from CLIP's image and text features."""
+    """Stream that computes composed queries and gallery embeddings from CLIP's features."""
 
     def __init__(self, feature_dim: int, embedding_dim: int, combiner: str, dropout: float):
         """Build the stream.
@@ -715,7 +715,7 @@ class RegionMaps:
 
 
 class CnnStream(nn.Module):
-    """Composes queries from pixels and word ids, and embeds gallery images.
+    """Stream that composes queries from pixels and word ids, and embeds gallery images.
 
     Letters in shapes: N queries or images, L words, h by w regions, C channels of the feature map,
     H the length of word states and region embeddings, D the length of embeddings.

@@ -206,7 +206,7 @@ _FACT = re.compile(
 
 
 def _facts_in(text: str) -> list[str]:
-    """Return the phrases of a text about sizes, prices and offers, such as "size 12"."""
+    """Return the phrases about sizes, prices and offers in a text, such as "size 12"."""
     return list(dict.fromkeys(" ".join(fact.split()).rstrip(".,") for fact in _FACT.findall(text)))
 
 
@@ -415,8 +415,8 @@ def _find_parts(word: str, is_known: Callable[[str], bool]) -> tuple[str, ...]:
     """Split a word that is not in the vocabulary into known words.
 
     - `RedDress` is split if all parts are in the vocabulary.
-    - `reddress` is split if both parts are in the vocabulary, and both are in `_CLOTHING_WORDS` or
-      `_COMPOUND_WORDS`, or one is in `_CLOTHING_WORDS` and the other is a function word.
+    - `reddress` is split if both parts are in the vocabulary, and are likely to describe clothes
+      together; see `_describe_clothes_together`.
 
     Args:
         word: The word, without punctuation around it.
@@ -441,7 +441,10 @@ def _find_parts(word: str, is_known: Callable[[str], bool]) -> tuple[str, ...]:
 
 
 def _describes_clothes(word: str) -> bool:
-    """Return whether a word, in the singular or the plural, is in `_CLOTHING_WORDS`."""
+    """Return whether a word describes clothes, such as "red" or "sleeves".
+
+    Such words are listed in the singular in `_CLOTHING_WORDS`; the plurals count, too.
+    """
     word = word.lower()
     return not _CLOTHING_WORDS.isdisjoint({word, word.removesuffix("s"), word.removesuffix("es")})
 
@@ -449,8 +452,11 @@ def _describes_clothes(word: str) -> bool:
 def _describe_clothes_together(pair: tuple[str, str]) -> bool:
     """Return whether two words, joined into one word, are likely to describe clothes.
 
-    This is so if each word is in `_CLOTHING_WORDS` or `_COMPOUND_WORDS`, or if one is in
-    `_CLOTHING_WORDS` and the other is a function word such as "with".
+    The result is True in two cases:
+
+    - Each word describes clothes ("red", "dress"), or often occurs in names of clothes ("summer",
+      "wear").
+    - One word describes clothes, and the other is a function word such as "with".
     """
     if all(_describes_clothes(word) or word.lower() in _COMPOUND_WORDS for word in pair):
         return True

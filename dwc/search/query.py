@@ -155,8 +155,8 @@ _LEAST_PARAMETERS = 20_000_000
 def prefers_bfloat16(model: DWCModel) -> bool:
     """Return True if gallery images are embedded in bfloat16, False if in float32.
 
-    The result is True if the image networks have at least `_LEAST_PARAMETERS` parameters, as those
-    of the paper do, and run on a CPU with instructions for products of bfloat16 matrices (AMX).
+    The result is True if the image networks have at least 20 million parameters, as those of the
+    paper do, and run on a CPU with instructions for products of bfloat16 matrices (AMX).
     EfficientNet-Lite is smaller. It would not be faster in bfloat16, since most of its time goes to
     depthwise convolutions. On any CPU, the environment variable `DWC_PRECISION` ("float32" or
     "bfloat16") overrides this choice.
@@ -395,7 +395,7 @@ def _find_excluded(checkpoint: Checkpoint, text: str, patterns: Sequence[str]) -
 
 
 class _ExclusionEncoder:
-    """Computes the vectors that are subtracted from queries that exclude something.
+    """Encoder of exclusions: it computes the vectors to subtract from queries such as "not red".
 
     Such a vector is called a direction. Subtracting it from the embedding of a query moves the
     query away from what it excludes.
@@ -467,7 +467,7 @@ class _ExclusionEncoder:
         Args:
             item: the excluded item: a detail or another kind of garment.
             kind: the kind of garment that the query asks for.
-            excluded: all items that the query excludes, and the rest of the text.
+            excluded: all items that the query excludes, and the text without them.
         """
         distance = _DISTANCES["detail" if item.type == "detail" else "other_kind"]
         if excluded.kind is None and excluded.wanted:
@@ -497,8 +497,8 @@ class _ExclusionEncoder:
             excluded: names of excluded kinds of garments.
 
         Returns:
-            One of `_KINDS`; None if the most similar kind is excluded. It is also excluded by a
-            more general name: "shoes" excludes "boots".
+            The kind, such as "dress" or "boots"; None if the most similar kind is excluded. It is
+            also excluded by a more general name: "shoes" excludes "boots".
         """
         kinds = list(dict.fromkeys((*_KINDS, *excluded)))
         scores = torch.zeros(len(kinds))
@@ -706,7 +706,7 @@ def _input_image(checkpoint: Checkpoint, image: Image.Image) -> Image.Image:
 
 
 MAX_ROWS = 64
-"""The maximum number of rows in a batch; a single item with more rows is a batch of its own."""
+"""The maximum length of a batch's first axis; a longer single item is a batch of its own."""
 
 MAX_WAITING = 256
 """The default maximum number of items that wait; further items are refused."""
@@ -723,9 +723,9 @@ class _Ticket:
     """An item in the queue, and its result or error after it was run.
 
     Attributes:
-        key: items may share a batch if their keys are equal.
+        key: the item's key; items with equal keys may share a batch.
         item: the item.
-        rows: the number of rows that the item adds to a batch.
+        rows: the number of entries that the item adds to the first axis of a batch.
         run: function that computes the results of a batch of items with this key.
         context: the context variables of the thread that submitted the item.
         done: set when `result` or `error` has been set.
@@ -744,11 +744,11 @@ class _Ticket:
 
 
 class BatchQueue:
-    """Runs items in batches, one batch at a time, in a thread of its own.
+    """Queue that runs items in batches, one batch at a time, in a thread of its own.
 
     The next batch always contains the oldest waiting item, so an item waits for at most as many
     batches as there were items before it. Other waiting items with the same key join this batch, up
-    to `MAX_ROWS` rows. The queue does not wait until a batch is full.
+    to a length of `MAX_ROWS`. The queue does not wait until a batch is full.
 
     If a batch fails, its items are run one by one. Then only the callers whose items cause an error
     get an error.
@@ -796,9 +796,9 @@ class BatchQueue:
         """Wait until an item has been processed, and return its result.
 
         Args:
-            key: items may share a batch if their keys are equal; equal keys need the same `run`.
+            key: the item's key. Items with equal keys may share a batch; they need the same `run`.
             item: the item.
-            rows: the number of rows that the item adds to a batch.
+            rows: the number of entries that the item adds to the first axis of a batch.
             run: function that returns the results of a batch of items, in order. It is called with
                 the context variables of the batch's oldest item.
 
@@ -833,9 +833,9 @@ class BatchQueue:
             pass
 
     def _run_next(self) -> bool:
-        """Wait for an item and run the next batch; return True.
+        """Wait for an item and run the next batch; return whether a batch was run.
 
-        If no item arrives within `_IDLE_SECONDS`, the result is False, and the thread must end.
+        If no item arrives within a minute, the result is False, and the thread must end.
 
         This is a separate method, so that a waiting thread has no item and no model in its local
         variables.
@@ -935,7 +935,7 @@ class _Work(NamedTuple):
 
 
 class QueryComposer:
-    """Composes queries with one model; see `dwc.search.query.Compose` for arguments and result.
+    """Composer of queries with one model; see `dwc.search.query.Compose` for arguments and result.
 
     Queries of several threads that wait at the same moment run in one forward pass. The result for
     a query does not depend on the other queries of the pass, except for rounding of about 1e-7.
@@ -1061,7 +1061,8 @@ class _Forward(NamedTuple):
     """The outputs of one forward pass.
 
     Attributes:
-        composed: the composed queries, one for each different key, in the order of `_number_rows`.
+        composed: the composed queries, one for each different key, in the order in which the keys
+            first occur.
         images: the features of the queries' images, by the image's key.
     """
 

@@ -377,7 +377,7 @@ class DuplicateGroups:
 
 
 class NearDuplicates:
-    """Finds the near-duplicates in one gallery.
+    """Detector of the near-duplicates in one gallery.
 
     The cosine of two images is the mean, over the model's streams, of their cosines in each stream.
     """
@@ -490,7 +490,7 @@ _BLOCK = 256  # number of images compared at a time
 
 
 class _Grouping:
-    """Groups the images of a sequence; the first image of each group is called its leader.
+    """Groups of the images of a sequence; the first image of each group is called its leader.
 
     Each image joins the group of the earliest leader that is a near-duplicate of the image. If
     there is no such leader, the image becomes the leader of a new group.

@@ -79,7 +79,7 @@ class _Reference(NamedTuple):
 
 
 class Searcher:
-    """Searches one gallery with one model.
+    """Search engine for one gallery with one model.
 
     Equal arguments give equal results, up to rounding; results do not depend on other searches.
     Several threads may use a searcher; their queries then share forward passes of the model. Recent

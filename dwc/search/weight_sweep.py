@@ -557,7 +557,7 @@ class _GrowingRanking:
 
 
 class _DotProducts:
-    """Computes the dot products of gallery vectors with the parts of a query; thread-safe."""
+    """The dot products of gallery vectors with the parts of a query; thread-safe."""
 
     def __init__(self, streams: Mapping[str, Composition], vectors: Vectors) -> None:
         self._streams, self._vectors = streams, vectors
@@ -698,7 +698,7 @@ def _coefficients(balance: _Balance, part_products: NDArray[np.float64]) -> Vect
 
     Args:
         balance: the weights of the parts.
-        part_products: the return value of `_part_products`.
+        part_products: the dot products of all pairs of the query's parts, (2, 2) or (3, 3).
     """
     weights = [balance.image, 1 - balance.image]
     if len(part_products) > 2:

@@ -1,8 +1,8 @@
 """Relevance of images to a query, decided by the gallery's metadata (a table about its images).
 
 An image is relevant if it has the values that the text asks for, and agrees with the reference in
-the other columns. Only columns of texts with few different values are used. Numbers, captions and
-titles are not used.
+the columns that the text does not change. Only columns of texts with few different values are used.
+Numbers, captions and titles are not used.
 
 A text is understood only if each of its words belongs to one of these:
 
@@ -556,12 +556,12 @@ class _Reader:
         return end if key in _spellings(words[last:end]) else last
 
     def _say_the_same(self, meanings: Sequence[_Meaning]) -> bool:
-        """Return whether columns usually agree on a value.
+        """Return whether several columns with the same value usually agree on it.
 
         They agree if most images that have the value in at least one of the columns have it in all.
 
         Args:
-            meanings: The condition that a column has the value, once for each of the columns.
+            meanings: For each of the columns, the condition that the column has the value.
         """
         masks = [self._columns[part.column].has_any(part.values) for (part,) in meanings]
         in_all, in_any = np.logical_and.reduce(masks), np.logical_or.reduce(masks)

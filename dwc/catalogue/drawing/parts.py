@@ -195,7 +195,7 @@ def shifted(points: Points, x: float, y: float) -> Points:
 def side_of(points: Points, side: int) -> Points:
     """Return points for one side of a garment: unchanged for the right, mirrored for the left.
 
-    `side` is 1 for the right and -1 for the left.
+    `side` is 1 for the right side of the image and -1 for the left.
     """
     return points if side > 0 else points * (-1.0, 1.0)
 

@@ -198,7 +198,7 @@ def _block_weight(
 def _scaled_tile(name: str, period: int) -> NDArray[np.uint8]:
     """Return the tile of a pattern that repeats every `period` image pixels.
 
-    The tile has `_FINER` pixels per image pixel in each direction. Each tile pixel is an average
+    The tile has three pixels per image pixel in each direction. Each tile pixel is an average
     over the area of one image pixel. So edges look smooth even without interpolation.
     """
     side = _FINER * period

@@ -245,17 +245,17 @@ def draw_modification(
 def draw_wish(
     reference: Garment, target: Garment, attribute: str, rng: random.Random
 ) -> Modification:
-    """Return a random modification with a single caption that asks for one change.
+    """Return a random modification with a single caption, for a change of one attribute.
 
     Unlike `draw_modification`, this function never adds a request that an attribute stays the same.
-    For a new category, the caption only has a noun: "as a skirt".
+    For a new category, the caption only has a noun: "as a skirt". For any other attribute, the
+    caption also asks for the target's color, shade, pattern and second color, if these differ from
+    the reference. Free attributes, which may have any value, are not mentioned.
 
     Args:
         reference: The garment to modify.
         target: The garment that the modification should allow, different from the reference.
-        attribute: The attribute that the text changes, or "category". If it is not "category", the
-            text also asks for all other differences in color, shade, pattern and second color.
-            Free attributes, which may have any value, do not count.
+        attribute: The attribute that the text changes, or "category".
         rng: Random generator by which the words are chosen.
     """
     if attribute == "category":
@@ -315,7 +315,8 @@ def _can_be_excluded(
 ) -> bool:
     """Return whether a changed attribute can be expressed by excluding its value in the reference.
 
-    For example, `no red` does not express a change of color if the target has a red pattern.
+    For example, the color of a red garment cannot be excluded ("no red") if the target has a red
+    pattern.
     """
     before = reference[name]
     if name == "colour":

@@ -274,7 +274,7 @@ def train_image_tower(
 def _pooled_sample(
     tower: EfficientNetLiteTower, parts: Sequence[FrozenOutputs], trained_from: int
 ) -> Tensor:
-    """Return the image projection's inputs for the first `_SAMPLE` images of each set in `parts`.
+    """Return the image projection's inputs for the first 2,000 images of each set in `parts`.
 
     The inputs (N, 1280 + D) of all N images are 1280 pooled features from EfficientNet-Lite, and D
     features from CLIP's small image encoder.

@@ -115,8 +115,8 @@ class MutualSettings:
             targets ("target"), or, as in the released code, the reference images ("reference").
         max_gradient_norm: Gradients with a larger norm are clipped to this norm; None disables
             clipping.
-        log_every: Stored with the recipe only; logging depends on `LoopSettings.log_every`.
-        save_every: Stored with the recipe only; saving depends on `LoopSettings.save_every`.
+        log_every: Not used. It is only stored with the recipe; `LoopSettings.log_every` is used.
+        save_every: Not used. It is only stored with the recipe; `LoopSettings.save_every` is used.
     """
 
     total_steps: int

@@ -230,7 +230,7 @@ def _changed(
 
 
 def _noise(wrong_texts: Sequence[float]) -> Iterator[Variant]:
-    """Yield a system variant for each share of wrong texts and each loss in `_NOISE`.
+    """Yield a system variant for each share of wrong texts and each of three kinds of loss.
 
     Soft labels without wrong texts are left out: they are the same system as another variant, DWC's
     CLIP stream alone.

@@ -131,7 +131,7 @@ def patch_pocket(
     """Return a pocket that is sewn onto the cloth.
 
     Args:
-        side: 1 for the right side, -1 for the left.
+        side: 1 for the right side of the image, -1 for the left.
         centre: Distance of the pocket's center from the middle of the front.
         top: Vertical position of the pocket's upper edge.
         width: Width of the pocket.

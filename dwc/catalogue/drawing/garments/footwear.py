@@ -149,7 +149,7 @@ class Upper:
         return self._surface(sections.T, np.asarray(v, dtype=np.float64))
 
     def visible(self, k: ArrayLike) -> tuple[Floats, Floats]:
-        """Return which part of each cross-section in `k` is visible.
+        """Return the range of visible positions of each cross-section in `k`.
 
         Args:
             k: Numbers of cross-sections, an array (n,) or one number; 0 is the tip of the toe.
@@ -177,8 +177,8 @@ class Upper:
     def hidden(self, k: float, v: float) -> bool:
         """Return whether the surface faces away from the camera at a point.
 
-        `k` is the point's cross-section (the tip of the toe is 0), `v` its position across the
-        shoe, -1 to 1.
+        `k` is the number of the point's cross-section (0 is the tip of the toe), `v` its position
+        across the shoe, -1 to 1.
         """
         low, high = self.visible(k)
         return not float(low) - 0.02 <= v <= float(high) + 0.02
@@ -303,9 +303,10 @@ class Upper:
         """Return the outline of a piece of the surface on one side of the shoe.
 
         Args:
-            side: The side, -1 or 1.
-            knots: Corners of the piece. Each corner is a pair: a cross-section (the tip of the toe
-                is 0), and the distance from the middle of the shoe (1 is the lower edge of a side).
+            side: -1 or 1: the sign of the positions across the shoe (v) on that side.
+            knots: Corners of the piece. Each corner is a pair: the number of a cross-section (0 is
+                the tip of the toe), and the distance from the middle of the shoe (1 is the lower
+                edge of a side).
             clamped: Whether hidden points are moved to the visible part of the surface. Otherwise,
                 parts that face away from the camera are included.
         """
@@ -389,7 +390,7 @@ def boot_shaft(top: float, calf: float) -> tuple[Rows, float]:
         calf: How much wider the shaft gets at the calf.
 
     Returns:
-        Rows for `Base.rows`, and the distance between neighboring rows in lengths of the shoe.
+        The cross-sections, as `Base.rows` needs them; and the distance in lengths of the shoe.
     """
     levels = np.linspace(0.45, top, max(2, round((top - 0.3) / 0.28)))
     rows = []
@@ -406,7 +407,8 @@ def start_at(rows: NDArray[np.float64], section: float) -> NDArray[np.float64]:
 
     Args:
         rows: Cross-sections (n, 8) of the complete upper, starting at the tip of the toe.
-        section: The first cross-section to keep; a fraction interpolates between two rows.
+        section: The number of the first cross-section to keep; a fraction interpolates between two
+            cross-sections.
     """
     start = int(section)
     share = section - start
@@ -698,7 +700,7 @@ def buckle(upper: Upper, front: float, back: float, *, v: float, size: float) ->
     Args:
         upper: The surface on which the strap lies.
         front: Number of the cross-section of the strap's front edge; 0 is the tip of the toe.
-        back: Cross-section of the strap's back edge.
+        back: Number of the cross-section of the strap's back edge.
         v: Position across the shoe, from one side (-1) to the other (1). If this position is
             hidden, the buckle is moved to the visible side.
         size: Width of the buckle, in lengths of the shoe.
@@ -728,7 +730,7 @@ def buckled_strap(
     Args:
         upper: The surface on which the strap lies.
         front: Number of the cross-section of the strap's front edge; 0 is the tip of the toe.
-        back: Cross-section of the strap's back edge.
+        back: Number of the cross-section of the strap's back edge.
         reach: Half the strap's length; 1 reaches from the lower edge of one side over the shoe to
             the lower edge of the other.
         button: Whether the strap is closed by a button instead of a buckle.

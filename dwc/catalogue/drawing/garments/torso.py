@@ -113,7 +113,7 @@ class Torso:
     def armhole_lining(self, side: int) -> Part:
         """Return the strip of the back's inner side that is visible in an armhole without a sleeve.
 
-        `side` is 1 for the right armhole, -1 for the left.
+        `side` is 1 for the armhole on the right of the image, -1 for the one on the left.
         """
         (shoulder_x, shoulder_y), (armpit_x, armpit_y) = self.shoulder, self.armpit
         middle = 0.3 * shoulder_y + 0.7 * armpit_y
@@ -394,7 +394,7 @@ def cut_sleeve(
 
     Args:
         torso: The garment's body.
-        side: 1 for the right, -1 for the left.
+        side: 1 for the right side of the image, -1 for the left.
         arm: Position of the sleeve. A sleeve that ends above the elbow does not bend, and a short
             sleeve is lifted more.
         length: Length from the tip of the shoulder, in meters.
