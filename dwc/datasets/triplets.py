@@ -33,7 +33,7 @@ class RetrievalQuery:
         reference: Name of the reference image.
         captions: Phrases of the modification text; see `Triplet`.
         hits: Names of the gallery images that are correct results.
-        picture_share: True image weight of the query, in [0, 1]: the fraction of the target's
+        picture_share: The true image weight of the query, in [0, 1]: the fraction of the target's
             attributes that come from the reference image and not from the text. None if unknown.
     """
 

@@ -119,7 +119,7 @@ class AttributeChange:
         hits: Indices of the correct results: photographs of the reference's category with the new
             values of the changed attributes. For the other attributes in `CHANGEABLE`, a correct
             result has the reference's values, unless they are unknown.
-        image_share: True image weight of the query, in [0, 1]: the fraction of the target's
+        image_share: The true image weight of the query, in [0, 1]: the fraction of the target's
             attributes that come from the reference image and not from the text.
     """
 

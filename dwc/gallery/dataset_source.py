@@ -125,7 +125,7 @@ class DatasetSource:
         return {**spec, "exclude": list(self.exclude)} if self.exclude else spec
 
     def list(self) -> Listing:
-        """List the pictures in the order of the rows, with the other columns as metadata.
+        """List the pictures in the order of the rows; the columns without pictures are metadata.
 
         Raises:
             ImageError: The dataset cannot be read, or it is not clear which column has pictures.

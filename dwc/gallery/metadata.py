@@ -577,7 +577,7 @@ class MetadataCollector:
         self._apart: dict[str, str] = {}  # first name -> the table with several of the names
 
     def add(self, id: str, row: Mapping[str, Any], table: str = "") -> None:
-        """Add a row of values of a picture; values from the picture's earlier rows take precedence.
+        """Add the values of a picture from one row; values from its earlier rows take precedence.
 
         Args:
             id: The picture's id.

@@ -451,7 +451,9 @@ class _Step1d(nn.Module):
 
 
 class _Inception(nn.Module):
-    """Base class of Inception blocks, with four branches; each is a sequence of `step` modules.
+    """Base class of Inception blocks, with four branches; each is a sequence of convolutions.
+
+    The argument `step` is the class of a convolution: `_Step2d` or `_Step1d`.
 
     Source: Szegedy et al. 2015, "Going Deeper with Convolutions", in the variant of CLVC-Net and
     DWC: every convolution is bias-free and followed by batch norm, there is a ReLU only between the
@@ -471,7 +473,7 @@ class _Inception(nn.Module):
 
         Args:
             features: Input of the branches `point`, `narrow` and `wide`.
-            averaged: The average-pooled input, which goes to the branch `pooled`.
+            averaged: The average-pooled input, for the branch `pooled`.
             *sequences: Positions of the words for the 1-d block; nothing for the 2-d block.
 
         Returns:

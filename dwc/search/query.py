@@ -728,7 +728,7 @@ class _Ticket:
         rows: the number of entries that the item adds to the first axis of a batch.
         run: function that computes the results of a batch of items with this key.
         context: the context variables of the thread that submitted the item.
-        done: set when `result` or `error` has been set.
+        done: event that is triggered when `result` or `error` has been assigned.
         result: the result.
         error: the error; None if there was none.
     """

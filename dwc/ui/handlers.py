@@ -694,7 +694,7 @@ class PageHandlers:
         return {self._components.reference: str(self._images.draw_thumbnail(image_id))}
 
     def turn_page(self, filter: str, event: gr.EventData) -> Update:
-        """Show another page of the gallery browser, which has the images that fit the filter."""
+        """Show another page of the images that fit the filter, in the gallery browser."""
         try:
             page = parse_page(get_attribute(event, "page"), self._images, filter)
         except QueryError:  # a filter for another gallery, from a tab opened earlier

@@ -36,7 +36,7 @@ class CachedEvalSet:
         texts: Cached features of the N modification texts.
         references: Gallery indices of the reference images (N,).
         hits: Boolean matrix (N, M), True where a gallery image is a correct result of a query.
-        picture_shares: True image weights of the queries (N,), in [0, 1]: the fraction of the
+        picture_shares: The true image weights of the queries (N,), in [0, 1]: the fraction of the
             target's attributes that come from the reference image and not from the text.
     """
 

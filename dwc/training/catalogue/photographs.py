@@ -126,7 +126,7 @@ class PhotographTriplet:
         reference: Index of the reference image in `PhotographPool.pixels`.
         target: Index of the target image in `PhotographPool.pixels`.
         words: The modification text.
-        image_share: True image weight of the query, in [0, 1]: the fraction of the target's
+        image_share: The true image weight of the query, in [0, 1]: the fraction of the target's
             attributes that come from the reference image and not from the text.
         label: Identity of the target; equal for targets that count as the same.
     """
