@@ -13,6 +13,9 @@ PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS)
 run: $(VENV)/.app            ## open the page: make run ARGS="--gallery PHOTOS"
 	$(BIN)/python app.py $(ARGS)
 
+# Tests start Python many times, so what it compiles is worth keeping.
+test test-fast: export PYTHONDONTWRITEBYTECODE =
+
 test: $(VENV)/.dev           ## all tests; those in a browser need a Chromium, and npm for axe-core
 	$(PYTEST) -m "not bench" $(ARGS)
 
