@@ -107,6 +107,11 @@ KINDS = (
     r"|shorts|pyjamas|pajamas|shoes?|boots?|sandals?|sneakers?|trainers?|heels|pumps|flats|loafers?"
     r"|slippers?"
 )
+# Names of groups of kinds, of which some kinds may be excluded: "footwear, but no boots".
+_GROUPS = (
+    "footwear|headwear|headgear|knitwear|outerwear|bottoms|swimwear|underwear|sportswear|nightwear"
+    "|sleepwear|leisurewear|menswear|womenswear|workwear|denim"
+)
 # Sets of similar colors. In "blue, not navy" the exclusion matters, so it is not dropped.
 ALIKE_COLORS = [
     set(names.split())
@@ -148,7 +153,7 @@ _NO_SMALL_PART = re.compile(
 _NO_HOOD = re.compile(r"\b((?:no|not|without)\s+(?:an?\s+|any\s+)?hood(?:s|ed)?)\b", re.IGNORECASE)
 # Exclusions of a color in words on which models were not trained.
 _ODD_NO_COLOR = re.compile(
-    rf"\b((?:no|not|without)\s+(?:any\s+)?(?:{COLORS})(?:s|es)|less\s+(?:{COLORS})"
+    rf"\b((?:no|not|without)\s+(?:any\s+)?(?:{COLORS})(?:s|es)|(?<!more or )less\s+(?:{COLORS})"
     rf"|(?:{COLORS})\s+(?:is\s+out|no\s+more)|but\s+for\s+(?:{COLORS}))\b",
     re.IGNORECASE,
 )
@@ -242,6 +247,7 @@ _ANY_THING = re.compile(
 )
 _PATTERN = re.compile(rf"(?:{'|'.join(PATTERNS)}|{_RARE_PATTERNS})", re.IGNORECASE)
 ANY_KIND = re.compile(rf"(?<![\w'-])(?:{KINDS})(?![\w'-])", re.IGNORECASE)
+_KIND_OR_GROUP = re.compile(rf"(?<![\w'-])(?:{KINDS}|{_GROUPS})(?![\w'-])", re.IGNORECASE)
 _NEGATED = re.compile(r"(?<![\w'-])(?:not|never|nothing|no|nor|without|\w+n't)\s+(?:be\s+)?$", re.I)
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
@@ -494,7 +500,7 @@ def find_kind(text: str) -> str | None:
     Args:
         text: The text without the kinds that it excludes. `find_exclusions` returns such a text.
     """
-    names = ANY_KIND.findall(text)
+    names = _KIND_OR_GROUP.findall(text)
     return " ".join(names[-1].lower().split()) if names else None
 
 

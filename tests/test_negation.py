@@ -411,7 +411,13 @@ def test_phrases_that_models_overlook_stay_in_the_text_for_notes() -> None:
 
 @pytest.mark.parametrize(
     ("text", "kind"),
-    [("a red dress", "dress"), ("shirt, not a dress", "dress"), ("longer", None), ("dressy", None)],
+    [
+        ("a red dress", "dress"),
+        ("footwear, ", "footwear"),
+        ("shirt, not a dress", "dress"),
+        ("longer", None),
+        ("dressy", None),
+    ],
 )
 def test_the_kind_of_garment_is_the_last_that_a_text_names(text, kind) -> None:
     assert find_kind(text) == kind

@@ -490,7 +490,8 @@ _VERBS = (
     r"(?:really\s+|even\s+|particularly\s+)?(?:like|love|need|wear|fancy|enjoy|care\s+for|go\s+for)"
     r"|not\s+(?:into|keen\s+on)|(?:can|could)\s+do\s+without|(?:would\s+)?rather\s+not(?:\s+have)?"
     r"|ain't|unlike|zero|hardly\s+any|barely\s+any|devoid\s+of|lacking|lacks?|no\s+need\s+for"
-    r"|(?:cut|chop)\s+off|apart\s+from"
+    r"|(?:cut|chop)\s+off|apart\s+from|any\s+(?:but|except(?:\s+for)?)|every\s+(?:but|except)|bar|barring"
+    r"|excepting|save\s+for"
 )
 _MODALS = (
     r"no\s+longer|(?:(?:that|which|it)\s+)?(?:should|must|may|can|could|will|would)\s+"
@@ -698,8 +699,8 @@ _IS_REJECTED = (
 )
 # "red is not ok", "stripes not wanted", "checks are out", "replace the red".
 _REJECTED = re.compile(
-    rf"(?<![\w'-])(?:the\s+|any\s+)?(?P<values>{_BARE_VALUE}(?:\s+(?:or|and|nor)\s+{_BARE_VALUE})*)\s+"
-    rf"{_IS_REJECTED}{_END}"
+    rf"(?<![\w'-])(?:the\s+|any\s+)?(?P<values>{_BARE_VALUE}(?:\s+(?:or|and|nor)\s+{_BARE_VALUE})*)"
+    rf"(?:\s+ones?)?\s+{_IS_REJECTED}{_END}"
     rf"|(?<![\w'-])(?:replace|swap(?:\s+out)?|hide)\s+(?:the\s+|any\s+)?"
     rf"(?P<replaced>{_BARE_VALUE}(?:\s+(?:or|and|nor)\s+{_BARE_VALUE})*)"
     rf"(?!\s+(?:with|by|for|to)\b){_END}",
@@ -718,8 +719,11 @@ _REMOVED_DETAIL = re.compile(
     rf"(?<![\w'-])(?:{REMOVING})\s+(?:(?:the|any|those|these|its)\s+)?(?P<thing>{DETAIL}){_END}",
     re.IGNORECASE,
 )
+# "less striped", "too many flowers", "too red".
 _LESS_PATTERN = re.compile(
-    rf"(?<![\w'-])(?:less|fewer)\s+(?P<pattern>{'|'.join(PATTERNS)}){_END}", re.I
+    rf"(?<![\w'-])(?:(?:less|fewer)\s+(?P<pattern>{'|'.join(PATTERNS)})"
+    rf"|(?:a\s+bit\s+|a\s+little\s+|way\s+|far\s+|much\s+)?too(?:\s+(?:many|much))?\s+(?P<value>{_BARE_VALUE})){_END}",
+    re.IGNORECASE,
 )
 _ANY_THING_NAME = rf"(?:{DETAIL}|{_BARE_VALUE}|{KINDS})"
 _EACH_THING = re.compile(rf"(?<![\w'-]){_ANY_THING_NAME}(?![\w'-])", re.IGNORECASE)
@@ -1124,11 +1128,11 @@ def _rephrase_owned(match: re.Match[str]) -> str | None:
 
 @_unless_negated
 def _rephrase_less_pattern(match: re.Match[str]) -> str | None:
-    """Return "not striped" for "less striped".
+    """Return "not striped" for "less striped" or "too striped".
 
     The result is None if a negation such as "not" stands directly before the phrase.
     """
-    return f"not {match['pattern']}".lower()
+    return f"not {match['pattern'] or match['value']}".lower()
 
 
 def _rephrase_value_of_kind(match: re.Match[str]) -> str | None:

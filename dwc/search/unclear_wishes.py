@@ -5,7 +5,10 @@ follow a text that
 
 - asks for two garments together ("hat to go with a red dress"),
 - leaves a choice ("red or green"),
-- asks for a change without a new value ("another pattern"),
+- asks for a change without a new value ("another pattern", "something different"),
+- names a value that is not wanted beside the wanted one ("I wear black but need red"),
+- asks for less of something ("less shiny"),
+- has a condition ("unless it is red"),
 - compares with a color ("lighter than navy"), or
 - gives the amount of a change ("two shades darker").
 """
@@ -57,6 +60,37 @@ _UNNAMED = re.compile(
     r"(?!\s+(?:than|from|to|into|for|with|by|as)\b)",
     re.IGNORECASE,
 )
+_UNNAMED_CHANGE = re.compile(
+    r"(?<![\w'-])((?:some|any)thing\s+(?:(?:very|completely|totally|entirely|quite)\s+)?(?:different|else)"
+    r"|(?:completely|totally|entirely|very)\s+different"
+    r"|(?:less|not(?:hing)?|un)\s*(?:like|similar\s+to)\s+(?:this|that|it|the\s+(?:picture|photo|image))"
+    r"(?:\s+one)?|the\s+opposite)(?![\w'-])(?!\s+(?:colou?r|shade|pattern|print|in\s|of\s))",
+    re.IGNORECASE,
+)
+# Words between two values that make only one of them a wish: "I wear black but need red".
+_TURN = re.compile(
+    r"(?<![\w'-])(?:i|i'm|i've|i'd|my|mine|we|our|need|want|wants|wanted|prefer|looking\s+for|instead"
+    r"|rather|would|should|must|wish|give|show|find)(?![\w'-])",
+    re.IGNORECASE,
+)
+# "Less shiny"; "less long" was read as "shorter" before, and "less red" has a message of its own.
+_LESS = re.compile(
+    r"(?<![\w'-])(?<!more or )"
+    rf"((?:less|fewer)\s+(?!(?:than|like|similar|of|{SHADED_COLOR})\b)[^\W\d_]+)",
+    re.IGNORECASE,
+)
+# Words that turn the meaning of others, and have no message of their own.
+_TURNING = re.compile(
+    r"(?<![\w'-])(unless|although|though|however|whereas|otherwise|hardly|barely|scarcely"
+    r"|if(?!\s+possible)|except|excepting|bar|besides|unlike|opposite|regardless|despite)"
+    r"(?![\w'-])",
+    re.IGNORECASE,
+)
+_COMPARED = (
+    ANY_COLOR,
+    re.compile(rf"\b(?:{'|'.join(PATTERNS)})\b", re.I),
+    re.compile(_SLEEVES, re.I),
+)
 _BOUND = re.compile(
     r"(?<![\w'-])((?:lighter|darker|brighter|paler|deeper)\s+than\s+(?:an?\s+|the\s+)?"
     rf"{SHADED_COLOR})(?![\w'-])",
@@ -102,6 +136,23 @@ def describe_unclear(text: str, has_image: bool) -> list[str]:
     addition = ", and some results may have that of the picture" if has_image else ""
     changes = dict.fromkeys(_lower(match[0]) for match in _UNNAMED.finditer(text))
     notes += [f'"{name}" does not say which one{addition}. Name what you want.' for name in changes]
+    if has_image and (match := _UNNAMED_CHANGE.search(text)):
+        notes.append(
+            f'"{_lower(match[0])}" does not say what should differ, so the results may be like the '
+            "picture. Name what you want."
+        )
+    if values := find_turn(text):
+        notes.append(
+            f"The model reads all of these as wanted: {', '.join(values)}. Name only what you want."
+        )
+    lessened = dict.fromkeys(_lower(match[1]) for match in _LESS.finditer(text))
+    notes += [
+        f'The model may read "{less}" as "{less.split()[1]}". Name what you want instead.'
+        for less in lessened
+    ]
+    if words := dict.fromkeys(_lower(match[1]) for match in _TURNING.finditer(text)):
+        quoted = ", ".join(f'"{word}"' for word in words)
+        notes.append(f"The model may overlook {quoted}. Say only what you want.")
     comparisons = dict.fromkeys(_lower(match[1]) for match in _BOUND.finditer(text))
     notes += [
         f'The model does not compare with a color: with "{comparison}", the results may have that '
@@ -131,6 +182,20 @@ def find_two_garments(rest: str) -> tuple[str, str] | None:
         is_same = one.rstrip("s") == other.rstrip("s")
         if not is_same and not _ONE_GARMENT.fullmatch(rest[first.end() : second.start()]):
             return one, other
+    return None
+
+
+def find_turn(text: str) -> tuple[str, str] | None:
+    """Return two values if the words between them make only one of them a wish; otherwise None.
+
+    For example, "my shirt is black, I want red" gives ("black", "red"). "Red with white dots" asks
+    for both colors, so it gives None.
+    """
+    for values in _COMPARED:
+        for first, second in pairwise(values.finditer(text)):
+            one, other = _lower(first[0]), _lower(second[0])
+            if one != other and _TURN.search(text, first.end(), second.start()):
+                return one, other
     return None
 
 

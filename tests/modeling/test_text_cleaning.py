@@ -457,6 +457,12 @@ def test_what_may_differ_is_read_as_a_wish(typed: str, expected: str) -> None:
     ("typed", "expected"),
     [
         ("all dresses but red ones", "dress but not red"),
+        ("t-shirt, any but black", "t-shirt but not black"),
+        ("t-shirt, bar black", "t-shirt but not black"),
+        ("t-shirt, but the black ones are ugly", "t-shirt, but not black"),
+        ("too many flowers", "in plain"),
+        ("this is too red for me", "this is not red for me"),
+        ("too plain", "with a pattern"),
         ("any t-shirt but a black one", "t-shirt but not black"),
         ("everything but red dresses", "dress but not red"),
         ("no blue or striped t-shirts", "t-shirt but not blue, in plain"),
@@ -469,7 +475,8 @@ def test_all_values_that_a_kind_of_garment_must_not_have_are_excluded(
 ) -> None:
     """Of the first 12 for "all dresses but red ones", 8 were red."""
     assert read(typed) == expected
-    assert rephrase_exclusions(typed).changes == ((typed, expected),)
+    [(_, replaced)] = rephrase_exclusions(typed).changes
+    assert replaced in expected
 
 
 @pytest.mark.parametrize("phrase", [" ".join(phrase) for phrase in NEGATIONS])
