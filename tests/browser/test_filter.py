@@ -19,8 +19,11 @@ def address(browser, tmp_path_factory):
     folder = tmp_path_factory.mktemp("filter")
     (folder / "gallery").mkdir()
     draw_gallery(folder / "gallery")
-    lines = ["file_name,pattern,price"]
-    lines += [f"figure-{n:02d}.png,{'striped' if n % 2 else 'plain'},{n}" for n in range(30)]
+    lines = ["file_name,pattern,price,shade"]
+    lines += [
+        f"figure-{n:02d}.png,{'striped' if n % 2 else 'plain'},{n},{'abbcccdddd'[n % 10]}"
+        for n in range(30)
+    ]
     (folder / "gallery" / "metadata.csv").write_text("\n".join(lines))
     with serve(write_tiny_checkpoint(folder / "model"), folder / "gallery", folder) as url:
         yield url
@@ -29,6 +32,10 @@ def address(browser, tmp_path_factory):
 def numbers(page, selector="#results .card"):
     ids = page.eval_on_selector_all(selector, "all => all.map((one) => one.dataset.id)")
     return [int(id[7:9]) for id in ids]
+
+
+def ticked(page):
+    return page.eval_on_selector_all("#facets :checked", "all => all.map((one) => one.value)")
 
 
 def filter_of(page):
@@ -68,6 +75,30 @@ def test_a_facet_filters_results_gallery_address_and_history(open_page):
     await_answer(page, page.reload, timeout=60)
     assert all(n % 2 for n in numbers(page))
     assert "15 of 30" in page.inner_text(SUMMARY)
+
+
+def test_the_ticks_and_fields_are_those_of_the_filter(open_page):
+    """A choice changes the order of the values, and a tick stayed where it was: at another value."""
+    page = open_page()
+    page.click(SUMMARY)
+    for column in ("pattern", "shade"):
+        page.click(f'#facets [data-facet="{column}"] summary')
+    await_answer(page, lambda: page.click('#facets label:has([value="b"])'), timeout=60)
+    assert ticked(page) == ["b"]
+    await_answer(page, lambda: page.click('#facets label:has([value="plain"])'), timeout=60)
+    assert sorted(ticked(page)) == ["b", "plain"]
+    await_answer(page, page.go_back, timeout=60)
+    assert ticked(page) == ["b"]
+    assert page.input_value("#filter-text") == "shade = b"
+    await_answer(page, lambda: page.click('#facets label:has([value="c"])'), timeout=60)
+    assert filter_of(page) == "shade in (b, c)"
+    assert sorted(ticked(page)) == ["b", "c"]
+    page.fill("#filter-text", "price < 5")
+    await_answer(page, lambda: page.press("#filter-text", "Enter"), timeout=60)
+    assert ticked(page) == []
+    await_answer(page, page.go_back, timeout=60)
+    assert page.input_value("#filter-text") == "shade in (b, c)"
+    assert sorted(ticked(page)) == ["b", "c"]
 
 
 def test_a_search_stays_within_the_filter_of_the_address(open_page, address):

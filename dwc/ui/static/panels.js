@@ -60,10 +60,28 @@ window.dwcPanels = (() => {
     ask();
   }
 
+  /* Rendering changes the elements that are there already, and what a visitor ticked or typed in one would stay
+     beside another value. The function that this returns gives a field the text that was rendered, if it is new. */
+  function renewing(element, selector) {
+    const rendered = () => element.querySelector(selector)?.defaultValue;
+    let last = rendered();
+    return () => {
+      const field = element.querySelector(selector);
+      if (field && (rendered() !== last || field !== document.activeElement)) field.value = rendered();
+      last = rendered();
+    };
+  }
+
   /* The filter. It is rendered again after every choice: what was open and focused stays so. */
   function facets({element, trigger, watch}) {
     const open = new Set();
     let focused = null; // selector of the element that sent the last choice
+    const renewText = renewing(element, "#filter-text");
+    const renew = () => {
+      for (const box of element.querySelectorAll("input[type=checkbox]")) box.checked = box.defaultChecked;
+      for (const end of element.querySelectorAll("[data-end]")) end.value = end.defaultValue;
+      renewText();
+    };
     const choose = (choice, selector) => {
       focused = selector;
       trigger("filter", {choice});
@@ -108,6 +126,7 @@ window.dwcPanels = (() => {
     // On the window, so that it runs before what holds a search (events.js).
     for (const kind of ["click", "keydown"]) window.addEventListener(kind, applyTyped, true);
     watch("value", () => {
+      renew();
       for (const part of element.querySelectorAll("details")) part.open = open.has(part.dataset.facet);
       if (focused && document.activeElement === document.body) element.querySelector(focused)?.focus();
       focused = null;
@@ -118,7 +137,8 @@ window.dwcPanels = (() => {
     onButton(element, "button[data-pin]", (button) => trigger("pin", {keep: button.dataset.pin === "keep"}));
   }
 
-  function paraphrases({element, trigger}) {
+  function paraphrases({element, trigger, watch}) {
+    watch("value", renewing(element, "#wordings"));
     onButton(element, "#probe", () => trigger("probe", {wordings: element.querySelector("textarea").value}));
   }
 
