@@ -11,6 +11,7 @@ caption>" to the text, so that a query contains the description of its hits; the
 `states_answer` controls this addition. Metrics with and without it are not comparable.
 """
 
+import logging
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from pathlib import Path
 from dwc.datasets.annotation_files import ListedImages, describe_folder, is_number, read_lines
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet
 from dwc.errors import DatasetError
+
+logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "test")
 
@@ -50,7 +53,8 @@ def clean_caption(caption: str) -> str:
 def labeled_images(root: Path, split: str) -> list[LabeledImage]:
     """Return all images of a split ("train" or "test"), ordered by label file and line.
 
-    An image that is listed several times gets its first caption.
+    An image that is listed several times gets its first caption. If another caption follows, a
+    warning with the number of such images is logged.
 
     Raises:
         DatasetError: Files are missing or do not have the documented format.
@@ -64,11 +68,19 @@ def labeled_images(root: Path, split: str) -> list[LabeledImage]:
             f"{folder} has no files *_{split}_detect_all.txt ({describe_folder(folder)}); {_ADVICE}"
         )
     pictures: dict[str, LabeledImage] = {}
+    contradicted: set[str] = set()
     for path in files:
         for number, line in enumerate(read_lines(path, _ADVICE), 1):
             if line.strip():
                 picture = _parse_label(path, number, line)
-                pictures.setdefault(picture.path, picture)
+                first = pictures.setdefault(picture.path, picture)
+                if first.caption != picture.caption:
+                    contradicted.add(picture.path)
+    if contradicted:
+        logger.warning(
+            "%s: %d of %d pictures are listed with several captions; the first is used",
+            folder, len(contradicted), len(pictures),
+        )  # fmt: skip
     if not pictures:
         raise DatasetError(f"{folder}: the files of {split} are empty. Fetch them again")
     return list(pictures.values())

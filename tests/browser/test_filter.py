@@ -78,7 +78,7 @@ def test_a_facet_filters_results_gallery_address_and_history(open_page):
 
 
 def test_the_ticks_and_fields_are_those_of_the_filter(open_page):
-    """A choice changes the order of the values, and a tick stayed where it was: at another value."""
+    """A choice changes the order of the values; a tick stayed where it was, at another value."""
     page = open_page()
     page.click(SUMMARY)
     for column in ("pattern", "shade"):

@@ -51,11 +51,15 @@ def test_labels_are_read_file_by_file(root: Path) -> None:
     assert found[4].caption == "black andmark white nodotmark5 top"
 
 
-def test_a_picture_listed_again_counts_once(root: Path) -> None:
+def test_a_picture_listed_again_counts_once(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (root / "labels" / "yyy_test_detect_all.txt").write_text(lines(DRESSES[:1]))
+    labeled_images(root, "test")
+    assert not caplog.records
     again = [(DRESSES[0][0], "red dress")]
     (root / "labels" / "zzz_test_detect_all.txt").write_text(lines(again))
     assert [p.caption for p in labeled_images(root, "test")].count("red dress") == 0
     assert len(labeled_images(root, "test")) == 6
+    assert "1 of 6 pictures are listed with several captions" in caplog.text
 
 
 def test_the_benchmark(root: Path) -> None:
