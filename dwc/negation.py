@@ -74,6 +74,7 @@ PATTERNS = {
     "prints?|printed": "no print",
     "graphics?": "no graphic",
     "logos?": "no logo",
+    "texts?|writing|lettering|slogans?": "no text",
     "patterns?|patterned": "no pattern",
     "plaid": "no plaid",
 }

@@ -489,7 +489,7 @@ _VERBS = (
     r"|(?:do(?:n't|\s+not)|does(?:n't|\s+not)|did(?:n't|\s+not)|would(?:n't|\s+not))\s+"
     r"(?:really\s+|even\s+|particularly\s+)?(?:like|love|need|wear|fancy|enjoy|care\s+for|go\s+for)"
     r"|not\s+(?:into|keen\s+on)|(?:can|could)\s+do\s+without|(?:would\s+)?rather\s+not(?:\s+have)?"
-    r"|ain't|unlike|zero|hardly\s+any|barely\s+any|devoid\s+of|lacking|lacks?|no\s+need\s+for"
+    r"|ain't|unlike|zero|almost\s+no|hardly\s+any|barely\s+any|devoid\s+of|lacking|lacks?|no\s+need\s+for"
     r"|(?:cut|chop)\s+off|apart\s+from|any\s+(?:but|except(?:\s+for)?)|every\s+(?:but|except)|bar|barring"
     r"|excepting|save\s+for"
 )
@@ -594,6 +594,14 @@ _SLEEVES = r"(?:long|short|elbow|half|cap)"
 _SLEEVE_SWAP = re.compile(
     rf"(?<![\w'-])(?:(?:{_REPLACE}|change|turn|make|from)\s+)?(?:the\s+)?{_SLEEVES}[\s-]sleeves?\s+"
     rf"{_WITH_NEW}(?:(?P<new>{_SLEEVES})(?:[\s-]sleeves?|\s+ones?)?|(?P<none>none|no\s+sleeves)){_END}",
+    re.IGNORECASE,
+)
+# "swap the jeans for a skirt", "swap the collar for a hood".
+_THING_SWAP = re.compile(
+    rf"(?<![\w'-])(?:(?:{_REPLACE}|change|turn)\s+(?:(?:the|my|this|these|its)\s+)?"
+    rf"(?:(?:{KINDS})\s+{_WITH_NEW}(?:the\s+|some\s+)?(?P<kind>{KINDS})"
+    rf"|(?:{DETAIL})\s+{_WITH_NEW}(?:the\s+|some\s+)?(?P<detail>{DETAIL}))"
+    rf"|(?:turn|make|change)\s+(?:it|this|these|that)\s+(?:in)?to\s+(?:an?\s+)?(?P<into>{KINDS})){_END}",
     re.IGNORECASE,
 )
 _PATTERN_OR_PLAIN = re.compile(rf"{_PATTERN_NAMES}|plain", re.IGNORECASE)
@@ -719,10 +727,13 @@ _REMOVED_DETAIL = re.compile(
     rf"(?<![\w'-])(?:{REMOVING})\s+(?:(?:the|any|those|these|its)\s+)?(?P<thing>{DETAIL}){_END}",
     re.IGNORECASE,
 )
-# "less striped", "too many flowers", "too red".
+# "less striped", "too many flowers", "too red", "as few stripes as possible", "not as red".
 _LESS_PATTERN = re.compile(
     rf"(?<![\w'-])(?:(?:less|fewer)\s+(?P<pattern>{'|'.join(PATTERNS)})"
-    rf"|(?:a\s+bit\s+|a\s+little\s+|way\s+|far\s+|much\s+)?too(?:\s+(?:many|much))?\s+(?P<value>{_BARE_VALUE})){_END}",
+    r"|(?:a\s+bit\s+|a\s+little\s+|way\s+|far\s+|much\s+)?too(?:\s+(?:many|much))?\s+"
+    rf"(?P<value>{_BARE_VALUE})"
+    rf"|(?:with\s+)?as\s+(?:few|little)\s+(?P<least>{_BARE_VALUE})\s+as\s+possible"
+    rf"|(?:not|nothing)\s+(?:quite\s+|nearly\s+)?(?:so|as|that)\s+(?P<color>{SHADED_COLOR})){_END}",
     re.IGNORECASE,
 )
 _ANY_THING_NAME = rf"(?:{DETAIL}|{_BARE_VALUE}|{KINDS})"
@@ -806,6 +817,11 @@ _OWNED = re.compile(
 )
 _ASKING = re.compile(
     r"\b(?:can|could|may|might|shall|should|would|will|if|wish|want|when|until)\s+$", re.IGNORECASE
+)
+# "any shirt as long as it isn't red": a condition that all results must meet.
+_AS_LONG_AS = re.compile(
+    r"\s*,?\s*(?<![\w'-])(?:as|so)\s+long\s+as\s+(?:(?:it|they|that|this)(?:'s|\s+(?:is|are)(?!n't))?)\s+",
+    re.IGNORECASE,
 )
 _ANY_COLOR_BAR = re.compile(r"(?<![\w'-])((?:any|every|all)\s+colou?rs?)\s+bar\b", re.IGNORECASE)
 # Text before a phrase that shows that the phrase is negated itself, as in "not without a belt"; and
@@ -892,6 +908,7 @@ def rephrase_exclusions(text: str) -> Rephrased:
         text: A text in which `dwc.negation.spell_out_negations` was applied.
     """
     text = _ANY_COLOR_BUT_NOT.sub(r"\1, ", _ANY_COLOR_BAR.sub(r"\1 but", text))
+    text = _AS_LONG_AS.sub(", ", text)
     changes: dict[str, str] = {}
     text = _rephrase_all(text, _TO_EXCLUSIONS, changes)
     details = [item.name for item in find_exclusions(text)[0] if item.type == "detail"]
@@ -1132,7 +1149,7 @@ def _rephrase_less_pattern(match: re.Match[str]) -> str | None:
 
     The result is None if a negation such as "not" stands directly before the phrase.
     """
-    return f"not {match['pattern'] or match['value']}".lower()
+    return f"not {next(value for value in match.groups() if value)}".lower()
 
 
 def _rephrase_value_of_kind(match: re.Match[str]) -> str | None:
@@ -1183,6 +1200,17 @@ def _rephrase_pattern_swap(match: re.Match[str]) -> str | None:
         return None
     wanted = _pattern_phrase((match["new"] or match["other"] or match["instead"]).lower())
     return wanted if match["kind"] is None else f"{match['kind'].lower()} {wanted}"
+
+
+@_unless_negated
+def _rephrase_thing_swap(match: re.Match[str]) -> str | None:
+    """Return "as a skirt" for "swap the jeans for a skirt", and "with a hood" for a part.
+
+    The result is None if a negation such as "not" stands directly before the phrase.
+    """
+    name = (match["kind"] or match["into"] or match["detail"]).lower()
+    article = "" if name.endswith("s") and not name.endswith("ss") else "a "
+    return f"{'with' if match['detail'] else 'as'} {article}{name}"
 
 
 @_unless_negated
@@ -1279,6 +1307,7 @@ _REPHRASED: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
     (_RECOLORED, _rephrase_recolored),
     (_PATTERN_SWAP, _rephrase_pattern_swap),
     (_SLEEVE_SWAP, _rephrase_sleeve_swap),
+    (_THING_SWAP, _rephrase_thing_swap),
     (_ABSENT_PATTERN, lambda match: "plain"),
     (_THREE_QUARTER_SLEEVES, lambda match: f"elbow length {match[1]}"),
     (_THREE_QUARTER_LEGS, lambda match: "cropped"),

@@ -26,6 +26,7 @@ from dwc.negation import (
     negations_in,
 )
 
+_PATTERN_NAMES = "|".join(names for names in PATTERNS if not names.startswith(("pattern", "print")))
 _SLEEVES = r"(?:short|long|elbow|half)[\s-](?:sleeves?|sleeved)"
 _VALUE = rf"(?:{SHADED_COLOR}|{_SLEEVES}|{'|'.join(PATTERNS)}|{DETAIL})"
 _THING = rf"(?:{_VALUE}(?:\s+(?:{KINDS}))?|(?:{KINDS}))"
@@ -53,7 +54,7 @@ _SAME_COLORS = (
     {"blue", "navy"},
 )
 _UNNAMED = re.compile(
-    r"(?<![\w'-])(?:(?:an?other|other|different|a\s+new)|(?:change|alter|vary|switch|swap)\s+"
+    r"(?<![\w'-])(?:(?:an?other|other|different|a\s+new|but\s+(?:this|that|the\s+same))|(?:change|alter|vary|switch|swap)\s+"
     r"(?:(?:only|just|the|its)\s+)+)\s*"
     r"(colou?rs?|shades?|patterns?|prints?|necklines?|collars?"
     r"|sleeves?(?:\s+lengths?)?|lengths?|shapes?|fabrics?|materials?)(?![\w'-])"
@@ -64,13 +65,13 @@ _UNNAMED_CHANGE = re.compile(
     r"(?<![\w'-])((?:some|any)thing\s+(?:(?:very|completely|totally|entirely|quite)\s+)?(?:different|else)"
     r"|(?:completely|totally|entirely|very)\s+different"
     r"|(?:less|not(?:hing)?|un)\s*(?:like|similar\s+to)\s+(?:this|that|it|the\s+(?:picture|photo|image))"
-    r"(?:\s+one)?|the\s+opposite)(?![\w'-])(?!\s+(?:colou?r|shade|pattern|print|in\s|of\s))",
+    r"(?:\s+one)?|(?:any|every)thing\s+but\s+(?:this|that|it)|the\s+opposite)(?![\w'-])(?!\s+(?:colou?r|shade|pattern|print|in\s|of\s))",
     re.IGNORECASE,
 )
 # Words between two values that make only one of them a wish: "I wear black but need red".
 _TURN = re.compile(
     r"(?<![\w'-])(?:i|i'm|i've|i'd|my|mine|we|our|need|want|wants|wanted|prefer|looking\s+for|instead"
-    r"|rather|would|should|must|wish|give|show|find)(?![\w'-])",
+    r"|rather|than|would|should|must|wish|give|show|find)(?![\w'-])",
     re.IGNORECASE,
 )
 # "Less shiny"; "less long" was read as "shorter" before, and "less red" has a message of its own.
@@ -88,8 +89,8 @@ _TURNING = re.compile(
 )
 _COMPARED = (
     ANY_COLOR,
-    re.compile(rf"\b(?:{'|'.join(PATTERNS)})\b", re.I),
-    re.compile(_SLEEVES, re.I),
+    re.compile(rf"\b(?:{_PATTERN_NAMES})\b", re.IGNORECASE),
+    re.compile(_SLEEVES, re.IGNORECASE),
 )
 _BOUND = re.compile(
     r"(?<![\w'-])((?:lighter|darker|brighter|paler|deeper)\s+than\s+(?:an?\s+|the\s+)?"

@@ -45,6 +45,8 @@ def test_alternatives_are_found(text, pair):
         ("less like this one", '"less like this one" does not say what should differ'),
         ("less shiny, in red", 'read "less shiny" as "shiny"'),
         ("red, unless striped", 'overlook "unless"'),
+        ("more red than blue", "all of these as wanted: red, blue"),
+        ("everything but this colour", '"but this colour" does not say which one'),
         ("my t-shirt is black, I want red", "all of these as wanted: black, red"),
         ("I wear stripes but need dots", "all of these as wanted: stripes, dots"),
         ("lighter than navy shirt", 'with "lighter than navy"'),
