@@ -274,7 +274,7 @@ def collector_paused() -> Iterator[None]:
     """Disable Python's cyclic garbage collector within a block that creates many objects.
 
     For example, reading 100,000 rows from a database creates more than 100,000 objects. The
-    collector would scan all of them repeatedly, which would take seconds.
+    garbage collector would scan all of them repeatedly, which would take seconds.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -289,20 +289,20 @@ _DEFAULT_THRESHOLDS = gc.get_threshold()
 
 
 def relax_collector() -> None:
-    """Make Python's cyclic garbage collector run rarely from now on.
+    """Run Python's cyclic garbage collector less often from now on.
 
     The packages of a command create about 900,000 objects when they are imported, and nearly all of
-    them stay. With Python's default thresholds, the collector scans all of them several times,
-    which takes a fifth of the time of the import.
+    them stay. With Python's default thresholds, the garbage collector scans all of them several
+    times, which takes a fifth of the time of the import.
     """
     gc.set_threshold(50_000, 20, 100)
 
 
 def settle_collector() -> None:
-    """Restore the collector's default thresholds, and exempt all present objects from its scans.
+    """Restore the garbage collector's default thresholds, and exempt all present objects from it.
 
-    A server calls this function once it is ready. The collector then scans only what the requests
-    create, which keeps its pauses short.
+    A server calls this function once it is ready. The garbage collector then scans only the objects
+    that requests create, so it interrupts the server only briefly.
     """
     gc.freeze()
     gc.set_threshold(*_DEFAULT_THRESHOLDS)

@@ -221,7 +221,8 @@ DETAIL = (
     r"|sleeveless|(?:long|short)[\s-]sleeved|hooded|collared|buttoned|zipped|laced|lace-up|belted|unbelted|strapless|flared"
     r"|ruffled|frilly|pointed|boxy|rounded|peaked|brimless|slip-on|pull-on)"
 )
-# Details that models often overlook, although their direction is subtracted.
+# Details that models often overlook, although a vector that points towards them is subtracted from
+# the query.
 _OVERLOOKED_DETAIL = re.compile(
     rf"\b(?:{_SMALL_PARTS}|lace-up|bands?|ribbons?|(?:straight|regular|normal)\s+(?:legs|fit|length)"
     r"|round(?:ed)?\s+(?:toes?|necks?|necklines?)|(?:short|low)\s+(?:shafts?|tops?)|low\s+heels?"
@@ -450,8 +451,8 @@ def find_exclusions(text: str, keep_overlooked: bool = False) -> tuple[list[Excl
             such as zips. Models often overlook these phrases.
 
     Returns:
-        Two values: the exclusions, each once, in the order of the text; and the text without the
-        phrases that state these exclusions.
+        Two values: the exclusions, each once, as they follow each other in the text; and the text
+        without the phrases that state these exclusions.
     """
     ignored = [
         match.span() for pattern in (ONLY, _EXCLUDES_NOTHING) for match in pattern.finditer(text)
@@ -527,7 +528,7 @@ def unknown_function_words(text: str, is_known: Callable[[str], bool]) -> list[s
 
     Returns:
         The unknown negations, each once, in lower case; empty if there are none. First come phrases
-        such as "without any", in the order of the text. Then come, if the text has them:
+        such as "without any", as they follow each other in the text. Then come, if present:
 
         - "no longer" for "no longer red", and words such as "avoid" for "avoid red";
         - "!" for "!red", and "!=" for "color != red";
@@ -567,11 +568,11 @@ def _prepare(spelled: str) -> str:
 
 
 def overlooked_negations(text: str, has_image: bool) -> list[str]:
-    """Return the negations in a text that a model often overlooks although it was trained on them.
+    """Return those negations in a text that the bundled checkpoint often overlooks.
 
-    Each negation is listed once, in lower case. Examples are "anything but" and, with the excluded
-    color, "no red". Phrases such as "nothing but red" are not listed, since they name the only
-    thing that is wanted.
+    The checkpoint was trained on these negations. Each is listed once, in lower case, for example
+    "anything but" or, with the excluded color, "no red". Phrases such as "nothing but red" are not
+    listed, since they name the only thing that is wanted.
 
     Args:
         text: The text of a query.

@@ -318,7 +318,7 @@ class ImageFiles(ABC):
         return self._paths.get(name)
 
     def missing(self, names: Iterable[str]) -> list[str]:
-        """Return the names of missing images, without repetition, in the order of `names`.
+        """Return the names of missing images, each once, as they follow each other in `names`.
 
         An image that exists but cannot be read is not missing. If missing names differ from the
         names of files only in upper and lower case, a warning is logged.

@@ -41,7 +41,7 @@ class CirrQuery(RetrievalQuery):
     """A query of CIRR; `hits` (correct results) is empty if the query's target is not published.
 
     Attributes:
-        pair_id: Number of the query on the test server.
+        pair_id: Identifier of the query on the test server.
         others: Names of five images that are similar to the reference. Together with the reference,
             they form an image set of CIRR.
     """

@@ -159,7 +159,7 @@ class TrainPairs:
 
     Two captions differ in one word if removing one word from each leaves the same sequence of
     words. An image can be a reference if its caption differs in one word from that of another
-    image. These images are numbered from 0, and a triplet is identified by the number of its
+    image. These images are numbered from 0, and a triplet is identified by the index of its
     reference.
     """
 
@@ -203,7 +203,7 @@ class TrainPairs:
         caption that differs only in this word, and an image with that caption as the target.
 
         Args:
-            index: Number of the reference among the images that can be references, from 0.
+            index: Index of the reference among the images that can be references, from 0.
             generator: Source of random choices.
         """
         picture = self._pictures[self.indices[index]]

@@ -409,7 +409,7 @@ def _convert(
 
 
 def _clear_outside_frame(converted: Image.Image, original: Image.Image) -> Image.Image:
-    """Make the area outside the first frame of a GIF transparent, as browsers do.
+    """Clear the area outside a GIF's first frame, so that it is transparent as in browsers.
 
     Pillow fills this area with the background color in the file. Browsers ignore this color.
 
@@ -682,7 +682,7 @@ def _read_byte_palette(image: Image.Image) -> None:
 
 
 def _read_premultiplied_planes(image: Image.Image) -> bool:
-    """Make Pillow read a TIFF's plane of associated alpha, for which it has no raw mode.
+    """Enable Pillow to read a TIFF's plane of associated alpha, for which it has no raw mode.
 
     In such a TIFF, the colors are multiplied by alpha. A plane has the levels of one channel for
     all pixels. Call the function before the pixels are loaded.

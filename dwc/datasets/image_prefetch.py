@@ -120,7 +120,7 @@ def prefetched(
 
 
 def _end_with_parent() -> None:
-    """Make this worker process ignore interrupts and end when its parent process ends."""
+    """Ignore interrupts in this worker process, and end it when its parent process ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 

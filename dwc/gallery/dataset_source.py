@@ -52,7 +52,7 @@ class RowItem(BytesItem):
         id: The name of the table, the number of the row, and the picture's file name if known.
         stamp: The size, times and inode of the table's files.
         table: The table.
-        row: The number of the row, from 0.
+        row: Index of the row, from 0.
     """
 
     id: str
@@ -244,7 +244,7 @@ class _Table:
         ids: The id of each row.
         paths: The picture's path in each row; None if there is none.
         is_stored: Whether each row has the bytes of the picture's file.
-        rows_by_id: The number of each row by id.
+        rows_by_id: The index of each row by id.
     """
 
     def __init__(

@@ -86,8 +86,8 @@ class IndexDescription:
     Attributes:
         format: the version of this file format.
         fingerprint: hash of the vectors; see `vectors_fingerprint`.
-        count: the number of vectors n.
-        dimension: the length D of a vector.
+        count: the number of vectors.
+        dimension: the length of a vector.
         clusters: the number of clusters into which the vectors are divided.
         probes: the number of clusters that a search for the 50 best images reads.
         candidates: the number of candidates that a search for the 50 best images returns.

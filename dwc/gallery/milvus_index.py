@@ -1,4 +1,4 @@
-"""Search in Milvus: in Milvus Lite, in this process, or on a server that many processes share.
+"""Search in Milvus: either in Milvus Lite, which runs in this process, or on a shared server.
 
 Milvus has the vectors and the metadata of a gallery's pictures, not the pictures. Each gallery has
 one collection for each model. Milvus compares a query with all vectors (index type FLAT), so that
@@ -12,16 +12,17 @@ A row of such a collection belongs to one picture, and has these fields:
     stamp      a hash of the vector's checksum and of the metadata in the row
     c0, c1, …  the metadata, one field for each column of the gallery, in order
 
-No field may be null, since operators of Milvus differ in whether a negated condition fits null. A
-text is stored as `=` and the text in lower case, a missing text as the empty text. A Boolean value
-is stored as 1, 0, or -1 if it is missing. A number has a second field, such as `c0_known`, which is
-false if the number is missing; the number is then stored as 0. So a condition and its negation fit
-exactly the pictures that they fit in `dwc.gallery.filters`.
+No field may be null, since operators of Milvus differ in whether a negated condition fits null. The
+text "Red" is stored as "=red", in lower case after an equals sign, and a missing text as the empty
+text. A Boolean value is stored as 1, 0, or -1 if it is missing. A column of numbers has a second
+field, such as `c0_known`, which is false if the number is missing; the number is then stored as 0.
+So a condition and its negation fit exactly the pictures that they fit in `dwc.gallery.filters`.
 
-The collection `dwc_galleries` has one row for each collection of a gallery: its layout, the digest
-of its rows, and whether an update was finished. An update first marks the collection as unfinished,
-then deletes and writes the rows that differ, and finally writes the new digest. Rows whose digest
-is not that of the store are not used: the caller then searches exactly.
+The collection `dwc_galleries` has one row for each collection of a gallery: its layout, a digest
+(hash) of all its rows, and whether an update was finished. An update first marks the collection as
+unfinished, then deletes and writes the rows that differ, and finally writes the new digest. If the
+digest of a collection is not that of the store, the collection is not used: the caller then
+searches exactly.
 """
 
 import logging
@@ -155,7 +156,7 @@ class MilvusIndex:
 
     @classmethod
     def update(cls, location: str, store: Store) -> "MilvusIndex":
-        """Make the rows in Milvus equal to those of a store, and return the index.
+        """Replace the rows in Milvus by those of a store, and return the index.
 
         Only rows that differ are written or removed. An interrupted update is continued.
 
@@ -589,9 +590,10 @@ class Field(NamedTuple):
 
     @property
     def known(self) -> str:
-        """The name of a field that is false for a picture without a value, and true otherwise.
+        """The name of the second field in Milvus for a column of numbers, such as `c0_known`.
 
-        Only a column of numbers has this field, in addition to the field with the numbers.
+        This Boolean field is true if the picture has a number in the column, and false if not.
+        Columns of other types have no second field.
         """
         return f"{self.name}_known"
 

@@ -249,7 +249,7 @@ def join_parts(
         model: Identity of the model.
         batch_size: Number of pictures that are committed together.
         progress: Callback, called at the beginning and whenever pictures are finished.
-        prune: Whether to remove pictures whose files no longer exist.
+        prune: Whether to remove pictures whose files no longer exist; otherwise they are kept.
         expected: The least number of pictures in each part, in the order of the processes. If it is
             empty, the numbers are not checked.
 

@@ -206,8 +206,9 @@ def open_index(name: str, store: Store, build: bool = True) -> CandidateIndex | 
             "faiss" if FAISS is installed and the store has at least `LARGE_GALLERY` pictures, and
             otherwise for "exact".
         store: the store.
-        build: whether to build a missing index for "auto", and to update an outdated Milvus
-            database. If False, the store is searched exactly in these cases.
+        build: whether to build a missing index, and to update an outdated one. If False, None is
+            returned in these cases, and the store is searched exactly. Only for "faiss", `build`
+            has no effect: the index is always built or updated.
 
     Returns:
         The index; None for exact search, which is also used for a store with few pictures, and for
@@ -251,9 +252,10 @@ def verify_index(name: str, store: Store) -> None:
     """Verify the approximate indexes of a gallery store, if it has any.
 
     Args:
-        name: "exact", "faiss", "auto", or the location of a Milvus database: a path that ends in
-            `.db` or an address. A Milvus database is verified only if its location is given; an
-            existing index of FAISS is always verified.
+        name: the name of an index, or the location of a Milvus database: a path that ends in `.db`
+            or an address. The database at this location is verified. The names are "auto", "exact"
+            and "faiss". For every name and location, the store's FAISS index is verified if there
+            is one.
         store: the store.
 
     Raises:

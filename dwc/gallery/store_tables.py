@@ -187,9 +187,9 @@ class FileTable(TableMapping[KnownFile]):
         self._changed.clear()
 
     def remove_unused(self) -> None:
-        """Remove the states of files whose ids are not in the table `pictures` or `skipped`.
+        """Remove the states of files whose ids are neither in `pictures` nor in `skipped`.
 
-        The removal is part of the caller's transaction.
+        Both are tables of the database. The removal is part of the caller's transaction.
         """
         for table in _FILE_TABLES:
             self._connection.execute(

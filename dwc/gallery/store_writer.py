@@ -3,8 +3,8 @@
 Pictures are added in batches. If the process is killed, only the unfinished batch is lost: the
 batch's vectors are appended to the vector file and flushed to disk, and then one transaction adds
 one row per picture to the database. Readers ignore the batch's vectors until the transaction is
-committed. To remove rows, a new vector file is written, and one transaction makes the store use
-that file. The number in the name of the vector file is its generation.
+committed. To remove rows, a new vector file is written, and one transaction replaces the
+old file by it. The number in the name of the vector file is its generation.
 """
 
 import json

@@ -159,11 +159,11 @@ class MemoryContent:
         self.size = len(content)
 
     def read(self, start: int, stop: int) -> bytes:
-        """Return the bytes from the offset `start` to before the offset `stop`."""
+        """Return the bytes at the offsets `start` to `stop - 1`."""
         return self._content[start:stop]
 
     def map(self, start: int, stop: int) -> NDArray[np.uint8]:
-        """Return the bytes from the offset `start` to before the offset `stop`, as an array."""
+        """Return the bytes at the offsets `start` to `stop - 1`, as an array."""
         return np.frombuffer(self._content, dtype=np.uint8, count=stop - start, offset=start)
 
 
@@ -179,7 +179,7 @@ class FileContent:
         self._mapped = np.memmap(file, dtype=np.uint8, mode="r").view(np.ndarray)
 
     def read(self, start: int, stop: int) -> bytes:
-        """Return the bytes from the offset `start` to before `stop`, without memory mapping."""
+        """Return the bytes at the offsets `start` to `stop - 1`, without memory mapping."""
         if hasattr(os, "pread"):
             return os.pread(self._descriptor, stop - start, start)
         with self._lock:  # on Windows
@@ -187,7 +187,7 @@ class FileContent:
             return os.read(self._descriptor, stop - start)
 
     def map(self, start: int, stop: int) -> NDArray[np.uint8]:
-        """Return the bytes from the offset `start` to before `stop`, as a memory-mapped array."""
+        """Return the bytes at the offsets `start` to `stop - 1`, as a memory-mapped array."""
         return self._mapped[start:stop]
 
 
@@ -385,9 +385,10 @@ class Texts(BlockSequence[str]):
         ]
 
     def index(self, text: str, start: int = 0, stop: int | None = None) -> int:
-        """Return the first position of a text in the range from `start` to before `stop`.
+        """Return the first position of a text among the positions `start` to `stop - 1`.
 
-        If the range does not contain the text, `ValueError` is raised.
+        If `stop` is None, the last position is that of the last text. If the text is at none of
+        these positions, `ValueError` is raised.
         """
         for position in self.find(text):
             if start <= position and (stop is None or position < stop):

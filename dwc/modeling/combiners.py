@@ -1,7 +1,7 @@
 """Composed queries, and the combiners: modules that combine image and text features into a query.
 
     combiner(image_features, text_features) -> Composition
-    embedding = norm(image_weight * image_part + (1 - image_weight) * text_part [+ joint_part])
+    embedding = normalize(image_weight * image_part + (1 - image_weight) * text_part [+ joint_part])
 
 A `Composition` is one stream's queries: their image and text parts, the weight of the parts, and
 each part's share of a score. A `ComposedQuery` has the compositions of both streams.
@@ -99,8 +99,9 @@ class Composition:
     ) -> "Composition":
         """Compose N queries from their parts and image weights.
 
-        The embedding of the result is norm(w * image_part + (1 - w) * text_part + joint_part),
-        where w is the image weight.
+        The embedding of the result is
+        normalize(w * image_part + (1 - w) * text_part + joint_part), where w is the image weight.
+        The function `normalize` scales vectors to unit length.
 
         Args:
             image_part: Image features (N, D), not scaled to unit length.
@@ -130,9 +131,9 @@ class Composition:
     def excluding(self, directions: Tensor) -> "Composition":
         """Return the same queries after subtracting excluded properties, such as colors.
 
-        The embedding of the result is norm(q - directions), where q is the embedding of this
-        object. The directions are subtracted from the text part. So the image weights do not
-        change, and the contributions of the parts still sum to the scores.
+        The embedding of the result is q - directions, scaled to unit length, where q is the
+        embedding of this object. The directions are subtracted from the text part. So the image
+        weights do not change, and the contributions of the parts still sum to the scores.
 
         Args:
             directions: Vectors (N, D) that point towards the excluded properties, in the space of
@@ -544,7 +545,7 @@ class ProgressiveCombiner(Combiner):
 
         v, t    CLIP's features of image and text, unit length
         w       image weight: sigmoid(MLP[v; t; v * t]), without a gradient into v and t
-        q       query: norm(w v + (1 - w) t)
+        q       query: w v + (1 - w) t, scaled to unit length
         s_m     probability of the target in a softmax over the batch, from modality m (v or t)
         w*      pseudo weight, which w is trained to predict: s_v^gamma / (s_v^gamma + s_t^gamma)
 
@@ -709,9 +710,10 @@ class Tirg(Combiner):
     code learns a scale of the normalized embeddings. This scale only affects the softmax in the
     loss, so the temperature of the loss replaces it here.
 
-    TIRG itself defines neither an image weight nor a text part. TIRG's query
-    `norm(gated image + residual)` equals `norm(0.5 gated image + 0.5 residual)`. Here, the gated
-    image is therefore the image part, the residual is the text part, and every image weight is 0.5.
+    TIRG itself defines neither an image weight nor a text part. Its query is `gated image +
+    residual`, scaled to unit length, which equals `0.5 gated image + 0.5 residual`, scaled to unit
+    length. Here, the gated image is therefore the image part, the residual is the text part, and
+    every image weight is 0.5.
 
     `dropout` is unused, as in the released code. In training, a batch needs at least two queries
     because of batch norm.

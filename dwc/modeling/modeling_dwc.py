@@ -37,7 +37,7 @@ class ImageFeatures:
     ood_score: Tensor | None = None
 
     def __len__(self) -> int:
-        """Return the number N of images."""
+        """Return the number of images."""
         return next(len(tensor) for tensor in self._tensors() if tensor is not None)
 
     @property

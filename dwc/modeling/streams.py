@@ -293,8 +293,8 @@ class ClipStream(nn.Module):
         """Build the stream.
 
         Args:
-            feature_dim: Length F of CLIP's feature vectors.
-            embedding_dim: Length D of the embeddings.
+            feature_dim: Length of CLIP's feature vectors.
+            embedding_dim: Length of the embeddings.
             combiner: Name of a registered combiner.
             dropout: Dropout probability in training, 0 to 1.
         """
@@ -962,7 +962,7 @@ class CnnStream(nn.Module):
         """Return embeddings (N, H, h, w) of length H for the h by w regions of N images.
 
         Args:
-            features: Feature map X of N images with C channels, (N, C, h, w).
+            features: Feature map of N images with C channels, (N, C, h, w).
         """
         return torch.relu(self.embed_regions(features))
 
@@ -994,7 +994,7 @@ class CnnStream(nn.Module):
         C channels.
 
         Args:
-            regions: Region embeddings E of length H, (N, H, h, w).
+            regions: Region embeddings of length H, (N, H, h, w).
             word_context: For each region, the mean of the word states, weighted by the attention of
                 the region to the words, as a map (N, H, h, w).
         """
@@ -1006,8 +1006,8 @@ class CnnStream(nn.Module):
         These vectors are the image parts of the query embeddings.
 
         Args:
-            features: Feature map X of h by w regions and C channels, (N, C, h, w).
-            regions: Region embeddings E of length H, (N, H, h, w).
+            features: Feature map of h by w regions and C channels, (N, C, h, w).
+            regions: Region embeddings of length H, (N, H, h, w).
             word_context: For each region, the mean of the word states, weighted by the attention of
                 the region to the words, (N, h w, H).
         """

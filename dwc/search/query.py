@@ -275,8 +275,9 @@ def encode_query(
         image: the reference image, upright RGB; None for a query without a reference.
         text: the text to be inserted in the caption template; empty for a query without a text.
         compose: function that runs the checkpoint's model, such as a `QueryComposer`.
-        excluded: names of patterns that the query excludes although the text does not name them.
-            For example, "in plain" may stand for the typed "no stripes"; see `TypedText`.
+        excluded: names of further patterns, parts and cuts that the query excludes. They are not in
+            the text, because the text was rephrased. For example, if the typed "no stripes" became
+            "in plain", `excluded` has "stripes"; see `TypedText`.
 
     Returns:
         The composed query, the text that the model received, and the out-of-distribution score.
@@ -307,7 +308,8 @@ def compose_texts(
         image: the reference image, upright RGB; None for queries without a reference.
         texts: the N texts, none of them blank.
         compose: function that runs the checkpoint's model, such as a `QueryComposer`.
-        excluded: names of patterns that all queries exclude, although the texts do not name them.
+        excluded: names of further patterns, parts and cuts that all queries exclude, such as
+            "stripes". They are not in the texts; see `encode_query`.
 
     Returns:
         A batch of N queries. Row i equals the result of `encode_query` for text i, up to rounding.
@@ -383,7 +385,8 @@ def _find_excluded(checkpoint: Checkpoint, text: str, patterns: Sequence[str]) -
     Args:
         checkpoint: the checkpoint.
         text: the text as the model reads it, without the caption template; may be empty.
-        patterns: names of patterns that the query excludes although the text does not name them.
+        patterns: names of further patterns, parts and cuts that the query excludes, such as
+            "stripes". They are not in the text, because the text was rephrased.
     """
     if not checkpoint.processor.rephrase_exclusions:
         return _Excluded()
@@ -397,8 +400,8 @@ def _find_excluded(checkpoint: Checkpoint, text: str, patterns: Sequence[str]) -
 class _ExclusionEncoder:
     """Encoder of exclusions: it computes the vectors to subtract from queries such as "not red".
 
-    Such a vector is called a direction. Subtracting it from the embedding of a query moves the
-    query away from what it excludes.
+    The vectors are in the space of the embeddings. Subtracting a vector from the embedding of a
+    query moves the query away from what it excludes.
 
     Args:
         checkpoint: the checkpoint.
@@ -414,12 +417,13 @@ class _ExclusionEncoder:
     def directions(self, excluded: _Excluded) -> _Embeddings:
         """Return the vector to subtract from the embedding of one query, for each stream.
 
-        It is the sum of the directions of the n excluded items, divided by the square root of n.
+        It is the sum of one vector for each of the n excluded items, divided by the square root of
+        n.
 
-        A direction must not contain what the query asks for. For example, the embedding of "wide
-        brim" is similar to that of "hat", but a query that excludes a wide brim may still ask for a
-        hat. So the direction of "wide brim" is its embedding without the component along "hat". The
-        component along the rest of the text is removed in the same manner.
+        The vector for an item must not contain what the query asks for. For example, the embedding
+        of "wide brim" is similar to that of "hat", but a query that excludes a wide brim may still
+        ask for a hat. So the vector for "wide brim" is its embedding without the component along
+        "hat". The component along the rest of the text is removed in the same manner.
 
         Args:
             excluded: what the query excludes, at least one item.
@@ -446,7 +450,9 @@ class _ExclusionEncoder:
         return total
 
     def _from_name(self, item: Exclusion, wanted: str) -> _Embeddings:
-        """Return the direction of an excluded item, computed from the item's name alone.
+        """Return the vector (D,) to subtract for one excluded item, for each stream.
+
+        The vector is computed from the item's name, without a kind of garment.
 
         Args:
             item: the excluded item, such as a color.
@@ -462,7 +468,9 @@ class _ExclusionEncoder:
         return directions
 
     def _from_garment(self, item: Exclusion, kind: str, excluded: _Excluded) -> _Embeddings:
-        """Return the direction of an excluded item, for a query that asks for a kind of garment.
+        """Return the vector (D,) to subtract for one excluded item, for each stream.
+
+        The vector is for a query that asks for a kind of garment.
 
         Args:
             item: the excluded item: a detail or another kind of garment.
@@ -574,7 +582,8 @@ def _move_from_exclusions(
 ) -> ComposedQuery:
     """Move the embeddings of N composed queries away from what the queries exclude.
 
-    For example, the direction of "red" is subtracted from the embedding of "in stripes, not red".
+    For example, a vector that `_ExclusionEncoder` computes for "red" is subtracted from the
+    embedding of "in stripes, not red".
     Queries that exclude nothing are not changed.
 
     Args:

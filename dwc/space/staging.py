@@ -279,9 +279,14 @@ def _render_app(settings: SpaceSettings, bundled: Sequence[str], commits: Sequen
 
 
 def _order(models: Sequence[str], bundled: Sequence[str], commits: Sequence[Commit]) -> list[str]:
-    """Return the models' names in the order of `models`.
+    """Return the names of models, with a fixed commit for each model on the Hub.
 
-    The name of a model on the Hub becomes `owner/name@hash`, with the hash of its commit.
+    A bundled model keeps its name. For a model on the Hub, the result is `owner/name@hash`.
+
+    Args:
+        models: The models' names as given by the user. The result has the same order.
+        bundled: The names in `models` that are bundled checkpoints.
+        commits: For each model on the Hub, the commit to use; it has the hash.
     """
     by_repo = {commit.repo: f"{commit.repo}@{commit.hash}" for commit in commits}
     return [m if m in bundled else by_repo[m.partition("@")[0]] for m in models]

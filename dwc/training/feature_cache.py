@@ -125,7 +125,7 @@ class CachedImages:
 
     @property
     def feature_dim(self) -> int:
-        """Number F of CLIP's features of an image.
+        """Number of CLIP's features of an image.
 
         An image's entry in `rows` consists of these features and the flattened feature map.
         """
@@ -240,7 +240,7 @@ class CachedTowers(nn.Module):
 
 @contextmanager
 def with_cached_features(model: DWCModel, cached: CachedPool) -> Iterator[DWCModel]:
-    """Make the model accept cached features instead of pixels and token ids in the `with` block.
+    """Replace the inputs of a model, pixels and token ids, by cached features in the `with` block.
 
     In the block, stand-ins replace CLIP and the CNN stream's ResNet. After the block, CLIP and the
     ResNet are back in the model. Training in the block does not change them.

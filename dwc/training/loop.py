@@ -62,7 +62,7 @@ class Callback(Protocol):
         """Handle the start of a step; the loop calls this method before each step.
 
         Args:
-            step: Number of the step, from 0. A resumed run does not start with 0.
+            step: Index of the step, from 0. A resumed run does not start with 0.
         """
 
     def after_step(self, done: int) -> None:
@@ -398,7 +398,7 @@ class EpochSelection:
             model: The model in training.
             measure: Function without arguments that evaluates the model. It returns a score (higher
                 is better) and the metrics by name.
-            epochs: Numbers of finished epochs after which the model is evaluated.
+            epochs: The epochs after which the model is evaluated; the first epoch is 1.
             steps_per_epoch: Number of training steps in an epoch.
             folder: Folder for the history and the best parameters.
             accelerator: The accelerator of this training stage.

@@ -362,10 +362,11 @@ class _ExplainingEndpoints:
             filter: The pictures to rank, such as "category = dress and price < 50"; empty for all.
 
         Returns:
-            The parts of the picture's score; its ranks by the picture alone, by the words alone, by
-            their average and by the learned weights; the effect of each word on the weights and on
-            the score; the ranks of the best pictures at several weights; and the attention maps of
-            the words over the reference picture, on the network's coarse grid.
+            The parts of the picture's score. Its ranks in four rankings: by the picture alone, by
+            the words alone, by both with equal weights, and by the learned weights. The effect of
+            each word on the weights and on the score. The ranks of the best pictures at several
+            weights. The attention maps of the words over the reference picture, on the network's
+            coarse grid.
         """
         with self._encode(model, reference, text, filter) as (searcher, query):
             return explain_query(searcher, query, parse_string(id, "id"), parse_shift(shift))
@@ -378,7 +379,7 @@ class _ExplainingEndpoints:
         model: str = "",
         filter: str = "",
     ) -> Answer:
-        """Rank the gallery by picture, by words, by their average, and by the learned weights.
+        """Rank the gallery by picture, by words, by both equally, and by the learned weights.
 
         Args:
             reference: The picture to start from (a file), or null for words alone.

@@ -465,12 +465,13 @@ class PageHandlers:
         return (self._open_with_own_answer() | self._show_ignored(visit)) or gr.skip()
 
     def restore(self, event: gr.EventData) -> Update:
-        """Show the search from before a reload or, if there is none, the search in the address.
+        """Show the search that the browser has saved; if there is none, that in the page's address.
 
         The browser sends this event when the page opens and after Back or Forward. If the server
         did not answer the event, the browser sends it again. The event's attribute `visit` has the
         page's address and the data that the browser has saved: the last search, the history, the
-        pinned search, and the text in the input fields. Later events fill the explanation panels.
+        pinned search, and the text in the input fields. This method does not fill the explanation
+        panels; later events of the page do.
 
         An address without a reference and without a text may have a filter, a model or a weight
         shift. These settings then apply to the search with which the page opens or, if there is no
@@ -926,7 +927,7 @@ class PageHandlers:
         return {c.reference: path, c.words: request.words}
 
     def _restore_draft(self, draft: object) -> Update:
-        """Return updates that fill the input fields with their values from before a reload.
+        """Return updates that fill the input fields with the values that the browser has saved.
 
         An uploaded reference is restored only if its file still exists.
         """

@@ -1,8 +1,8 @@
 """Structured logs: one JSON object per line on stderr.
 
 The logs contain neither the words of searches nor the ids of their reference images, unless
-`--log-queries` is given. This module imports only the standard library, so that the log is
-structured from the first message on.
+`--log-queries` is given. This module imports only the standard library. So the app can
+load it before the slow packages, and write also their messages as JSON.
 """
 
 import json

@@ -181,7 +181,7 @@ def route_of(path: str) -> str:
 
 
 def observe_events(page: gr.Blocks, observers: Sequence[Observer]) -> None:
-    """Make every handler of a page report its calls to the observers.
+    """Report every call of a page's handlers to the observers, from now on.
 
     Call this function once, after the page is built.
     """
@@ -418,7 +418,7 @@ def add_monitoring(
     images: GalleryImages,
     options: MonitoringOptions,
 ) -> Sequence[Observer]:
-    """Make a page report its events, and add the middleware that monitors its requests.
+    """Report the events of a page, and add the middleware that monitors the page's requests.
 
     Call this function once, after the page is built.
 

@@ -275,9 +275,10 @@ class _ModelOpener:
         return searcher
 
     def publish(self, models: ModelPool, name: str, store: Store) -> None:
-        """Make the first model search a gallery store to which pictures were added by indexing.
+        """Replace the first model's gallery store by one to which indexing has added pictures.
 
-        The first model is the default model of the app. The gallery is indexed with this model.
+        The first model then searches these pictures, too. It is the default model of the app, and
+        the gallery is indexed with it.
 
         Args:
             models: The app's models.

@@ -47,7 +47,7 @@ def use_local_gpu(model: "DWCModel") -> None:
 
 
 def borrow_gpu(searcher: "Searcher") -> None:
-    """Make a searcher run its model's forward passes on ZeroGPU; do nothing without ZeroGPU.
+    """Run a searcher's forward passes on ZeroGPU from now on; do nothing without ZeroGPU.
 
     ZeroGPU runs each call in another process, forked from this one. It copies inputs and outputs
     between the processes, and this process cannot use tensors on the GPU. So a copy of the model is

@@ -70,7 +70,7 @@ class Line:
     Attributes:
         points: Points (n, 2) of the line, already smooth.
         kind: Kind of line; see `LineKind`.
-        width: Width in the unit of the points.
+        width: Width in the unit of the points' coordinates.
     """
 
     points: Points
@@ -84,7 +84,7 @@ class Disc:
 
     Attributes:
         centre: Center (x, y).
-        radius: Radius in the unit of the center.
+        radius: Radius in the unit of the center's coordinates.
         role: Role of the disc, which determines the disc's color; see `Role`.
     """
 

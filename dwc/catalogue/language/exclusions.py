@@ -188,18 +188,18 @@ def excluded_meaning(category: str, attribute: str, value: str) -> Values:
 
 @cache
 def other_values(name: str, kind: str) -> tuple[str, ...]:
-    """Return a name of each value that a garment can have instead of an excluded value.
+    """Return the values that a garment can have instead of an excluded value, one name for each.
 
     For example, a boot without a "round toe" can have a "pointed toe".
 
     Args:
         name: A name of the excluded value, without an article; singular or plural.
-        kind: A noun for the kind of garment, such as "boots". The name is looked up among the
-            values of this kind; among those of all kinds if the noun is unknown.
+        kind: A noun for the kind of garment, such as "boots". If the noun is unknown, the values of
+            garments of all kinds are considered.
 
     Returns:
-        The names, without articles; empty if the name is not a name of a value, or if the attribute
-        has no other value.
+        The names, without articles; empty if garments of this kind have no value called `name`, or
+        if the attribute has no other value.
     """
     named = _named_values().get(_simplified(name), {})
     categories = _categories_of(kind) or named.keys()

@@ -208,7 +208,8 @@ def draw_modification(
 ) -> Modification:
     """Return a random modification of `reference` that `target` fits.
 
-    Every attribute in which the two differ is either mentioned by the text or free.
+    The text mentions every attribute in which the two differ, except free attributes, which may
+    have any value.
 
     Args:
         reference: The garment to modify.
@@ -415,8 +416,9 @@ def _complete(
     """Return the statements, extended so that they cover every difference in the overall look.
 
     A statement is added for each difference in color, shade, pattern or second color that is
-    neither mentioned nor free. Which attributes are free depends on the other statements: for
-    example, "striped" leaves the second color free if the reference is plain.
+    neither mentioned nor free (a free attribute may have any value). Which attributes are free
+    depends on the other statements: for example, "striped" leaves the second color free if the
+    reference is plain.
     """
     for name in COMMON:
         allowed, free = settle(reference, target.category, (s.allowed for s in statements))

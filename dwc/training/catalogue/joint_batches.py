@@ -320,7 +320,7 @@ class MixedBatches(ABC):
             rng: Source of random choices.
 
         Returns:
-            Row numbers of the drawn triplets in `texts.modifications`.
+            Row indices of the drawn triplets in `texts.modifications`.
         """
         chosen: list[int] = []
         while len(chosen) < count // 2:

@@ -77,7 +77,7 @@ class LabeledBatch:
 
 @dataclass(frozen=True)
 class AttributeSettings(AdamWSettings):
-    """Optimizer settings of a network's training to classify attributes."""
+    """Optimizer settings for training a network that classifies attributes."""
 
     learning_rate: float = 2e-3
     max_gradient_norm: float = 5.0

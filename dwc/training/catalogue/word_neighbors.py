@@ -303,9 +303,11 @@ class Neighbors:
         return found or self._climb(word, self._others, MOST_STEPS_TO_OTHERS)
 
     def _climb(self, word: str, known: Mapping[str, dict[str, list[str]]], most: int) -> str | None:
-        """Return the known word that is reached in the fewest steps to more general senses.
+        """Return a known word whose sense is that of an unknown word, or a more general one.
 
-        The search starts from the senses of `word`.
+        For each sense of `word`, the search goes step by step to more general senses (hypernyms).
+        For example, one step leads from "breeches" to "trousers". The senses that are colors are
+        tried first, then those that are garments. The first known word is returned.
 
         Args:
             word: The unknown word.
@@ -313,7 +315,7 @@ class Neighbors:
             most: Maximum number of steps.
 
         Returns:
-            The known word, or None if none is within `most` steps.
+            The known word; None if none is found within `most` steps.
         """
         for kind in (_COLOR, _GARMENT):
             for key in self._wordnet.keys_of(word, kind):

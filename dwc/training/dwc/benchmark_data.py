@@ -456,7 +456,7 @@ class BenchmarkBatches:
         """Return the batch of a step for this process, on the CPU.
 
         Args:
-            step: Number of the step, counted from 0 over all epochs.
+            step: Index of the step, counted from 0 over all epochs.
 
         Raises:
             DatasetError: an image cannot be read or a text cannot be tokenized; the message names

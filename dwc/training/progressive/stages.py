@@ -17,7 +17,7 @@ Stage three, hybrid: queries q composed of an image v and a text t with an adapt
 The weight is trained to match a pseudo weight w*, which is computed from the batch itself
 (self-supervision).
 
-    q = norm(w v + (1 - w) t)       InfoNCE from q to the targets of the batch, one direction
+    q = normalize(w v + (1 - w) t)  InfoNCE from q to the targets of the batch, one direction
     w -> w*                         binary cross-entropy of w and w*
 
 The module `dwc.modeling.combiners` computes both weights. Queries with only an image or

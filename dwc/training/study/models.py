@@ -350,7 +350,7 @@ class LinearTowers(nn.Module):
         """Build the two linear layers.
 
         Args:
-            dim: Size F of CLIP's features.
+            dim: Size of CLIP's features.
             log_scale: Initial logarithm of the learned factor of cosine similarities.
             is_clip: If True, the layers are initialized as the identity, so that the initial
                 features are those of CLIP; if False, they are initialized at random.

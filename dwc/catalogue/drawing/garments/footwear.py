@@ -66,8 +66,9 @@ def _spline_basis(knots: int) -> Floats:
 class Upper:
     """The surface of an upper (the part of a shoe above its sole), seen by one camera.
 
-    Points on the surface are given as (k, v): k is the cross-section, counted from the toe, and v
-    the position across the shoe, -1 to 1.
+    Points on the surface are given as (k, v). k is the index of the cross-section: 0 is the tip of
+    the toe, and a fraction lies between two cross-sections. v is the position across the shoe, -1
+    to 1.
 
     Args:
         rows: The n cross-sections (n, 8), starting at the toe. The columns are: x and z of the
@@ -134,10 +135,11 @@ class Upper:
         return np.interp(rows, some, low[some]), np.interp(rows, some, high[some])
 
     def places(self, k: ArrayLike, v: ArrayLike) -> Floats:
-        """Return n points (n, 3) of the surface in space.
+        """Return the coordinates (n, 3) of n points on the surface, in space.
 
         Args:
-            k: Numbers of cross-sections, an array (n,) or one number; 0 is the tip of the toe.
+            k: Indices of cross-sections, an array (n,) or one number; 0 is the tip of the toe. A
+                fraction lies between two cross-sections.
             v: Positions across the shoe, an array (n,) or one number, -1 to 1.
         """
         position = np.atleast_1d(np.asarray(k, dtype=np.float64)) * STRETCH
@@ -152,7 +154,8 @@ class Upper:
         """Return the range of visible positions of each cross-section in `k`.
 
         Args:
-            k: Numbers of cross-sections, an array (n,) or one number; 0 is the tip of the toe.
+            k: Indices of cross-sections, an array (n,) or one number; 0 is the tip of the toe. A
+                fraction lies between two cross-sections.
 
         Returns:
             For each cross-section, the smallest and the largest visible position, each from -1 to 1
@@ -163,12 +166,13 @@ class Upper:
         return np.interp(position, grid, self._low), np.interp(position, grid, self._high)
 
     def on_view(self, k: ArrayLike, v: ArrayLike) -> Points:
-        """Return n points (n, 2) of the surface in the image.
+        """Return the coordinates (n, 2) of n points on the surface, in the image.
 
         A hidden point is moved to the nearest visible point of its cross-section.
 
         Args:
-            k: Numbers of cross-sections, an array (n,) or one number; 0 is the tip of the toe.
+            k: Indices of cross-sections, an array (n,) or one number; 0 is the tip of the toe. A
+                fraction lies between two cross-sections.
             v: Positions across the shoe, an array (n,) or one number, -1 to 1.
         """
         low, high = self.visible(k)
@@ -177,7 +181,7 @@ class Upper:
     def hidden(self, k: float, v: float) -> bool:
         """Return whether the surface faces away from the camera at a point.
 
-        `k` is the number of the point's cross-section (0 is the tip of the toe), `v` its position
+        `k` is the index of the point's cross-section (0 is the tip of the toe), `v` its position
         across the shoe, -1 to 1.
         """
         low, high = self.visible(k)
@@ -187,7 +191,7 @@ class Upper:
         """Return a cross-section as points (count, 2) in the image, including its hidden parts.
 
         Args:
-            k: The number of the cross-section; 0 is the tip of the toe.
+            k: Index of the cross-section; 0 is the tip of the toe.
             start: Position across the shoe at which the curve starts, -1 to 1.
             end: Position at which the curve ends.
             count: The number of points.
@@ -223,9 +227,9 @@ class Upper:
         The short sides of the strap follow the surface.
 
         Args:
-            front: The numbers of the cross-sections at which the front edge starts and ends, on the
-                two sides of the shoe; 0 is the tip of the toe.
-            back: The numbers of the cross-sections at which the back edge starts and ends.
+            front: Indices of the cross-sections at which the front edge starts and ends, on the two
+                sides of the shoe; 0 is the tip of the toe.
+            back: Indices of the cross-sections at which the back edge starts and ends.
             reach: Half the strap's length; 1 reaches from the lower edge of one side over the shoe
                 to the lower edge of the other.
         """
@@ -250,8 +254,8 @@ class Upper:
         The positions are fractions of the strap's length, 0 to 1.
 
         Args:
-            front: The numbers of the cross-sections at which the front edge starts and ends.
-            back: The numbers of the cross-sections at which the back edge starts and ends.
+            front: Indices of the cross-sections at which the front edge starts and ends.
+            back: Indices of the cross-sections at which the back edge starts and ends.
             reach: Half the strap's length; 1 reaches from the lower edge of one side over the shoe
                 to the lower edge of the other.
         """
@@ -304,7 +308,7 @@ class Upper:
 
         Args:
             side: -1 or 1: the sign of the positions across the shoe (v) on that side.
-            knots: Corners of the piece. Each corner is a pair: the number of a cross-section (0 is
+            knots: Corners of the piece. Each corner is a pair: the index of a cross-section (0 is
                 the tip of the toe), and the distance from the middle of the shoe (1 is the lower
                 edge of a side).
             clamped: Whether hidden points are moved to the visible part of the surface. Otherwise,
@@ -321,7 +325,7 @@ class Upper:
         """Return the visible part of a cross-section in the image, as a line (count, 2).
 
         Args:
-            k: The number of the cross-section; 0 is the tip of the toe.
+            k: Index of the cross-section; 0 is the tip of the toe.
             start: Position across the shoe at which the line starts, -1 to 1.
             end: Position at which the line ends.
             count: The number of points.
@@ -407,7 +411,7 @@ def start_at(rows: NDArray[np.float64], section: float) -> NDArray[np.float64]:
 
     Args:
         rows: Cross-sections (n, 8) of the complete upper, starting at the tip of the toe.
-        section: The number of the first cross-section to keep; a fraction interpolates between two
+        section: Index of the first cross-section to keep; a fraction interpolates between two
             cross-sections.
     """
     start = int(section)
@@ -638,7 +642,7 @@ def lacing(upper: Upper, start: float, end: float, *, spread: float, rows: int) 
 
     Args:
         upper: The surface on which the laces lie.
-        start: Position of the first pair of eyelets along the shoe: the number of a cross-section
+        start: Position of the first pair of eyelets along the shoe: the index of a cross-section
             of the upper, counted from 0 at the tip of the toe.
         end: Position of the last pair, counted in the same way.
         spread: Distance of the eyelets from the middle of the shoe; the lower edge of a side is at
@@ -668,7 +672,7 @@ def bow(
 
     Args:
         upper: The surface on which the bow lies.
-        k: Position of the bow along the shoe: the number of a cross-section of the upper, counted
+        k: Position of the bow along the shoe: the index of a cross-section of the upper, counted
             from 0 at the tip of the toe.
         size: Size of the bow, in lengths of the shoe.
         kind: "lace" for a bow of laces, "trim" for a bow of ribbon.
