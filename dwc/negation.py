@@ -520,7 +520,7 @@ def _is_like_wanted(exclusions: list[Exclusion], wanted: set[str]) -> bool:
 
 
 def unknown_function_words(text: str, is_known: Callable[[str], bool]) -> list[str]:
-    """Return the negations in a text that a model has not learned.
+    """Return the unknown negations in a text, which a model has not learned.
 
     Args:
         text: The text as typed.
@@ -568,11 +568,11 @@ def _prepare(spelled: str) -> str:
 
 
 def overlooked_negations(text: str, has_image: bool) -> list[str]:
-    """Return those negations in a text that the bundled checkpoint often overlooks.
+    """Return the often overlooked negations in a text.
 
-    The checkpoint was trained on these negations. Each is listed once, in lower case, for example
-    "anything but" or, with the excluded color, "no red". Phrases such as "nothing but red" are not
-    listed, since they name the only thing that is wanted.
+    The bundled checkpoint often overlooks them, although it was trained on them. Each is listed
+    once, in lower case, for example "anything but" or, with the excluded color, "no red". Phrases
+    such as "nothing but red" are not listed, since they name the only thing that is wanted.
 
     Args:
         text: The text of a query.

@@ -156,7 +156,7 @@ class MilvusIndex:
 
     @classmethod
     def update(cls, location: str, store: Store) -> "MilvusIndex":
-        """Replace the rows in Milvus by those of a store, and return the index.
+        """Update the rows in Milvus to those of a store, and return the index.
 
         Only rows that differ are written or removed. An interrupted update is continued.
 

@@ -224,7 +224,7 @@ class DWCProcessor(ProcessorMixin):
         return BatchFeature(inputs)
 
     def unknown_words(self, text: str) -> list[str]:
-        """Return the words of a text that are not in the word vocabulary.
+        """Return a text's words that are not in the word vocabulary.
 
         Args:
             text: The text, without the words of the caption template.

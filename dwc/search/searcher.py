@@ -308,7 +308,7 @@ class Searcher:
         return self.checkpoint.processor.unknown_words(typed.text)
 
     def text_notes(self, typed: TypedText, has_image: bool) -> list[str]:
-        """Return messages for the user about the parts of a text that the model cannot use.
+        """Return messages for the user about a text's parts that the model cannot use.
 
         Args:
             typed: the text.
@@ -483,9 +483,9 @@ class Searcher:
         return notes
 
     def _negation_notes(self, text: str, has_image: bool) -> list[str]:
-        """Return messages for the user about wishes in a text that the model may not follow.
+        """Return messages for the user about a text's wishes that the model may not follow.
 
-        These are negations that the model has not learned or often overlooks. If the setting
+        These wishes are negations that the model has not learned or often overlooks. If the setting
         `rephrase_exclusions` of the checkpoint's processor is on, they are also several excluded
         colors and unclear wishes, such as "red or green"; see `describe_unclear`.
         """

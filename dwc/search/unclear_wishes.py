@@ -117,7 +117,9 @@ _ONE_GARMENT = re.compile(
 
 
 def describe_unclear(text: str, has_image: bool) -> list[str]:
-    """Return a message for the user about each wish in a text that a model cannot follow.
+    """Return messages for the user about a text's wishes that a model cannot follow.
+
+    There is one message per wish.
 
     Args:
         text: The text of a query, without what it excludes; see `find_exclusions`.

@@ -166,7 +166,7 @@ def words_of_category(category: str, is_named: bool) -> Lexicon:
         category: The category.
         is_named: If True, a noun of the category means that the target has this category. If False,
             the target has this category anyway, and a noun only restricts the attributes that the
-            noun specifies ("cardigan": with buttons). In this case, a noun that is also a phrase
+            noun specifies ("cardigan": with buttons). If False, a noun that is also a phrase
             for a value ("polo neck") has only the meaning of that phrase.
     """
     lexicon = Lexicon()
