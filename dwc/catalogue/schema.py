@@ -343,8 +343,8 @@ class EncodedGarments:
         In most pairs, both garments have the same category:
 
         1. The share of the attributes that differ is chosen uniformly at random.
-        2. For a random reference, a target with exactly this share is searched among the garments
-           with neighboring indices. If there is none, another reference is tried.
+        2. For a random reference, the garments with neighboring indices are searched for a target
+           with exactly this share. If there is none, another reference is tried.
         3. After a few references without success, the target with the closest share is accepted.
 
         In a few pairs, the garments belong to two categories, and agree in at least three of color,

@@ -724,7 +724,8 @@ def _find_in_folder(
 def _find_matches(pattern: str, exclude: Sequence[str]) -> PackedFiles:
     """Return the files that match a pattern.
 
-    If a range such as `{000..015}` names files that do not exist, these files are in `left_out`.
+    If a range such as `{000..015}` names files that do not exist, the attribute
+    `left_out` of the result has these files.
     """
     parts = _expand_numbers(pattern)
     matches: set[Path] = set()

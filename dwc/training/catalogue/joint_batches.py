@@ -315,7 +315,7 @@ class MixedBatches(ABC):
         of the pool, which are similar to one another.
 
         Args:
-            by_target: Index of a target -> row numbers of its triplets in `texts.modifications`.
+            by_target: Index of a target -> row indices of its triplets in `texts.modifications`.
             count: Number of triplets to draw.
             rng: Source of random choices.
 
@@ -336,7 +336,7 @@ class MixedBatches(ABC):
 
         Args:
             batch: The batch.
-            drawn_rows: Row numbers in `texts.modifications` of the triplets of drawings, which are
+            drawn_rows: Row indices in `texts.modifications` of the triplets of drawings, which are
                 the first queries of the batch.
         """
         return batch
@@ -386,7 +386,7 @@ class JointBatches(MixedBatches):
         embeddings.
 
         Args:
-            rows: Row numbers of these triplets in `texts.modifications`.
+            rows: Row indices of these triplets in `texts.modifications`.
             count: Number of all queries in the batch.
 
         Returns:
