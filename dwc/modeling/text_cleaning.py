@@ -820,7 +820,7 @@ _ASKING = re.compile(
 )
 # "any shirt as long as it isn't red": a condition that all results must meet.
 _AS_LONG_AS = re.compile(
-    r"\s*,?\s*(?<![\w'-])(?:as|so)\s+long\s+as\s+(?:(?:it|they|that|this)(?:'s|\s+(?:is|are)(?!n't))?)\s+",
+    r"(?:,?\s|^)(?:as|so)\s+long\s+as\s+(?:it|they|that|this)(?:'s|\s+(?:is|are)(?!n't))?\s",
     re.IGNORECASE,
 )
 _ANY_COLOR_BAR = re.compile(r"(?<![\w'-])((?:any|every|all)\s+colou?rs?)\s+bar\b", re.IGNORECASE)
