@@ -596,11 +596,15 @@ _SLEEVE_SWAP = re.compile(
     rf"{_WITH_NEW}(?:(?P<new>{_SLEEVES})(?:[\s-]sleeves?|\s+ones?)?|(?P<none>none|no\s+sleeves)){_END}",
     re.IGNORECASE,
 )
-# "swap the jeans for a skirt", "swap the collar for a hood".
+_PART = "|".join(PARTS)
+# "swap the jeans for a skirt", "swap the collar for a hood", "buttons instead of a zip".
 _THING_SWAP = re.compile(
     rf"(?<![\w'-])(?:(?:{_REPLACE}|change|turn)\s+(?:(?:the|my|this|these|its)\s+)?"
     rf"(?:(?:{KINDS})\s+{_WITH_NEW}(?:the\s+|some\s+)?(?P<kind>{KINDS})"
     rf"|(?:{DETAIL})\s+{_WITH_NEW}(?:the\s+|some\s+)?(?P<detail>{DETAIL}))"
+    rf"|(?:with\s+|from\s+)?(?:an?\s+|the\s+)?(?:{_PART})\s+(?:in)?to\s+(?:an?\s+|the\s+)?(?P<part>{_PART})"
+    rf"|(?:with\s+)?(?:an?\s+|the\s+)?(?P<instead>{_PART})\s*,?\s+(?:instead\s+of|rather\s+than)\s+"
+    rf"(?:an?\s+|the\s+)?(?:{_PART})"
     rf"|(?:turn|make|change)\s+(?:it|this|these|that)\s+(?:in)?to\s+(?:an?\s+)?(?P<into>{KINDS})){_END}",
     re.IGNORECASE,
 )
@@ -686,6 +690,9 @@ _THREE_QUARTER_SLEEVES = re.compile(rf"{_THREE_QUARTERS}[\s-]+(sleeves?)\b", re.
 _THREE_QUARTER_LEGS = re.compile(
     rf"{_THREE_QUARTERS}(?=[\s-]+(?:trousers|pants|jeans|leggings)\b)", re.IGNORECASE
 )
+_HALF_SLEEVES = re.compile(r"(?<![\w'-])half[\s-]+(sleeve[sd]?)(?![\w'-])", re.IGNORECASE)
+# Shops write "s/s" and "l/s"; a slash between words is followed by a space here.
+_SLEEVES_IN_SHORT = re.compile(r"(?<![\w'/-])(?P<length>[sl])/\s?s(?![\w'/-])", re.IGNORECASE)
 _ABOVE_KNEE = re.compile(
     r"(?<![\w'-])less\s+than\s+(?:the\s+)?knees?(?:[\s-]+length)?(?![\w'-])", re.IGNORECASE
 )
@@ -747,7 +754,9 @@ _EXCEPT = (
 _ALL_BUT = re.compile(
     r"(?<![\w'-])(?:(?:in|with|of)\s+)?(?:(?:any|all|each|every|another|other)\s+"
     r"(?:of\s+(?:the|these|your)\s+)?(?:other\s+|different\s+)?(?:the\s+)?"
-    rf"(?:(?P<kind>{KINDS})|(?:colou?r|shade|pattern|print|design|thing|one|style|type|sort|kind)s?)"
+    rf"(?:(?:colou?r(?:ed)?|shade|pattern|kind|sort|type)s?\s+(?:of\s+)?)?(?:(?P<kind>{KINDS})"
+    r"|(?:colou?r|shade|pattern|print|design|thing|one|style|type|sort|kind|garment|item|piece|product"
+    r"|clothes|clothing)s?)"
     r"|some\s+(?:other\s+)?(?:colou?r|shade|pattern|print|design)s?|something|someone"
     r"|(?:any|every)\s*thing\s+else)"
     rf"\s*,?\s*{_EXCEPT}\s+(?:with\s+|an?\s+|the\s+|any\s+)*"
@@ -1202,15 +1211,23 @@ def _rephrase_pattern_swap(match: re.Match[str]) -> str | None:
     return wanted if match["kind"] is None else f"{match['kind'].lower()} {wanted}"
 
 
+def _rephrase_sleeves_in_short(match: re.Match[str]) -> str:
+    """Return "short sleeve" for "s/s", and "long sleeve" for "l/s"."""
+    return f"{'short' if match['length'] in 'sS' else 'long'} sleeve"
+
+
 @_unless_negated
 def _rephrase_thing_swap(match: re.Match[str]) -> str | None:
     """Return "as a skirt" for "swap the jeans for a skirt", and "with a hood" for a part.
 
     The result is None if a negation such as "not" stands directly before the phrase.
     """
-    name = (match["kind"] or match["into"] or match["detail"]).lower()
+    kind, detail = match["kind"] or match["into"], match["detail"] or match["part"]
+    name = (kind or detail or match["instead"]).lower()
+    if name.endswith(_ADJECTIVE_ENDINGS):
+        return name
     article = "" if name.endswith("s") and not name.endswith("ss") else "a "
-    return f"{'with' if match['detail'] else 'as'} {article}{name}"
+    return f"{'as' if kind else 'with'} {article}{name}"
 
 
 @_unless_negated
@@ -1310,6 +1327,8 @@ _REPHRASED: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
     (_THING_SWAP, _rephrase_thing_swap),
     (_ABSENT_PATTERN, lambda match: "plain"),
     (_THREE_QUARTER_SLEEVES, lambda match: f"elbow length {match[1]}"),
+    (_HALF_SLEEVES, lambda match: f"short {match[1]}"),
+    (_SLEEVES_IN_SHORT, _rephrase_sleeves_in_short),
     (_THREE_QUARTER_LEGS, lambda match: "cropped"),
     (_ABOVE_KNEE, lambda match: "short"),
     (_LOW_HEEL, lambda match: "with a low heel"),

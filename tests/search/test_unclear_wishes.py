@@ -42,6 +42,7 @@ def test_alternatives_are_found(text, pair):
         ("a Different  neckline", '"different neckline" does not say which one'),
         ("change only the colour", '"change only the colour" does not say which one'),
         ("something completely different", "does not say what should differ"),
+        ("any color but this one", '"any color but this one" does not say what should differ'),
         ("less like this one", '"less like this one" does not say what should differ'),
         ("less shiny, in red", 'read "less shiny" as "shiny"'),
         ("red, unless striped", 'overlook "unless"'),
