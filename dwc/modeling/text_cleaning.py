@@ -608,6 +608,11 @@ _THING_SWAP = re.compile(
     rf"|(?:turn|make|change)\s+(?:it|this|these|that)\s+(?:in)?to\s+(?:an?\s+)?(?P<into>{KINDS})){_END}",
     re.IGNORECASE,
 )
+# "not striped enough", "not red enough".
+_NOT_ENOUGH = re.compile(
+    rf"(?<![\w'-])(?:not|isn't|aren't)\s+(?P<value>{SHADED_COLOR}|{_PATTERN_NAMES}|plain)\s+enough{_END}",
+    re.IGNORECASE,
+)
 _PATTERN_OR_PLAIN = re.compile(rf"{_PATTERN_NAMES}|plain", re.IGNORECASE)
 # "everything the same except the color: green", and without a value.
 _SAME_EXCEPT = re.compile(
@@ -1249,9 +1254,13 @@ def _rephrase_same_except(match: re.Match[str]) -> str | None:
     attribute, value = match["attribute"].lower(), (match["value"] or "").lower()
     if not value:
         return f"{'in' if attribute.startswith('col') else 'with'} another {attribute.rstrip('s')}"
-    if ANY_COLOR.search(value):
-        return f"in {value}"
-    return _pattern_phrase(value) if _PATTERN_OR_PLAIN.fullmatch(value) else f"with {value} sleeves"
+    is_sleeve = not ANY_COLOR.search(value) and not _PATTERN_OR_PLAIN.fullmatch(value)
+    return f"with {value} sleeves" if is_sleeve else _wish_for(value)
+
+
+def _wish_for(value: str) -> str:
+    """Return the phrase that asks for a color or a pattern: "in red" or "striped"."""
+    return f"in {value}" if ANY_COLOR.search(value) else _pattern_phrase(value)
 
 
 def _pattern_phrase(pattern: str) -> str:
@@ -1319,6 +1328,7 @@ _TO_EXCLUSIONS: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
 _REPHRASED: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
     (_COMPOUND, _rephrase_compound),
     (_SAME_EXCEPT, _rephrase_same_except),
+    (_NOT_ENOUGH, lambda match: _wish_for(match["value"].lower())),
     (_SWAP, _rephrase_swap),
     (_LESS, _rephrase_less),
     (_RECOLORED, _rephrase_recolored),

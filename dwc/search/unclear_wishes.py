@@ -74,10 +74,12 @@ _TURN = re.compile(
     r"|rather|than|would|should|must|wish|give|show|find)(?![\w'-])",
     re.IGNORECASE,
 )
-# "Less shiny"; "less long" was read as "shorter" before, and "less red" has a message of its own.
+# "Less shiny", "too busy"; "less long" was read as "shorter" before, and "less red" has its own
+# message.
 _LESS = re.compile(
     r"(?<![\w'-])(?<!more or )"
-    rf"((?:less|fewer)\s+(?!(?:than|like|similar|of|{SHADED_COLOR})\b)[^\W\d_]+)",
+    r"((?:less|fewer|(?<!not )too)\s+"
+    rf"(?!(?:many|much|than|like|similar|of|{SHADED_COLOR})\b)[^\W\d_]+)",
     re.IGNORECASE,
 )
 # Words that turn the meaning of others, and have no message of their own.

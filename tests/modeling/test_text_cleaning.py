@@ -456,6 +456,8 @@ def test_of_two_values_of_a_garment_the_wanted_one_is_read(typed: str, expected:
         ("keep everything the same, but the pattern should be checked", "checked"),
         ("the same except for the sleeves: short", "with short sleeves"),
         ("identical apart from the colour", "in another colour"),
+        ("not striped enough", "striped"),
+        ("it is not dark red enough", "it is in dark red"),
         ("the same except for the pattern", "with another pattern"),
     ],
 )

@@ -45,6 +45,7 @@ def test_alternatives_are_found(text, pair):
         ("any color but this one", '"any color but this one" does not say what should differ'),
         ("less like this one", '"less like this one" does not say what should differ'),
         ("less shiny, in red", 'read "less shiny" as "shiny"'),
+        ("too busy", 'read "too busy" as "busy"'),
         ("red, unless striped", 'overlook "unless"'),
         ("more red than blue", "all of these as wanted: red, blue"),
         ("everything but this colour", '"but this colour" does not say which one'),
