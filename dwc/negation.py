@@ -78,6 +78,8 @@ PATTERNS = {
     "patterns?|patterned": "no pattern",
     "plaid": "no plaid",
 }
+PATTERN_NAMES = "|".join(names for names in PATTERNS if not names.startswith("patterns"))
+"""Regular expression of the names in `PATTERNS`, except "pattern" itself."""
 PARTS = {
     "hoods?|hooded": "no hood",
     "collars?|collared": "no collar",

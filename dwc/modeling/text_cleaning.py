@@ -28,6 +28,7 @@ from dwc.negation import (
     NEGATIONS,
     ONLY,
     PARTS,
+    PATTERN_NAMES,
     PATTERNS,
     REMOVING,
     SHADED_COLOR,
@@ -579,14 +580,13 @@ _RECOLORED = re.compile(
     rf"(?:\s+(?:in)?to\s+|\s*>\s*)(?:an?\s+|the\s+)?(?P<new>{SHADED_COLOR})(?:\s+(?:one|(?:{KINDS})))?{_END}",
     re.IGNORECASE,
 )
-_PATTERN_NAMES = "|".join(names for names in PATTERNS if not names.startswith("patterns"))
-_PATTERN = re.compile(rf"\b(?:{_PATTERN_NAMES})\b", re.IGNORECASE)
+_PATTERN = re.compile(rf"\b(?:{PATTERN_NAMES})\b", re.IGNORECASE)
 _PATTERN_SWAP = re.compile(
-    rf"(?<![\w'-])(?:(?:(?:change|turn|make|from)\s+)?(?:an?\s+|the\s+)?(?:{_PATTERN_NAMES}|plain)"
-    rf"(?:\s+(?P<kind>{KINDS}))?(?:\s+(?:in)?to\s+|\s*>\s*)(?P<new>{_PATTERN_NAMES}|plain)"
-    rf"|{_REPLACE}\s+(?:the\s+)?(?:{_PATTERN_NAMES}|plain)\s+{_WITH_NEW}(?P<other>{_PATTERN_NAMES}|plain)"
-    rf"|(?:with\s+)?(?P<instead>{_PATTERN_NAMES})\s*,?\s+(?:instead\s+of|rather\s+than)\s+(?:the\s+)?"
-    rf"(?:{_PATTERN_NAMES})){_END}",
+    rf"(?<![\w'-])(?:(?:(?:change|turn|make|from)\s+)?(?:an?\s+|the\s+)?(?:{PATTERN_NAMES}|plain)"
+    rf"(?:\s+(?P<kind>{KINDS}))?(?:\s+(?:in)?to\s+|\s*>\s*)(?P<new>{PATTERN_NAMES}|plain)"
+    rf"|{_REPLACE}\s+(?:the\s+)?(?:{PATTERN_NAMES}|plain)\s+{_WITH_NEW}(?P<other>{PATTERN_NAMES}|plain)"
+    rf"|(?:with\s+)?(?P<instead>{PATTERN_NAMES})\s*,?\s+(?:instead\s+of|rather\s+than)\s+(?:the\s+)?"
+    rf"(?:{PATTERN_NAMES})){_END}",
     re.IGNORECASE,
 )
 _SLEEVES = r"(?:long|short|elbow|half|cap)"
@@ -602,7 +602,7 @@ _THING_SWAP = re.compile(
     rf"(?<![\w'-])(?:(?:{_REPLACE}|change|turn)\s+(?:(?:the|my|this|these|its)\s+)?"
     rf"(?:(?:{KINDS})\s+{_WITH_NEW}(?:the\s+|some\s+)?(?P<kind>{KINDS})"
     rf"|(?:{DETAIL})\s+{_WITH_NEW}(?:the\s+|some\s+)?(?P<detail>{DETAIL}))"
-    rf"|(?:with\s+|from\s+)?(?:an?\s+|the\s+)?(?:{_PART})\s+(?:in)?to\s+(?:an?\s+|the\s+)?(?P<part>{_PART})"
+    rf"|(?:from\s+|^)(?:an?\s+)?(?:{_PART})\s+(?:in)?to\s+(?:an?\s+)?(?P<part>{_PART})"
     rf"|(?:with\s+)?(?:an?\s+|the\s+)?(?P<instead>{_PART})\s*,?\s+(?:instead\s+of|rather\s+than)\s+"
     rf"(?:an?\s+|the\s+)?(?:{_PART})"
     rf"|(?:turn|make|change)\s+(?:it|this|these|that)\s+(?:in)?to\s+(?:an?\s+)?(?P<into>{KINDS})){_END}",
@@ -610,10 +610,10 @@ _THING_SWAP = re.compile(
 )
 # "not striped enough", "not red enough".
 _NOT_ENOUGH = re.compile(
-    rf"(?<![\w'-])(?:not|isn't|aren't)\s+(?P<value>{SHADED_COLOR}|{_PATTERN_NAMES}|plain)\s+enough{_END}",
+    rf"(?<![\w'-])(?:not|isn't|aren't)\s+(?P<value>{SHADED_COLOR}|{PATTERN_NAMES}|plain)\s+enough{_END}",
     re.IGNORECASE,
 )
-_PATTERN_OR_PLAIN = re.compile(rf"{_PATTERN_NAMES}|plain", re.IGNORECASE)
+_PATTERN_OR_PLAIN = re.compile(rf"{PATTERN_NAMES}|plain", re.IGNORECASE)
 # "everything the same except the color: green", and without a value.
 _SAME_EXCEPT = re.compile(
     r"(?<![\w'-])(?:(?:keep\s+)?(?:everything|all|it)\s+(?:(?:is|be|stays?|should\s+be)\s+)?)?"
@@ -621,7 +621,7 @@ _SAME_EXCEPT = re.compile(
     r"(?:except|but|(?:apart|aside)\s+from|other\s+than|save)(?:\s+for)?\s+(?:not\s+)?(?:the\s+|its\s+)?"
     r"(?P<attribute>colou?rs?|patterns?|prints?|sleeves?|lengths?|necklines?|collars?|fabrics?|materials?)"
     r"(?:\s*[:,-]?\s+(?:(?:is|should\s+be|to\s+be|in|with)\s+)*"
-    rf"(?P<value>{SHADED_COLOR}|{_PATTERN_NAMES}|plain|{_SLEEVES}(?=(?:\s+sleeves?)?{_END})))?(?:\s+sleeves?)?{_END}",
+    rf"(?P<value>{SHADED_COLOR}|{PATTERN_NAMES}|plain|{_SLEEVES}(?=(?:\s+sleeves?)?{_END})))?(?:\s+sleeves?)?{_END}",
     re.IGNORECASE,
 )
 # A cut or shade -> its comparative, and that of its opposite.
@@ -867,7 +867,7 @@ _NO_BUT = re.compile(
 # Before "in plain": a verb, or a pronoun that needs one.
 _BEFORE_PLAIN = re.compile(r"\b(?:(is|are|be|looks?)|that|which|it)\s*$", re.IGNORECASE)
 _IS_EXCLUDED = re.compile(r"\bplain\b|with a pattern")  # what excluded patterns are read as
-_EXCLUDED_PATTERN = re.compile(rf"\b(?:{_PATTERN_NAMES}|plain)\b", re.IGNORECASE)
+_EXCLUDED_PATTERN = re.compile(rf"\b(?:{PATTERN_NAMES}|plain)\b", re.IGNORECASE)
 _REPEATED_PLAIN = re.compile(r"\bin plain(?:(?:,\s*|\s+(?:and\s+)?)in plain\b)+")
 
 

@@ -21,12 +21,12 @@ from dwc.negation import (
     ANY_KIND,
     DETAIL,
     KINDS,
+    PATTERN_NAMES,
     PATTERNS,
     SHADED_COLOR,
     negations_in,
 )
 
-_PATTERN_NAMES = "|".join(names for names in PATTERNS if not names.startswith(("pattern", "print")))
 _SLEEVES = r"(?:short|long|elbow|half)[\s-](?:sleeves?|sleeved)"
 _VALUE = rf"(?:{SHADED_COLOR}|{_SLEEVES}|{'|'.join(PATTERNS)}|{DETAIL})"
 _THING = rf"(?:{_VALUE}(?:\s+(?:{KINDS}))?|(?:{KINDS}))"
@@ -91,7 +91,7 @@ _TURNING = re.compile(
 )
 _COMPARED = (
     ANY_COLOR,
-    re.compile(rf"\b(?:{_PATTERN_NAMES})\b", re.IGNORECASE),
+    re.compile(rf"\b(?:{PATTERN_NAMES})\b", re.IGNORECASE),
     re.compile(_SLEEVES, re.IGNORECASE),
 )
 _BOUND = re.compile(

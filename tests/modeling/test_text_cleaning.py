@@ -433,6 +433,7 @@ def test_without_a_pattern_is_plain_unless_another_is_named(typed: str, expected
         ("with buttons instead of a zip", "with buttons"),
         ("zip to buttons", "with buttons"),
         ("from belted to hooded", "hooded"),
+        ("jacket with a zip to the collar", "jacket with a zip to the collar"),
         ("swap long sleeves for short", "with short sleeves"),
         ("change the long sleeves to short ones", "with short sleeves"),
         ("replace the long sleeves with none", "without sleeves"),
