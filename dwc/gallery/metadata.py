@@ -581,12 +581,14 @@ class MetadataCollector:
 
         Args:
             id: The picture's id.
-            row: The row's values by column. None, empty texts, NaN and infinities are missing
-                values. A column with lists or other nested values is not used.
+            row: The row's values by column. Spaces at the ends of texts are removed. None, empty
+                texts, NaN and infinities are missing values. A column with lists or other nested
+                values is not used.
             table: Name of the row's table, for messages about contradictions between tables.
         """
         values = self._rows.setdefault(id, {})
-        for name, value in row.items():
+        for name, cell in row.items():
+            value = _strip(cell)
             column = self._columns.get(name) or self._add_column(name)
             spellings, earlier = self._spellings[name], name
             if len(spellings) > 1:
@@ -756,6 +758,13 @@ class _CollectedColumn:
         if self._may_be_number:
             self._may_be_number = _is_number(value)
         return value
+
+
+def _strip(cell: Any) -> Any:
+    """Return a cell without white space at the ends of its text; other cells are unchanged."""
+    if not isinstance(cell, str) or cell == cell.strip():
+        return cell
+    return type(cell)(cell.strip())
 
 
 def _is_missing(value: Any) -> bool:

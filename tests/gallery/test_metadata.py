@@ -207,6 +207,23 @@ def test_a_table_beside_the_indexed_folder_is_named(tmp_path, build):
     assert remark.endswith("index the folder that has both.")
 
 
+def test_spaces_at_the_ends_of_texts_do_not_count(tmp_path, build):
+    """A filter for the brand left out the picture whose brand had a space after it."""
+    for name in "abc":
+        Image.new("RGB", (60, 60)).save(tmp_path / f"{name}.png")
+    write_jsonl(
+        tmp_path,
+        {"file_name": "a.png", "brand": "Zara ", "note": "  "},
+        {"file_name": "b.png", "brand": "zara", "note": "new"},
+    )
+    store = build(tmp_path)
+    assert [row(store, id) for id in store.ids] == [
+        {"brand": "Zara"}, {"brand": "zara", "note": "new"}, {},
+    ]  # fmt: skip
+    found = find_matching(parse_filter("brand = ZARA", store.metadata), store.metadata)
+    assert [bool(is_found) for is_found in found] == [True, True, False]
+
+
 def test_a_table_of_another_name_is_said_not_to_be_read(tmp_path, build):
     Image.new("RGB", (60, 60)).save(tmp_path / "a.png")
     write_csv(tmp_path, "file,price", "a.png,12", name="products.csv")
