@@ -492,7 +492,7 @@ _VERBS = (
     r"|not\s+(?:into|keen\s+on)|(?:can|could)\s+do\s+without|(?:would\s+)?rather\s+not(?:\s+have)?"
     r"|ain't|unlike|zero|almost\s+no|hardly\s+any|barely\s+any|devoid\s+of|lacking|lacks?|no\s+need\s+for"
     r"|(?:cut|chop)\s+off|apart\s+from|any\s+(?:but|except(?:\s+for)?)|every\s+(?:but|except)|bar|barring"
-    r"|excepting|save\s+for"
+    r"|excepting|save\s+for|aside\s+from|(?:with\s+)?(?:the\s+)?exception\s+of"
 )
 _MODALS = (
     r"no\s+longer|(?:(?:that|which|it)\s+)?(?:should|must|may|can|could|will|would)\s+"
@@ -817,7 +817,8 @@ _VALUE_OF_KIND = (
 )
 _EACH_VALUE_OF_KIND = re.compile(rf"(?<![\w'-]){_VALUE_OF_KIND}(?![\w'-])", re.IGNORECASE)
 _NO_VALUE_KIND = re.compile(
-    r"(?<![\w'-])(?:not|no|never|without|avoid|(?:anything|everything|all)\s+but)\s+(?:an?\s+|any\s+)?"
+    r"(?<![\w'-])(?:not|no|never|without|avoid|(?:anything|everything|all)\s+(?:but|except(?:\s+for)?)"
+    r"|(?:apart|aside)\s+from|except(?:\s+for)?|save\s+for|(?:with\s+)?(?:the\s+)?exception\s+of)\s+(?:an?\s+|any\s+|the\s+)?"
     rf"(?P<values>{_VALUE_OF_KIND}(?:(?:\s*,\s*|\s+)(?:(?:or|nor)\s+)?(?:an?\s+)?{_VALUE_OF_KIND})*)"
     rf"\s+(?P<kind>{KINDS}){_END}",
     re.IGNORECASE,

@@ -65,7 +65,7 @@ _UNNAMED_CHANGE = re.compile(
     r"(?<![\w'-])((?:some|any)thing\s+(?:(?:very|completely|totally|entirely|quite)\s+)?(?:different|else)"
     r"|(?:completely|totally|entirely|very)\s+different"
     r"|(?:less|not(?:hing)?|un)\s*(?:like|similar\s+to)\s+(?:this|that|it|the\s+(?:picture|photo|image))"
-    r"(?:\s+one)?|(?:(?:any|every)thing|(?:any|every|another)\s+\w+)\s+but\s+(?:this|that|it)(?:\s+one)?|the\s+opposite)(?![\w'-])(?!\s+(?:colou?r|shade|pattern|print|in\s|of\s))",
+    r"(?:\s+one)?|(?:(?:any|every)thing|(?:any|every|another)\s+\w+)\s+but\s+(?:this|that|these|those|it)(?:\s+ones?)?|the\s+opposite)(?![\w'-])(?!\s+(?:colou?r|shade|pattern|print|in\s|of\s))",
     re.IGNORECASE,
 )
 # Words between two values that make only one of them a wish: "I wear black but need red".
