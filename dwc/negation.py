@@ -110,7 +110,7 @@ KINDS = (
     r"|shorts|pyjamas|pajamas|shoes?|boots?|sandals?|sneakers?|trainers?|heels|pumps|flats|loafers?"
     r"|slippers?"
 )
-# Names of groups of kinds, of which some kinds may be excluded: "footwear, but no boots".
+# Names of groups of kinds. A text may exclude some kinds of a group: "footwear, but no boots".
 _GROUPS = (
     "footwear|headwear|headgear|knitwear|outerwear|bottoms|swimwear|underwear|sportswear|nightwear"
     "|sleepwear|leisurewear|menswear|womenswear|workwear|denim"
@@ -250,6 +250,7 @@ _ANY_THING = re.compile(
     rf"(?<![\w-])(?:(?P<detail>{DETAIL})|(?P<kind>{KINDS})|{SHADED_COLOR})(?![\w-])", re.IGNORECASE
 )
 _PATTERN = re.compile(rf"(?:{'|'.join(PATTERNS)}|{_RARE_PATTERNS})", re.IGNORECASE)
+ANY_PATTERN = re.compile(rf"\b(?:{PATTERN_NAMES})\b", re.IGNORECASE)
 ANY_KIND = re.compile(rf"(?<![\w'-])(?:{KINDS})(?![\w'-])", re.IGNORECASE)
 _KIND_OR_GROUP = re.compile(rf"(?<![\w'-])(?:{KINDS}|{_GROUPS})(?![\w'-])", re.IGNORECASE)
 _NEGATED = re.compile(r"(?<![\w'-])(?:not|never|nothing|no|nor|without|\w+n't)\s+(?:be\s+)?$", re.I)
@@ -585,14 +586,14 @@ def overlooked_negations(text: str, has_image: bool) -> list[str]:
     negations = negations_in(text)
     if has_image:
         phrases = [" ".join(phrase) for phrase in negations if phrase[0] in _OVERLOOKED_WITH_IMAGE]
-        phrases += _matches(_NO_SMALL_PART, text)
+        phrases += find_phrases(_NO_SMALL_PART, text)
     else:
         phrases = [" ".join(phrase) for phrase in negations if phrase not in _FOLLOWED]
         if not _ONLY_NOT_COLOR.fullmatch(text):
             phrases += [match.lower() for match in _NO_COLOR.findall(text)]
-        phrases += _matches(_NO_HOOD, text)
+        phrases += find_phrases(_NO_HOOD, text)
     for pattern in (_NO_KIND, _NO_SHAPE, _ODD_NO_COLOR):
-        phrases += _matches(pattern, text)
+        phrases += find_phrases(pattern, text)
     return list(dict.fromkeys(phrases))
 
 
@@ -638,7 +639,9 @@ def false_negations(text: str) -> list[str]:
 
     A model reads "no, in red" as "no red", and "not only red" as "not red".
     """
-    return list(dict.fromkeys([*_matches(_LEADING_NO, text), *_matches(_EXCLUDES_NOTHING, text)]))
+    return list(
+        dict.fromkeys([*find_phrases(_LEADING_NO, text), *find_phrases(_EXCLUDES_NOTHING, text)])
+    )
 
 
 def swapped_colors(text: str) -> list[str]:
@@ -646,7 +649,7 @@ def swapped_colors(text: str) -> list[str]:
 
     Each phrase is returned once, in lower case.
     """
-    return _matches(_SWAPPED, text)
+    return find_phrases(_SWAPPED, text)
 
 
 def negation_note(text: str, is_known: Callable[[str], bool], has_image: bool) -> str | None:
@@ -709,7 +712,7 @@ def negation_note(text: str, is_known: Callable[[str], bool], has_image: bool) -
     return f"{note} {mistaken}" if mistaken else note
 
 
-def _matches(pattern: re.Pattern[str], text: str) -> list[str]:
+def find_phrases(pattern: re.Pattern[str], text: str) -> list[str]:
     """Return the parts of a text that match a pattern, each once, in lower case.
 
     White space in a part is reduced to single spaces.

@@ -337,16 +337,15 @@ class FolderSource:
         items = ListedFiles(find_files(), str(self.folder), FileItem.from_file)
         metadata = None
         if "." not in left_out:  # the folder could be read
-            tables = [
-                id for id, e in left_out.items() if e.reason == NOT_A_PICTURE and is_table(id)
-            ]
+            files = [id for id, e in left_out.items() if e.reason == NOT_A_PICTURE]
+            tables = [id for id in files if is_table(id)]
             metadata = read_tables(self.folder, tables, list(items.ids()) if tables else [])
             for table in tables:
                 del left_out[table]
-            others = [id for id, e in left_out.items() if e.reason == NOT_A_PICTURE]
-            note = describe_table_beside(self.folder) or describe_unused_tables(others)
-            if note and not tables:
-                metadata = ListedMetadata(problems=(note,))
+            if not tables:
+                note = describe_table_beside(self.folder) or describe_unused_tables(files)
+                if note:
+                    metadata = ListedMetadata(problems=(note,))
         return Listing(items, left_out, unused, metadata)
 
     def items(self) -> Sequence[FileItem]:

@@ -141,7 +141,7 @@ class StrictModel(PreTrainedModel):
 
 
 class Faults(NamedTuple):
-    """The tensors that prevent a checkpoint from being loaded, grouped by what is wrong.
+    """The tensors that prevent a checkpoint from being loaded, by the kind of error.
 
     Attributes:
         missing: Names of the model's tensors that the checkpoint lacks.

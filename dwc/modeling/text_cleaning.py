@@ -21,6 +21,7 @@ from typing import NamedTuple
 from dwc.negation import (
     ALIKE_COLORS,
     ANY_COLOR,
+    ANY_PATTERN,
     COLORS,
     COUNTED_KINDS,
     DETAIL,
@@ -580,7 +581,6 @@ _RECOLORED = re.compile(
     rf"(?:\s+(?:in)?to\s+|\s*>\s*)(?:an?\s+|the\s+)?(?P<new>{SHADED_COLOR})(?:\s+(?:one|(?:{KINDS})))?{_END}",
     re.IGNORECASE,
 )
-_PATTERN = re.compile(rf"\b(?:{PATTERN_NAMES})\b", re.IGNORECASE)
 _PATTERN_SWAP = re.compile(
     rf"(?<![\w'-])(?:(?:(?:change|turn|make|from)\s+)?(?:an?\s+|the\s+)?(?:{PATTERN_NAMES}|plain)"
     rf"(?:\s+(?P<kind>{KINDS}))?(?:\s+(?:in)?to\s+|\s*>\s*)(?P<new>{PATTERN_NAMES}|plain)"
@@ -809,8 +809,8 @@ _PUT_IN = re.compile(
     rf"(?:^|(?<=,\s))(?:and\s+|more\s+of\s+(?:the|that)\s+)?(?P<wanted>{SHADED_COLOR}|{'|'.join(PATTERNS)})\s+in{_END}",
     re.IGNORECASE,
 )
-# "no blue jeans", "not a sleeveless dress" and "no blue or striped shirts": garments of which some
-# values are excluded.
+# "no blue jeans", "not a sleeveless dress" and "no blue or striped shirts": the text excludes some
+# values of a kind of garment.
 _VALUE_OF_KIND = (
     rf"(?:{SHADED_COLOR}|{'|'.join(PATTERNS)}|hooded|collared|belted|sleeveless"
     r"|(?:long|short)[\s-]sleeved?)"
@@ -1124,6 +1124,10 @@ def _rephrase_put_in(match: re.Match[str]) -> str | None:
     return f"in {wanted}" if ANY_COLOR.search(wanted) else f"with {wanted}"
 
 
+def _is_plural(name: str) -> bool:
+    return name.endswith("s") and not name.endswith("ss")
+
+
 def _exclude_thing(name: str) -> str:
     """Return the phrase that excludes a thing: "not red", "not a dress", "without long sleeves".
 
@@ -1132,7 +1136,7 @@ def _exclude_thing(name: str) -> str:
     """
     name = name.lower()
     if re.fullmatch(KINDS, name):
-        return f"no {name}" if name.endswith("s") and not name.endswith("ss") else f"not a {name}"
+        return f"no {name}" if _is_plural(name) else f"not a {name}"
     if re.fullmatch(rf"{SHADED_COLOR}(?:s|es)?", name):
         return f"not {name}"
     return f"{'not' if name.endswith(_ADJECTIVE_ENDINGS) else 'without'} {name}"
@@ -1232,8 +1236,7 @@ def _rephrase_thing_swap(match: re.Match[str]) -> str | None:
     name = (kind or detail or match["instead"]).lower()
     if name.endswith(_ADJECTIVE_ENDINGS):
         return name
-    article = "" if name.endswith("s") and not name.endswith("ss") else "a "
-    return f"{'as' if kind else 'with'} {article}{name}"
+    return f"{'as' if kind else 'with'} {name if _is_plural(name) else f'a {name}'}"
 
 
 @_unless_negated
@@ -1268,8 +1271,7 @@ def _pattern_phrase(pattern: str) -> str:
     """Return the phrase that asks for a pattern: "striped", "with stripes" or "in plain"."""
     if pattern == "plain":
         return "in plain"
-    is_adjective = pattern.endswith(("ed", "ey", "py", "ry", "al", "id"))
-    return pattern if is_adjective else f"with {pattern}"
+    return pattern if pattern in _PATTERN_ADJECTIVES else f"with {pattern}"
 
 
 def _exclude(values: str, text: str) -> str:
@@ -1292,7 +1294,7 @@ def _asks_for_pattern(text: str) -> bool:
     """Return whether a text names a pattern that it does not exclude."""
     for exclusions in (*_EXCLUSIONS, _REJECTED):
         text = exclusions.sub(" ", text)
-    return _PATTERN.search(text) is not None
+    return ANY_PATTERN.search(text) is not None
 
 
 def _rephrase_value(value: str, is_plain: bool) -> str:
@@ -1303,7 +1305,7 @@ def _rephrase_value(value: str, is_plain: bool) -> str:
         is_plain: If True, a pattern such as "striped" is excluded by "in plain"; if False, by "no
             stripes".
     """
-    if is_plain and _PATTERN.fullmatch(value):
+    if is_plain and ANY_PATTERN.fullmatch(value):
         return "in plain"
     for names, read in (_OPPOSITES | _THINGS).items():
         if re.fullmatch(names, value):

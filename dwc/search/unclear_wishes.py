@@ -19,11 +19,12 @@ from itertools import pairwise
 from dwc.negation import (
     ANY_COLOR,
     ANY_KIND,
+    ANY_PATTERN,
     DETAIL,
     KINDS,
-    PATTERN_NAMES,
     PATTERNS,
     SHADED_COLOR,
+    find_phrases,
     negations_in,
 )
 
@@ -54,10 +55,10 @@ _SAME_COLORS = (
     {"blue", "navy"},
 )
 _UNNAMED = re.compile(
-    r"(?<![\w'-])(?:(?:an?other|other|different|a\s+new|but\s+(?:this|that|the\s+same))|(?:change|alter|vary|switch|swap)\s+"
-    r"(?:(?:only|just|the|its)\s+)+)\s*"
-    r"(colou?rs?|shades?|patterns?|prints?|necklines?|collars?"
-    r"|sleeves?(?:\s+lengths?)?|lengths?|shapes?|fabrics?|materials?)(?![\w'-])"
+    r"(?<![\w'-])((?:(?:an?other|other|different|a\s+new|but\s+(?:this|that|the\s+same))"
+    r"|(?:change|alter|vary|switch|swap)\s+(?:(?:only|just|the|its)\s+)+)\s*"
+    r"(?:colou?rs?|shades?|patterns?|prints?|necklines?|collars?"
+    r"|sleeves?(?:\s+lengths?)?|lengths?|shapes?|fabrics?|materials?))(?![\w'-])"
     r"(?!\s+(?:than|from|to|into|for|with|by|as)\b)",
     re.IGNORECASE,
 )
@@ -89,11 +90,7 @@ _TURNING = re.compile(
     r"(?![\w'-])",
     re.IGNORECASE,
 )
-_COMPARED = (
-    ANY_COLOR,
-    re.compile(rf"\b(?:{PATTERN_NAMES})\b", re.IGNORECASE),
-    re.compile(_SLEEVES, re.IGNORECASE),
-)
+_COMPARED = (ANY_COLOR, ANY_PATTERN, re.compile(_SLEEVES, re.IGNORECASE))
 _BOUND = re.compile(
     r"(?<![\w'-])((?:lighter|darker|brighter|paler|deeper)\s+than\s+(?:an?\s+|the\s+)?"
     rf"{SHADED_COLOR})(?![\w'-])",
@@ -139,8 +136,10 @@ def describe_unclear(text: str, has_image: bool) -> list[str]:
             "results may show only one of them, or a mixture. Search for each by itself."
         )
     addition = ", and some results may have that of the picture" if has_image else ""
-    changes = dict.fromkeys(_lower(match[0]) for match in _UNNAMED.finditer(text))
-    notes += [f'"{name}" does not say which one{addition}. Name what you want.' for name in changes]
+    notes += [
+        f'"{name}" does not say which one{addition}. Name what you want.'
+        for name in find_phrases(_UNNAMED, text)
+    ]
     if has_image and (match := _UNNAMED_CHANGE.search(text)):
         notes.append(
             f'"{_lower(match[0])}" does not say what should differ, so the results may be like the '
@@ -150,19 +149,17 @@ def describe_unclear(text: str, has_image: bool) -> list[str]:
         notes.append(
             f"The model reads all of these as wanted: {', '.join(values)}. Name only what you want."
         )
-    lessened = dict.fromkeys(_lower(match[1]) for match in _LESS.finditer(text))
     notes += [
         f'The model may read "{less}" as "{less.split()[1]}". Name what you want instead.'
-        for less in lessened
+        for less in find_phrases(_LESS, text)
     ]
-    if words := dict.fromkeys(_lower(match[1]) for match in _TURNING.finditer(text)):
+    if words := find_phrases(_TURNING, text):
         quoted = ", ".join(f'"{word}"' for word in words)
         notes.append(f"The model may overlook {quoted}. Say only what you want.")
-    comparisons = dict.fromkeys(_lower(match[1]) for match in _BOUND.finditer(text))
     notes += [
         f'The model does not compare with a color: with "{comparison}", the results may have that '
         'color itself. Name the shade that you want, such as "light blue".'
-        for comparison in comparisons
+        for comparison in find_phrases(_BOUND, text)
     ]
     notes += [
         f'The model does not know how much "{_lower(match[1])}" is: it reads "{_lower(match[2])}".'
