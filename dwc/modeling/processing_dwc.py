@@ -40,8 +40,8 @@ from dwc.modeling.text_cleaning import (
     clean_as_openai,
     clean_text,
     read_as_neighbors,
-    rephrase_exclusions,
 )
+from dwc.modeling.text_rephrasing import rephrase_exclusions
 
 
 def fill_template(template: Mapping[str, str], captions: Sequence[str]) -> str:

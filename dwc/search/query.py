@@ -39,7 +39,8 @@ from dwc.gallery.store import ModelIdentity
 from dwc.modeling.combiners import ComposedQuery, Composition
 from dwc.modeling.modeling_dwc import DWCModel, ImageFeatures
 from dwc.modeling.processing_dwc import WORD_PADDING_ID, DWCProcessor, fill_template
-from dwc.modeling.text_cleaning import TypedText, wanted_words
+from dwc.modeling.text_cleaning import TypedText
+from dwc.modeling.text_rephrasing import wanted_words
 from dwc.negation import Exclusion, exclusion_of, find_exclusions, find_kind
 
 _IMAGES_AT_ONCE = 8  # on a CPU

@@ -33,7 +33,8 @@ from dwc.gallery.filters import (
 from dwc.gallery.search_index import CandidateIndex, ExactIndex
 from dwc.gallery.store import Store
 from dwc.modeling.combiners import ComposedQuery
-from dwc.modeling.text_cleaning import TypedText, wanted_words
+from dwc.modeling.text_cleaning import TypedText
+from dwc.modeling.text_rephrasing import wanted_words
 from dwc.negation import find_exclusions, negation_note
 from dwc.search.query import (
     EncodedQuery,

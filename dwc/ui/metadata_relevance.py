@@ -32,7 +32,8 @@ from dwc.gallery.filters import (
     find_matching,
 )
 from dwc.gallery.metadata import Column, Metadata
-from dwc.modeling.text_cleaning import FUNCTION_WORDS, TypedText, rephrase_exclusions
+from dwc.modeling.text_cleaning import FUNCTION_WORDS, TypedText
+from dwc.modeling.text_rephrasing import rephrase_exclusions
 from dwc.negation import KINDS, PARTS, PATTERNS, find_exclusions
 from dwc.ui.panels.gallery_browser import MAX_FACET_VALUES
 

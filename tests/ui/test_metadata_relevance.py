@@ -13,7 +13,8 @@ from dwc.gallery.builder import build_store
 from dwc.gallery.filters import find_matching, parse_filter
 from dwc.gallery.metadata import Metadata
 from dwc.gallery.sources import FolderSource
-from dwc.modeling.text_cleaning import TypedText, rephrase_exclusions
+from dwc.modeling.text_cleaning import TypedText
+from dwc.modeling.text_rephrasing import rephrase_exclusions
 from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 from dwc.ui.api import compare_query

@@ -1,0 +1,940 @@
+"""Rephrasing of exclusions and comparisons in texts that people type.
+
+A model follows some phrases better than others that mean the same. `rephrase_exclusions` replaces
+phrases that exclude, compare or change something, such as "never red", "less long" and "blue jeans
+but in gray", with phrases that the bundled checkpoint follows better.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache, wraps
+from typing import NamedTuple
+
+from dwc.modeling.text_cleaning import FUNCTION_WORDS
+from dwc.negation import (
+    ALIKE_COLORS,
+    ANY_COLOR,
+    ANY_PATTERN,
+    COLORS,
+    COUNTED_KINDS,
+    DETAIL,
+    KINDS,
+    NEGATIONS,
+    ONLY,
+    PARTS,
+    PATTERN_NAMES,
+    PATTERNS,
+    REMOVING,
+    SHADED_COLOR,
+    find_exclusions,
+    find_kind,
+)
+
+# Words that say nothing about a garment by themselves: "the same item in another color".
+_VAGUE = FUNCTION_WORDS | frozenset(
+    {"thing", "item", "garment", "piece", "look", "style", "version", "picture", "photo", "image"}
+    | {"color", "colour", "colors", "colours", "pattern", "something", "anything", "everything"}
+    | {"similar", "exactly", "different", "still", "keep", "show", "find", "give", "get", "thanks"}
+)
+
+# Plurals of garments' names. A model has seen the singular far more often: of the first 12 for
+# "tops", 1 is a top, for "top" 9. Pairs such as "trousers" and "shoes" have no singular here.
+_PLURAL = re.compile(rf"(?<![\w'-])({COUNTED_KINDS})(?:e?s)(?![\w'-])", re.IGNORECASE)
+
+# Regular expression of a value that has one opposite -> phrase that asks for the opposite.
+_OPPOSITES = {
+    "sleeveless": "with sleeves",
+    "plain": "with a pattern",
+    "sleeves?": "without sleeves",
+}
+
+_THINGS = PATTERNS | PARTS
+_THING = "|".join(_THINGS)
+_OPPOSITE = "|".join(_OPPOSITES)
+_BARE_VALUE = rf"(?:{SHADED_COLOR}(?:s|es)?|{_THING}|{_OPPOSITE})"
+_VALUE = rf"(?:{_BARE_VALUE}|[\"'*]{_BARE_VALUE}[\"'*]|\({_BARE_VALUE}\)|\[{_BARE_VALUE}\])"
+
+# Phrases that exclude all values of a list, even if "and" joins them: "avoid red and blue".
+_VERBS = (
+    r"avoid(?:ing)?|exclude|eliminate|ban|reject|hates?|dislikes?|loathes?|detests?|despises?"
+    r"|can't\s+stand|sick\s+of|tired\s+of|fed\s+up\s+with|not\s+an?\s+(?:\w+\s+)?fan\s+of"
+    r"|(?:do(?:n't|\s+not)|does(?:n't|\s+not)|did(?:n't|\s+not)|would(?:n't|\s+not))\s+"
+    r"(?:really\s+|even\s+|particularly\s+)?(?:like|love|need|wear|fancy|enjoy|care\s+for|go\s+for)"
+    r"|not\s+(?:into|keen\s+on)|(?:can|could)\s+do\s+without|(?:would\s+)?rather\s+not(?:\s+have)?"
+    r"|ain't|unlike|zero|almost\s+no|hardly\s+any|barely\s+any|devoid\s+of|lacking|lacks?|no\s+need\s+for"
+    r"|(?:cut|chop)\s+off|apart\s+from|any\s+(?:but|except(?:\s+for)?)|every\s+(?:but|except)|bar|barring"
+    r"|excepting|save\s+for|aside\s+from|(?:with\s+)?(?:the\s+)?exception\s+of"
+)
+_MODALS = (
+    r"no\s+longer|(?:(?:that|which|it)\s+)?(?:should|must|may|can|could|will|would)\s+"
+    r"(?:not|never)\s+(?:be|have)"
+)
+_REPLACING = ("instead of", "rather than")  # "dots instead of stripes"
+_KEPT_NEGATIONS = {("replace",), ("swap",)}  # "replace the belt with buttons"
+
+
+def _pattern_of(phrases: Iterable[tuple[str, ...]]) -> str:
+    """Return a regular expression that matches any of the phrases; longer phrases are tried first.
+
+    Args:
+        phrases: The phrases, each a tuple of words.
+    """
+    longest_first = sorted(phrases, key=lambda phrase: -len(phrase))
+    return "|".join(r"\s+".join(map(re.escape, phrase)) for phrase in longest_first)
+
+
+_OF_ALL = {
+    phrase
+    for phrase, reach in NEGATIONS.items()
+    if reach == "removing" or not {"but", "except", "excluding"}.isdisjoint(phrase)
+} - _KEPT_NEGATIONS
+_OF_FIRST = NEGATIONS.keys() - _OF_ALL - _KEPT_NEGATIONS
+_ANY_NEGATION = f"{_VERBS}|{_MODALS}|{_pattern_of(NEGATIONS)}"
+_PERSON = r"(?:(?:please|(?:i|we)(?:'d|\s+would|\s+will|\s+really|\s+just)*)\s+)?"
+_BETWEEN = (
+    r"(?:(?:any|an?|the|it|them|to\s+be|to\s+have|in|with|of|wear|want|have|anything|something"
+    r"|shades?\s+of)\s+)*"
+)
+_AFTER_COLOR = r"(?:\s+(?:ones?|colou?rs?|colou?red|clothes|clothing|things?|garments?|in\s+it))?"
+_END = (
+    r"(?=\s*(?:$|[.,;:!?)\]\"']|(?:and|or|but|with|without|in|on|from|for|please|at|which|that|because"
+    r"|no|not)\b))"
+)
+
+
+def _exclusion_of(negations: str, joint: str) -> re.Pattern[str]:
+    """Return a pattern that matches the exclusion of one value or of a list of values.
+
+    Args:
+        negations: Regular expression of the excluding phrases, such as "not" or "avoid".
+        joint: Regular expression of the words that may join the last value of a list, such as
+            "or|nor".
+    """
+    more = rf"(?:\s*,\s*{_BETWEEN}{_VALUE})*\s*,?\s*\b(?:{joint})\s+{_BETWEEN}{_VALUE}"
+    return re.compile(
+        rf"(?<![\w'-]){_PERSON}(?:(?:with|has|have|having)\s+)?(?P<negation>{negations})(?:(?<=-)|(?<=\bnon)|(?<=\bun)|\s+){_BETWEEN}"
+        rf"(?P<values>{_VALUE}(?:{more})*){_AFTER_COLOR}{_END}",
+        re.IGNORECASE,
+    )
+
+
+_EXCLUSIONS = (
+    _exclusion_of(f"{_VERBS}|{_pattern_of(_OF_ALL)}", "or|nor|and"),
+    _exclusion_of(f"{_MODALS}|{_pattern_of(_OF_FIRST)}|non-?|un-?", "or|nor"),
+)
+_ANY_VALUE = re.compile(_BARE_VALUE, re.IGNORECASE)
+
+_OLD = rf"{SHADED_COLOR}(?:(?:\s*,\s*|\s+)(?:or|nor)\s+{SHADED_COLOR})*"
+_PREFERRING = (
+    r"(?:(?:i|we)(?:'d|\s+would)?\s+)?(?:prefer|(?:would\s+)?rather(?:\s+(?:have|take|want|wear))?)"
+)
+_REPLACE = r"(?:replace|swap|exchange|trade|switch|substitute)"
+_WITH_NEW = r"(?:for|with|by|to|into)\s+(?:an?\s+)?"
+_SWAP = re.compile(
+    rf"(?<![\w'-])(?:"
+    rf"(?:in\s+)?(?P<new1>{SHADED_COLOR})\s*(?:,\s*)?(?:(?:and|but)\s+)?"
+    rf"(?:instead\s+of|rather\s+than|not|never|no\s+longer)\s+(?:in\s+|the\s+)?{_OLD}"
+    rf"|(?:is\s+)?(?:not|never|instead\s+of|rather\s+than)\s+(?:in\s+)?{_OLD}\s*,?\s*but\s+"
+    rf"(?:rather\s+|instead\s+)?(?:in\s+)?(?P<new2>{SHADED_COLOR})"
+    rf"|(?:instead\s+of|rather\s+than|not)\s+(?:in\s+)?{_OLD}\s*,\s*in\s+(?P<new3>{SHADED_COLOR})"
+    rf"|(?:(?:change|turn|from)\s+)?(?:it\s+)?(?:from\s+)?(?:the\s+)?{SHADED_COLOR}"
+    rf"(?:\s+(?:in)?to\s+|\s*>\s*)"
+    rf"(?P<new4>{SHADED_COLOR})"
+    rf"|{_PREFERRING}\s+(?:it\s+)?(?:in\s+)?(?P<new7>{SHADED_COLOR})\s+(?:to|over|than)\s+(?:in\s+)?{_OLD}"
+    rf"|{_REPLACE}\s+(?:the\s+)?{SHADED_COLOR}\s+{_WITH_NEW}(?:the\s+)?(?P<new5>{SHADED_COLOR})"
+    rf"){_END}",
+    re.IGNORECASE,
+)
+# "red dress to blue", and "stripes to dots" or "from striped to plain".
+_RECOLORED = re.compile(
+    rf"(?<![\w'-])(?:(?:change|turn|make|from)\s+)?(?:an?\s+|the\s+)?{SHADED_COLOR}\s+(?P<kind>{KINDS})"
+    rf"(?:\s+(?:in)?to\s+|\s*>\s*)(?:an?\s+|the\s+)?(?P<new>{SHADED_COLOR})(?:\s+(?:one|(?:{KINDS})))?{_END}",
+    re.IGNORECASE,
+)
+_PATTERN_SWAP = re.compile(
+    rf"(?<![\w'-])(?:(?:(?:change|turn|make|from)\s+)?(?:an?\s+|the\s+)?(?:{PATTERN_NAMES}|plain)"
+    rf"(?:\s+(?P<kind>{KINDS}))?(?:\s+(?:in)?to\s+|\s*>\s*)(?P<new>{PATTERN_NAMES}|plain)"
+    rf"|{_REPLACE}\s+(?:the\s+)?(?:{PATTERN_NAMES}|plain)\s+{_WITH_NEW}(?P<other>{PATTERN_NAMES}|plain)"
+    rf"|(?:with\s+)?(?P<instead>{PATTERN_NAMES})\s*,?\s+(?:instead\s+of|rather\s+than)\s+(?:the\s+)?"
+    rf"(?:{PATTERN_NAMES})){_END}",
+    re.IGNORECASE,
+)
+_SLEEVES = r"(?:long|short|elbow|half|cap)"
+# "swap long sleeves for short", "long sleeves to short ones".
+_SLEEVE_SWAP = re.compile(
+    rf"(?<![\w'-])(?:(?:{_REPLACE}|change|turn|make|from)\s+)?(?:the\s+)?{_SLEEVES}[\s-]sleeves?\s+"
+    rf"{_WITH_NEW}(?:(?P<new>{_SLEEVES})(?:[\s-]sleeves?|\s+ones?)?|(?P<none>none|no\s+sleeves)){_END}",
+    re.IGNORECASE,
+)
+_PART = "|".join(PARTS)
+# "swap the jeans for a skirt", "swap the collar for a hood", "buttons instead of a zip".
+_THING_SWAP = re.compile(
+    rf"(?<![\w'-])(?:(?:{_REPLACE}|change|turn)\s+(?:(?:the|my|this|these|its)\s+)?"
+    rf"(?:(?:{KINDS})\s+{_WITH_NEW}(?:the\s+|some\s+)?(?P<kind>{KINDS})"
+    rf"|(?:{DETAIL})\s+{_WITH_NEW}(?:the\s+|some\s+)?(?P<detail>{DETAIL}))"
+    rf"|(?:from\s+|^)(?:an?\s+)?(?:{_PART})\s+(?:in)?to\s+(?:an?\s+)?(?P<part>{_PART})"
+    rf"|(?:with\s+)?(?:an?\s+|the\s+)?(?P<instead>{_PART})\s*,?\s+(?:instead\s+of|rather\s+than)\s+"
+    rf"(?:an?\s+|the\s+)?(?:{_PART})"
+    rf"|(?:turn|make|change)\s+(?:it|this|these|that)\s+(?:in)?to\s+(?:an?\s+)?(?P<into>{KINDS})){_END}",
+    re.IGNORECASE,
+)
+# "not striped enough", "not red enough".
+_NOT_ENOUGH = re.compile(
+    rf"(?<![\w'-])(?:not|isn't|aren't)\s+(?P<value>{SHADED_COLOR}|{PATTERN_NAMES}|plain)\s+enough{_END}",
+    re.IGNORECASE,
+)
+_PATTERN_OR_PLAIN = re.compile(rf"{PATTERN_NAMES}|plain", re.IGNORECASE)
+# "everything the same except the color: green", and without a value.
+_SAME_EXCEPT = re.compile(
+    r"(?<![\w'-])(?:(?:keep\s+)?(?:everything|all|it)\s+(?:(?:is|be|stays?|should\s+be)\s+)?)?"
+    r"(?:exactly\s+)?(?:the\s+)?(?:same|identical)\s*,?\s*"
+    r"(?:except|but|(?:apart|aside)\s+from|other\s+than|save)(?:\s+for)?\s+(?:not\s+)?(?:the\s+|its\s+)?"
+    r"(?P<attribute>colou?rs?|patterns?|prints?|sleeves?|lengths?|necklines?|collars?|fabrics?|materials?)"
+    r"(?:\s*[:,-]?\s+(?:(?:is|should\s+be|to\s+be|in|with)\s+)*"
+    rf"(?P<value>{SHADED_COLOR}|{PATTERN_NAMES}|plain|{_SLEEVES}(?=(?:\s+sleeves?)?{_END})))?(?:\s+sleeves?)?{_END}",
+    re.IGNORECASE,
+)
+# A cut or shade -> its comparative, and that of its opposite.
+_COMPARATIVES = {
+    "long": ("longer", "shorter"),
+    "short": ("shorter", "longer"),
+    "cropped": ("more cropped", "longer"),
+    "dark": ("darker", "lighter"),
+    "deep": ("deeper", "lighter"),
+    "light": ("lighter", "darker"),
+    "pale": ("paler", "darker"),
+    "bright": ("brighter", "darker"),
+    "tight": ("tighter", "looser"),
+    "slim": ("slimmer", "looser"),
+    "loose": ("looser", "tighter"),
+    "baggy": ("looser", "tighter"),
+    "wide": ("wider", "narrower"),
+    "narrow": ("narrower", "wider"),
+}
+_SHAPES = "|".join(_COMPARATIVES)
+# Parts whose cut is excluded by its name: "without wide brim" must not become "narrower brim".
+_PARTS_WITH_CUT = (
+    r"brims?|legs|straps?|heels?|soles?|hems?|shafts?|lengths?|fit|toes?|collars?|necks?|necklines?"
+    r"|lapels?|pockets?|handles?|tops?|cut|shapes?"
+)
+# "less long sleeves", "not so dark", "the sleeves are too short", "not long enough".
+_LESS = re.compile(
+    r"(?<![\w'-])(?P<subject>(?:the\s+)?sleeves\s+(?:are|look)\s+)?"
+    rf"(?:not\s+(?P<scarce>{_SHAPES})\s+enough"
+    r"|(?:less|(?:not\s+)?(?:a\s+bit\s+|much\s+|far\s+)?too|(?:not|nothing|nowhere)\s+"
+    r"(?:(?:nearly|near|like|half|remotely)\s+)?(?:so|as|such|that|very|quite)"
+    r"|far\s+from(?:\s+(?:so|as))?"
+    rf"|not|no|without|never|isn't|aren't)\s+(?:an?\s+|the\s+|any\s+)?(?P<shape>{_SHAPES})"
+    rf"(?:[\s-](?P<sleeves>sleeve[sd]?))?)(?!-)(?!\s+(?:{COLORS}|{_PARTS_WITH_CUT}))\b",
+    re.IGNORECASE,
+)
+# Garments whose name begins with that of another kind of garment.
+_COMPOUND = re.compile(
+    r"(?<![\w'-])(?:dress\s+(?P<formal>pants|trousers|slacks|shoes?|boots?|sandals?|socks|hats?)"
+    r"|jeans?\s+(?P<denim>jackets?|shirts?|skirts?|shorts|vests?|dress(?:es)?|coats?))(?![\w'-])",
+    re.IGNORECASE,
+)
+# "nothing but red", "no color other than red", "no other color than red".
+_ONLY_VALUE = re.compile(
+    rf"(?<![\w'-]){_PERSON}(?:{ONLY.pattern})\s+{_BETWEEN}(?P<value>{SHADED_COLOR}|plain){_END}",
+    re.IGNORECASE,
+)
+_OTHER_COLOR = re.compile(
+    rf"(?<![\w'-])(?:in\s+|of\s+)?(?:any\s+|some\s+|an\s+)?other\s+colou?rs?{_END}", re.IGNORECASE
+)
+_ABSENT_PART = re.compile(
+    r"(?<![\w'-])(?P<part>hood|collar|button|zip|belt|lace|strap|pocket|buckle)less(?![\w'-])",
+    re.IGNORECASE,
+)
+_ADJECTIVE_ENDINGS = ("ed", "less", "y", "floral", "plain")
+_PATTERN_ADJECTIVES = [
+    name
+    for names in PATTERNS
+    for name in names.split("|")
+    if name.endswith((*_ADJECTIVE_ENDINGS, "plaid"))
+]
+# "stripeless", and "unstriped shirt": where no garment follows, "non-striped" is an exclusion.
+_ABSENT_PATTERN = re.compile(
+    r"(?<![\w'-])(?:(?:stripe|dot|flower|print|graphic|logo)s?-?less(?![\w'-])"
+    rf"|(?:un|non)[\s-]?(?:{'|'.join(_PATTERN_ADJECTIVES)})(?=\s+(?:(?:{SHADED_COLOR}|[^\W\d_]+)\s+)?(?:{KINDS})\b))",
+    re.IGNORECASE,
+)
+# Terms of shops, read as the nearest that models learn.
+_THREE_QUARTERS = r"(?<![\w'-])(?:3/\s*4|three[\s-]quarters?)(?:[\s-]+lengths?)?"
+_THREE_QUARTER_SLEEVES = re.compile(rf"{_THREE_QUARTERS}[\s-]+(sleeves?)\b", re.IGNORECASE)
+_THREE_QUARTER_LEGS = re.compile(
+    rf"{_THREE_QUARTERS}(?=[\s-]+(?:trousers|pants|jeans|leggings)\b)", re.IGNORECASE
+)
+_HALF_SLEEVES = re.compile(r"(?<![\w'-])half[\s-]+(sleeve[sd]?)(?![\w'-])", re.IGNORECASE)
+# Shops write "s/s" and "l/s"; a slash between words is followed by a space here.
+_SLEEVES_IN_SHORT = re.compile(r"(?<![\w'/-])(?P<length>[sl])/\s?s(?![\w'/-])", re.IGNORECASE)
+_ABOVE_KNEE = re.compile(
+    r"(?<![\w'-])less\s+than\s+(?:the\s+)?knees?(?:[\s-]+length)?(?![\w'-])", re.IGNORECASE
+)
+_LOW_HEEL = re.compile(
+    r"(?<![\w'-])(?:with\s+)?(?:as\s+(?:little|low|small)\s+(?:an?\s+)?heels?\s+as\s+possible"
+    r"|(?:(?:an?|the)\s+)?(?:minimal|minimum|lowest|smallest|least|tiniest)\s+heels?(?:\s+possible)?)"
+    r"(?![\w'-])",
+    re.IGNORECASE,
+)
+# "is not ok", "not wanted", "are ugly", "are out".
+_IS_REJECTED = (
+    r"(?:(?:(?:(?:is|are)\s+)?(?:not|never)|isn't|aren't)\s+(?:ok(?:ay)?|good|wanted|allowed|fine"
+    r"|acceptable|welcome|nice|needed|an?\s+option|for\s+me|my\s+\w+)"
+    r"|(?:is|are|looks?)\s+(?:so\s+|too\s+|very\s+|really\s+)?(?:ugly|hideous|awful|horrible|terrible"
+    r"|boring|bad|disgusting)"
+    r"|(?:is|are)\s+(?:out|an?\s+no[\s-]go|unacceptable)"
+    r"|(?:(?:has|have|had|needs?|ought)\s+(?:got\s+)?to|must|should|can)\s+(?:go(?:\s+away)?|be\s+gone)"
+    r"(?!\s+(?:with|well|to|under|over|from|on))|(?:(?:is|are|be)\s+)?gone)"
+)
+# "red is not ok", "stripes not wanted", "checks are out", "replace the red".
+_REJECTED = re.compile(
+    rf"(?<![\w'-])(?:the\s+|any\s+)?(?P<values>{_BARE_VALUE}(?:\s+(?:or|and|nor)\s+{_BARE_VALUE})*)"
+    rf"(?:\s+ones?)?\s+{_IS_REJECTED}{_END}"
+    rf"|(?<![\w'-])(?:replace|swap(?:\s+out)?|hide)\s+(?:the\s+|any\s+)?"
+    rf"(?P<replaced>{_BARE_VALUE}(?:\s+(?:or|and|nor)\s+{_BARE_VALUE})*)"
+    rf"(?!\s+(?:with|by|for|to)\b){_END}",
+    re.IGNORECASE,
+)
+# The same of parts, cuts and kinds of garments: "long sleeves are a no-go", "skirts are out". Up to
+# two other words may come before the name, such as "puffy".
+_REJECTED_DETAIL = re.compile(
+    r"(?:(?<=^)|(?<=[,.;:!?]\s)|(?<=\bbut\s)|(?<=\band\s)|(?<=\bsince\s)"
+    r"|(?<=\bbecause\s))(?:the\s+|any\s+)?(?P<thing>(?:(?!but\b|and\b|the\b|any\b|since\b|because\b)[\w'-]+\s+){0,2}?"
+    rf"(?:{DETAIL}|{KINDS}))\s+{_IS_REJECTED}{_END}",
+    re.IGNORECASE,
+)
+# "lose the long sleeves": parts and cuts after verbs, which models overlook.
+_REMOVED_DETAIL = re.compile(
+    rf"(?<![\w'-])(?:{REMOVING})\s+(?:(?:the|any|those|these|its)\s+)?(?P<thing>{DETAIL}){_END}",
+    re.IGNORECASE,
+)
+# "less striped", "too many flowers", "too red", "as few stripes as possible", "not as red".
+_LESS_PATTERN = re.compile(
+    rf"(?<![\w'-])(?:(?:less|fewer)\s+(?P<pattern>{'|'.join(PATTERNS)})"
+    r"|(?:a\s+bit\s+|a\s+little\s+|way\s+|far\s+|much\s+)?too(?:\s+(?:many|much))?\s+"
+    rf"(?P<value>{_BARE_VALUE})"
+    rf"|(?:with\s+)?as\s+(?:few|little)\s+(?P<least>{_BARE_VALUE})\s+as\s+possible"
+    rf"|(?:not|nothing)\s+(?:quite\s+|nearly\s+)?(?:so|as|that)\s+(?P<color>{SHADED_COLOR})){_END}",
+    re.IGNORECASE,
+)
+_ANY_THING_NAME = rf"(?:{DETAIL}|{_BARE_VALUE}|{KINDS})"
+_EACH_THING = re.compile(rf"(?<![\w'-]){_ANY_THING_NAME}(?![\w'-])", re.IGNORECASE)
+_EXCEPT = (
+    r"(?:but|except(?:\s+for)?|excepting|excluding|save(?:\s+for)?|besides?|bar"
+    r"|(?:apart|aside)\s+from|other\s+than|than)"
+)
+# "any dress but red", "in all shades but red", "another color than red", "something but red". "But
+# in red" after the name of a garment asks for red.
+_ALL_BUT = re.compile(
+    r"(?<![\w'-])(?:(?:in|with|of)\s+)?(?:(?:any|all|each|every|another|other)\s+"
+    r"(?:of\s+(?:the|these|your)\s+)?(?:other\s+|different\s+)?(?:the\s+)?"
+    rf"(?:(?:colou?r(?:ed)?|shade|pattern|kind|sort|type)s?\s+(?:of\s+)?)?(?:(?P<kind>{KINDS})"
+    r"|(?:colou?r|shade|pattern|print|design|thing|one|style|type|sort|kind|garment|item|piece|product"
+    r"|clothes|clothing)s?)"
+    r"|some\s+(?:other\s+)?(?:colou?r|shade|pattern|print|design)s?|something|someone"
+    r"|(?:any|every)\s*thing\s+else)"
+    rf"\s*,?\s*{_EXCEPT}\s+(?:with\s+|an?\s+|the\s+|any\s+)*"
+    rf"(?P<things>{_ANY_THING_NAME}(?:(?:\s*,\s*(?:(?:or|and|nor)\s+)?|\s+(?:or|and|nor)\s+)"
+    rf"(?:in\s+|an?\s+|the\s+)?{_ANY_THING_NAME})*){_AFTER_COLOR}{_END}",
+    re.IGNORECASE,
+)
+# "it doesn't have to be red", which excludes nothing.
+_NOT_REQUIRED = re.compile(
+    r"\b(?:(?:do(?:es)?n't|do(?:es)?\s+not)\s+(?:have|need)\s+to|needs?(?:n't|\s+not))"
+    r"\s+(?:be|have)\s+(?:\w+\s+)?\w+$",
+    re.IGNORECASE,
+)
+# "less like a jacket", "more cardigan than jacket", "more like a cardigan, less like a jacket",
+# "rather a skirt than a dress".
+_LESS_LIKE = re.compile(
+    rf"(?<![\w'-])less\s+(?:like|of)\s+(?:an?\s+)?(?P<old>{KINDS}){_END}"
+    rf"|(?<![\w'-])(?:more|rather)\s+(?:like\s+|of\s+)?(?:an?\s+)?(?P<new>{KINDS})"
+    rf"\s*(?:,\s*(?:and\s+)?less|than)\s+(?:like\s+|of\s+)?(?:an?\s+)?(?P<former>{KINDS}){_END}",
+    re.IGNORECASE,
+)
+# Slips that are words themselves.
+_SLIPS = {"stripped": "striped", "strips": "stripes", "lose": "loose", "plane": "plain"}
+_SLIP = re.compile(
+    r"(?<![\w'-])(?:stripped|strips|lose(?=[\s-]+(?:fit|fitting|cut)\b)"
+    rf"|plane(?=\s+(?:{COLORS}|{KINDS})\b))(?![\w'-])",
+    re.IGNORECASE,
+)
+# "in any color but not red", in which "any color but" is no negation.
+_ANY_COLOR_BUT_NOT = re.compile(
+    r"(?<![\w'-])((?:any|every|all)\s+colou?rs?)\s*,?\s*but\s+(?=(?:not|no|never|without)\b)",
+    re.IGNORECASE,
+)
+# "red out, blue in", "leave the stripes out", "take the hood off", "less of the red".
+_PUT_OUT = re.compile(
+    r"(?<![\w'-])(?:(?:leave|take|keep|rule|throw|kick|cut|get)\s+(?:the\s+|all\s+|any\s+|those\s+)*"
+    rf"(?P<left>{_ANY_THING_NAME})\s+(?:out|off|away)"
+    rf"|(?:less|fewer)\s+of\s+(?:the|that|those|this)\s+(?P<less>{_ANY_THING_NAME})"
+    rf"|(?P<out>{_ANY_THING_NAME})\s+out){_END}",
+    re.IGNORECASE,
+)
+# "blue in" beside what is put out.
+_PUT_ASIDE = re.compile(r"(?:^|,\s)(?:but\s+)?(?:not|no|without)\s", re.IGNORECASE)
+_PUT_IN = re.compile(
+    rf"(?:^|(?<=,\s))(?:and\s+|more\s+of\s+(?:the|that)\s+)?(?P<wanted>{SHADED_COLOR}|{'|'.join(PATTERNS)})\s+in{_END}",
+    re.IGNORECASE,
+)
+# "no blue jeans", "not a sleeveless dress" and "no blue or striped shirts": the text excludes some
+# values of a kind of garment.
+_VALUE_OF_KIND = (
+    rf"(?:{SHADED_COLOR}|{'|'.join(PATTERNS)}|hooded|collared|belted|sleeveless"
+    r"|(?:long|short)[\s-]sleeved?)"
+)
+_EACH_VALUE_OF_KIND = re.compile(rf"(?<![\w'-]){_VALUE_OF_KIND}(?![\w'-])", re.IGNORECASE)
+_NO_VALUE_KIND = re.compile(
+    r"(?<![\w'-])(?:not|no|never|without|avoid|(?:anything|everything|all)\s+(?:but|except(?:\s+for)?)"
+    r"|(?:apart|aside)\s+from|except(?:\s+for)?|save\s+for|(?:with\s+)?(?:the\s+)?exception\s+of)\s+(?:an?\s+|any\s+|the\s+)?"
+    rf"(?P<values>{_VALUE_OF_KIND}(?:(?:\s*,\s*|\s+)(?:(?:or|nor)\s+)?(?:an?\s+)?{_VALUE_OF_KIND})*)"
+    rf"\s+(?P<kind>{KINDS}){_END}",
+    re.IGNORECASE,
+)
+# "I already have it in red", but not "can I have it in red".
+_OWNED = re.compile(
+    r"(?<![\w'-])(?:(?:i|we)(?:'ve)?(?:\s+(?:already|have|got|own|bought))+|(?:already\s+)?got)"
+    rf"\s+(?:(?:it|this|that|these|them|one)\s+(?:already\s+)?in\s+(?P<color>{SHADED_COLOR})"
+    rf"|(?:a|the)\s+(?P<one>{SHADED_COLOR})\s+ones?)(?:\s+already)?{_END}",
+    re.IGNORECASE,
+)
+_ASKING = re.compile(
+    r"\b(?:can|could|may|might|shall|should|would|will|if|wish|want|when|until)\s+$", re.IGNORECASE
+)
+# "any shirt as long as it isn't red": a condition that all results must meet.
+_AS_LONG_AS = re.compile(
+    r"(?:,?\s|^)(?:as|so)\s+long\s+as\s+(?:it|they|that|this)(?:'s|\s+(?:is|are)(?!n't))?\s",
+    re.IGNORECASE,
+)
+_ANY_COLOR_BAR = re.compile(r"(?<![\w'-])((?:any|every|all)\s+colou?rs?)\s+bar\b", re.IGNORECASE)
+# Text before a phrase that shows that the phrase is negated itself, as in "not without a belt"; and
+# text that shows that the phrase is part of a list, as in "red and blue".
+_NEGATED = re.compile(
+    rf"(?<![\w'-])(?:not|never|nothing|no|nor|without|\w+n't|{_ANY_NEGATION})\s+(?:be\s+)?$",
+    re.IGNORECASE,
+)
+_IN_LIST = re.compile(r"(?:\b(?:and|or|nor)\s+|[/&+]\s*)(?:in\s+)?$", re.IGNORECASE)
+# Exclusions that models follow as well as the phrases of `_THINGS` and that stay as typed, such as
+# "without a belt". Only nouns count: "without striped" is rephrased.
+_NOUNS = [
+    name
+    for names, read in _THINGS.items()
+    for name in names.split("|")
+    if read.startswith("no ") and not name.endswith(("ed", "ey", "py"))
+]
+_FOLLOWED = re.compile(
+    rf"(?:no|without|with no|has no)\s+(?:any\s+|an?\s+)?({'|'.join(_NOUNS)})", re.IGNORECASE
+)
+# Text after which "but not red" would be wrong and "not red" is used: "that is", "no stripes,".
+_NO_BUT = re.compile(
+    r"(?:^|[.!?:(]|\b(?:is|are|be|that|which|and|but|or|nor|if|why|with|in|it's|i'm|we're|looks?)"
+    r"|(?:^|[,;.]|\band)\s*(?:no|not|without)\b[^,;.]*)[\s,;]*$",
+    re.IGNORECASE,
+)
+
+
+# Before "in plain": a verb, or a pronoun that needs one.
+_BEFORE_PLAIN = re.compile(r"\b(?:(is|are|be|looks?)|that|which|it)\s*$", re.IGNORECASE)
+_IS_EXCLUDED = re.compile(r"\bplain\b|with a pattern")  # what excluded patterns are read as
+_EXCLUDED_PATTERN = re.compile(rf"\b(?:{PATTERN_NAMES}|plain)\b", re.IGNORECASE)
+_REPEATED_PLAIN = re.compile(r"\bin plain(?:(?:,\s*|\s+(?:and\s+)?)in plain\b)+")
+
+
+class Rephrased(NamedTuple):
+    """The result of `rephrase_exclusions`.
+
+    Attributes:
+        text: The text with other phrases.
+        changes: Pairs of the phrase as typed and the phrase that replaced it, in order.
+        excluded: Patterns, parts and cuts that the given text excludes but `text` does not name, in
+            lower case: "stripes" if "no stripes" became "in plain", "short sleeves" if "no short
+            sleeves" became "longer sleeves".
+    """
+
+    text: str
+    changes: tuple[tuple[str, str], ...] = ()
+    excluded: tuple[str, ...] = ()
+
+
+def rephrase_exclusions(text: str) -> Rephrased:
+    """Replace exclusions and comparisons by phrases that models follow best.
+
+    "never red", "anything but red" and "lose the red" all exclude red, but a model follows some
+    phrases better than others. This function uses the phrases that the bundled checkpoint follows
+    best, as measured on drawings and photographs (`tests/bench/test_exclusion_phrases.py`):
+
+    - a color: "not red"; after other words: "dress but not red";
+    - a pattern: "in plain", unless the text names another pattern ("no stripes, with dots");
+    - a part: "no hood"; sleeves: "without sleeves";
+    - a value with a single opposite: "not sleeveless" becomes "with sleeves";
+    - a color that replaces another one: "blue instead of red" and "from red to blue" become "in
+      blue", since a model confuses which of two colors is wanted; "red dress to blue" becomes
+      "dress in blue";
+    - a pattern that replaces another one: "stripes to dots" becomes "with dots";
+    - a cut or a shade: "not long", "less long" and "too long" become "shorter", "no short sleeves"
+      becomes "longer sleeves".
+
+    Phrases that a model misunderstands because of a single word are rephrased as well: "nothing but
+    red" becomes "only red", "dress shoes" becomes "shoes", "jeans jacket" becomes "denim jacket".
+
+    Before that, refusals become exclusions: "high heels are out" becomes "without high heels", "no
+    blue jeans" becomes "jeans, not blue", "less striped" becomes "not striped". After that, plurals
+    of garments become singulars: "tops" becomes "top".
+
+    The setting `rephrase_exclusions` of a checkpoint's processor enables this function. A message
+    tells the user which phrases were replaced (`TypedText.respelled`).
+
+    Some phrases stay as they are: exclusions of other things, such as a kind of garment; and
+    exclusions after a negation, such as "not without a belt".
+
+    Args:
+        text: A text in which `dwc.negation.spell_out_negations` was applied.
+    """
+    text = _ANY_COLOR_BUT_NOT.sub(r"\1, ", _ANY_COLOR_BAR.sub(r"\1 but", text))
+    text = _AS_LONG_AS.sub(", ", text)
+    changes: dict[str, str] = {}
+    text = _rephrase_all(text, _TO_EXCLUSIONS, changes)
+    details = [item.name for item in find_exclusions(text)[0] if item.type == "detail"]
+    changes |= {match[0].strip(): _rephrase_only(match) for match in _ONLY_VALUE.finditer(text)}
+    text = _ONLY_VALUE.sub(_rephrase_only, text)
+    text = _rephrase_all(text, _REPHRASED, changes)
+    excluded = [
+        name.lower()
+        for typed, read in changes.items()
+        if _IS_EXCLUDED.search(read) and not _PATTERN_SWAP.fullmatch(typed)
+        for name in _EXCLUDED_PATTERN.findall(typed)
+    ]
+    text = _make_singular(_REPEATED_PLAIN.sub("in plain", text))
+    still_named = {item.name for item in find_exclusions(text)[0]}
+    excluded += [name for name in details if name not in still_named]
+    return Rephrased(text, _join_changes(changes), tuple(dict.fromkeys(excluded)))
+
+
+def _join_changes(changes: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the replaced phrases as pairs of the typed phrase and the final phrase, in order.
+
+    A phrase may have been replaced twice: "short sleeves are out" by "without short sleeves", and
+    this phrase by "longer sleeves". The result has one pair for both changes: ("short sleeves are
+    out", "longer sleeves").
+
+    Args:
+        changes: The replacement of each phrase, in the order in which they were replaced.
+    """
+    joined: dict[str, str] = {}
+    for replaced, read in changes.items():
+        former = next((typed for typed, last in joined.items() if replaced in last), None)
+        if former is None:
+            joined[replaced] = read
+        else:
+            joined[former] = joined[former].replace(replaced, read).replace(", but not", " but not")
+    return tuple((typed, _make_singular(read)) for typed, read in joined.items())
+
+
+def _make_singular(text: str) -> str:
+    """Return a text with the names of garments in the singular, as models know them best."""
+    return _PLURAL.sub(r"\1", text)
+
+
+_Rephrase = Callable[[re.Match[str]], str | None]
+
+
+def _rephrase_all(
+    text: str, rules: Iterable[tuple[re.Pattern[str], _Rephrase]], changes: dict[str, str]
+) -> str:
+    """Apply rules to a text, one after the other; return the text, and record the changes.
+
+    Args:
+        text: The text.
+        rules: Pairs of a pattern and a function. The function takes a match of the pattern, and
+            returns the phrase that replaces the match, or None to keep the match.
+        changes: A dict to which this function adds the replacement of each replaced phrase.
+    """
+    for pattern, rephrase in rules:
+        only = [match.span() for match in ONLY.finditer(text)]
+        done, end = "", 0
+        for match in pattern.finditer(text):
+            start, stop = match.span()
+            read = rephrase(match)
+            if read is None or any(first < stop and start < last for first, last in only):
+                continue
+            before, typed = done + text[end:start], match[0].strip()
+            if read.startswith("not ") and not _NO_BUT.search(before):
+                before, read = (
+                    before.rstrip(" ,;") + " ",
+                    f"but {read.replace(', not', ' and not')}",
+                )
+            elif read == " ".join(typed.lower().split()):
+                continue
+            if read.startswith("in plain") and (verb := _BEFORE_PLAIN.search(before)):
+                read = read.removeprefix("in ") if verb[1] else f"is {read.removeprefix('in ')}"
+            done, end = before + read, stop
+            changes[typed] = read
+        text = done + text[end:]
+    return text
+
+
+def _unless_negated(rephrase: _Rephrase) -> _Rephrase:
+    """Change a rule's function so that it keeps negated phrases, as in "not without a belt".
+
+    The new function returns None if a negation comes before the match.
+    """
+
+    @wraps(rephrase)
+    def rephrase_unless_negated(match: re.Match[str]) -> str | None:
+        return None if _NEGATED.search(match.string[: match.start()]) else rephrase(match)
+
+    return rephrase_unless_negated
+
+
+def _rephrase_swap(match: re.Match[str]) -> str | None:
+    """Return "in blue" for a phrase such as "blue instead of red"; None to keep it as typed.
+
+    A phrase is kept in three cases: if a negation such as "not" stands directly before it; if it is
+    part of a list; and if the two colors are similar, since "blue instead of navy" tells which blue
+    is wanted.
+    """
+    before = match.string[: match.start()]
+    if _NEGATED.search(before) or _IN_LIST.search(before):
+        return None
+    wanted = next(color for color in match.groups() if color).lower()
+    names = [name.lower() for name in ANY_COLOR.findall(match[0])]
+    [new] = ANY_COLOR.findall(wanted)
+    names.remove(new)
+    if new in names or any(new in alike and alike.intersection(names) for alike in ALIKE_COLORS):
+        return None
+    return f"in {wanted}"
+
+
+def _rephrase_exclusion(match: re.Match[str]) -> str | None:
+    """Return "not red" for an exclusion such as "avoid red"; None to keep it as typed.
+
+    For example, an exclusion is kept if a negation such as "not" stands directly before it.
+    """
+    before = match.string[: match.start()]
+    if _NEGATED.search(before) or _NOT_REQUIRED.search(before + match[0]):
+        return None
+    if (
+        match["negation"].lower() in _REPLACING
+        and before.strip()
+        and not before.rstrip().endswith(",")
+    ):
+        return None
+    read = _exclude(match["values"], match.string)
+    return None if "in plain" not in read and _FOLLOWED.fullmatch(match[0]) else read
+
+
+@_unless_negated
+def _rephrase_rejected(match: re.Match[str]) -> str | None:
+    """Return "not red" for a phrase such as "red is not ok".
+
+    The result is None if a negation such as "not" stands directly before the phrase.
+    """
+    return _exclude(next(values for values in match.groups() if values), match.string)
+
+
+def _rephrase_only(match: re.Match[str]) -> str:
+    """Return the phrase "only red" for a phrase such as "nothing but red"."""
+    return f"only {match['value']}".lower()
+
+
+def _rephrase_compound(match: re.Match[str]) -> str:
+    """Return "pants" for "dress pants", and "denim jacket" for "jeans jacket"."""
+    return (match["formal"] or f"denim {match['denim']}").lower()
+
+
+@_unless_negated
+def _rephrase_all_but(match: re.Match[str]) -> str | None:
+    """Return "dress but not red" for "any dress but red".
+
+    The result is None if a negation such as "not" stands directly before the phrase.
+    """
+    read = [_exclude_thing(thing[0]) for thing in _EACH_THING.finditer(match["things"])]
+    if match["kind"] is None:
+        return ", ".join(read)
+    joint = " but " if read[0].startswith("not ") else ", "
+    return f"{match['kind'].lower()}{joint}{' and '.join(read)}"
+
+
+@_unless_negated
+def _rephrase_put_out(match: re.Match[str]) -> str | None:
+    """Return "not red" for "red out" or "leave the red out".
+
+    The result is None if a negation such as "not" stands directly before the phrase.
+    """
+    return _exclude_thing(match["left"] or match["less"] or match["out"])
+
+
+@_unless_negated
+def _rephrase_less_like(match: re.Match[str]) -> str | None:
+    """Return "skirt, not a dress" for "rather a skirt than a dress".
+
+    The result is None if a negation such as "not" stands directly before the phrase.
+    """
+    if match["old"]:
+        return _exclude_thing(match["old"])
+    return f"{match['new']}, {_exclude_thing(match['former'])}".lower()
+
+
+def _correct_slip(match: re.Match[str]) -> str:
+    """Return the word that is meant by a wrong word, such as "striped" for "stripped"."""
+    return _SLIPS[match[0].lower()]
+
+
+def _rephrase_put_in(match: re.Match[str]) -> str | None:
+    """Return "in red" for "red in", if the text also excludes something, as "blue out" does.
+
+    Otherwise, the result is None, and the phrase stays.
+    """
+    others = match.string[: match.start()] + match.string[match.end() :]
+    if not _PUT_ASIDE.search(others):
+        return None
+    wanted = match["wanted"].lower()
+    return f"in {wanted}" if ANY_COLOR.search(wanted) else f"with {wanted}"
+
+
+def _is_plural(name: str) -> bool:
+    return name.endswith("s") and not name.endswith("ss")
+
+
+def _exclude_thing(name: str) -> str:
+    """Return the phrase that excludes a thing: "not red", "not a dress", "without long sleeves".
+
+    Args:
+        name: The name of a color, a pattern, a kind of garment or a detail.
+    """
+    name = name.lower()
+    if re.fullmatch(KINDS, name):
+        return f"no {name}" if _is_plural(name) else f"not a {name}"
+    if re.fullmatch(rf"{SHADED_COLOR}(?:s|es)?", name):
+        return f"not {name}"
+    return f"{'not' if name.endswith(_ADJECTIVE_ENDINGS) else 'without'} {name}"
+
+
+@_unless_negated
+def _rephrase_unwanted_detail(match: re.Match[str]) -> str | None:
+    """Return "without high heels" for "high heels are out" or "lose the high heels".
+
+    The result is None, and the phrase stays, if a negation such as "not" stands directly before the
+    phrase. It is also None for a color or a pattern, since a later rule replaces these phrases.
+    """
+    thing = match["thing"].lower()
+    if re.fullmatch(_BARE_VALUE, thing) and not re.fullmatch(_OPPOSITE, thing):
+        return None  # a rule for values follows
+    return f"{'not' if thing.endswith(_ADJECTIVE_ENDINGS) else 'without'} {thing}"
+
+
+def _rephrase_owned(match: re.Match[str]) -> str | None:
+    """Return "not red" for "I already have it in red"; None in a wish: "can I have it in red"."""
+    if _ASKING.search(match.string[: match.start()]):
+        return None
+    return f"not {match['color'] or match['one']}".lower()
+
+
+@_unless_negated
+def _rephrase_less_pattern(match: re.Match[str]) -> str | None:
+    """Return "not striped" for "less striped" or "too striped".
+
+    The result is None if a negation such as "not" stands directly before the phrase.
+    """
+    return f"not {next(value for value in match.groups() if value)}".lower()
+
+
+def _rephrase_value_of_kind(match: re.Match[str]) -> str | None:
+    """Return "jeans, not blue" for "no blue jeans".
+
+    The result is None if the text names another garment, too, or if a negation such as "not" stands
+    directly before the phrase.
+    """
+    before, after = match.string[: match.start()], match.string[match.end() :]
+    if _NEGATED.search(before) or find_kind(before) or find_kind(after):
+        return None
+    values = _EACH_VALUE_OF_KIND.findall(match["values"])
+    return ", not ".join((match["kind"], *values)).lower()
+
+
+@_unless_negated
+def _rephrase_less(match: re.Match[str]) -> str | None:
+    """Return "shorter" for "less long" or "too long".
+
+    The result is None if a negation such as "not" stands directly before the phrase.
+    """
+    if match["scarce"]:
+        comparative = _COMPARATIVES[match["scarce"].lower()][0]
+    else:
+        comparative = _COMPARATIVES[match["shape"].lower()][1]
+    if (match["sleeves"] or "").lower().endswith("d"):
+        return f"with {comparative} sleeves"
+    return f"{comparative} sleeves" if match["subject"] or match["sleeves"] else comparative
+
+
+@_unless_negated
+def _rephrase_recolored(match: re.Match[str]) -> str | None:
+    """Return "dress in blue" for "red dress to blue".
+
+    The result is None if a negation such as "not" stands directly before the phrase.
+    """
+    return f"{match['kind']} in {match['new']}".lower()
+
+
+def _rephrase_pattern_swap(match: re.Match[str]) -> str | None:
+    """Return "with dots" for "stripes to dots".
+
+    The result is None, and the phrase stays, if a negation such as "not" stands directly before the
+    phrase, or if the phrase is part of a list.
+    """
+    before = match.string[: match.start()]
+    if _NEGATED.search(before) or _IN_LIST.search(before):
+        return None
+    wanted = _pattern_phrase((match["new"] or match["other"] or match["instead"]).lower())
+    return wanted if match["kind"] is None else f"{match['kind'].lower()} {wanted}"
+
+
+def _rephrase_sleeves_in_short(match: re.Match[str]) -> str:
+    """Return "short sleeve" for "s/s", and "long sleeve" for "l/s"."""
+    return f"{'short' if match['length'] in 'sS' else 'long'} sleeve"
+
+
+@_unless_negated
+def _rephrase_thing_swap(match: re.Match[str]) -> str | None:
+    """Return "as a skirt" for "swap the jeans for a skirt", and "with a hood" for a part.
+
+    The result is None if a negation such as "not" stands directly before the phrase.
+    """
+    kind, detail = match["kind"] or match["into"], match["detail"] or match["part"]
+    name = (kind or detail or match["instead"]).lower()
+    if name.endswith(_ADJECTIVE_ENDINGS):
+        return name
+    return f"{'as' if kind else 'with'} {name if _is_plural(name) else f'a {name}'}"
+
+
+@_unless_negated
+def _rephrase_sleeve_swap(match: re.Match[str]) -> str | None:
+    """Return "with short sleeves" for "swap long sleeves for short".
+
+    The result is None if a negation such as "not" stands directly before the phrase.
+    """
+    return "without sleeves" if match["none"] else f"with {match['new']} sleeves".lower()
+
+
+@_unless_negated
+def _rephrase_same_except(match: re.Match[str]) -> str | None:
+    """Return "in green" for "the same except the color: green".
+
+    Without a value, "the same except the color" becomes "in another color". The result is None if a
+    negation such as "not" stands directly before the phrase.
+    """
+    attribute, value = match["attribute"].lower(), (match["value"] or "").lower()
+    if not value:
+        return f"{'in' if attribute.startswith('col') else 'with'} another {attribute.rstrip('s')}"
+    is_sleeve = not ANY_COLOR.search(value) and not _PATTERN_OR_PLAIN.fullmatch(value)
+    return f"with {value} sleeves" if is_sleeve else _wish_for(value)
+
+
+def _wish_for(value: str) -> str:
+    """Return the phrase that asks for a color or a pattern: "in red" or "striped"."""
+    return f"in {value}" if ANY_COLOR.search(value) else _pattern_phrase(value)
+
+
+def _pattern_phrase(pattern: str) -> str:
+    """Return the phrase that asks for a pattern: "striped", "with stripes" or "in plain"."""
+    if pattern == "plain":
+        return "in plain"
+    return pattern if pattern in _PATTERN_ADJECTIVES else f"with {pattern}"
+
+
+def _exclude(values: str, text: str) -> str:
+    """Return phrases that exclude each value of a list: "not red, in plain" for "red or striped".
+
+    A pattern is excluded by "in plain". There is one exception: if the text asks for another
+    pattern ("with dots"), the phrase is one such as "no stripes".
+
+    Args:
+        values: The list as typed, such as "red or striped".
+        text: The whole text that contains the list.
+    """
+    is_plain = not _asks_for_pattern(text)
+    read = [_rephrase_value(value[0].lower(), is_plain) for value in _ANY_VALUE.finditer(values)]
+    return ", ".join(dict.fromkeys(read))
+
+
+@lru_cache(maxsize=16)  # a text may have many exclusions
+def _asks_for_pattern(text: str) -> bool:
+    """Return whether a text names a pattern that it does not exclude."""
+    for exclusions in (*_EXCLUSIONS, _REJECTED):
+        text = exclusions.sub(" ", text)
+    return ANY_PATTERN.search(text) is not None
+
+
+def _rephrase_value(value: str, is_plain: bool) -> str:
+    """Return the phrase that excludes a value, such as "not red" for "red".
+
+    Args:
+        value: The value, in lower case.
+        is_plain: If True, a pattern such as "striped" is excluded by "in plain"; if False, by "no
+            stripes".
+    """
+    if is_plain and ANY_PATTERN.fullmatch(value):
+        return "in plain"
+    for names, read in (_OPPOSITES | _THINGS).items():
+        if re.fullmatch(names, value):
+            return read
+    color = re.match(SHADED_COLOR, value)  # without the ending of "reds"
+    return f"not {color[0] if color else value}"
+
+
+# Phrases that are read as other exclusions, to which `_REPHRASED` is applied then.
+_TO_EXCLUSIONS: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
+    (_SLIP, _correct_slip),
+    (_LESS_LIKE, _rephrase_less_like),
+    (_ALL_BUT, _rephrase_all_but),
+    (_PUT_OUT, _rephrase_put_out),
+    (_PUT_IN, _rephrase_put_in),
+    (_OWNED, _rephrase_owned),
+    (_REJECTED_DETAIL, _rephrase_unwanted_detail),
+    (_REMOVED_DETAIL, _rephrase_unwanted_detail),
+    (_NO_VALUE_KIND, _rephrase_value_of_kind),
+    (_LESS_PATTERN, _rephrase_less_pattern),
+    (_ABSENT_PART, lambda match: f"no {match['part']}".lower()),
+)
+_REPHRASED: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
+    (_COMPOUND, _rephrase_compound),
+    (_SAME_EXCEPT, _rephrase_same_except),
+    (_NOT_ENOUGH, lambda match: _wish_for(match["value"].lower())),
+    (_SWAP, _rephrase_swap),
+    (_LESS, _rephrase_less),
+    (_RECOLORED, _rephrase_recolored),
+    (_PATTERN_SWAP, _rephrase_pattern_swap),
+    (_SLEEVE_SWAP, _rephrase_sleeve_swap),
+    (_THING_SWAP, _rephrase_thing_swap),
+    (_ABSENT_PATTERN, lambda match: "plain"),
+    (_THREE_QUARTER_SLEEVES, lambda match: f"elbow length {match[1]}"),
+    (_HALF_SLEEVES, lambda match: f"short {match[1]}"),
+    (_SLEEVES_IN_SHORT, _rephrase_sleeves_in_short),
+    (_THREE_QUARTER_LEGS, lambda match: "cropped"),
+    (_ABOVE_KNEE, lambda match: "short"),
+    (_LOW_HEEL, lambda match: "with a low heel"),
+    (_OTHER_COLOR, lambda match: "in another color"),
+    (_REJECTED, _rephrase_rejected),
+    *((item, _rephrase_exclusion) for item in _EXCLUSIONS),
+)
+
+
+def wanted_words(rest: str) -> str:
+    """Return what a text asks for, such as "striped dress"; empty if it says nothing about clothes.
+
+    Words such as "and" and punctuation are removed at both ends of the text.
+
+    Args:
+        rest: The text without what it excludes; see `dwc.negation.find_exclusions`.
+    """
+    words = re.findall(r"[^\W\d_]+", rest.lower())
+    if _VAGUE.issuperset(words):
+        return ""
+    return _JOINTS_AT_ENDS.sub("", rest)
+
+
+_JOINTS_AT_ENDS = re.compile(
+    r"^(?:\W|(?:and|or|but)\b)+|(?:\W|\b(?:and|or|but|in|with))+$", re.IGNORECASE
+)
