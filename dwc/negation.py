@@ -10,8 +10,10 @@ lists the negations for which no measurement shows whether the checkpoint follow
 result.
 """
 
+import operator
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 Tokens = tuple[str, ...]
@@ -75,7 +77,7 @@ PATTERNS = {
     "graphics?": "no graphic",
     "logos?": "no logo",
     "texts?|writing|lettering|slogans?": "no text",
-    "patterns?|patterned": "no pattern",
+    "patterns?|patterned|designs?": "no pattern",
     "plaid": "no plaid",
 }
 PATTERN_NAMES = "|".join(names for names in PATTERNS if not names.startswith("patterns"))
@@ -232,18 +234,20 @@ _OVERLOOKED_DETAIL = re.compile(
     re.IGNORECASE,
 )
 # What `find_exclusions` finds after a negation: a color, a kind of garment, a detail, or a list.
+# After words such as "except", "and" joins a list as well.
 _THING = rf"(?:{DETAIL}|{SHADED_COLOR}|{KINDS})"
 _THING_END = (
     r"(?=\s*(?:$|[.,;:!?)\]]|(?:and|or|nor|but|with|without|in|on|from|for|please|that|which|not|no"
     r"|thanks?)\b))"
 )
 _EXCLUDED = re.compile(
-    r"(?<![\w'-])(?P<negation>(?:not|no|never|without|isn't|aren't|neither|nor|(?:anything|everything|all)\s+but"
-    r"|(?:(?:anything|something)\s+)?other\s+than|except(?:\s+for)?|excluding|instead\s+of|rather\s+than"
-    rf"|nothing|avoid|no\s+more|{REMOVING}"
+    r"(?<![\w'-])(?P<negation>(?:not|no|never|without|isn't|aren't|neither|nor|instead\s+of|rather\s+than"
+    r"|(?:(?:anything|something)\s+)?other\s+than|nothing|avoid|no\s+more"
+    r"|(?P<all>(?:anything|everything|all)\s+but|except(?:\s+for)?|excluding"
+    rf"|{REMOVING})"
     r"|(?:do(?:es)?n't|(?:do(?:es)?|would)\s+not|wouldn't)\s+(?:want|like|need|have))"
     r"(?:\s+(?:be|want|have|in|any|an?|the|it|pairs?\s+of))*)\s+"
-    rf"(?P<things>{_THING}(?:\s*,?\s*\b(?:or|nor)\s+(?:in\s+|an?\s+|the\s+)?{_THING})*){_THING_END}",
+    rf"(?P<things>{_THING}(?:\s*,?\s*\b(?:or|nor|(?(all)and|or))\s+(?:in\s+|an?\s+|the\s+)?{_THING})*){_THING_END}",
     re.IGNORECASE,
 )
 _ANY_THING = re.compile(
@@ -403,6 +407,46 @@ def _spaced_answer(match: re.Match[str]) -> str:
     before = "" if sign[0] in ":?" else " "
     is_end = _ANSWER_END.match(match.string, match.end()) is not None
     return f"{before}{sign} {answer}{',' if is_end else ''}"
+
+
+# Words of negations that are often mistyped. Shorter ones differ from other words by one letter,
+# such as "never" from "newer".
+_OFTEN_MISTYPED = ("without", "except", "excluding", "anything", "everything", "nothing", "instead")
+
+
+def correct_negation(word: str) -> str | None:
+    """Return the word of a negation that a mistyped word stands for; None if it stands for none.
+
+    For example, "exept" gives "except", and "nto" gives "not". A mistyped word has one wrong,
+    missing or additional letter, or two letters in the wrong order; in "not", only the order may
+    be wrong.
+
+    Args:
+        word: A word that the model does not know.
+    """
+    word = word.lower()
+    if word in _transposed("not"):
+        return "not"
+    return next((right for right in _OFTEN_MISTYPED if _is_slip(word, right)), None)
+
+
+def _is_slip(word: str, right: str) -> bool:
+    """Return whether two words differ by one letter, or by the order of two adjacent letters."""
+    if len(word) == len(right):
+        differences = sum(map(operator.ne, word, right))
+        return differences == 1 or word in _transposed(right)
+    short, long = sorted((word, right), key=len)
+    shortened = (long[:position] + long[position + 1 :] for position in range(len(long)))
+    return len(long) == len(short) + 1 and short in shortened
+
+
+def _transposed(word: str) -> list[str]:
+    """Return a word with each two adjacent, different letters in the other order."""
+    return [
+        word[:position] + second + first + word[position + 2 :]
+        for position, (first, second) in enumerate(pairwise(word))
+        if first != second
+    ]
 
 
 def negations_in(text: str) -> list[Tokens]:

@@ -12,6 +12,7 @@ from dwc.commands import search
 from dwc.negation import (
     NEGATIONS,
     Exclusion,
+    correct_negation,
     false_negations,
     find_exclusions,
     find_kind,
@@ -430,3 +431,22 @@ def test_exclusions_of_small_parts_are_noted_with_a_picture() -> None:
     assert 'often overlooks "without zip"' in note
     assert note.endswith("Name what you want instead.")
     assert negation_note("without zip", lambda word: True, has_image=False) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("exept", "except"), ("Excpet", "except"), ("exceptt", "except"), ("wihtout", "without"),
+        ("withot", "without"), ("anythign", "anything"), ("nto", "not"), ("insted", "instead"),
+        ("expect", None), ("newer", None), ("noot", None), ("within", None), ("outwith", None),
+    ],
+)  # fmt: skip
+def test_mistyped_negations_are_corrected(word, meant):
+    assert correct_negation(word) == meant
+
+
+def test_all_values_after_except_are_excluded():
+    exclusions, rest = find_exclusions("bottoms except jeans and shorts")
+    assert [item.name for item in exclusions] == ["jeans", "shorts"]
+    assert rest.strip() == "bottoms"
+    assert [item.name for item in find_exclusions("not jeans and shorts")[0]] == ["jeans"]

@@ -263,7 +263,11 @@ class DWCProcessor(ProcessorMixin):
             respelled += changes
         if self.rephrase_exclusions:
             clean, changes, excluded = rephrase_exclusions(clean)
-            respelled += changes
+            corrected = {read: word for word, read in respelled}
+            respelled += tuple(
+                (" ".join(corrected.get(word, word) for word in phrase.split()), read)
+                for phrase, read in changes
+            )
         if not clean:
             return TypedText("", typed)
         words = [word for item in clean.split() if (word := item.strip(string.punctuation))]

@@ -15,7 +15,12 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-from dwc.negation import KINDS, has_ambiguous_list, spell_out_negations
+from dwc.negation import (
+    KINDS,
+    correct_negation,
+    has_ambiguous_list,
+    spell_out_negations,
+)
 
 _ZERO_WIDTH_SPACES = "\u200b\u180e\u2800"
 _INVISIBLE = re.compile(
@@ -29,7 +34,7 @@ _QUOTES = _APOSTROPHES | str.maketrans(
     | {"Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "þ": "th", "ı": "i", "⁄": "/"}
 )
 _ENTITY = re.compile(r"&(?:#\d+|#[xX][\da-fA-F]+|[a-zA-Z][a-zA-Z\d]*);")
-_JOINT = re.compile(r"(?<=\w)(?<!_)(?:[^\w\s']+|_+)(?=\w)")
+_JOINT = re.compile(r"(?<=\w)(?<!_)(?!(?<=\d)[/.,](?=\d))(?:[^\w\s']+|_+)(?=\w)")
 _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SHORTEST_PART = 3  # fewest letters of each word when "reddress" is split into two words
 _LONGEST_QUOTE = 120  # most characters of a text that is quoted in a message
@@ -101,7 +106,7 @@ class TypedText(NamedTuple):
             them is in the vocabulary, except perhaps function words such as "with".
         max_tokens: Maximum number of CLIP tokens of a text; None without a CLIP tokenizer.
         respelled: Pairs of a typed word or phrase and its replacement, such as ("reddress", "red
-            dress").
+            dress"). The replacement of a phrase that was left out is empty.
         read_as_list: Whether dashes at the starts of lines were interpreted as list bullets,
             although each could also be a minus.
         excluded: Patterns, parts and cuts that the typed text excludes but `text` does not name, in
@@ -128,9 +133,13 @@ class TypedText(NamedTuple):
                 "answer is by the picture alone.",
             )
         notes = []
-        if self.respelled:
-            words = ", ".join(f"“{typed}” as “{read}”" for typed, read in self.respelled[:12])
-            notes.append(f"Read {words}.")
+        if read := [f"“{typed}” as “{read}”" for typed, read in self.respelled[:12] if read]:
+            notes.append(f"Read {', '.join(read)}.")
+        if kept := [f"“{typed}”" for typed, read in self.respelled[:12] if not read]:
+            notes.append(
+                f"Left out {', '.join(kept)}: what the words do not change is taken from the "
+                "picture."
+            )
         if self.read_as_list:
             notes.append(
                 "A dash at the start of a line was read as that of a list, not as a minus. To "
@@ -211,6 +220,7 @@ def clean_text(text: str, is_known: Callable[[str], bool] | None = None) -> Clea
       describe clothes, or if one does and the other is a function word such as `with`.
     - The name of a garment becomes singular or plural if the vocabulary contains only that form:
       `waistcoats` becomes `waistcoat`.
+    - A mistyped word of a negation is corrected: `exept` becomes `except`.
     - `patternless` and `belt-free` become `without pattern` and `without belt` if the vocabulary
       contains `pattern` and `belt`, but not the joined words.
     - A leading minus becomes a word (`-stripes` becomes `without stripes`), because the word
@@ -260,6 +270,8 @@ def clean_text(text: str, is_known: Callable[[str], bool] | None = None) -> Clea
     for position, word in enumerate(words):
         letters = word.strip(string.punctuation)
         other = _other_number(letters, is_known)
+        if letters and not is_known(letters):
+            other = other or correct_negation(letters)
         parts = (other,) if other else _find_parts(letters, is_known)
         if parts:
             respelled[letters] = " ".join(parts)

@@ -28,6 +28,7 @@ from dwc.negation import (
     SHADED_COLOR,
     find_exclusions,
     find_kind,
+    negations_in,
 )
 
 # Words that say nothing about a garment by themselves: "the same item in another color".
@@ -128,6 +129,10 @@ _OLD = rf"{SHADED_COLOR}(?:(?:\s*,\s*|\s+)(?:or|nor)\s+{SHADED_COLOR})*"
 _PREFERRING = (
     r"(?:(?:i|we)(?:'d|\s+would)?\s+)?(?:prefer|(?:would\s+)?rather(?:\s+(?:have|take|want|wear))?)"
 )
+_CHOOSING = (
+    r"(?:i(?:'d|\s+would)?\s+)?(?:go\s+(?:for|with)|choose|pick|take|use|try|have|want|like|prefer"
+    r"|make\s+it|(?:give|show|find)\s+me|it\s+should\s+be)"
+)
 _REPLACE = r"(?:replace|swap|exchange|trade|switch|substitute)"
 _WITH_NEW = r"(?:for|with|by|to|into)\s+(?:an?\s+)?"
 _SWAP = re.compile(
@@ -142,6 +147,10 @@ _SWAP = re.compile(
     rf"(?P<new4>{SHADED_COLOR})"
     rf"|{_PREFERRING}\s+(?:it\s+)?(?:in\s+)?(?P<new7>{SHADED_COLOR})\s+(?:to|over|than)\s+(?:in\s+)?{_OLD}"
     rf"|{_REPLACE}\s+(?:the\s+)?{SHADED_COLOR}\s+{_WITH_NEW}(?:the\s+)?(?P<new5>{SHADED_COLOR})"
+    rf"|(?:instead\s+of|rather\s+than)\s+(?:in\s+|the\s+)?{_OLD}\s*,?\s+(?:{_CHOOSING})\s+(?:it\s+)?"
+    rf"(?:in\s+)?(?P<new6>{SHADED_COLOR})"
+    rf"|(?P<new8>{SHADED_COLOR})\s+where(?:ver)?\s+(?:(?:the|this|that)\s+)?\w+(?:'s|\s+(?:is|was|are|were))"
+    rf"\s+{_OLD}"
     rf"){_END}",
     re.IGNORECASE,
 )
@@ -149,6 +158,31 @@ _SWAP = re.compile(
 _RECOLORED = re.compile(
     rf"(?<![\w'-])(?:(?:change|turn|make|from)\s+)?(?:an?\s+|the\s+)?{SHADED_COLOR}\s+(?P<kind>{KINDS})"
     rf"(?:\s+(?:in)?to\s+|\s*>\s*)(?:an?\s+|the\s+)?(?P<new>{SHADED_COLOR})(?:\s+(?:one|(?:{KINDS})))?{_END}",
+    re.IGNORECASE,
+)
+# "blue jeans but in gray", "this red dress in blue": the first color is that of the picture.
+_RECOLORED_THING = (
+    rf"(?:{SHADED_COLOR})(?:\s+and\s+{SHADED_COLOR})?"
+    rf"(?P<THING>(?:\s+(?!(?:{COLORS}|and|or|but|no|not|without|nor)\b)[\w'-]+){{0,5}}?)"
+)
+_BUT_COLOR = re.compile(
+    rf"(?<![\w'-])(?:{_RECOLORED_THING.replace('THING', 'thing')}\s*,?\s+but\s+"
+    r"(?:(?:please|rather|instead|now|this\s+time|make|turn|have|want|need|get|it|this|that|them|one|into|to"
+    r"|in|an?|the|i|i'd|would|like|prefer|should|be)\s+)*"
+    rf"|(?:this|that|these|those|(?:the\s+)?same)\s+{_RECOLORED_THING.replace('THING', 'this')}"
+    rf"\s*,?\s+in\s+(?:an?\s+)?)(?P<new>{SHADED_COLOR})(?:\s+(?:ones?|instead|please|version))*{_END}",
+    re.IGNORECASE,
+)
+_OF_ANY = re.compile(
+    r"\b(?:any|anything|all|every|everything|each|nothing|none|something)\s+$", re.IGNORECASE
+)
+# "swap the color for green", "tone it down to pink", "the black version".
+_TO_COLOR = re.compile(
+    r"(?<![\w'-])(?:(?:tone|turn|bring|change|switch|swap|make)\s+"
+    r"(?:it|that|this|them|(?:(?:the|its)\s+)?colou?rs?)\s+(?:down\s+|up\s+)?(?:(?:in)?to|for|with|by)\s+(?:an?\s+)?"
+    rf"(?P<to>{SHADED_COLOR})"
+    rf"|(?:the|an?|its)\s+(?P<version>{SHADED_COLOR})\s+(?:version|variant|alternative|edition)"
+    rf"(?:\s+of\s+(?:this|it|that|these)(?:\s+ones?)?)?){_END}",
     re.IGNORECASE,
 )
 _PATTERN_SWAP = re.compile(
@@ -265,7 +299,23 @@ _THREE_QUARTER_SLEEVES = re.compile(rf"{_THREE_QUARTERS}[\s-]+(sleeves?)\b", re.
 _THREE_QUARTER_LEGS = re.compile(
     rf"{_THREE_QUARTERS}(?=[\s-]+(?:trousers|pants|jeans|leggings)\b)", re.IGNORECASE
 )
+# "longer arms" of a garment.
+_ARMS = re.compile(
+    r"(?<![\w'-])(?P<length>long(?:er)?|short(?:er)?|full|wide(?:r)?|tight(?:er)?|loose(?:r)?)[\s-]+arms?(?![\w'-])",
+    re.IGNORECASE,
+)
+# "undecorated", "blank t-shirt".
+_UNDECORATED = re.compile(
+    r"(?<![\w'-])(?:un(?:decorated|adorned|patterned|printed)|blank)(?![\w'-])", re.IGNORECASE
+)
 _HALF_SLEEVES = re.compile(r"(?<![\w'-])half[\s-]+(sleeve[sd]?)(?![\w'-])", re.IGNORECASE)
+# "sleeves that stop at the elbow", "sleeves down to the elbows".
+_ELBOW_SLEEVES = re.compile(
+    r"(?<![\w'-])sleeves?\s+(?:(?:that|which)\s+)?(?:(?:just|only)\s+)?(?:(?:stop|end|reach|go|come|finish)(?:s|es)?"
+    r"\s+)?(?:(?:just|only)\s+)?(?:(?:down\s+|up\s+)?to|at|above|below|by|until|reaching|ending\s+at)\s+"
+    r"(?:the\s+|your\s+|my\s+)?elbows?(?![\w'-])",
+    re.IGNORECASE,
+)
 # Shops write "s/s" and "l/s"; a slash between words is followed by a space here.
 _SLEEVES_IN_SHORT = re.compile(r"(?<![\w'/-])(?P<length>[sl])/\s?s(?![\w'/-])", re.IGNORECASE)
 _ABOVE_KNEE = re.compile(
@@ -283,6 +333,7 @@ _IS_REJECTED = (
     r"|acceptable|welcome|nice|needed|an?\s+option|for\s+me|my\s+\w+)"
     r"|(?:is|are|looks?)\s+(?:so\s+|too\s+|very\s+|really\s+)?(?:ugly|hideous|awful|horrible|terrible"
     r"|boring|bad|disgusting)"
+    r"|(?:is|are)\s+(?:(?:way|far|a\s+bit|simply|just)\s+)*too\s+much"
     r"|(?:is|are)\s+(?:out|an?\s+no[\s-]go|unacceptable)"
     r"|(?:(?:has|have|had|needs?|ought)\s+(?:got\s+)?to|must|should|can)\s+(?:go(?:\s+away)?|be\s+gone)"
     r"(?!\s+(?:with|well|to|under|over|from|on))|(?:(?:is|are|be)\s+)?gone)"
@@ -393,6 +444,15 @@ _NO_VALUE_KIND = re.compile(
     rf"\s+(?P<kind>{KINDS}){_END}",
     re.IGNORECASE,
 )
+# "keep the stripes", "the color stays": what does not change.
+_ATTRIBUTE = r"(?:colou?r|pattern|print|shape|length|style|cut|fit|fabric|material|neckline)s?"
+_KEPT = re.compile(
+    r"(?:(?<=^)|(?<=[,;.]\s)|(?<=\band\s)|(?<=\bbut\s))(?:(?:please\s+)?(?:keep|leave|retain)\s+(?:(?:the|its|this|that)\s+)?"
+    rf"(?:same\s+)?(?:{_ANY_THING_NAME}|{_ATTRIBUTE})(?:\s+(?:as\s+(?:it\s+|they\s+)?(?:is|are)|the\s+same))?"
+    rf"|(?:(?:the|its)\s+)?{_ATTRIBUTE}\s+(?:(?:should\s+)?(?:stays?|remains?)(?:\s+the\s+same)?"
+    r"|as\s+(?:it\s+)?is))(?=\s*(?:$|[,;.!]|(?:but|and)\b))",
+    re.IGNORECASE,
+)
 # "I already have it in red", but not "can I have it in red".
 _OWNED = re.compile(
     r"(?<![\w'-])(?:(?:i|we)(?:'ve)?(?:\s+(?:already|have|got|own|bought))+|(?:already\s+)?got)"
@@ -470,9 +530,10 @@ def rephrase_exclusions(text: str) -> Rephrased:
     - a part: "no hood"; sleeves: "without sleeves";
     - a value with a single opposite: "not sleeveless" becomes "with sleeves";
     - a color that replaces another one: "blue instead of red" and "from red to blue" become "in
-      blue", since a model confuses which of two colors is wanted; "red dress to blue" becomes
-      "dress in blue";
+      blue", since a model confuses which of two colors is wanted; "red dress to blue" and "red
+      dress but in blue" become "dress in blue";
     - a pattern that replaces another one: "stripes to dots" becomes "with dots";
+    - what does not change, such as "keep the stripes", is left out, if the text says anything else;
     - a cut or a shade: "not long", "less long" and "too long" become "shorter", "no short sleeves"
       becomes "longer sleeves".
 
@@ -507,6 +568,8 @@ def rephrase_exclusions(text: str) -> Rephrased:
         for name in _EXCLUDED_PATTERN.findall(typed)
     ]
     text = _make_singular(_REPEATED_PLAIN.sub("in plain", text))
+    if "" in changes.values():
+        text = _JOINTS_AT_ENDS.sub("", _REPEATED_JOINTS.sub(r"\1 ", text))
     still_named = {item.name for item in find_exclusions(text)[0]}
     excluded += [name for name in details if name not in still_named]
     return Rephrased(text, _join_changes(changes), tuple(dict.fromkeys(excluded)))
@@ -605,6 +668,19 @@ def _rephrase_swap(match: re.Match[str]) -> str | None:
     if new in names or any(new in alike and alike.intersection(names) for alike in ALIKE_COLORS):
         return None
     return f"in {wanted}"
+
+
+def _rephrase_but_color(match: re.Match[str]) -> str | None:
+    """Return "jeans in gray" for "blue jeans but in gray"; None to keep the phrase as typed.
+
+    It is kept after a negation in the text, and after words such as "any": "anything blue but navy"
+    excludes navy.
+    """
+    before = match.string[: match.start()]
+    if _OF_ANY.search(before) or negations_in(before):
+        return None
+    thing, joint, addition = (match["thing"] or match["this"] or "").partition(" with ")
+    return f"{thing.strip()} in {match['new']}{joint}{addition}".strip().lower()
 
 
 def _rephrase_exclusion(match: re.Match[str]) -> str | None:
@@ -725,6 +801,12 @@ def _rephrase_unwanted_detail(match: re.Match[str]) -> str | None:
     return f"{'not' if thing.endswith(_ADJECTIVE_ENDINGS) else 'without'} {thing}"
 
 
+def _drop_kept(match: re.Match[str]) -> str | None:
+    """Return an empty text for "keep the stripes"; None if the rest of the text has no wish."""
+    others = match.string[: match.start()] + match.string[match.end() :]
+    return "" if wanted_words(others) else None
+
+
 def _rephrase_owned(match: re.Match[str]) -> str | None:
     """Return "not red" for "I already have it in red"; None in a wish: "can I have it in red"."""
     if _ASKING.search(match.string[: match.start()]):
@@ -822,14 +904,18 @@ def _rephrase_sleeve_swap(match: re.Match[str]) -> str | None:
 def _rephrase_same_except(match: re.Match[str]) -> str | None:
     """Return "in green" for "the same except the color: green".
 
-    Without a value, "the same except the color" becomes "in another color". The result is None if a
-    negation such as "not" stands directly before the phrase.
+    A color of a part stays the part's: "with green collar". Without a value, "the same except the
+    color" becomes "in another color". The result is None if a negation such as "not" stands
+    directly before the phrase.
     """
     attribute, value = match["attribute"].lower(), (match["value"] or "").lower()
     if not value:
         return f"{'in' if attribute.startswith('col') else 'with'} another {attribute.rstrip('s')}"
     is_sleeve = not ANY_COLOR.search(value) and not _PATTERN_OR_PLAIN.fullmatch(value)
-    return f"with {value} sleeves" if is_sleeve else _wish_for(value)
+    if is_sleeve:
+        return f"with {value} sleeves"
+    is_part = attribute.startswith(("sleeve", "neck", "collar"))
+    return f"with {value} {attribute}" if is_part else _wish_for(value)
 
 
 def _wish_for(value: str) -> str:
@@ -899,18 +985,24 @@ _TO_EXCLUSIONS: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
     (_ABSENT_PART, lambda match: f"no {match['part']}".lower()),
 )
 _REPHRASED: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
+    (_KEPT, _drop_kept),
     (_COMPOUND, _rephrase_compound),
     (_SAME_EXCEPT, _rephrase_same_except),
     (_NOT_ENOUGH, lambda match: _wish_for(match["value"].lower())),
     (_SWAP, _rephrase_swap),
     (_LESS, _rephrase_less),
+    (_BUT_COLOR, _rephrase_but_color),
+    (_TO_COLOR, lambda match: f"in {match['to'] or match['version']}".lower()),
     (_RECOLORED, _rephrase_recolored),
     (_PATTERN_SWAP, _rephrase_pattern_swap),
     (_SLEEVE_SWAP, _rephrase_sleeve_swap),
     (_THING_SWAP, _rephrase_thing_swap),
     (_ABSENT_PATTERN, lambda match: "plain"),
     (_THREE_QUARTER_SLEEVES, lambda match: f"elbow length {match[1]}"),
+    (_ARMS, lambda match: f"{match['length']} sleeves".lower()),
+    (_UNDECORATED, lambda match: "plain"),
     (_HALF_SLEEVES, lambda match: f"short {match[1]}"),
+    (_ELBOW_SLEEVES, lambda match: "elbow length sleeves"),
     (_SLEEVES_IN_SHORT, _rephrase_sleeves_in_short),
     (_THREE_QUARTER_LEGS, lambda match: "cropped"),
     (_ABOVE_KNEE, lambda match: "short"),
@@ -935,6 +1027,7 @@ def wanted_words(rest: str) -> str:
     return _JOINTS_AT_ENDS.sub("", rest)
 
 
+_REPEATED_JOINTS = re.compile(r"\s*([,;.])\s*(?:[,;.]\s*|(?:and|but)\b\s*)*", re.IGNORECASE)
 _JOINTS_AT_ENDS = re.compile(
     r"^(?:\W|(?:and|or|but)\b)+|(?:\W|\b(?:and|or|but|in|with))+$", re.IGNORECASE
 )

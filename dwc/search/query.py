@@ -344,6 +344,7 @@ _TO_OTHER_DETAILS = 2.0  # weight of what tells a detail from the details that c
 # of the image and the rest of the text.
 _TO_REST = 0.3
 _TO_KIND, _TO_TEXT = 0.7, 0.5
+_TO_WANTED = 2.5  # if a detail of the kind of garment that the text names is excluded
 
 # The kinds of garments between which `_ExclusionEncoder` decides for an image.
 _KINDS = (
@@ -463,7 +464,7 @@ class _ExclusionEncoder:
         directions = {}
         for stream, vector in self._embed(item.name).items():
             directions[stream] = distance * vector
-            if wanted and item.type != "kind":
+            if wanted:
                 rest = self._embed(wanted)[stream]
                 directions[stream] = distance * _orthogonal(vector, rest[None]) - _TO_REST * rest
         return directions
@@ -482,7 +483,8 @@ class _ExclusionEncoder:
         if excluded.kind is None and excluded.wanted:
             weights = {kind: _TO_KIND, excluded.wanted: _TO_TEXT}
         else:
-            weights = {excluded.wanted or kind: 1.0}
+            is_part = item.type == "detail" and excluded.kind is not None
+            weights = {excluded.wanted or kind: _TO_WANTED if is_part else 1.0}
         directions = {}
         for stream in self._embed(kind):
             wanted = torch.stack([self._embed(text)[stream] for text in weights])

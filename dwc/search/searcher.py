@@ -494,12 +494,16 @@ class Searcher:
         if self.checkpoint.processor.rephrase_exclusions:
             # `dwc.search.query` applies the removed exclusions
             exclusions, text = find_exclusions(text, keep_overlooked=True)
-            colors = [item.name for item in exclusions if item.type == "color"]
-            if len(colors) > 1 and wanted_words(text):
-                notes.append(
-                    f"Several colors are excluded ({', '.join(colors)}): some results may "
-                    "have one of them. Name a color that you want instead."
-                )
+            for kind, noun, nouns in (
+                ("color", "color", "colors"),
+                ("kind", "kind of garment", "kinds of garments"),
+            ):
+                names = [item.name for item in exclusions if item.type == kind]
+                if len(names) > 1 and wanted_words(text):
+                    notes.append(
+                        f"Several {nouns} are excluded ({', '.join(names)}): some results may "
+                        f"have one of them. Name a {noun} that you want instead."
+                    )
             if not exclusions and not has_image and text and not wanted_words(text):
                 notes.append(
                     "The words say nothing about clothes, so the order of the results means "

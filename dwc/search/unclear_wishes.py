@@ -9,8 +9,9 @@ follow a text that
 - names a value that is not wanted beside the wanted one ("I wear black but need red"),
 - asks for less of something ("less shiny"),
 - has a condition ("unless it is red"),
-- compares with a color ("lighter than navy"), or
-- gives the amount of a change ("two shades darker").
+- compares with a color ("lighter than navy"),
+- gives a part or a place a color of its own ("red sleeves", "white at the bottom"), or
+- gives the amount of a change ("two shades darker", "double the stripes").
 """
 
 import re
@@ -97,6 +98,32 @@ _BOUND = re.compile(
     re.IGNORECASE,
 )
 
+_PARTS = (
+    r"brims?|buckles?|buttons?|(?:shoe)?laces|straps?|zips?|zippers?|soles?|hems?|cuffs?|collars?"
+    r"|hoods?|lapels?|necklines?|sleeves?|pockets?|handles?|chains?|bands?|ribbons?|belts?"
+    r"|drawstrings?|waistbands?|ruffles|frills|trims?|trimming|piping|lining|edg(?:es?|ing)"
+    r"|stitch(?:es|ing)|seams?|yokes?|toes?|tips?|bows?|panels?|patch(?:es)?"
+)
+_PLACES = (
+    r"(?:left|right|front|back|top|bottom)(?:\s+(?:side|half))?|(?:in|out)side|middle|cent(?:er|re)"
+    r"|sides?|shoulders?|chest|waist"
+)
+# A color of a part or a place: "red sleeves", "collar in red", "white at the bottom".
+_PART_COLOR = re.compile(
+    rf"(?<![\w'-])({SHADED_COLOR}\s+(?:(?:leather|metal|wide|thin|thick|big|small)\s+)?(?:{_PARTS})"
+    rf"(?!\s+(?:{KINDS})\b)"
+    rf"|(?:{_PARTS})\s*(?:\s(?:in|into|is|are|to|should\s+be)|:)\s+(?:an?\s+)?{SHADED_COLOR}"
+    rf"|{SHADED_COLOR}\s+(?:\w+\s+)?(?:at|on|in|around|along|down)\s+(?:the|its|both|one)\s+"
+    rf"(?:{_PLACES}|{_PARTS})"
+    rf"|half\s+{SHADED_COLOR}"
+    rf"|{SHADED_COLOR}\s+(?:(?:\w+)\s+)?half)(?![\w'-])",
+    re.IGNORECASE,
+)
+_TIMES = r"(?:(?:two|three|four|five|ten|[2-9]|10)\s+times|[2-9]\s?x|twice|double|triple|half)"
+_TIMES_AS = re.compile(
+    rf"(?<![\w'-])(?P<times>{_TIMES}\s+(?:as|the|more|of)\s+)(?P<read>[^\W\d_]+)(?![\w'-])",
+    re.IGNORECASE,
+)
 _AMOUNT = re.compile(
     r"(?<![\w'-])((?:two|three|four|[2-9]|(?:a\s+)?few|several|some|(?:a\s+)?couple(?:\s+of)?)\s+"
     r"(?:shades?|tones?|sizes?|inch(?:es)?|cm)\s+(lighter|darker|brighter|paler|deeper|longer|shorter"
@@ -106,7 +133,7 @@ _AMOUNT = re.compile(
 # Names of garments in other senses: "top quality", "that suits me".
 _NO_GARMENT = re.compile(
     r"\b(?:with|in|on)\s+(?:(?:very|an?|no|low|high|small|chunky|thin|wide|block|kitten|stiletto)\s+)*heels\b"
-    r"|\btop[\s-]+(?:quality|notch|rated|brand|seller)\b|\bsuits?\s+(?:me|my|the|any|every|all)\b",
+    r"|\bpolo[\s-]+neck(?:ed|s)?\b|\btop[\s-]+(?:quality|notch|rated|brand|seller)\b|\bsuits?\s+(?:me|my|the|any|every|all)\b",
     re.IGNORECASE,
 )
 _ONE_GARMENT = re.compile(
@@ -162,8 +189,18 @@ def describe_unclear(text: str, has_image: bool) -> list[str]:
         for comparison in find_phrases(_BOUND, text)
     ]
     notes += [
+        f'The model does not tell which part has a color: with "{phrase}", other parts may have it '
+        "in the results."
+        for phrase in find_phrases(_PART_COLOR, text)
+    ]
+    notes += [
         f'The model does not know how much "{_lower(match[1])}" is: it reads "{_lower(match[2])}".'
         for match in _AMOUNT.finditer(text)
+    ]
+    notes += [
+        f'The model does not know how much "{_lower(match[0])}" is: it reads '
+        f'"{_lower(match["read"])}".'
+        for match in _TIMES_AS.finditer(text)
     ]
     return notes
 

@@ -113,3 +113,55 @@ def test_exclusions_are_followed_better_in_other_words(kind, rows, gallery, sear
     )
     assert alone_rephrased <= alone / 2
     assert composed_rephrased <= composed
+
+
+# Wishes with an exclusion: what is wanted, and what is excluded.
+PARTS_OF_KINDS = [
+    (("category", kind), ("neckline" if part in ("hood", "collar") else "fastening", part))
+    for kind, parts in {
+        "jacket": ("hood", "zip", "buttons"),
+        "coat": ("hood", "buttons"),
+        "hoodie": ("zip",),
+        "jumper": ("buttons",),
+        "skirt": ("buttons",),
+        "dress": ("collar", "buttons"),
+        "blouse": ("collar", "buttons"),
+    }.items()
+    for part in parts
+]
+VALUES_BESIDE_KINDS = {
+    "sleeveless": (("sleeve", "sleeveless"), "dress"),
+    "striped": (("pattern", "striped"), "t_shirt"),
+    "floral": (("pattern", "floral"), "dress"),
+    "checked": (("pattern", "checked"), "shirt"),
+    "with long sleeves": (("sleeve", "long"), "jacket"),
+    "in red": (("colour", "red"), "dress"),
+    "in blue": (("colour", "blue"), "jeans"),
+    "in pink": (("colour", "pink"), "t_shirt"),
+}
+
+
+def test_what_is_wanted_beside_an_exclusion_is_found(rows, searcher):
+    wishes = {
+        "part of a kind": [
+            (text, wanted, excluded)
+            for wanted, excluded in PARTS_OF_KINDS
+            for form in ("{} without {}", "{}, no {}", "{} with no {}")
+            for text in [form.format(wanted[1], excluded[1])]
+        ],
+        "kind beside a value": [
+            (f"{words}, not {with_article(kind.replace('_', '-'))}", wanted, ("category", kind))
+            for words, (wanted, kind) in VALUES_BESIDE_KINDS.items()
+        ],
+    }
+    for name, texts in wishes.items():
+        fitting, left = [], []
+        for text, (column, value), (excluded_column, excluded) in texts:
+            found = [rows[Path(hit.id).name] for hit in searcher.search(text=text, k=FIRST).hits]
+            out = [row for row in found if row[excluded_column] == excluded]
+            left.append(len(out))
+            fitting.append(sum(row[column] == value for row in found if row not in out))
+        means = statistics.mean(fitting), statistics.mean(left)
+        print(f"\nexcluded {name}: {means[0]:.2f} fit, {means[1]:.2f} have what is excluded")
+        assert means[0] >= FIRST / 3
+        assert means[1] <= FIRST / 4

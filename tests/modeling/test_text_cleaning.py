@@ -89,6 +89,8 @@ def test_words_that_do_not_describe_clothes_are_not_cut(word):
             "Patternless, heel-less",
             [("Patternless", "without Pattern"), ("heel-less", "without heel")],
         ),
+        ("dress exept red", [("exept", "except")]),
+        ("3/4 sleeves, 1.5", []),
         ("red/dress", []),
         ("red dress", []),
     ],

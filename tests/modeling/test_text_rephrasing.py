@@ -449,3 +449,67 @@ def test_what_a_text_wants_beside_its_exclusions(rest, wanted) -> None:
 def test_plurals_of_garments_are_read_as_singulars(typed, expected) -> None:
     """Of the first 12 for "tops", 1 was a top, and 9 for "top"."""
     assert rephrase_exclusions(typed) == (expected, (), ())
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("blue jeans but in grey", "jeans in grey"),
+        ("a black dress, but make it dark green please", "a dress in dark green"),
+        ("red dress but blue", "dress in blue"),
+        ("red but blue", "in blue"),
+        ("red and white dress with a belt but in blue", "dress in blue with a belt"),
+        ("this black dress in red", "dress in red"),
+        ("green where it is red", "in green"),
+        ("instead of blue go for black", "in black"),
+        ("rather than red, I'd like blue", "in blue"),
+        ("swap the colour for green", "in green"),
+        ("tone it down to pink", "in pink"),
+        ("the black version of this", "in black"),
+        ("the red is too much", "not red"),
+        ("the same but the collar in red", "with red collar"),
+    ],
+)
+def test_of_a_color_and_its_replacement_the_new_one_is_read(typed, expected) -> None:
+    assert read(typed) == expected
+    assert read(expected) == expected
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "any blue jeans but navy",
+        "blue jeans but longer",
+        "black dress but white collar",
+        "I don't want a black dress but a white one",
+        "keep the belt",
+    ],
+)
+def test_other_texts_with_but_and_keep_stay(typed) -> None:
+    assert rephrase_exclusions(typed) == (typed, (), ())
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept", "expected"),
+    [
+        ("keep the stripes, but in red", "keep the stripes", "in red"),
+        ("in green, keep the pattern as it is", "keep the pattern as it is", "in green"),
+        ("as a top, the colour stays the same", "the colour stays the same", "as a top"),
+        ("keep the collar and make it longer", "keep the collar", "make it longer"),
+    ],
+)
+def test_what_does_not_change_is_left_out(typed, kept, expected) -> None:
+    assert rephrase_exclusions(typed) == (expected, ((kept, ""),), ())
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("longer arms", "longer sleeves"),
+        ("sleeves that stop just above the elbow", "elbow length sleeves"),
+        ("undecorated t-shirt", "plain t-shirt"),
+        ("t-shirt lacking any design", "t-shirt no pattern"),
+    ],
+)
+def test_other_names_of_sleeves_and_plain_are_read(typed, expected) -> None:
+    assert read(typed) == expected

@@ -89,6 +89,9 @@ def test_notes_on_two_garments_several_excluded_colors_and_empty_wishes(tmp_path
 
     assert "two garments (shoes and jeans)" in notes("shoes for my blue jeans")
     assert "Several colors are excluded (white, black)" in notes("striped top, not white or black")
+    assert "Several kinds of garments are excluded (jeans, shorts)" in notes(
+        "bottoms except jeans and shorts"
+    )
     assert "Several colors" not in notes("not white or black")
     assert "Several colors" not in notes("striped top, not white")
     assert "nothing about clothes" in notes("not")

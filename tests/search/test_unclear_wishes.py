@@ -92,3 +92,41 @@ def test_an_amount_is_said_not_to_count(text, amount, read):
 )
 def test_a_clear_wish_needs_no_note(text):
     assert describe_unclear(text, has_image=True) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "phrase"),
+    [
+        ("white t-shirt with red sleeves", "red sleeves"),
+        ("Dark  blue leather straps", "dark blue leather straps"),
+        ("the collar in red", "collar in red"),
+        ("make the sleeves: blue", "sleeves: blue"),
+        ("white at the bottom", "white at the bottom"),
+        ("black on the left side", "black on the left side"),
+        ("half black", "half black"),
+        ("black top half", "black top half"),
+    ],
+)
+def test_a_color_of_a_part_is_said_not_to_be_followed(text, phrase):
+    [note] = describe_unclear(text, has_image=True)
+    assert f'which part has a color: with "{phrase}"' in note
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["red long sleeve top", "red belt bag", "red with long sleeves", "white stripes", "in red"],
+)
+def test_a_color_of_a_garment_is_no_color_of_a_part(text):
+    assert describe_unclear(text, has_image=True) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "amount", "read"),
+    [
+        ("double the stripes", "double the stripes", "stripes"),
+        ("half as long", "half as long", "long"),
+    ],
+)
+def test_a_multiple_is_said_not_to_count(text, amount, read):
+    [note] = describe_unclear(text, has_image=True)
+    assert note == f'The model does not know how much "{amount}" is: it reads "{read}".'
