@@ -3,7 +3,8 @@
 A wardrobe is a folder with the table `attributes.csv`, which has one row per photograph, and the
 sub-folder `photos/`. The table's columns are `file`, `split`, `label` (the class assigned by the
 photographer), `category`, `colour`, `shade`, `pattern`, `second` (the second color), `sleeve`,
-`neckline`, `length`, `fastening` and `caption`; other columns are ignored.
+`neckline`, `length`, `fastening` and `caption`. The column `kids` is optional; other columns are
+ignored.
 
 Some attribute values have a special meaning. `-` means that the attribute does not apply to the
 garment, `?` that it is not visible in the photograph, and `other` that it has a value that no query
@@ -15,9 +16,10 @@ of the other attributes are free; queries use a color's name as it is written.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dwc.datasets.annotation_files import read_table, spelling_key
 from dwc.errors import DatasetError
@@ -87,12 +89,77 @@ _PHRASES = {"pattern": _PATTERN_PHRASES, "sleeve": _SLEEVE_PHRASES, "length": _L
 _ALLOWED = {**_PHRASES, "shade": ("dark", "light", "mid")}
 
 
+# Words as people type them, and the values of a table's columns that they ask for.
+_SEARCH_WORDS: dict[tuple[tuple[str, str], ...], str] = {
+    (("neckline", "v"),): "v-neck, v neck, v-neckline",
+    (("neckline", "round"),): "round neck, crew neck",
+    (("neckline", "roll stand"),): "roll neck, polo neck, turtleneck, high neck",
+    (("neckline", "stand"),): "stand-up collar, high collar",
+    (("neckline", "hood"),): "hooded, hood",
+    (("neckline", "collar lapel"),): "collar, collared",
+    (("neckline", "lapel"),): "lapels",
+    (("neckline", "square"),): "square neck",
+    (("neckline", "off_shoulder"),): "off the shoulder",
+    (("sleeve", "elbow"),): "elbow length sleeves, elbow sleeves",
+    (("fastening", "buttons"),): "buttons, buttoned, button-up",
+    (("fastening", "zip"),): "zip, zipped, zip-up",
+    (("fastening", "laces"),): "laces, lace-up",
+    (("fastening", "strap"),): "straps, strappy",
+    (("pattern", "colour_block"),): "colour block",
+    (("category", "dress"), ("length", "long")): "long dress, maxi dress",
+    (("category", "dress"), ("length", "medium")): "midi dress, knee length dress",
+    (("category", "dress"), ("length", "short")): "short dress, mini dress",
+    (("category", "skirt"), ("length", "long")): "long skirt, maxi skirt",
+    (("category", "skirt"), ("length", "medium")): "midi skirt, knee length skirt",
+    (("category", "skirt"), ("length", "short")): "short skirt, mini skirt",
+    (("category", "trousers"), ("length", "cropped")): "cropped trousers",
+    (("category", "coat"), ("length", "long")): "long coat",
+    (("colour", "blue"), ("shade", "dark")): "navy, dark blue",
+    (("colour", "blue"), ("shade", "light")): "light blue",
+    (("kids", "true"),): "children's, kids, for boys, for girls, toddler, baby",
+    **{
+        (("category", category),): words
+        for category, words in {
+            "t_shirt": "t-shirt, tee",
+            "jumper": "jumper, sweater",
+            "tank_top": "tank top",
+            "tank_top waistcoat": "vest",
+            "polo": "polo, polo shirt",
+            "hat": "hat, cap",
+            "flats": "flats, loafers",
+            "trainers": "trainers, sneakers",
+        }.items()
+    },
+    **{
+        (("category", name),): name
+        for name in (
+            "dress", "shorts", "shirt", "trousers", "jacket", "blouse", "jeans", "skirt", "hoodie",
+            "cardigan", "sandals", "waistcoat", "sweatshirt", "leggings", "blazer", "coat",
+            "bodysuit", "boots", "heels",
+        )
+    },
+}  # fmt: skip
+
+
+class SearchWords(NamedTuple):
+    """Words as people type them, and what they ask for.
+
+    Attributes:
+        words: The words, such as "v-neck".
+        values: Name of a column -> the values that fit the words. All columns must fit.
+    """
+
+    words: str
+    values: Mapping[str, frozenset[str]]
+
+
 @dataclass(frozen=True)
 class Photograph:
     """One photograph, as a row of the table `attributes.csv` describes it.
 
     The fields are the table's columns; `attributes` maps the attribute names in
-    `WARDROBE_ATTRIBUTES` to their values.
+    `WARDROBE_ATTRIBUTES` to their values. `kids` is "true" for clothes of children, and "?" if the
+    table lacks that column.
     """
 
     file: str
@@ -101,6 +168,7 @@ class Photograph:
     category: str
     attributes: dict[str, str]
     caption: str
+    kids: str = "?"
 
     def known(self, attribute: str) -> str | None:
         """Return an attribute's value, or None if the value is `-`, `?` or `other`."""
@@ -158,6 +226,7 @@ def read_wardrobe(folder: Path, split: str | None = None) -> list[Photograph]:
             row["category"],
             {name: row[name] for name in WARDROBE_ATTRIBUTES},
             row["caption"],
+            row.get("kids", "?"),
         )
         for row in rows
         if split is None or row["split"] == split
@@ -229,6 +298,25 @@ def list_phrases(attribute: str, value: str) -> tuple[str, ...]:
     if name == "colour":
         return (value, f"in {value}")
     return _PHRASES.get(name, {}).get(value, ())
+
+
+def search_words() -> list[SearchWords]:
+    """Return words that people type for the values of a wardrobe's columns, such as "v-neck"."""
+    words = [
+        SearchWords(name, {column: frozenset(values.split()) for column, values in wanted})
+        for wanted, names in _SEARCH_WORDS.items()
+        for name in names.split(", ")
+    ]
+    for attribute, phrases in _PHRASES.items():
+        for value in phrases if attribute != "length" else ():
+            words += [SearchWords(name, {attribute: frozenset([value])}) for name in phrases[value]]
+    return words
+
+
+def fits_words(photograph: Photograph, wanted: SearchWords) -> bool:
+    """Return whether a photograph has a fitting value in each column that the words ask for."""
+    columns = {"category": photograph.category, "kids": photograph.kids, **photograph.attributes}
+    return all(columns[column] in values for column, values in wanted.values.items())
 
 
 class _Spellings:

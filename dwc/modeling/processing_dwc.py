@@ -744,6 +744,7 @@ NEEDED_SETTINGS = {
 }
 """Maps each setting that switches a preprocessing step on to the settings that the step needs."""
 
+_LARGEST_RATIO = 4.0  # of the differences between white and black, of two channels
 # Limits of the difference between a white and a black pixel after (value * factor - mean) / std.
 # Outside of these limits, the model would get no usable image.
 _LEAST_SPAN, _LARGEST_SPAN = 0.1, 256.0
@@ -860,12 +861,43 @@ def problem_of_setting(name: str, value: Any) -> str | None:
     return f"{name} is {value!r}; expected {kind.expected}"
 
 
-def problem_of_range(settings: Mapping[str, Any]) -> str | None:
-    """Return a message if normalized black and white pixels are almost equal or too far apart.
+def _problem_of_channels(
+    settings: Mapping[str, Any], white: float, spans: Sequence[float]
+) -> str | None:
+    """Return a message if a channel's mean or deviation cannot be that of images.
 
     Args:
-        settings: Image settings by name: `rescale_factor`, `image_std`, and optionally the switches
-            `do_rescale` and `do_normalize`.
+        settings: Image settings by name.
+        white: The value of a white pixel before the mean is subtracted; black is 0.
+        spans: The difference between a normalized white and a normalized black pixel, for each
+            channel.
+    """
+    if not settings.get("do_normalize", True):
+        return None
+    means = _as_list(settings["image_mean"])
+    if not all(0 <= mean <= white for mean in means):
+        return (
+            f"subtracts image_mean {', '.join(f'{mean:g}' for mean in means)} from levels of 0 to "
+            f"{white:g}; expected values between them"
+        )
+    if max(spans) > _LARGEST_RATIO * min(spans):
+        deviations = ", ".join(f"{value:g}" for value in _as_list(settings["image_std"]))
+        return (
+            f"divides the colors of an image by image_std {deviations}; expected values that "
+            f"differ by a factor of at most {_LARGEST_RATIO:g}"
+        )
+    return None
+
+
+def problem_of_range(settings: Mapping[str, Any]) -> str | None:
+    """Return a message if normalized pixels have values that images cannot have.
+
+    That is so if black and white are almost equal or too far apart, if a mean is not between them,
+    or if the deviations of the channels differ too much.
+
+    Args:
+        settings: Image settings by name: `rescale_factor`, `image_mean`, `image_std`, and
+            optionally the switches `do_rescale` and `do_normalize`.
 
     Returns:
         The message, for use after "image_processor", such as "prepares images with levels ...";
@@ -875,7 +907,7 @@ def problem_of_range(settings: Mapping[str, Any]) -> str | None:
     deviations = _as_list(settings["image_std"]) if settings.get("do_normalize", True) else [1.0]
     spans = [255 * factor / deviation for deviation in deviations]
     if min(spans) >= _LEAST_SPAN and max(spans) <= _LARGEST_SPAN:
-        return None
+        return _problem_of_channels(settings, 255 * factor, spans)
     return (
         f"prepares images with levels {max(spans):.3g} apart from black to white; "
         f"expected {_LEAST_SPAN} to {_LARGEST_SPAN:.0f}. Usually rescale_factor is 1/255, and "

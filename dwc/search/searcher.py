@@ -55,7 +55,11 @@ from dwc.search.results import (
     same_picture,
     same_ratio,
 )
-from dwc.search.unclear_wishes import describe_unclear
+from dwc.search.unclear_wishes import (
+    describe_poorly_known,
+    describe_unclear,
+    load_poorly_known,
+)
 from dwc.search.weight_sweep import WeightSweep
 
 ImageInput = Image.Image | str | Path
@@ -122,6 +126,7 @@ class Searcher:
         self.checkpoint = checkpoint
         self.compose = QueryComposer(checkpoint.model)
         self.reference_weights = load_reference_weights(checkpoint)
+        self._poorly_known = load_poorly_known(checkpoint.folder, checkpoint.fingerprint)
         self._search_in(store, candidate_index)
 
     def over(self, store: Store, candidate_index: CandidateIndex | None = None) -> "Searcher":
@@ -488,7 +493,8 @@ class Searcher:
 
         These wishes are negations that the model has not learned or often overlooks. If the setting
         `rephrase_exclusions` of the checkpoint's processor is on, they are also several excluded
-        colors and unclear wishes, such as "red or green"; see `describe_unclear`.
+        colors and unclear wishes, such as "red or green"; see `describe_unclear`. Words that the
+        checkpoint was measured to follow poorly are named, too, unless the images are drawn.
         """
         notes = []
         if self.checkpoint.processor.rephrase_exclusions:
@@ -510,6 +516,8 @@ class Searcher:
                     "nothing. Describe what you want."
                 )
             notes += describe_unclear(text, has_image)
+        if not self.store.is_drawn:
+            notes += describe_poorly_known(find_exclusions(text)[1], self._poorly_known)
         unknown_words = self.checkpoint.processor.unknown_words
         note = negation_note(text, lambda word: not unknown_words(word), has_image)
         return [*notes, note] if note else notes

@@ -12,10 +12,17 @@ follow a text that
 - compares with a color ("lighter than navy"),
 - gives a part or a place a color of its own ("red sleeves", "white at the bottom"), or
 - gives the amount of a change ("two shades darker", "double the stripes").
+
+The evaluation of a checkpoint on photographs also measures which single words it follows. A text
+with one of those that it hardly follows, such as "v-neck", gets a message, too.
 """
 
+import json
 import re
+from collections.abc import Mapping
 from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
 
 from dwc.negation import (
     ANY_COLOR,
@@ -140,6 +147,68 @@ _ONE_GARMENT = re.compile(
     r"[\s-]*|\s*,\s*(?:an?\s+|the\s+)?|\W*\s*(?:or|nor|/|as|into|instead|to\s+an?|into\s+an?|like|than|not|no)\b.*|.*\b(?:as|into|like|than|not)\s+(?:an?\s+)?",
     re.IGNORECASE | re.DOTALL,
 )
+
+
+# Words are poorly known if less than this share of the first results fits, and at least this number
+# of photographs does.
+_POOR_SHARE, _LEAST_FITTING = 1 / 3, 10
+
+
+class WordCount(NamedTuple):
+    """How many of the first `k` photographs for some words fit them."""
+
+    found: int
+    k: int
+
+
+def load_poorly_known(folder: Path | None, fingerprint: str) -> dict[str, WordCount]:
+    """Return the words that a checkpoint was measured to follow poorly, with what it found.
+
+    Args:
+        folder: The checkpoint's folder, or None. Its `evaluation.json` has the measurement.
+        fingerprint: The checkpoint's fingerprint. A measurement of another model does not count.
+
+    Returns:
+        The words in lower case, such as "v-neck"; empty if there is no measurement.
+    """
+    try:
+        evaluation = json.loads(((folder or Path()) / "evaluation.json").read_bytes())
+        if folder is None or evaluation["fingerprint"] != fingerprint:
+            return {}
+        measured = evaluation["wardrobe"]["search_words"]
+        k = int(measured["k"])
+        counts = {
+            words.lower(): (int(count["found"]), int(count["fitting"]))
+            for words, count in measured["words"].items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}  # most checkpoints have no such file, or one without this measurement
+    return {
+        words: WordCount(found, k)
+        for words, (found, fitting) in counts.items()
+        if fitting >= _LEAST_FITTING and found < _POOR_SHARE * min(k, fitting)
+    }
+
+
+def describe_poorly_known(text: str, poorly_known: Mapping[str, WordCount]) -> list[str]:
+    """Return a message for the user about each word of a text that the model hardly follows.
+
+    Args:
+        text: The text of a query, without what it excludes.
+        poorly_known: The result of `load_poorly_known`.
+    """
+    found = []
+    for words in sorted(poorly_known, key=len, reverse=True):
+        pattern = r"[\s-]+".join(map(re.escape, re.split(r"[\s-]+", words)))
+        text, count = re.subn(rf"(?<![\w'-]){pattern}s?(?![\w'-])", " ", text, flags=re.IGNORECASE)
+        if count:
+            found.append(words)
+    return [
+        f'The model hardly knows "{words}": in its evaluation on photographs, '
+        f"{poorly_known[words].found} of the first {poorly_known[words].k} fitted. The results may "
+        "lack it."
+        for words in found
+    ]
 
 
 def describe_unclear(text: str, has_image: bool) -> list[str]:

@@ -222,6 +222,16 @@ CASES = {
         image_settings(lambda settings: settings.update(rescale_factor=1)),
         "prepares images with levels 9.* apart", "expected 0.1 to 256", CORRECT, True,
     ),
+    "a mean of another scale": Case(
+        image_settings(lambda settings: settings.update(image_mean=[49.8, 0.5, 0.5])),
+        "subtracts image_mean 49.8, 0.5, 0.5 from levels of 0 to 1", "expected values between them",
+        CORRECT, True,
+    ),
+    "a deviation of one channel": Case(
+        image_settings(lambda settings: settings.update(image_std=[0.5, 0.5, 0.005])),
+        "divides the colors of an image by image_std 0.5, 0.5, 0.005", "a factor of at most 4",
+        CORRECT, True,
+    ),
     "an unknown setting of the processor": Case(
         processor_config(lambda values: values.update(tokenisers=[])),
         "has unknown fields: tokenisers", "the known ones are .*tokenizers", CORRECT, True,
@@ -234,6 +244,11 @@ CASES = {
         byte_order_mark("processor_config.json"),
         "processor_config.json begins with a byte-order mark",
         "expected UTF-8 without one", "Save it again without a byte-order mark", True,
+    ),
+    "a layer norm that does not normalize": Case(
+        config("clip_config", text_config={"layer_norm_eps": 1.0}),
+        r"layer_norm_eps is 1; expected more than 0 and at most 0\.01", "usually 1e-05",
+        "Model and processor",
     ),
     "a value out of range": Case(
         config(dropout=1.5), r"dropout is 1\.5", "at least 0 and below 1",

@@ -12,9 +12,11 @@ from dwc.datasets.wardrobe import (
     Photograph,
     attribute_changes,
     changes_between,
+    fits_words,
     image_path,
     phrase_changes,
     read_wardrobe,
+    search_words,
 )
 from dwc.errors import DatasetError
 
@@ -229,3 +231,22 @@ def test_a_named_color_is_one_of_the_target_and_its_shade() -> None:
     assert " and " in both
     assert "strip" in both
     assert "sleeve" in both
+
+
+def test_words_fit_if_every_column_has_a_fitting_value() -> None:
+    words = {wanted.words: wanted for wanted in search_words()}
+    assert len(words) == len(search_words())  # no words have two meanings
+    skirt = photograph("a.jpg", "skirt", length="long")
+    assert fits_words(skirt, words["maxi skirt"])
+    assert not fits_words(skirt, words["mini skirt"])
+    assert not fits_words(replace(skirt, category="dress"), words["maxi skirt"])
+    assert fits_words(replace(skirt, category="waistcoat"), words["vest"])
+    assert not fits_words(skirt, words["kids"])
+    assert fits_words(replace(skirt, kids="true"), words["kids"])
+
+
+def test_the_column_of_children_is_optional(tmp_path: Path) -> None:
+    write_table(tmp_path, [photograph("a.jpg")])
+    assert read_wardrobe(tmp_path)[0].kids == "?"
+    write_table(tmp_path, [replace(photograph("a.jpg"), kids="true")], (*COLUMNS, "kids"))
+    assert read_wardrobe(tmp_path)[0].kids == "true"

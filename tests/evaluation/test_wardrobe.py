@@ -9,7 +9,13 @@ import torch
 from PIL import Image
 
 from dwc.cli import main
-from dwc.datasets.wardrobe import CHANGEABLE, attribute_changes, image_path
+from dwc.datasets.wardrobe import (
+    CHANGEABLE,
+    attribute_changes,
+    fits_words,
+    image_path,
+    search_words,
+)
 from dwc.errors import DatasetError
 from dwc.evaluation.metrics import spearman
 from dwc.evaluation.open_words import (
@@ -18,7 +24,12 @@ from dwc.evaluation.open_words import (
     OPEN_WORDS,
     evaluate_open_words,
 )
-from dwc.evaluation.photographs import CLASS_WORDS, count_unknown_words, evaluate_wardrobe
+from dwc.evaluation.photographs import (
+    CLASS_WORDS,
+    count_unknown_words,
+    evaluate_wardrobe,
+    word_precision,
+)
 from dwc.modeling.processing_dwc import DWCProcessor, build_word_tokenizer
 from tests.datasets.test_wardrobe import random_wardrobe, write_table
 from tests.search.tiny import write_tiny_checkpoint
@@ -144,6 +155,56 @@ def test_words_in_another_language_are_counted(wardrobe, tmp_path, caplog) -> No
     assert caplog.text == ""
     without = DWCProcessor(world[1].image_processor, world[1].clip_tokenizer, None)
     assert count_unknown_words(without, ["ein kleid"]) == {}
+
+
+def test_captions_of_other_rows_are_told(wardrobe, tmp_path, caplog) -> None:
+    folder, photographs = wardrobe
+    named = [replace(one, caption=f"a {one.attributes['colour']} top") for one in photographs]
+    own = sum(
+        one.attributes["colour"] == other.attributes["colour"]
+        for one, other in zip(photographs, [*photographs[1:], photographs[0]], strict=True)
+    )
+    assert own < len(photographs) / 2
+    captions = [one.caption for one in named]
+    shifted = [
+        replace(one, caption=caption)
+        for one, caption in zip(named, [*captions[1:], captions[0]], strict=True)
+    ]
+    world = english_world(named)
+    for name, rows in (("right", named), ("shifted", shifted)):
+        caplog.clear()
+        target = tmp_path / name
+        target.mkdir()
+        rewrite(folder, target, rows)
+        evaluate_wardrobe(*world, target)
+        message = f"of 40 captions that name a color, {own} name that of their own row"
+        assert (message in caplog.text) == (name == "shifted")
+
+
+def test_fitting_results_are_counted_for_words_that_people_type(wardrobe) -> None:
+    _, photographs = wardrobe
+    model, processor = english_world(photographs)
+    photographs = [
+        replace(one, attributes={**one.attributes, "neckline": "v" if n % 3 else "round"})
+        for n, one in enumerate(photographs)
+    ]
+    vectors = np.random.default_rng(0).normal(size=(len(photographs), 80)).astype(np.float32)
+    report = word_precision(model, processor, photographs, vectors, k=9)
+    assert report["k"] == 9
+    single = model.config.caption_template["single"]
+    by_words = {wanted.words: wanted for wanted in search_words()}
+    checked = 0
+    for text, count in report["words"].items():
+        fitting = [fits_words(one, by_words[text]) for one in photographs if text in by_words]
+        if not fitting:
+            continue  # the processor reads it otherwise
+        with torch.inference_mode():
+            query = model.compose(**processor(text=single.format(text))).embedding[0].numpy()
+        first = sorted(range(len(photographs)), key=lambda n: -(query @ vectors[n]))[:9]
+        assert count == {"found": sum(fitting[n] for n in first), "fitting": sum(fitting)}
+        checked += 1
+    assert checked > 3
+    assert not any(words.startswith("maxi") for words in report["words"])  # nothing fits
 
 
 def test_open_words_of_a_kind_that_no_photograph_has_are_named(wardrobe, world, caplog) -> None:

@@ -94,6 +94,8 @@ def test_notes_on_two_garments_several_excluded_colors_and_empty_wishes(tmp_path
     )
     assert "Several colors" not in notes("not white or black")
     assert "Several colors" not in notes("striped top, not white")
+    assert 'hardly knows "v-neck"' in notes("red top with a v-neck")
+    assert "hardly knows" not in notes("red top without a v-neck")
     assert "nothing about clothes" in notes("not")
     assert "nothing about clothes" in notes("another one")
     assert "nothing about clothes" not in notes("not red")

@@ -1,8 +1,17 @@
 """What a text leaves open, and what a search says about it."""
 
+import json
+
 import pytest
 
-from dwc.search.unclear_wishes import describe_unclear, find_alternatives
+from dwc.checkpoints.load import BUNDLED_FOLDER
+from dwc.search.unclear_wishes import (
+    WordCount,
+    describe_poorly_known,
+    describe_unclear,
+    find_alternatives,
+    load_poorly_known,
+)
 
 
 @pytest.mark.parametrize(
@@ -130,3 +139,44 @@ def test_a_color_of_a_garment_is_no_color_of_a_part(text):
 def test_a_multiple_is_said_not_to_count(text, amount, read):
     [note] = describe_unclear(text, has_image=True)
     assert note == f'The model does not know how much "{amount}" is: it reads "{read}".'
+
+
+def write_evaluation(folder, **counts):
+    words = {
+        name: {"found": found, "fitting": fitting} for name, (found, fitting) in counts.items()
+    }
+    content = {"fingerprint": "abc", "wardrobe": {"search_words": {"k": 12, "words": words}}}
+    (folder / "evaluation.json").write_text(json.dumps(content))
+
+
+def test_words_that_a_model_hardly_follows_are_those_measured(tmp_path):
+    write_evaluation(
+        tmp_path, hood=(8, 60), lapels=(3, 60), polo=(4, 60), yoke=(0, 9), cape=(3, 10)
+    )
+    assert load_poorly_known(tmp_path, "abc") == {
+        "lapels": WordCount(3, 12), "cape": WordCount(3, 12)
+    }  # fmt: skip
+    assert load_poorly_known(tmp_path, "another") == {}
+    assert load_poorly_known(None, "abc") == {}
+    for content in ("", "[]", "{}", '{"fingerprint": "abc", "wardrobe": {"search_words": 3}}'):
+        (tmp_path / "evaluation.json").write_text(content)
+        assert load_poorly_known(tmp_path, "abc") == {}
+
+
+def test_words_that_a_model_hardly_follows_are_said():
+    known = {"v-neck": WordCount(2, 12), "polo": WordCount(3, 12), "polo neck": WordCount(1, 12)}
+    [note] = describe_poorly_known("a V neck  jumper", known)
+    assert note.startswith('The model hardly knows "v-neck"')
+    assert "2 of the first 12 fitted" in note
+    [note] = describe_poorly_known("with a polo neck", known)
+    assert '"polo neck"' in note
+    assert len(describe_poorly_known("polos and v-necks", known)) == 2
+    assert describe_poorly_known("in polonaise red", known) == []
+
+
+def test_the_bundled_checkpoint_was_measured():
+    """V-necks are 47 of 924 photographs; a third of 12 would be 4."""
+    folder = BUNDLED_FOLDER
+    fingerprint = json.loads((folder / "evaluation.json").read_text())["fingerprint"]
+    assert load_poorly_known(folder, fingerprint)["v-neck"].found < 4
+    assert "hooded" not in load_poorly_known(folder, fingerprint)
