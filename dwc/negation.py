@@ -411,7 +411,9 @@ def _spaced_answer(match: re.Match[str]) -> str:
 
 # Words of negations that are often mistyped. Shorter ones differ from other words by one letter,
 # such as "never" from "newer".
-_OFTEN_MISTYPED = ("without", "except", "excluding", "anything", "everything", "nothing", "instead")
+_OFTEN_MISTYPED = (
+    "without", "except", "excluding", "anything", "everything", "something", "nothing", "instead",
+)  # fmt: skip
 
 
 def correct_negation(word: str) -> str | None:
@@ -427,10 +429,10 @@ def correct_negation(word: str) -> str | None:
     word = word.lower()
     if word in _transposed("not"):
         return "not"
-    return next((right for right in _OFTEN_MISTYPED if _is_slip(word, right)), None)
+    return next((right for right in _OFTEN_MISTYPED if is_slip(word, right)), None)
 
 
-def _is_slip(word: str, right: str) -> bool:
+def is_slip(word: str, right: str) -> bool:
     """Return whether two words differ by one letter, or by the order of two adjacent letters."""
     if len(word) == len(right):
         differences = sum(map(operator.ne, word, right))

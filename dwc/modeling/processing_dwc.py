@@ -39,6 +39,7 @@ from dwc.modeling.text_cleaning import (
     TypedText,
     clean_as_openai,
     clean_text,
+    correct_spelling,
     read_as_neighbors,
 )
 from dwc.modeling.text_rephrasing import rephrase_exclusions
@@ -260,6 +261,9 @@ class DWCProcessor(ProcessorMixin):
         excluded: tuple[str, ...] = ()
         if self.word_neighbors:
             clean, changes = read_as_neighbors(clean, self._neighbor)
+            respelled += changes
+        if is_known is not None:
+            clean, changes = correct_spelling(clean, is_known)
             respelled += changes
         if self.rephrase_exclusions:
             clean, changes, excluded = rephrase_exclusions(clean)

@@ -93,7 +93,7 @@ _OF_FIRST = NEGATIONS.keys() - _OF_ALL - _KEPT_NEGATIONS
 _ANY_NEGATION = f"{_VERBS}|{_MODALS}|{_pattern_of(NEGATIONS)}"
 _PERSON = r"(?:(?:please|(?:i|we)(?:'d|\s+would|\s+will|\s+really|\s+just)*)\s+)?"
 _BETWEEN = (
-    r"(?:(?:any|an?|the|it|them|to\s+be|to\s+have|in|with|of|wear|want|have|anything|something"
+    r"(?:(?:any|all|these|those|an?|the|it|them|to\s+be|to\s+have|in|with|of|wear|want|have|anything|something"
     r"|shades?\s+of)\s+)*"
 )
 _AFTER_COLOR = r"(?:\s+(?:ones?|colou?rs?|colou?red|clothes|clothing|things?|garments?|in\s+it))?"
@@ -298,6 +298,12 @@ _THREE_QUARTERS = r"(?<![\w'-])(?:3/\s*4|three[\s-]quarters?)(?:[\s-]+lengths?)?
 _THREE_QUARTER_SLEEVES = re.compile(rf"{_THREE_QUARTERS}[\s-]+(sleeves?)\b", re.IGNORECASE)
 _THREE_QUARTER_LEGS = re.compile(
     rf"{_THREE_QUARTERS}(?=[\s-]+(?:trousers|pants|jeans|leggings)\b)", re.IGNORECASE
+)
+# "in a darker shade of green".
+_SHADE_OF = re.compile(
+    r"(?<![\w'-])(?:an?\s+)?(?P<shade>dark|light|bright|pale|deep)(?:er)?\s+(?:shade|tone|hue)s?\s+of\s+"
+    rf"(?P<color>{COLORS})(?![\w'-])",
+    re.IGNORECASE,
 )
 # "longer arms" of a garment.
 _ARMS = re.compile(
@@ -999,6 +1005,7 @@ _REPHRASED: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
     (_THING_SWAP, _rephrase_thing_swap),
     (_ABSENT_PATTERN, lambda match: "plain"),
     (_THREE_QUARTER_SLEEVES, lambda match: f"elbow length {match[1]}"),
+    (_SHADE_OF, lambda match: f"{match['shade']} {match['color']}".lower()),
     (_ARMS, lambda match: f"{match['length']} sleeves".lower()),
     (_UNDECORATED, lambda match: "plain"),
     (_HALF_SLEEVES, lambda match: f"short {match[1]}"),

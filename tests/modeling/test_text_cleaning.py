@@ -9,6 +9,7 @@ from dwc.modeling.text_cleaning import (
     clean_as_openai,
     clean_text,
     clean_typed_text,
+    correct_spelling,
 )
 
 KNOWN = {"red", "dress", "blue", "white", "vneck", "its", "sleeves", "light"}
@@ -200,3 +201,20 @@ def test_a_missing_ftfy_is_reported_once_and_only_where_it_matters(monkeypatch, 
 def test_an_unknown_number_of_a_garment_is_read_as_the_known_one(typed, clean) -> None:
     known = {"waist", "coats", "waistcoat", "trainers", "red", "polo"}
     assert clean_typed_text(typed, known.__contains__) == clean
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("sleevless, (Jaket)", "sleeveless, (jacket)"),
+        ("stirpes balck sweter", "stripes black sweater"),
+        ("right while dressy sprint gren", "right while dressy sprint gren"),
+        ("pritns", "pritns"),  # "prints" is not in the vocabulary
+        ("stripes", "stripes"),
+    ],
+)
+def test_mistyped_words_for_clothes_are_corrected(typed, read):
+    known = {"sleeveless", "jacket", "stripes", "black", "sweater", "bright", "white", "dress"}
+    text, changes = correct_spelling(typed, lambda word: word.lower() in known)
+    assert text == read
+    assert len(changes) == sum(a != b for a, b in zip(typed.split(), read.split(), strict=True))

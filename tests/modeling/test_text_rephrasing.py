@@ -508,6 +508,8 @@ def test_what_does_not_change_is_left_out(typed, kept, expected) -> None:
         ("longer arms", "longer sleeves"),
         ("sleeves that stop just above the elbow", "elbow length sleeves"),
         ("undecorated t-shirt", "plain t-shirt"),
+        ("in a darker shade of green", "in dark green"),
+        ("without all these flowers", "in plain"),
         ("t-shirt lacking any design", "t-shirt no pattern"),
     ],
 )
