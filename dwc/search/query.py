@@ -344,6 +344,9 @@ _TO_OTHER_DETAILS = 2.0  # weight of what tells a detail from the details that c
 # of the image and the rest of the text.
 _TO_REST = 0.3
 _TO_KIND, _TO_TEXT = 0.7, 0.5
+_TO_IMAGE_KIND = (
+    0.8  # towards the image's kind, if a color or a pattern is excluded and no more said
+)
 _TO_WANTED = 2.5  # if a detail of the kind of garment that the text names is excluded
 
 # The kinds of garments between which `_ExclusionEncoder` decides for an image.
@@ -433,15 +436,19 @@ class _ExclusionEncoder:
         names = [item.name for item in excluded.items]
         names += [excluded.wanted] if excluded.wanted else []
         kind = excluded.kind
-        if kind is not None or all(item.type in ("color", "pattern") for item in excluded.items):
-            self._load([*names, *([kind] if kind else [])])
-        elif self._image is not None:
-            self._load([*names, *_KINDS])
+        are_values = all(item.type in ("color", "pattern") for item in excluded.items)
+        says_no_more = excluded.wanted in ("", "in plain")  # "no stripes" is read as "in plain"
+        is_of_image = kind is None and self._image is not None and (not are_values or says_no_more)
+        self._load([*names, *([kind] if kind else []), *(_KINDS if is_of_image else [])])
+        if is_of_image:
             kind = self._kind_of_image([i.name for i in excluded.items if i.type == "kind"])
         if kind is not None:
             contrasts = [_contrasts(item, kind) for item in excluded.items]
             self._load([text for pairs in contrasts for texts in pairs for text in texts])
         total: dict[str, Tensor] = {}
+        if are_values and is_of_image and kind is not None:
+            for name, vector in self._embed(kind).items():
+                total[name] = -_TO_IMAGE_KIND * vector
         for item in excluded.items:
             if kind is not None and item.type in ("detail", "kind"):
                 direction = self._from_garment(item, kind, excluded)
