@@ -276,7 +276,8 @@ _COLON_AFTER_NEGATION = re.compile(
 _ARROW = re.compile(
     r"(?<=[^\W\d_])\s*(?:[-=~]+>+|[\u2192\u21d2\u2794\u279c\u27a1\u27f6])\ufe0f?\s*(?=[^\W\d_])"
 )
-_PROHIBITION = re.compile("([🚫⛔❌🛇✗✘✖])")
+_PROHIBITION = re.compile("([🚫⛔❌🛇✗✘✖👎])")
+_PROHIBITED = re.compile(r"(?:^|(?<=[\s,;(]))[🚫⛔❌🛇✗✘✖👎]\ufe0f?\s*(?=[^\W\d_])")
 # Ways to exclude something that no model has learned: "!red", "color != red", "belt: no", "red? no"
 # and "no longer red".
 _NOT_SIGN = re.compile(r"(?:^|[\s,;(/|&+])[!\u00ac](?=[^\W\d_])")
@@ -375,8 +376,9 @@ def spell_out_negations(text: str) -> str:
 
     - Contractions get their apostrophe: "isnt" becomes "isn't".
     - "w/o" and "with out" become "without", and "w/" becomes "with".
-    - Prohibition signs become separate words: "🚫red" becomes " 🚫 red". Separate signs can be
-      reported as unknown words; a word tokenizer would delete a sign that touches a word.
+    - A prohibition sign before a word becomes "not": "🚫red" becomes "not red". Other prohibition
+      signs become separate words, which can be reported as unknown; a word tokenizer would delete
+      a sign that touches a word.
     - Signs for "not equal" become the word "!=", and "belt=no" becomes "belt = no". So
       `unknown_function_words` can still find these signs in the text.
     - A comma is added after an answer such as "no". Otherwise the two lines "belt: no" and "red:
@@ -391,6 +393,7 @@ def spell_out_negations(text: str) -> str:
     text = _WITH.sub("with ", _WITHOUT.sub("without", text))
     text = _UNEQUAL.sub(" != ", _NOT_SIGN_AFTER_JOINT.sub(" ", text))
     text = _ANSWERED_NO.sub(_spaced_answer, text)
+    text = _PROHIBITED.sub(" not ", text)
     return spell_out_minus(_PROHIBITION.sub(r" \1 ", text))
 
 

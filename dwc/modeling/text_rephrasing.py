@@ -40,7 +40,9 @@ _VAGUE = FUNCTION_WORDS | frozenset(
 
 # Plurals of garments' names. A model has seen the singular far more often: of the first 12 for
 # "tops", 1 is a top, for "top" 9. Pairs such as "trousers" and "shoes" have no singular here.
-_PLURAL = re.compile(rf"(?<![\w'-])({COUNTED_KINDS})(?:e?s)(?![\w'-])", re.IGNORECASE)
+_PLURAL = re.compile(
+    rf"(?<![\w'-])({COUNTED_KINDS})(?:(?<=dress)es|(?<!dress)s)(?![\w'-])", re.IGNORECASE
+)
 
 # Regular expression of a value that has one opposite -> phrase that asks for the opposite.
 _OPPOSITES = {
@@ -64,6 +66,10 @@ _VERBS = (
     r"|not\s+(?:into|keen\s+on)|(?:can|could)\s+do\s+without|(?:would\s+)?rather\s+not(?:\s+have)?"
     r"|ain't|unlike|zero|almost\s+no|hardly\s+any|barely\s+any|devoid\s+of|lacking|lacks?|no\s+need\s+for"
     r"|(?:cut|chop)\s+off|apart\s+from|any\s+(?:but|except(?:\s+for)?)|every\s+(?:but|except)|bar|barring"
+    r"|(?:bored|fed\s+up|done|finished)\s+(?:of|with)|allergic\s+to|refuses?\s+to\s+wear|never\s+wears?"
+    r"|(?:stay(?:ing)?|keep(?:ing)?)\s+away\s+from|steer(?:ing)?\s+clear\s+of|tone\s+down|(?:more\s+than\s+)?enough"
+    r"|(?:wardrobe|closet)\s+is\s+full\s+of|look(?:s|ed)?\s+(?:so\s+|really\s+)?"
+    r"(?:awful|terrible|horrible|bad|ugly|pale|fat|old|silly)\s+in"
     r"|excepting|save\s+for|aside\s+from|(?:with\s+)?(?:the\s+)?exception\s+of"
 )
 _MODALS = (
@@ -182,7 +188,8 @@ _TO_COLOR = re.compile(
     r"(?:it|that|this|them|(?:(?:the|its)\s+)?colou?rs?)\s+(?:down\s+|up\s+)?(?:(?:in)?to|for|with|by)\s+(?:an?\s+)?"
     rf"(?P<to>{SHADED_COLOR})"
     rf"|(?:the|an?|its)\s+(?P<version>{SHADED_COLOR})\s+(?:version|variant|alternative|edition)"
-    rf"(?:\s+of\s+(?:this|it|that|these)(?:\s+ones?)?)?){_END}",
+    rf"(?:\s+of\s+(?:this|it|that|these)(?:\s+ones?)?)?"
+    rf"|^(?:the|an?)\s+(?P<one>{SHADED_COLOR})\s+ones?){_END}",
     re.IGNORECASE,
 )
 _PATTERN_SWAP = re.compile(
@@ -289,7 +296,7 @@ _PATTERN_ADJECTIVES = [
 ]
 # "stripeless", and "unstriped shirt": where no garment follows, "non-striped" is an exclusion.
 _ABSENT_PATTERN = re.compile(
-    r"(?<![\w'-])(?:(?:stripe|dot|flower|print|graphic|logo)s?-?less(?![\w'-])"
+    r"(?<![\w'-])(?:(?:stripe|dot|flower|print|graphic|logo)s?(?:-?less|[\s-]free)(?![\w'-])"
     rf"|(?:un|non)[\s-]?(?:{'|'.join(_PATTERN_ADJECTIVES)})(?=\s+(?:(?:{SHADED_COLOR}|[^\W\d_]+)\s+)?(?:{KINDS})\b))",
     re.IGNORECASE,
 )
@@ -303,6 +310,33 @@ _THREE_QUARTER_LEGS = re.compile(
 _SHADE_OF = re.compile(
     r"(?<![\w'-])(?:an?\s+)?(?P<shade>dark|light|bright|pale|deep)(?:er)?\s+(?:shade|tone|hue)s?\s+of\s+"
     rf"(?P<color>{COLORS})(?![\w'-])",
+    re.IGNORECASE,
+)
+# "with the sleeves chopped off", "bare arms".
+_NO_SLEEVES = re.compile(
+    r"(?<![\w'-])(?:(?:with\s+)?(?:the\s+|its\s+)?(?:sleeves|arms)\s+(?:(?:are|be)\s+)?(?:cut|chopped|taken|ripped|torn)\s+off"
+    r"|(?:with\s+)?bare\s+arms)(?![\w'-])",
+    re.IGNORECASE,
+)
+# Things that give a color its name: "the color of grass", "wine colored", "white as snow".
+_NAMESAKES = {
+    "red": "blood|cherry|cherries|strawberry|strawberries|fire",
+    "burgundy": "wine",
+    "pink": "flamingo|bubblegum",
+    "yellow": "banana|lemon|sunflower",
+    "green": "grass|lime|olive|avocado",
+    "light blue": "(?:the\\s+)?sky",
+    "blue": "ocean|(?:the\\s+)?sea",
+    "white": "milk|snow",
+    "black": "coal|(?:the\\s+)?night",
+    "brown": "coffee|chocolate",
+    "beige": "sand",
+}
+_NAMESAKE = "|".join(_NAMESAKES.values())
+_LIKE_THING = re.compile(
+    rf"(?<![\w'-])(?:in\s+)?(?:(?:the\s+|an?\s+)?(?:same\s+)?colou?r\s+(?:of|like|as)\s+(?:an?\s+|the\s+|fresh\s+)*"
+    rf"(?P<thing>{_NAMESAKE})|(?P<before>{_NAMESAKE})[\s-]+colou?r(?:ed)?"
+    rf"|(?:as\s+)?(?:{COLORS})\s+(?:as|like)\s+(?:an?\s+|the\s+)?(?P<like>{_NAMESAKE})){_END}",
     re.IGNORECASE,
 )
 # "longer arms" of a garment.
@@ -340,6 +374,10 @@ _IS_REJECTED = (
     r"|(?:is|are|looks?)\s+(?:so\s+|too\s+|very\s+|really\s+)?(?:ugly|hideous|awful|horrible|terrible"
     r"|boring|bad|disgusting)"
     r"|(?:is|are)\s+(?:(?:way|far|a\s+bit|simply|just)\s+)*too\s+much"
+    r"|(?:(?:really\s+)?clash(?:es)?\s+with|do(?:es)?n't\s+(?:suit|flatter|go\s+with)|never\s+suits?)\s+(?:my\s+)?\w+"
+    r"|(?:makes?|gives?)\s+(?:me|her|him|us)\s+(?:look\s+)?(?:like\s+)?(?:an?\s+)?\w+"
+    r"|(?:is|are)\s+(?:so\s+)?last\s+(?:year|season)|(?:is|are)\s+a\s+(?:bit|little)\s+much"
+    r"|(?:is|are)\s+out(?:\s+this\s+(?:year|season))|(?:isn't|aren't)\s+(?:my|her|his)\s+\w+"
     r"|(?:is|are)\s+(?:out|an?\s+no[\s-]go|unacceptable)"
     r"|(?:(?:has|have|had|needs?|ought)\s+(?:got\s+)?to|must|should|can)\s+(?:go(?:\s+away)?|be\s+gone)"
     r"(?!\s+(?:with|well|to|under|over|from|on))|(?:(?:is|are|be)\s+)?gone)"
@@ -362,6 +400,12 @@ _REJECTED_DETAIL = re.compile(
     re.IGNORECASE,
 )
 # "lose the long sleeves": parts and cuts after verbs, which models overlook.
+_REMOVED_MOTIF = re.compile(
+    rf"(?<![\w'-])(?:{REMOVING})\s+(?:the|that|this|its|those|these)\s+"
+    r"(?:picture|image|drawing|animal|cartoon|word|letter|photo|motif)s?"
+    rf"(?:\s+on\s+(?:the\s+|its\s+)?(?:front|back|chest))?{_END}",
+    re.IGNORECASE,
+)
 _REMOVED_DETAIL = re.compile(
     rf"(?<![\w'-])(?:{REMOVING})\s+(?:(?:the|any|those|these|its)\s+)?(?P<thing>{DETAIL}){_END}",
     re.IGNORECASE,
@@ -370,7 +414,7 @@ _REMOVED_DETAIL = re.compile(
 _LESS_PATTERN = re.compile(
     rf"(?<![\w'-])(?:(?:less|fewer)\s+(?P<pattern>{'|'.join(PATTERNS)})"
     r"|(?:a\s+bit\s+|a\s+little\s+|way\s+|far\s+|much\s+)?too(?:\s+(?:many|much))?\s+"
-    rf"(?P<value>{_BARE_VALUE})"
+    rf"(?P<value>{_BARE_VALUE})(?:\s+(?:ones?|things|clothes))?(?:\s+already)?"
     rf"|(?:with\s+)?as\s+(?:few|little)\s+(?P<least>{_BARE_VALUE})\s+as\s+possible"
     rf"|(?:not|nothing)\s+(?:quite\s+|nearly\s+)?(?:so|as|that)\s+(?P<color>{SHADED_COLOR})){_END}",
     re.IGNORECASE,
@@ -411,9 +455,15 @@ _LESS_LIKE = re.compile(
     re.IGNORECASE,
 )
 # Slips that are words themselves.
-_SLIPS = {"stripped": "striped", "strips": "stripes", "lose": "loose", "plane": "plain"}
+_SLIPS = {
+    "loose": "lose",
+    "stripped": "striped",
+    "strips": "stripes",
+    "lose": "loose",
+    "plane": "plain",
+}
 _SLIP = re.compile(
-    r"(?<![\w'-])(?:stripped|strips|lose(?=[\s-]+(?:fit|fitting|cut)\b)"
+    rf"(?<![\w'-])(?:stripped|strips|loose(?=\s+(?:the|those|these)\s+(?:{_BARE_VALUE}|{DETAIL}){_END})|lose(?=[\s-]+(?:fit|fitting|cut)\b)"
     rf"|plane(?=\s+(?:{COLORS}|{KINDS})\b))(?![\w'-])",
     re.IGNORECASE,
 )
@@ -540,6 +590,8 @@ def rephrase_exclusions(text: str) -> Rephrased:
       dress but in blue" become "dress in blue";
     - a pattern that replaces another one: "stripes to dots" becomes "with dots";
     - what does not change, such as "keep the stripes", is left out, if the text says anything else;
+    - so is the phrase that asks for something, such as "do you have this" before "in white";
+    - a complaint about a color or a pattern, such as "red clashes with my hair", excludes it;
     - a cut or a shade: "not long", "less long" and "too long" become "shorter", "no short sleeves"
       becomes "longer sleeves".
 
@@ -576,6 +628,7 @@ def rephrase_exclusions(text: str) -> Rephrased:
     text = _make_singular(_REPEATED_PLAIN.sub("in plain", text))
     if "" in changes.values():
         text = _JOINTS_AT_ENDS.sub("", _REPEATED_JOINTS.sub(r"\1 ", text))
+    text = drop_request(text)
     still_named = {item.name for item in find_exclusions(text)[0]}
     excluded += [name for name in details if name not in still_named]
     return Rephrased(text, _join_changes(changes), tuple(dict.fromkeys(excluded)))
@@ -807,6 +860,13 @@ def _rephrase_unwanted_detail(match: re.Match[str]) -> str | None:
     return f"{'not' if thing.endswith(_ADJECTIVE_ENDINGS) else 'without'} {thing}"
 
 
+def _rephrase_like_thing(match: re.Match[str]) -> str:
+    """Return "in green" for "the color of grass"."""
+    thing = match["thing"] or match["before"] or match["like"]
+    [color] = [name for name, things in _NAMESAKES.items() if re.fullmatch(things, thing, re.I)]
+    return f"in {color}"
+
+
 def _drop_kept(match: re.Match[str]) -> str | None:
     """Return an empty text for "keep the stripes"; None if the rest of the text has no wish."""
     others = match.string[: match.start()] + match.string[match.end() :]
@@ -985,6 +1045,7 @@ _TO_EXCLUSIONS: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
     (_PUT_IN, _rephrase_put_in),
     (_OWNED, _rephrase_owned),
     (_REJECTED_DETAIL, _rephrase_unwanted_detail),
+    (_REMOVED_MOTIF, lambda match: "without the print"),
     (_REMOVED_DETAIL, _rephrase_unwanted_detail),
     (_NO_VALUE_KIND, _rephrase_value_of_kind),
     (_LESS_PATTERN, _rephrase_less_pattern),
@@ -998,7 +1059,7 @@ _REPHRASED: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
     (_SWAP, _rephrase_swap),
     (_LESS, _rephrase_less),
     (_BUT_COLOR, _rephrase_but_color),
-    (_TO_COLOR, lambda match: f"in {match['to'] or match['version']}".lower()),
+    (_TO_COLOR, lambda match: f"in {match['to'] or match['version'] or match['one']}".lower()),
     (_RECOLORED, _rephrase_recolored),
     (_PATTERN_SWAP, _rephrase_pattern_swap),
     (_SLEEVE_SWAP, _rephrase_sleeve_swap),
@@ -1006,6 +1067,8 @@ _REPHRASED: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
     (_ABSENT_PATTERN, lambda match: "plain"),
     (_THREE_QUARTER_SLEEVES, lambda match: f"elbow length {match[1]}"),
     (_SHADE_OF, lambda match: f"{match['shade']} {match['color']}".lower()),
+    (_NO_SLEEVES, lambda match: "without sleeves"),
+    (_LIKE_THING, _rephrase_like_thing),
     (_ARMS, lambda match: f"{match['length']} sleeves".lower()),
     (_UNDECORATED, lambda match: "plain"),
     (_HALF_SLEEVES, lambda match: f"short {match[1]}"),
@@ -1018,6 +1081,45 @@ _REPHRASED: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
     (_REJECTED, _rephrase_rejected),
     *((item, _rephrase_exclusion) for item in _EXCLUSIONS),
 )
+
+
+# Phrases that ask for something without saying what: "do you have this in white?", "how about
+# white". Models take their words for wishes.
+_GREETING = r"(?:hi|hello|hey|ok|okay|well|yes|so|please|pls|plz)\b[\s,!.]*"
+_ASKING_FOR = (
+    r"(?:(?:do|would)\s+you\s+(?:guys\s+|also\s+)*(?:have|got|sell|stock|carry)|have\s+you\s+got|got"
+    r"|(?:can|could|may|might)\s+(?:i|we|you)(?:\s+please)?\s+(?:also\s+)?"
+    r"(?:get|have|see|find|order|buy|(?:show|give|find|get)\s+me)"
+    r"|(?:is|are)\s+there|(?:how|what)\s+about|(?:show|find|give|get|send)\s+me"
+    r"|(?:(?:i|we)(?:'m|\s+am|'re|\s+are)?\s+(?:(?:just|really|now)\s+)*)?(?:looking|searching)\s+for"
+    r"|(?:i|we)(?:'d|\s+would)?\s+(?:(?:really|much)\s+)*(?:like|prefer|love|want|need)"
+    r"(?:\s+to\s+(?:have|see|get|buy|find|order))?)(?!\s+(?:to|that|when|how|if|your|my|the\s+way)\b)"
+)
+_ASKED_THING = (
+    r"(?:\s+(?:an?|the|any|some)?\s*(?:this|it|that|these|those|them|something|anything|one|ones"
+    r"|(?:(?:same|similar)\s+)?(?:version|thing|item|one|model)s?|the\s+same)\b(?:\s+of\s+(?:this|it|that))?)?"
+    r"(?:\s+(?:similar|like\s+(?:this|it|that)(?:\s+one)?)\b)?(?:\s+(?:but|only|that\s+is|which\s+is)\b)?"
+)
+_REQUEST = re.compile(
+    rf"^(?:{_GREETING})*(?:{_ASKING_FOR}{_ASKED_THING}|(?<=\s))[\s,:]+(?=[^\W\d_])", re.IGNORECASE
+)
+_REQUEST_END = re.compile(
+    r"[\s,]*(?:(?<=[\s,])(?:please|pls|plz|thanks|thank\s+you|thx|if\s+possible|for\s+me|in\s+my\s+size"
+    r"|would\s+be\s+(?:nicer?|better|great|good|lovely|perfect|ideal|best)"
+    r"|if\s+you\s+have\s+(?:it|one|any|some)))?[\s?!.]*$",
+    re.IGNORECASE,
+)
+
+
+def drop_request(text: str) -> str:
+    """Return a text without the phrase that asks for something: "do you have this in white?".
+
+    The text stays as it is if nothing about clothes would remain.
+    """
+    rest = _REQUEST.sub("", text)
+    while (shorter := _REQUEST_END.sub("", rest)) != rest:
+        rest = shorter
+    return rest if rest and (wanted_words(rest) or find_exclusions(rest)[0]) else text
 
 
 def wanted_words(rest: str) -> str:

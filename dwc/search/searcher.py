@@ -58,6 +58,7 @@ from dwc.search.results import (
 from dwc.search.unclear_wishes import (
     describe_poorly_known,
     describe_unclear,
+    describe_unknown,
     load_poorly_known,
 )
 from dwc.search.weight_sweep import WeightSweep
@@ -519,6 +520,7 @@ class Searcher:
         if not self.store.is_drawn:
             notes += describe_poorly_known(find_exclusions(text)[1], self._poorly_known)
         unknown_words = self.checkpoint.processor.unknown_words
+        notes += describe_unknown(text, unknown_words(text))
         note = negation_note(text, lambda word: not unknown_words(word), has_image)
         return [*notes, note] if note else notes
 

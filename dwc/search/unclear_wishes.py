@@ -19,11 +19,12 @@ with one of those that it hardly follows, such as "v-neck", gets a message, too.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from dwc.modeling.text_cleaning import FUNCTION_WORDS
 from dwc.negation import (
     ANY_COLOR,
     ANY_KIND,
@@ -209,6 +210,25 @@ def describe_poorly_known(text: str, poorly_known: Mapping[str, WordCount]) -> l
         "lack it."
         for words in found
     ]
+
+
+def describe_unknown(text: str, unknown: Sequence[str]) -> list[str]:
+    """Return a message if a model knows at most half of a text's words, and takes them as wishes.
+
+    Function words such as "with" do not count. For example, a model that does not know "curtain"
+    and "headache" reads "flowers, like a curtain, a headache" as a wish for flowers.
+
+    Args:
+        text: The text of a query, without what it excludes.
+        unknown: Its words that the model does not know, in lower case.
+    """
+    words = set(re.findall(r"[^\W\d_]+(?:['-][^\W\d_]+)*", text.lower()))
+    content = words - FUNCTION_WORDS - {"ones"}
+    missing = [word for word in dict.fromkeys(unknown) if word in content]
+    if not missing or len(missing) == len(content) or 2 * len(missing) < len(content):
+        return []
+    names = ", ".join(f'"{word}"' for word in missing[:6])
+    return [f"The model does not know {names}, and takes the other words as wishes."]
 
 
 def describe_unclear(text: str, has_image: bool) -> list[str]:

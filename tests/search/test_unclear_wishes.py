@@ -9,6 +9,7 @@ from dwc.search.unclear_wishes import (
     WordCount,
     describe_poorly_known,
     describe_unclear,
+    describe_unknown,
     find_alternatives,
     load_poorly_known,
 )
@@ -180,3 +181,19 @@ def test_the_bundled_checkpoint_was_measured():
     fingerprint = json.loads((folder / "evaluation.json").read_text())["fingerprint"]
     assert load_poorly_known(folder, fingerprint)["v-neck"].found < 4
     assert "hooded" not in load_poorly_known(folder, fingerprint)
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown", "is_said"),
+    [
+        ("stripes like a curtain", ["curtain"], True),
+        ("red ones with kittens and burgers", ["ones", "kittens", "burgers"], True),
+        ("red striped dress with kittens", ["kittens"], False),
+        ("kittens", ["kittens"], False),  # it has a message of its own
+        ("red with it", ["with"], False),
+    ],
+)
+def test_words_that_are_passed_over_are_said_if_they_are_half_of_the_text(text, unknown, is_said):
+    notes = describe_unknown(text, unknown)
+    assert bool(notes) == is_said
+    assert all('"kittens", "burgers"' in note or '"curtain"' in note for note in notes)
