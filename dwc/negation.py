@@ -72,7 +72,7 @@ PATTERNS = {
     "stripes?|striped|stripy|stripey": "no stripes",
     "flowers?|floral|flowery": "with no flowers",
     "checks|checked|checkered|chequered": "no checks",
-    "dots|dotted|spots|spotted|polka[ -]dots?": "with no dots",
+    "dots|dotted|spots|spotted|spotty|polka[ -]dots?": "with no dots",
     "prints?|printed": "no print",
     "graphics?": "no graphic",
     "logos?": "no logo",

@@ -301,7 +301,7 @@ _ABSENT_PATTERN = re.compile(
     re.IGNORECASE,
 )
 # Terms of shops, read as the nearest that models learn.
-_THREE_QUARTERS = r"(?<![\w'-])(?:3/\s*4|three[\s-]quarters?)(?:[\s-]+lengths?)?"
+_THREE_QUARTERS = r"(?<![\w'-])(?:3/\s*4|three[\s-](?:quarter|fourth)s?)(?:[\s-]+lengths?)?"
 _THREE_QUARTER_SLEEVES = re.compile(rf"{_THREE_QUARTERS}[\s-]+(sleeves?)\b", re.IGNORECASE)
 _THREE_QUARTER_LEGS = re.compile(
     rf"{_THREE_QUARTERS}(?=[\s-]+(?:trousers|pants|jeans|leggings)\b)", re.IGNORECASE
@@ -312,9 +312,17 @@ _SHADE_OF = re.compile(
     rf"(?P<color>{COLORS})(?![\w'-])",
     re.IGNORECASE,
 )
+# Indian English, for shorts and long sleeves.
+_HALF_PANTS = re.compile(r"(?<![\w'-])half[\s-]+pants?(?![\w'-])", re.IGNORECASE)
+_FULL_SLEEVES = re.compile(r"(?<![\w'-])full[\s-]+(sleeve[sd]?)(?![\w'-])", re.IGNORECASE)
+# "with lines", "no lines", but not "along the lines of".
+_LINES = re.compile(
+    r"(?<![\w'-])((?:with|without|no|the|those|these)\s+)lines(?![\w'-])(?!\s+of\b)", re.IGNORECASE
+)
 # "with the sleeves chopped off", "bare arms".
 _NO_SLEEVES = re.compile(
     r"(?<![\w'-])(?:(?:with\s+)?(?:the\s+|its\s+)?(?:sleeves|arms)\s+(?:(?:are|be)\s+)?(?:cut|chopped|taken|ripped|torn)\s+off"
+    r"|(?:cut|chop|rip|take)\s+(?:off\s+)?(?:the|its)\s+(?:sleeves|arms)(?:\s+off)?"
     r"|(?:with\s+)?bare\s+arms)(?![\w'-])",
     re.IGNORECASE,
 )
@@ -344,9 +352,11 @@ _ARMS = re.compile(
     r"(?<![\w'-])(?P<length>long(?:er)?|short(?:er)?|full|wide(?:r)?|tight(?:er)?|loose(?:r)?)[\s-]+arms?(?![\w'-])",
     re.IGNORECASE,
 )
-# "undecorated", "blank t-shirt".
+# "undecorated", "blank t-shirt", "in a single color".
 _UNDECORATED = re.compile(
-    r"(?<![\w'-])(?:un(?:decorated|adorned|patterned|printed)|blank)(?![\w'-])", re.IGNORECASE
+    r"(?<![\w'-])(?:un(?:decorated|adorned|patterned|printed)|blank|clean\s+front"
+    r"|(?:in\s+)?(?:an?\s+)?(?:single|one|solid)[\s-]+colou?r(?:ed)?(?=\s*(?:$|[,.;])))(?![\w'-])",
+    re.IGNORECASE,
 )
 _HALF_SLEEVES = re.compile(r"(?<![\w'-])half[\s-]+(sleeve[sd]?)(?![\w'-])", re.IGNORECASE)
 # "sleeves that stop at the elbow", "sleeves down to the elbows".
@@ -372,7 +382,7 @@ _IS_REJECTED = (
     r"(?:(?:(?:(?:is|are)\s+)?(?:not|never)|isn't|aren't)\s+(?:ok(?:ay)?|good|wanted|allowed|fine"
     r"|acceptable|welcome|nice|needed|an?\s+option|for\s+me|my\s+\w+)"
     r"|(?:is|are|looks?)\s+(?:so\s+|too\s+|very\s+|really\s+)?(?:ugly|hideous|awful|horrible|terrible"
-    r"|boring|bad|disgusting)"
+    r"|boring|bad|disgusting|cheap|tacky|childish)|(?:(?:is|are)\s+not|isn't|aren't)\s+for\s+\w+"
     r"|(?:is|are)\s+(?:(?:way|far|a\s+bit|simply|just)\s+)*too\s+much"
     r"|(?:(?:really\s+)?clash(?:es)?\s+with|do(?:es)?n't\s+(?:suit|flatter|go\s+with)|never\s+suits?)\s+(?:my\s+)?\w+"
     r"|(?:makes?|gives?)\s+(?:me|her|him|us)\s+(?:look\s+)?(?:like\s+)?(?:an?\s+)?\w+"
@@ -385,7 +395,7 @@ _IS_REJECTED = (
 # "red is not ok", "stripes not wanted", "checks are out", "replace the red".
 _REJECTED = re.compile(
     rf"(?<![\w'-])(?:the\s+|any\s+)?(?P<values>{_BARE_VALUE}(?:\s+(?:or|and|nor)\s+{_BARE_VALUE})*)"
-    rf"(?:\s+ones?)?\s+{_IS_REJECTED}{_END}"
+    rf"(?:\s+ones?)?(?:\s+{_IS_REJECTED}|\s*,\s*no\s+(?:thanks|thank\s+you)){_END}"
     rf"|(?<![\w'-])(?:replace|swap(?:\s+out)?|hide)\s+(?:the\s+|any\s+)?"
     rf"(?P<replaced>{_BARE_VALUE}(?:\s+(?:or|and|nor)\s+{_BARE_VALUE})*)"
     rf"(?!\s+(?:with|by|for|to)\b){_END}",
@@ -1039,6 +1049,7 @@ def _rephrase_value(value: str, is_plain: bool) -> str:
 # Phrases that are read as other exclusions, to which `_REPHRASED` is applied then.
 _TO_EXCLUSIONS: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
     (_SLIP, _correct_slip),
+    (_LINES, lambda match: f"{match[1]}stripes"),
     (_LESS_LIKE, _rephrase_less_like),
     (_ALL_BUT, _rephrase_all_but),
     (_PUT_OUT, _rephrase_put_out),
@@ -1067,6 +1078,8 @@ _REPHRASED: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
     (_ABSENT_PATTERN, lambda match: "plain"),
     (_THREE_QUARTER_SLEEVES, lambda match: f"elbow length {match[1]}"),
     (_SHADE_OF, lambda match: f"{match['shade']} {match['color']}".lower()),
+    (_HALF_PANTS, lambda match: "shorts"),
+    (_FULL_SLEEVES, lambda match: f"long {match[1]}"),
     (_NO_SLEEVES, lambda match: "without sleeves"),
     (_LIKE_THING, _rephrase_like_thing),
     (_ARMS, lambda match: f"{match['length']} sleeves".lower()),
