@@ -136,9 +136,9 @@ class TypedText(NamedTuple):
         notes = []
         if read := [f"“{typed}” as “{read}”" for typed, read in self.respelled[:12] if read]:
             notes.append(f"Read {', '.join(read)}.")
-        if kept := [f"“{typed}”" for typed, read in self.respelled[:12] if not read]:
+        if unchanged := [f"“{typed}”" for typed, read in self.respelled[:12] if not read]:
             notes.append(
-                f"Left out {', '.join(kept)}: what the words do not change is taken from the "
+                f"Left out {', '.join(unchanged)}: what the words do not change is taken from the "
                 "picture."
             )
         if self.read_as_list:

@@ -512,7 +512,7 @@ _NO_VALUE_KIND = re.compile(
 )
 # "keep the stripes", "the color stays": what does not change.
 _ATTRIBUTE = r"(?:colou?r|pattern|print|shape|length|style|cut|fit|fabric|material|neckline)s?"
-_KEPT = re.compile(
+_UNCHANGED = re.compile(
     r"(?:(?<=^)|(?<=[,;.]\s)|(?<=\band\s)|(?<=\bbut\s))(?:(?:please\s+)?(?:keep|leave|retain)\s+(?:(?:the|its|this|that)\s+)?"
     rf"(?:same\s+)?(?:{_ANY_THING_NAME}|{_ATTRIBUTE})(?:\s+(?:as\s+(?:it\s+|they\s+)?(?:is|are)|the\s+same))?"
     rf"|(?:(?:the|its)\s+)?{_ATTRIBUTE}\s+(?:(?:should\s+)?(?:stays?|remains?)(?:\s+the\s+same)?"
@@ -877,7 +877,7 @@ def _rephrase_like_thing(match: re.Match[str]) -> str:
     return f"in {color}"
 
 
-def _drop_kept(match: re.Match[str]) -> str | None:
+def _drop_unchanged(match: re.Match[str]) -> str | None:
     """Return an empty text for "keep the stripes"; None if the rest of the text has no wish."""
     others = match.string[: match.start()] + match.string[match.end() :]
     return "" if wanted_words(others) else None
@@ -1063,7 +1063,7 @@ _TO_EXCLUSIONS: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
     (_ABSENT_PART, lambda match: f"no {match['part']}".lower()),
 )
 _REPHRASED: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
-    (_KEPT, _drop_kept),
+    (_UNCHANGED, _drop_unchanged),
     (_COMPOUND, _rephrase_compound),
     (_SAME_EXCEPT, _rephrase_same_except),
     (_NOT_ENOUGH, lambda match: _wish_for(match["value"].lower())),
@@ -1099,7 +1099,7 @@ _REPHRASED: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
 # Phrases that ask for something without saying what: "do you have this in white?", "how about
 # white". Models take their words for wishes.
 _GREETING = r"(?:hi|hello|hey|ok|okay|well|yes|so|please|pls|plz)\b[\s,!.]*"
-_ASKING_FOR = (
+_REQUESTING = (
     r"(?:(?:do|would)\s+you\s+(?:guys\s+|also\s+)*(?:have|got|sell|stock|carry)|have\s+you\s+got|got"
     r"|(?:can|could|may|might)\s+(?:i|we|you)(?:\s+please)?\s+(?:also\s+)?"
     r"(?:get|have|see|find|order|buy|(?:show|give|find|get)\s+me)"
@@ -1108,13 +1108,14 @@ _ASKING_FOR = (
     r"|(?:i|we)(?:'d|\s+would)?\s+(?:(?:really|much)\s+)*(?:like|prefer|love|want|need)"
     r"(?:\s+to\s+(?:have|see|get|buy|find|order))?)(?!\s+(?:to|that|when|how|if|your|my|the\s+way)\b)"
 )
-_ASKED_THING = (
+_REQUESTED_THING = (
     r"(?:\s+(?:an?|the|any|some)?\s*(?:this|it|that|these|those|them|something|anything|one|ones"
     r"|(?:(?:same|similar)\s+)?(?:version|thing|item|one|model)s?|the\s+same)\b(?:\s+of\s+(?:this|it|that))?)?"
     r"(?:\s+(?:similar|like\s+(?:this|it|that)(?:\s+one)?)\b)?(?:\s+(?:but|only|that\s+is|which\s+is)\b)?"
 )
 _REQUEST = re.compile(
-    rf"^(?:{_GREETING})*(?:{_ASKING_FOR}{_ASKED_THING}|(?<=\s))[\s,:]+(?=[^\W\d_])", re.IGNORECASE
+    rf"^(?:{_GREETING})*(?:{_REQUESTING}{_REQUESTED_THING}|(?<=\s))[\s,:]+(?=[^\W\d_])",
+    re.IGNORECASE,
 )
 _REQUEST_END = re.compile(
     r"[\s,]*(?:(?<=[\s,])(?:please|pls|plz|thanks|thank\s+you|thx|if\s+possible|for\s+me|in\s+my\s+size"

@@ -341,13 +341,12 @@ _DISTANCES = {"color": 1.0, "pattern": 1.4, "kind": 2.2, "other_kind": 1.0, "det
 _TO_OTHER_DETAILS = 2.0  # weight of what tells a detail from the details that can replace it
 # How far a query is moved towards what is wanted: if a color or a pattern is excluded, towards the
 # rest of the text; if a detail is excluded and the text names no kind of garment, towards the kind
-# of the image and the rest of the text.
+# of the image and the rest of the text. If the text only excludes a color or a pattern, towards the
+# kind of the image; if it names a kind of garment and excludes a detail, towards its rest.
 _TO_REST = 0.3
 _TO_KIND, _TO_TEXT = 0.7, 0.5
-_TO_IMAGE_KIND = (
-    0.8  # towards the image's kind, if a color or a pattern is excluded and no more said
-)
-_TO_WANTED = 2.5  # if a detail of the kind of garment that the text names is excluded
+_TO_IMAGE_KIND = 0.8
+_TO_WANTED = 2.5
 
 # The kinds of garments between which `_ExclusionEncoder` decides for an image.
 _KINDS = (

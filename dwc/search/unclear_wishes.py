@@ -220,11 +220,11 @@ def describe_unknown(text: str, unknown: Sequence[str]) -> list[str]:
 
     Args:
         text: The text of a query, without what it excludes.
-        unknown: Its words that the model does not know, in lower case.
+        unknown: Its words that the model does not know.
     """
     words = set(re.findall(r"[^\W\d_]+(?:['-][^\W\d_]+)*", text.lower()))
     content = words - FUNCTION_WORDS - {"ones"}
-    missing = [word for word in dict.fromkeys(unknown) if word in content]
+    missing = [word for word in dict.fromkeys(unknown) if word.lower() in content]
     if not missing or len(missing) == len(content) or 2 * len(missing) < len(content):
         return []
     names = ", ".join(f'"{word}"' for word in missing[:6])

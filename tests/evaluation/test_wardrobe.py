@@ -157,7 +157,7 @@ def test_words_in_another_language_are_counted(wardrobe, tmp_path, caplog) -> No
     assert count_unknown_words(without, ["ein kleid"]) == {}
 
 
-def test_captions_of_other_rows_are_told(wardrobe, tmp_path, caplog) -> None:
+def test_captions_of_other_rows_are_reported(wardrobe, tmp_path, caplog) -> None:
     folder, photographs = wardrobe
     named = [replace(one, caption=f"a {one.attributes['colour']} top") for one in photographs]
     own = sum(
