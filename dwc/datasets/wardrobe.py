@@ -141,6 +141,28 @@ _SEARCH_WORDS: dict[tuple[tuple[str, str], ...], str] = {
 }  # fmt: skip
 
 
+VALUE_TEXTS: dict[str, dict[str, str]] = {
+    "colour": {
+        color: f"in {color}"
+        for color in (
+            "black", "white", "grey", "red", "pink", "orange", "yellow", "green", "teal", "blue",
+            "purple", "brown", "beige",
+        )
+    },
+    "pattern": {
+        value: _PATTERN_PHRASES[value][0]
+        for value in ("plain", "striped", "checked", "dotted", "floral", "graphic")
+    },
+    "sleeve": {
+        "sleeveless": "sleeveless",
+        "short": "with short sleeves",
+        "elbow": "with elbow length sleeves",
+        "long": "with long sleeves",
+    },
+}  # fmt: skip
+"""For each of three attributes, a text that names each of its frequent values."""
+
+
 class SearchWords(NamedTuple):
     """Words as people type them, and what they ask for.
 

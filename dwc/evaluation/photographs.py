@@ -23,6 +23,7 @@ from dwc.datasets.image_loading import decode
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
 from dwc.datasets.wardrobe import (
     TABLE,
+    VALUE_TEXTS,
     Photograph,
     attribute_changes,
     describe_no_changes,
@@ -250,6 +251,47 @@ def word_precision(
     return {"k": k, "words": counts}
 
 
+@torch.inference_mode()
+def reading_accuracy(
+    model: DWCModel,
+    processor: DWCProcessor,
+    photographs: Sequence[Photograph],
+    gallery: Vectors,
+) -> dict[str, float]:
+    """Read the values of attributes from the photographs' embeddings, and compare with the table.
+
+    The value of a photograph is the one whose text in `VALUE_TEXTS` has the embedding with the
+    highest cosine.
+
+    Args:
+        model: The model.
+        processor: The model's processor.
+        photographs: The M photographs.
+        gallery: Embeddings (M, D) of the photographs in the same order, where D is the sum of the
+            streams' dimensions.
+
+    Returns:
+        A dict from each attribute to the share (0 to 1) of the photographs with one of its values
+        that are read correctly. Attributes without such photographs are left out.
+    """
+    template = model.config.caption_template or {}
+    accuracies = {}
+    for attribute, texts in VALUE_TEXTS.items():
+        inputs = processor(
+            text=[readable_text(processor, template, [text])[0] for text in texts.values()]
+        )
+        embeddings = model.compose(**inputs.to(model.device)).embedding.float().cpu().numpy()
+        embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)  # (values, D)
+        values = list(texts)
+        true = [photograph.attributes[attribute] for photograph in photographs]
+        rows = [row for row, value in enumerate(true) if value in texts]
+        if rows:
+            read = np.argmax(gallery[rows] @ embeddings.T, axis=1)
+            right = [values[n] == true[row] for n, row in zip(read, rows, strict=True)]
+            accuracies[attribute] = float(np.mean(right))
+    return accuracies
+
+
 _KS = (1, 10)
 _BATCH_SIZE = 64
 _WORDS_LISTED = 20  # number of unknown words in a report
@@ -295,6 +337,7 @@ def evaluate_wardrobe(
         the target's attributes that come from the reference image and not from the text.
         `open_words`: the values of `evaluate_open_words`.
         `search_words`: the values of `word_precision`.
+        `readings`: the values of `reading_accuracy`.
 
     Raises:
         DatasetError: The table cannot be read, no composed query can be made from it, or no query
@@ -352,6 +395,7 @@ def evaluate_wardrobe(
         "streams": composed["streams"],
         "open_words": evaluate_open_words(model, processor, readable, encoded.gallery),
         "search_words": word_precision(model, processor, readable, encoded.gallery),
+        "readings": reading_accuracy(model, processor, readable, encoded.gallery),
     }
 
 

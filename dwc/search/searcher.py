@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from dwc.checkpoints.load import Checkpoint
@@ -22,6 +23,7 @@ from dwc.datasets.image_loading import (
     decode,
     is_single_color,
 )
+from dwc.datasets.wardrobe import VALUE_TEXTS
 from dwc.errors import ImageError, QueryError, StoreError
 from dwc.gallery.filters import (
     Filter,
@@ -57,9 +59,11 @@ from dwc.search.results import (
 )
 from dwc.search.unclear_wishes import (
     describe_poorly_known,
+    describe_reading,
     describe_unclear,
     describe_unknown,
-    load_poorly_known,
+    find_wished_values,
+    load_measured,
 )
 from dwc.search.weight_sweep import WeightSweep
 
@@ -68,6 +72,7 @@ ImageInput = Image.Image | str | Path
 _COPIES_CHECKED = 24  # number of images in which copies of the reference are searched at a time
 _CELLS_CACHED = 4096  # maximum number of thumbnails whose mean colors are cached, 6 KB each
 _COPIES_NAMED = 3
+_RESULTS_READ = 12  # number of results whose values are read
 
 
 class _Reference(NamedTuple):
@@ -127,7 +132,8 @@ class Searcher:
         self.checkpoint = checkpoint
         self.compose = QueryComposer(checkpoint.model)
         self.reference_weights = load_reference_weights(checkpoint)
-        self._poorly_known = load_poorly_known(checkpoint.folder, checkpoint.fingerprint)
+        self._values: dict[str, NDArray[np.float32]] = {}
+        self._measured = load_measured(checkpoint.folder, checkpoint.fingerprint)
         self._search_in(store, candidate_index)
 
     def over(self, store: Store, candidate_index: CandidateIndex | None = None) -> "Searcher":
@@ -341,7 +347,38 @@ class Searcher:
             *self._filter_notes(query, sweep),
             *self._copies_note(query, sweep),
             *self._negation_notes(query.text, query.image is not None),
+            *self._reading_notes(query, sweep),
         ]
+
+    def _reading_notes(self, query: EncodedQuery, sweep: WeightSweep) -> list[str]:
+        """Return messages about wished values that few of the first results have.
+
+        The values of results are read from their embeddings, as the evaluation of the checkpoint
+        did. There is no message for drawn images, whose values are known.
+        """
+        wished = find_wished_values(find_exclusions(query.text)[1])
+        readable = [attribute for attribute in wished if attribute in self._measured.readings]
+        first = sweep.top(0.0, _RESULTS_READ) if readable and not self.store.is_drawn else ()
+        if len(first) < _RESULTS_READ:
+            return []
+        notes = []
+        vectors = np.asarray(self.store.vectors[np.sort(first)], dtype=np.float32)
+        for attribute in readable:
+            texts = VALUE_TEXTS[attribute]
+            read = np.argmax(vectors @ self._value_vectors(attribute).T, axis=1)
+            found = int(np.count_nonzero(read == list(texts).index(wished[attribute])))
+            accuracy = self._measured.readings[attribute]
+            notes += describe_reading(texts[wished[attribute]], found, len(first), accuracy)
+        return notes
+
+    def _value_vectors(self, attribute: str) -> NDArray[np.float32]:
+        """Return the unit embeddings (N, D) of the texts for the N values of an attribute."""
+        if attribute not in self._values:
+            texts = list(VALUE_TEXTS[attribute].values())
+            embeddings = self.compose_texts(None, texts).embedding.float().cpu().numpy()
+            lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
+            self._values[attribute] = embeddings / lengths
+        return self._values[attribute]
 
     def encode(
         self, image: Image.Image | None, text: str, excluded: Sequence[str] = ()
@@ -518,7 +555,7 @@ class Searcher:
                 )
             notes += describe_unclear(text, has_image)
         if not self.store.is_drawn:
-            notes += describe_poorly_known(find_exclusions(text)[1], self._poorly_known)
+            notes += describe_poorly_known(find_exclusions(text)[1], self._measured.poorly_known)
         unknown_words = self.checkpoint.processor.unknown_words
         notes += describe_unknown(text, unknown_words(text))
         note = negation_note(text, lambda word: not unknown_words(word), has_image)

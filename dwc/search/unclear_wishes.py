@@ -14,7 +14,8 @@ follow a text that
 - gives the amount of a change ("two shades darker", "double the stripes").
 
 The evaluation of a checkpoint on photographs also measures which single words it follows. A text
-with one of those that it hardly follows, such as "v-neck", gets a message, too.
+with one of those that it hardly follows, such as "v-neck", gets a message, too. So does a color, a
+pattern or a sleeve that few of the first results have, as the model reads their embeddings.
 """
 
 import json
@@ -22,6 +23,7 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from dwc.modeling.text_cleaning import FUNCTION_WORDS
@@ -155,6 +157,9 @@ _ONE_GARMENT = re.compile(
 _POOR_SHARE, _LEAST_FITTING = 1 / 3, 10
 
 
+_LEAST_ACCURACY = 0.6  # of the readings of an attribute that are compared with a wish
+
+
 class WordCount(NamedTuple):
     """How many of the first `k` photographs for some words fit them."""
 
@@ -162,33 +167,112 @@ class WordCount(NamedTuple):
     k: int
 
 
-def load_poorly_known(folder: Path | None, fingerprint: str) -> dict[str, WordCount]:
-    """Return the words that a checkpoint was measured to follow poorly, with what it found.
+class Measured(NamedTuple):
+    """What the evaluation of a checkpoint on photographs measured about single words.
+
+    Attributes:
+        poorly_known: The words that the model follows poorly, in lower case, such as "v-neck", with
+            what it found.
+        readings: Attribute -> share (0 to 1) of the photographs whose value is read correctly from
+            their embeddings. Attributes that are often read wrong are left out.
+    """
+
+    poorly_known: Mapping[str, WordCount] = MappingProxyType({})
+    readings: Mapping[str, float] = MappingProxyType({})
+
+
+def load_measured(folder: Path | None, fingerprint: str) -> Measured:
+    """Return what the evaluation of a checkpoint on photographs measured about single words.
 
     Args:
-        folder: The checkpoint's folder, or None. Its `evaluation.json` has the measurement.
-        fingerprint: The checkpoint's fingerprint. A measurement of another model does not count.
+        folder: The checkpoint's folder, or None. Its `evaluation.json` has the measurements.
+        fingerprint: The checkpoint's fingerprint. Measurements of another model do not count.
 
     Returns:
-        The words in lower case, such as "v-neck"; empty if there is no measurement.
+        The measurements; empty if there are none.
     """
     try:
         evaluation = json.loads(((folder or Path()) / "evaluation.json").read_bytes())
         if folder is None or evaluation["fingerprint"] != fingerprint:
-            return {}
+            return Measured()
         measured = evaluation["wardrobe"]["search_words"]
         k = int(measured["k"])
         counts = {
             words.lower(): (int(count["found"]), int(count["fitting"]))
             for words, count in measured["words"].items()
         }
+        readings = {
+            attribute: float(accuracy)
+            for attribute, accuracy in evaluation["wardrobe"].get("readings", {}).items()
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}  # most checkpoints have no such file, or one without this measurement
-    return {
-        words: WordCount(found, k)
-        for words, (found, fitting) in counts.items()
-        if fitting >= _LEAST_FITTING and found < _POOR_SHARE * min(k, fitting)
-    }
+        return Measured()  # most checkpoints have no such file, or one without these measurements
+    return Measured(
+        {
+            words: WordCount(found, k)
+            for words, (found, fitting) in counts.items()
+            if fitting >= _LEAST_FITTING and found < _POOR_SHARE * min(k, fitting)
+        },
+        {name: accuracy for name, accuracy in readings.items() if accuracy >= _LEAST_ACCURACY},
+    )
+
+
+# Other names of colors -> the value of `VALUE_TEXTS` to which their pictures belong.
+_SHADES = {
+    "gray": "grey", "navy": "blue", "cream": "beige", "burgundy": "red", "maroon": "red",
+    "turquoise": "teal",
+}  # fmt: skip
+_PATTERN_VALUES = {
+    "striped": "stripes?|striped|stripy|stripey",
+    "checked": "checks|checked|checkered|chequered|plaid",
+    "dotted": "dots|dotted|spots|spotted|spotty|polka[ -]dots?",
+    "floral": "flowers?|floral|flowery",
+    "graphic": "prints?|printed|graphics?|logos?",
+    "plain": "plain",
+}
+_SLEEVE_VALUES = {
+    "sleeveless": r"sleeveless|without\s+sleeves|no\s+sleeves",
+    "short": r"short[\s-]sleeve[sd]?",
+    "elbow": r"elbow[\s-]length[\s-]sleeves?",
+    "long": r"long[\s-]sleeve[sd]?",
+}
+
+
+def find_wished_values(text: str) -> dict[str, str]:
+    """Return the values that a text wishes for, such as {"colour": "red"} for "in burgundy".
+
+    Attributes of which the text names no value, or several, are left out: which of two colors a
+    picture should have mostly is not clear.
+
+    Args:
+        text: The text of a query, without what it excludes.
+    """
+    colors = {color.lower() for color in ANY_COLOR.findall(text)}
+    found = {"colour": {_SHADES.get(color, color) for color in colors}}
+    for attribute, values in (("pattern", _PATTERN_VALUES), ("sleeve", _SLEEVE_VALUES)):
+        found[attribute] = {
+            value
+            for value, names in values.items()
+            if re.search(rf"(?<![\w'-])(?:{names})(?![\w'-])", text, re.IGNORECASE)
+        }
+    return {attribute: values.pop() for attribute, values in found.items() if len(values) == 1}
+
+
+def describe_reading(words: str, read: int, shown: int, accuracy: float) -> list[str]:
+    """Return a message if few of the first results look to the model like a wished value.
+
+    Args:
+        words: Words that name the value, such as "in red".
+        read: Number of results whose embeddings are most similar to the value's.
+        shown: Number of results.
+        accuracy: Share (0 to 1) of photographs whose value is read correctly.
+    """
+    if read >= _POOR_SHARE * shown:
+        return []
+    return [
+        f'By the model\'s own reading, {read} of the first {shown} results are "{words}". This '
+        f"reading is right for {accuracy:.0%} of the photographs of its evaluation."
+    ]
 
 
 def describe_poorly_known(text: str, poorly_known: Mapping[str, WordCount]) -> list[str]:
@@ -196,7 +280,7 @@ def describe_poorly_known(text: str, poorly_known: Mapping[str, WordCount]) -> l
 
     Args:
         text: The text of a query, without what it excludes.
-        poorly_known: The result of `load_poorly_known`.
+        poorly_known: The poorly known words, from `load_measured`.
     """
     found = []
     for words in sorted(poorly_known, key=len, reverse=True):

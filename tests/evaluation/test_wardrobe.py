@@ -11,6 +11,7 @@ from PIL import Image
 from dwc.cli import main
 from dwc.datasets.wardrobe import (
     CHANGEABLE,
+    VALUE_TEXTS,
     attribute_changes,
     fits_words,
     image_path,
@@ -28,6 +29,7 @@ from dwc.evaluation.photographs import (
     CLASS_WORDS,
     count_unknown_words,
     evaluate_wardrobe,
+    reading_accuracy,
     word_precision,
 )
 from dwc.modeling.processing_dwc import DWCProcessor, build_word_tokenizer
@@ -205,6 +207,23 @@ def test_fitting_results_are_counted_for_words_that_people_type(wardrobe) -> Non
         checked += 1
     assert checked > 3
     assert not any(words.startswith("maxi") for words in report["words"])  # nothing fits
+
+
+def test_readings_are_compared_with_the_table(wardrobe) -> None:
+    _, photographs = wardrobe
+    model, processor = english_world(photographs)
+    single = model.config.caption_template["single"]
+    with torch.inference_mode():
+        texts = [single.format(text) for text in VALUE_TEXTS["colour"].values()]
+        embeddings = model.compose(**processor(text=texts)).embedding.numpy()
+    colors = list(VALUE_TEXTS["colour"])
+    rows = [colors.index(one.attributes["colour"]) for one in photographs]
+    report = reading_accuracy(model, processor, photographs, embeddings[rows])
+    same = [np.allclose(embeddings[row], embeddings[0]) for row in rows]
+    assert report["colour"] == 1 or any(same)  # as similar to its own text as can be
+    assert set(report) == {"colour", "pattern", "sleeve"}
+    other = reading_accuracy(model, processor, photographs, -embeddings[rows])
+    assert other["colour"] < report["colour"]
 
 
 def test_open_words_of_a_kind_that_no_photograph_has_are_named(wardrobe, world, caplog) -> None:

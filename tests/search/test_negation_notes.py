@@ -1,6 +1,7 @@
 """A search says which words that exclude its model has not learned."""
 
 import pytest
+from PIL import Image
 
 from dwc.checkpoints.load import DRAWINGS_FOLDER, load
 from dwc.gallery.builder import build_store
@@ -108,3 +109,22 @@ def test_notes_on_two_garments_several_excluded_colors_and_empty_wishes(tmp_path
     assert "nothing about clothes" in notes("another one")
     assert "nothing about clothes" not in notes("not red")
     assert "nothing about clothes" not in notes("longer")
+
+
+def test_results_that_do_not_look_as_wished_are_said(tmp_path):
+    """Of the first 12 for a red dress and "in pink", 0 to 2 were pink, and no note said so."""
+    folder = tmp_path / "red"
+    folder.mkdir()
+    for n in range(13):
+        Image.new("RGB", (96, 96), (200 + n, 10 + n, 20)).save(folder / f"{n}.png")
+    bundled = load()
+    store = build_store(
+        FolderSource(folder), image_embedder(bundled), tmp_path / "s", model_identity(bundled)
+    )
+    searcher = Searcher(bundled, store)
+    said = [
+        [note for note in searcher.search(text=text, k=3).notes if "own reading" in note]
+        for text in ("in green", "in red", "not green", "longer")
+    ]
+    assert [len(notes) for notes in said] == [1, 0, 0, 0]
+    assert '0 of the first 12 results are "in green"' in said[0][0]

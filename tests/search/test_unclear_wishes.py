@@ -5,13 +5,17 @@ import json
 import pytest
 
 from dwc.checkpoints.load import BUNDLED_FOLDER
+from dwc.datasets.wardrobe import VALUE_TEXTS
 from dwc.search.unclear_wishes import (
+    Measured,
     WordCount,
     describe_poorly_known,
+    describe_reading,
     describe_unclear,
     describe_unknown,
     find_alternatives,
-    load_poorly_known,
+    find_wished_values,
+    load_measured,
 )
 
 
@@ -142,26 +146,27 @@ def test_a_multiple_is_said_not_to_count(text, amount, read):
     assert note == f'The model does not know how much "{amount}" is: it reads "{read}".'
 
 
-def write_evaluation(folder, **counts):
-    words = {
-        name: {"found": found, "fitting": fitting} for name, (found, fitting) in counts.items()
-    }
-    content = {"fingerprint": "abc", "wardrobe": {"search_words": {"k": 12, "words": words}}}
+def write_evaluation(folder, readings=(), **counts):
+    words = {name: {"found": count[0], "fitting": count[1]} for name, count in counts.items()}
+    wardrobe = {"search_words": {"k": 12, "words": words}, "readings": dict(readings)}
+    content = {"fingerprint": "abc", "wardrobe": wardrobe}
     (folder / "evaluation.json").write_text(json.dumps(content))
 
 
 def test_words_that_a_model_hardly_follows_are_those_measured(tmp_path):
-    write_evaluation(
-        tmp_path, hood=(8, 60), lapels=(3, 60), polo=(4, 60), yoke=(0, 9), cape=(3, 10)
-    )
-    assert load_poorly_known(tmp_path, "abc") == {
-        "lapels": WordCount(3, 12), "cape": WordCount(3, 12)
-    }  # fmt: skip
-    assert load_poorly_known(tmp_path, "another") == {}
-    assert load_poorly_known(None, "abc") == {}
+    write_evaluation(tmp_path, hood=(8, 60), lapels=(3, 60), polo=(4, 60), cape=(3, 10), bow=(0, 9))
+    known = load_measured(tmp_path, "abc").poorly_known
+    assert known == {"lapels": WordCount(3, 12), "cape": WordCount(3, 12)}
+    assert load_measured(tmp_path, "another") == Measured()
+    assert load_measured(None, "abc") == Measured()
     for content in ("", "[]", "{}", '{"fingerprint": "abc", "wardrobe": {"search_words": 3}}'):
         (tmp_path / "evaluation.json").write_text(content)
-        assert load_poorly_known(tmp_path, "abc") == {}
+        assert load_measured(tmp_path, "abc") == Measured()
+
+
+def test_only_readings_that_are_mostly_right_count(tmp_path):
+    write_evaluation(tmp_path, {"colour": 0.7, "pattern": 0.5})
+    assert load_measured(tmp_path, "abc").readings == {"colour": 0.7}
 
 
 def test_words_that_a_model_hardly_follows_are_said():
@@ -179,8 +184,10 @@ def test_the_bundled_checkpoint_was_measured():
     """V-necks are 47 of 924 photographs; a third of 12 would be 4."""
     folder = BUNDLED_FOLDER
     fingerprint = json.loads((folder / "evaluation.json").read_text())["fingerprint"]
-    assert load_poorly_known(folder, fingerprint)["v-neck"].found < 4
-    assert "hooded" not in load_poorly_known(folder, fingerprint)
+    measured = load_measured(folder, fingerprint)
+    assert measured.poorly_known["v-neck"].found < 4
+    assert "hooded" not in measured.poorly_known
+    assert set(measured.readings) == set(VALUE_TEXTS)
 
 
 @pytest.mark.parametrize(
@@ -197,3 +204,26 @@ def test_words_that_are_passed_over_are_said_if_they_are_half_of_the_text(text, 
     notes = describe_unknown(text, unknown)
     assert bool(notes) == is_said
     assert all('"kittens", "burgers"' in note or '"Curtain"' in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("in Burgundy with short sleeves", {"colour": "red", "sleeve": "short"}),
+        ("sleeveless striped top", {"pattern": "striped", "sleeve": "sleeveless"}),
+        ("red and navy", {}),
+        ("red with burgundy stripes", {"colour": "red", "pattern": "striped"}),
+        ("longer", {}),
+    ],
+)
+def test_wished_values_are_those_that_a_text_names_alone(text, values):
+    assert find_wished_values(text) == values
+    for attribute, value in values.items():
+        assert value in VALUE_TEXTS[attribute]
+
+
+def test_a_reading_is_said_if_it_contradicts_the_wish():
+    [note] = describe_reading("in red", 3, 12, 0.672)
+    assert '3 of the first 12 results are "in red"' in note
+    assert "67%" in note
+    assert describe_reading("in red", 4, 12, 0.672) == []
