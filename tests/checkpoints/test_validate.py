@@ -246,7 +246,7 @@ CASES = {
         "expected UTF-8 without one", "Save it again without a byte-order mark", True,
     ),
     "a layer norm that does not normalize": Case(
-        config("clip_config", text_config={"layer_norm_eps": 1.0}),
+        config("clip_config", "text_config", layer_norm_eps=1.0),
         r"layer_norm_eps is 1; expected more than 0 and at most 0\.01", "usually 1e-05",
         "Model and processor",
     ),
