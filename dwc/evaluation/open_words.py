@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from dwc.datasets.wardrobe import Photograph
-from dwc.evaluation.retrieval import Vectors
+from dwc.evaluation.retrieval import Vectors, embed_texts
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
 
@@ -78,7 +77,6 @@ OPEN_WORDS = frozenset(OPEN_COLORS) | frozenset(OPEN_GARMENTS)
 """All words that no training text may contain."""
 
 
-@torch.inference_mode()
 def evaluate_open_words(
     model: DWCModel,
     processor: DWCProcessor,
@@ -131,8 +129,7 @@ def evaluate_open_words(
             text = processor.read_typed(word, template).text
             found = None
             if text:
-                inputs = processor(text=[fill_template(template, [text])]).to(model.device)
-                query = model.compose(**inputs).embedding.float().cpu().numpy()  # (1, D)
+                query = embed_texts(model, processor, [fill_template(template, [text])])  # (1, D)
                 found = values[int(np.argmax(query @ gallery.T))]
             words[word] = {"read": text or None, "found": found, "right": found in right}
         shares[kind] = _share([words[word]["right"] for word in evaluated])

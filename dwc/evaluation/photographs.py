@@ -39,6 +39,7 @@ from dwc.evaluation.retrieval import (
     Vectors,
     batched,
     embed_readable,
+    embed_texts,
     encode_benchmark,
     rank_benchmark,
     rank_hits,
@@ -193,7 +194,7 @@ def class_precision(
         )  # fmt: skip
     template = model.config.caption_template
     texts = [fill_template(template, [CLASS_WORDS[name]]) for name in classes]
-    queries = model.compose(**processor(text=texts, return_tensors="pt")).embedding.numpy()
+    queries = embed_texts(model, processor, texts)
     of_class = np.array(labels)
     precisions, chances, limits = {}, [], []
     for name, row in zip(classes, queries @ gallery.T, strict=True):
@@ -212,7 +213,6 @@ def class_precision(
     }
 
 
-@torch.inference_mode()
 def word_precision(
     model: DWCModel,
     processor: DWCProcessor,
@@ -244,14 +244,12 @@ def word_precision(
         text = processor.read_typed(wanted.words, template).text
         fitting = np.array([fits_words(photograph, wanted) for photograph in photographs])
         if text and text not in counts and fitting.any():
-            inputs = processor(text=[fill_template(template, [text])]).to(model.device)
-            query = model.compose(**inputs).embedding.float().cpu().numpy()  # (1, D)
+            query = embed_texts(model, processor, [fill_template(template, [text])])  # (1, D)
             first = np.argsort(-(query @ gallery.T)[0], kind="stable")[:k]
             counts[text] = {"found": int(fitting[first].sum()), "fitting": int(fitting.sum())}
     return {"k": k, "words": counts}
 
 
-@torch.inference_mode()
 def reading_accuracy(
     model: DWCModel,
     processor: DWCProcessor,
@@ -277,10 +275,8 @@ def reading_accuracy(
     template = model.config.caption_template or {}
     accuracies = {}
     for attribute, texts in VALUE_TEXTS.items():
-        inputs = processor(
-            text=[readable_text(processor, template, [text])[0] for text in texts.values()]
-        )
-        embeddings = model.compose(**inputs.to(model.device)).embedding.float().cpu().numpy()
+        read_as = [readable_text(processor, template, [text])[0] for text in texts.values()]
+        embeddings = embed_texts(model, processor, read_as)
         embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)  # (values, D)
         values = list(texts)
         true = [photograph.attributes[attribute] for photograph in photographs]
@@ -455,8 +451,7 @@ def caption_recalls(
         texts = [
             readable_text(processor, template, [photograph.caption])[0] for photograph in chunk
         ]
-        inputs = processor(text=texts, return_tensors="pt").to(model.device)
-        embeddings.append(model.compose(**inputs).embedding.float().cpu())
+        embeddings.append(embed_texts(model, processor, texts))
     files = [photograph.file for photograph in photographs]
     own = Benchmark(
         protocol="captions",
@@ -464,7 +459,7 @@ def caption_recalls(
         queries=tuple(RetrievalQuery("", (), frozenset({file})) for file in files),
         reference_removed=False,
     )
-    ranks = rank_hits(own, torch.cat(embeddings).numpy(), gallery)
+    ranks = rank_hits(own, np.concatenate(embeddings), gallery)
     unknown = count_unknown_words(processor, [photograph.caption for photograph in photographs])
     count = unknown.get("with_unknown_words", 0)
     if count > _UNKNOWN_CAPTIONS * len(photographs):

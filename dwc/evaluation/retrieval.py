@@ -313,6 +313,19 @@ def _embed(model: DWCModel, processor: DWCProcessor, images: list[Image.Image]) 
 
 
 @torch.inference_mode()
+def embed_texts(model: DWCModel, processor: DWCProcessor, texts: Sequence[str]) -> Vectors:
+    """Compute the embeddings (N, D) of N queries that have only a text, on the CPU.
+
+    Args:
+        model: The model.
+        processor: The model's processor.
+        texts: The N texts, as the model gets them, with the caption template.
+    """
+    inputs = processor(text=list(texts), return_tensors="pt").to(model.device)
+    return model.compose(**inputs).embedding.float().cpu().numpy()
+
+
+@torch.inference_mode()
 def compose_queries(
     model: DWCModel,
     processor: DWCProcessor,

@@ -77,7 +77,7 @@ _MODALS = (
     r"(?:not|never)\s+(?:be|have)"
 )
 _REPLACING = ("instead of", "rather than")  # "dots instead of stripes"
-_KEPT_NEGATIONS = {("replace",), ("swap",)}  # "replace the belt with buttons"
+_SWAPPING = {("replace",), ("swap",)}  # "replace the belt with buttons"
 
 
 def _pattern_of(phrases: Iterable[tuple[str, ...]]) -> str:
@@ -94,8 +94,8 @@ _OF_ALL = {
     phrase
     for phrase, reach in NEGATIONS.items()
     if reach == "removing" or not {"but", "except", "excluding"}.isdisjoint(phrase)
-} - _KEPT_NEGATIONS
-_OF_FIRST = NEGATIONS.keys() - _OF_ALL - _KEPT_NEGATIONS
+} - _SWAPPING
+_OF_FIRST = NEGATIONS.keys() - _OF_ALL - _SWAPPING
 _ANY_NEGATION = f"{_VERBS}|{_MODALS}|{_pattern_of(NEGATIONS)}"
 _PERSON = r"(?:(?:please|(?:i|we)(?:'d|\s+would|\s+will|\s+really|\s+just)*)\s+)?"
 _BETWEEN = (
@@ -167,15 +167,13 @@ _RECOLORED = re.compile(
     re.IGNORECASE,
 )
 # "blue jeans but in gray", "this red dress in blue": the first color is that of the picture.
-_RECOLORED_THING = (
-    rf"(?:{SHADED_COLOR})(?:\s+and\s+{SHADED_COLOR})?"
-    rf"(?P<THING>(?:\s+(?!(?:{COLORS}|and|or|but|no|not|without|nor)\b)[\w'-]+){{0,5}}?)"
-)
+_OLD_COLORS = rf"(?:{SHADED_COLOR})(?:\s+and\s+{SHADED_COLOR})?"
+_COLORED_WORDS = rf"(?:\s+(?!(?:{COLORS}|and|or|but|no|not|without|nor)\b)[\w'-]+){{0,5}}?"
 _BUT_COLOR = re.compile(
-    rf"(?<![\w'-])(?:{_RECOLORED_THING.replace('THING', 'thing')}\s*,?\s+but\s+"
+    rf"(?<![\w'-])(?:{_OLD_COLORS}(?P<thing>{_COLORED_WORDS})\s*,?\s+but\s+"
     r"(?:(?:please|rather|instead|now|this\s+time|make|turn|have|want|need|get|it|this|that|them|one|into|to"
     r"|in|an?|the|i|i'd|would|like|prefer|should|be)\s+)*"
-    rf"|(?:this|that|these|those|(?:the\s+)?same)\s+{_RECOLORED_THING.replace('THING', 'this')}"
+    rf"|(?:this|that|these|those|(?:the\s+)?same)\s+{_OLD_COLORS}(?P<this>{_COLORED_WORDS})"
     rf"\s*,?\s+in\s+(?:an?\s+)?)(?P<new>{SHADED_COLOR})(?:\s+(?:ones?|instead|please|version))*{_END}",
     re.IGNORECASE,
 )
@@ -312,9 +310,8 @@ _SHADE_OF = re.compile(
     rf"(?P<color>{COLORS})(?![\w'-])",
     re.IGNORECASE,
 )
-# Indian English, for shorts and long sleeves.
+# "half sleeves" for short ones, "full sleeves" for long ones; "half pants" for shorts.
 _HALF_PANTS = re.compile(r"(?<![\w'-])half[\s-]+pants?(?![\w'-])", re.IGNORECASE)
-_FULL_SLEEVES = re.compile(r"(?<![\w'-])full[\s-]+(sleeve[sd]?)(?![\w'-])", re.IGNORECASE)
 # "with lines", "no lines", but not "along the lines of".
 _LINES = re.compile(
     r"(?<![\w'-])((?:with|without|no|the|those|these)\s+)lines(?![\w'-])(?!\s+of\b)", re.IGNORECASE
@@ -358,7 +355,10 @@ _UNDECORATED = re.compile(
     r"|(?:in\s+)?(?:an?\s+)?(?:single|one|solid)[\s-]+colou?r(?:ed)?(?=\s*(?:$|[,.;])))(?![\w'-])",
     re.IGNORECASE,
 )
-_HALF_SLEEVES = re.compile(r"(?<![\w'-])half[\s-]+(sleeve[sd]?)(?![\w'-])", re.IGNORECASE)
+_LENGTHS = {"half": "short", "full": "long"}
+_SLEEVE_LENGTH = re.compile(
+    r"(?<![\w'-])(?P<length>half|full)[\s-]+(?P<sleeves>sleeve[sd]?)(?![\w'-])", re.IGNORECASE
+)
 # "sleeves that stop at the elbow", "sleeves down to the elbows".
 _ELBOW_SLEEVES = re.compile(
     r"(?<![\w'-])sleeves?\s+(?:(?:that|which)\s+)?(?:(?:just|only)\s+)?(?:(?:stop|end|reach|go|come|finish)(?:s|es)?"
@@ -638,7 +638,7 @@ def rephrase_exclusions(text: str) -> Rephrased:
     text = _make_singular(_REPEATED_PLAIN.sub("in plain", text))
     if "" in changes.values():
         text = _JOINTS_AT_ENDS.sub("", _REPEATED_JOINTS.sub(r"\1 ", text))
-    text = drop_request(text)
+    text = _drop_request(text)
     still_named = {item.name for item in find_exclusions(text)[0]}
     excluded += [name for name in details if name not in still_named]
     return Rephrased(text, _join_changes(changes), tuple(dict.fromkeys(excluded)))
@@ -723,7 +723,7 @@ def _unless_negated(rephrase: _Rephrase) -> _Rephrase:
 def _rephrase_swap(match: re.Match[str]) -> str | None:
     """Return "in blue" for a phrase such as "blue instead of red"; None to keep it as typed.
 
-    A phrase is kept in three cases: if a negation such as "not" stands directly before it; if it is
+    A phrase stays in three cases: if a negation such as "not" stands directly before it; if it is
     part of a list; and if the two colors are similar, since "blue instead of navy" tells which blue
     is wanted.
     """
@@ -742,7 +742,7 @@ def _rephrase_swap(match: re.Match[str]) -> str | None:
 def _rephrase_but_color(match: re.Match[str]) -> str | None:
     """Return "jeans in gray" for "blue jeans but in gray"; None to keep the phrase as typed.
 
-    It is kept after a negation in the text, and after words such as "any": "anything blue but navy"
+    It stays after a negation in the text, and after words such as "any": "anything blue but navy"
     excludes navy.
     """
     before = match.string[: match.start()]
@@ -755,7 +755,7 @@ def _rephrase_but_color(match: re.Match[str]) -> str | None:
 def _rephrase_exclusion(match: re.Match[str]) -> str | None:
     """Return "not red" for an exclusion such as "avoid red"; None to keep it as typed.
 
-    For example, an exclusion is kept if a negation such as "not" stands directly before it.
+    For example, an exclusion stays if a negation such as "not" stands directly before it.
     """
     before = match.string[: match.start()]
     if _NEGATED.search(before) or _NOT_REQUIRED.search(before + match[0]):
@@ -1079,12 +1079,14 @@ _REPHRASED: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
     (_THREE_QUARTER_SLEEVES, lambda match: f"elbow length {match[1]}"),
     (_SHADE_OF, lambda match: f"{match['shade']} {match['color']}".lower()),
     (_HALF_PANTS, lambda match: "shorts"),
-    (_FULL_SLEEVES, lambda match: f"long {match[1]}"),
     (_NO_SLEEVES, lambda match: "without sleeves"),
     (_LIKE_THING, _rephrase_like_thing),
     (_ARMS, lambda match: f"{match['length']} sleeves".lower()),
     (_UNDECORATED, lambda match: "plain"),
-    (_HALF_SLEEVES, lambda match: f"short {match[1]}"),
+    (
+        _SLEEVE_LENGTH,
+        lambda match: f"{_LENGTHS[match['length'].lower()]} {match['sleeves']}",
+    ),
     (_ELBOW_SLEEVES, lambda match: "elbow length sleeves"),
     (_SLEEVES_IN_SHORT, _rephrase_sleeves_in_short),
     (_THREE_QUARTER_LEGS, lambda match: "cropped"),
@@ -1125,7 +1127,7 @@ _REQUEST_END = re.compile(
 )
 
 
-def drop_request(text: str) -> str:
+def _drop_request(text: str) -> str:
     """Return a text without the phrase that asks for something: "do you have this in white?".
 
     The text stays as it is if nothing about clothes would remain.

@@ -4,7 +4,7 @@ import copy
 import math
 import time
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,6 +58,7 @@ from dwc.search.results import (
     same_ratio,
 )
 from dwc.search.unclear_wishes import (
+    Measured,
     describe_poorly_known,
     describe_reading,
     describe_unclear,
@@ -133,7 +134,6 @@ class Searcher:
         self.compose = QueryComposer(checkpoint.model)
         self.reference_weights = load_reference_weights(checkpoint)
         self._values: dict[str, NDArray[np.float32]] = {}
-        self._measured = load_measured(checkpoint.folder, checkpoint.fingerprint)
         self._search_in(store, candidate_index)
 
     def over(self, store: Store, candidate_index: CandidateIndex | None = None) -> "Searcher":
@@ -350,6 +350,11 @@ class Searcher:
             *self._reading_notes(query, sweep),
         ]
 
+    @cached_property
+    def _measured(self) -> Measured:
+        """What the checkpoint's evaluation measured; read at the first search over photographs."""
+        return load_measured(self.checkpoint.folder, self.checkpoint.fingerprint)
+
     def _reading_notes(self, query: EncodedQuery, sweep: WeightSweep) -> list[str]:
         """Return messages about wished values that few of the first results have.
 
@@ -357,8 +362,10 @@ class Searcher:
         did. There is no message for drawn images, whose values are known.
         """
         wished = find_wished_values(find_exclusions(query.text)[1])
+        if self.store.is_drawn or not wished:
+            return []
         readable = [attribute for attribute in wished if attribute in self._measured.readings]
-        first = sweep.top(0.0, _RESULTS_READ) if readable and not self.store.is_drawn else ()
+        first = sweep.top(0.0, _RESULTS_READ) if readable else ()
         if len(first) < _RESULTS_READ:
             return []
         notes = []

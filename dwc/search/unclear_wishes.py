@@ -26,6 +26,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from dwc.datasets.wardrobe import NAMED_COLORS
 from dwc.modeling.text_cleaning import FUNCTION_WORDS
 from dwc.negation import (
     ANY_COLOR,
@@ -130,15 +131,15 @@ _PART_COLOR = re.compile(
     re.IGNORECASE,
 )
 _TIMES = r"(?:(?:two|three|four|five|ten|[2-9]|10)\s+times|[2-9]\s?x|twice|double|triple|half)"
-_TIMES_AS = re.compile(
-    rf"(?<![\w'-])(?P<times>{_TIMES}\s+(?:as|the|more|of)\s+)(?P<read>[^\W\d_]+)(?![\w'-])",
+_AMOUNT = re.compile(
+    r"(?<![\w'-])(?:(?:two|three|four|[2-9]|(?:a\s+)?few|several|some|(?:a\s+)?couple(?:\s+of)?)\s+"
+    r"(?:shades?|tones?|sizes?|inch(?:es)?|cm)\s+"
+    r"(?P<read>lighter|darker|brighter|paler|deeper|longer|shorter|wider|narrower|tighter|looser))"
+    r"(?![\w'-])",
     re.IGNORECASE,
 )
-_AMOUNT = re.compile(
-    r"(?<![\w'-])((?:two|three|four|[2-9]|(?:a\s+)?few|several|some|(?:a\s+)?couple(?:\s+of)?)\s+"
-    r"(?:shades?|tones?|sizes?|inch(?:es)?|cm)\s+(lighter|darker|brighter|paler|deeper|longer|shorter"
-    r"|wider|narrower|tighter|looser))(?![\w'-])",
-    re.IGNORECASE,
+_MULTIPLE = re.compile(
+    rf"(?<![\w'-]){_TIMES}\s+(?:as|the|more|of)\s+(?P<read>[^\W\d_]+)(?![\w'-])", re.IGNORECASE
 )
 # Names of garments in other senses: "top quality", "that suits me".
 _NO_GARMENT = re.compile(
@@ -155,8 +156,6 @@ _ONE_GARMENT = re.compile(
 # Words are poorly known if less than this share of the first results fits, and at least this number
 # of photographs does.
 _POOR_SHARE, _LEAST_FITTING = 1 / 3, 10
-
-
 _LEAST_ACCURACY = 0.6  # of the readings of an attribute that are compared with a wish
 
 
@@ -217,32 +216,42 @@ def load_measured(folder: Path | None, fingerprint: str) -> Measured:
     )
 
 
-# Other names of colors -> the value of `VALUE_TEXTS` to which their pictures belong.
-_SHADES = {
-    "gray": "grey", "navy": "blue", "cream": "beige", "burgundy": "red", "maroon": "red",
-    "turquoise": "teal",
-}  # fmt: skip
-_PATTERN_VALUES = {
-    "striped": "stripes?|striped|stripy|stripey",
-    "checked": "checks|checked|checkered|chequered|plaid",
-    "dotted": "dots|dotted|spots|spotted|spotty|polka[ -]dots?",
-    "floral": "flowers?|floral|flowery",
-    "graphic": "prints?|printed|graphics?|logos?",
-    "plain": "plain",
+# Other names of colors, such as "navy" -> the value of `VALUE_TEXTS` that they ask for.
+_SHADES = {"gray": "grey"} | {
+    name: color for (color, _), names in NAMED_COLORS.items() for name in names
 }
-_SLEEVE_VALUES = {
-    "sleeveless": r"sleeveless|without\s+sleeves|no\s+sleeves",
-    "short": r"short[\s-]sleeve[sd]?",
-    "elbow": r"elbow[\s-]length[\s-]sleeves?",
-    "long": r"long[\s-]sleeve[sd]?",
+# Phrase of `PATTERNS` -> the value of `VALUE_TEXTS` that the pattern's names ask for.
+_EXCLUDED_VALUES = {
+    "no stripes": "striped",
+    "with no flowers": "floral",
+    "no checks": "checked",
+    "no plaid": "checked",
+    "with no dots": "dotted",
+    "no print": "graphic",
+    "no graphic": "graphic",
+    "no logo": "graphic",
 }
+_PATTERN_VALUES = [
+    *(
+        (_EXCLUDED_VALUES[read], names)
+        for names, read in PATTERNS.items()
+        if read in _EXCLUDED_VALUES
+    ),
+    ("plain", "plain"),
+]
+_SLEEVE_VALUES = [
+    ("sleeveless", r"sleeveless|without\s+sleeves|no\s+sleeves"),
+    ("short", r"short[\s-]sleeve[sd]?"),
+    ("elbow", r"elbow[\s-]length[\s-]sleeves?"),
+    ("long", r"long[\s-]sleeve[sd]?"),
+]
 
 
 def find_wished_values(text: str) -> dict[str, str]:
     """Return the values that a text wishes for, such as {"colour": "red"} for "in burgundy".
 
-    Attributes of which the text names no value, or several, are left out: which of two colors a
-    picture should have mostly is not clear.
+    Attributes for which the text names no value, or several, are left out: it is not clear which of
+    two colors a picture should mostly have.
 
     Args:
         text: The text of a query, without what it excludes.
@@ -252,7 +261,7 @@ def find_wished_values(text: str) -> dict[str, str]:
     for attribute, values in (("pattern", _PATTERN_VALUES), ("sleeve", _SLEEVE_VALUES)):
         found[attribute] = {
             value
-            for value, names in values.items()
+            for value, names in values
             if re.search(rf"(?<![\w'-])(?:{names})(?![\w'-])", text, re.IGNORECASE)
         }
     return {attribute: values.pop() for attribute, values in found.items() if len(values) == 1}
@@ -367,13 +376,10 @@ def describe_unclear(text: str, has_image: bool) -> list[str]:
         for phrase in find_phrases(_PART_COLOR, text)
     ]
     notes += [
-        f'The model does not know how much "{_lower(match[1])}" is: it reads "{_lower(match[2])}".'
-        for match in _AMOUNT.finditer(text)
-    ]
-    notes += [
         f'The model does not know how much "{_lower(match[0])}" is: it reads '
         f'"{_lower(match["read"])}".'
-        for match in _TIMES_AS.finditer(text)
+        for pattern in (_AMOUNT, _MULTIPLE)
+        for match in pattern.finditer(text)
     ]
     return notes
 

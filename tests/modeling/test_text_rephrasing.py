@@ -490,7 +490,7 @@ def test_other_texts_with_but_and_keep_stay(typed) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "kept", "expected"),
+    ("typed", "unchanged", "expected"),
     [
         ("keep the stripes, but in red", "keep the stripes", "in red"),
         ("in green, keep the pattern as it is", "keep the pattern as it is", "in green"),
@@ -498,8 +498,8 @@ def test_other_texts_with_but_and_keep_stay(typed) -> None:
         ("keep the collar and make it longer", "keep the collar", "make it longer"),
     ],
 )
-def test_what_does_not_change_is_left_out(typed, kept, expected) -> None:
-    assert rephrase_exclusions(typed) == (expected, ((kept, ""),), ())
+def test_what_does_not_change_is_left_out(typed, unchanged, expected) -> None:
+    assert rephrase_exclusions(typed) == (expected, ((unchanged, ""),), ())
 
 
 @pytest.mark.parametrize(
