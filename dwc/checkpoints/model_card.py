@@ -294,6 +294,7 @@ def _architecture(config: DWCConfig) -> str:
         streams.append(
             f"- a CLIP stream (combiner `{config.combiner}`, embeddings of "
             f"{config.clip_embedding_dim}) over a frozen CLIP: {_tower(config.clip_config)}"
+            f"{_attributes(config)}"
         )
     if config.cnn_config is not None:
         streams.append(
@@ -308,6 +309,13 @@ should differ; its output is an embedding of the picture sought, and the weight 
 gave the picture and the words.
 
 {listed}"""
+
+
+def _attributes(config: DWCConfig) -> str:
+    """Return a phrase about the image attributes that the CLIP stream uses, or an empty text."""
+    if not config.image_attributes:
+        return ""
+    return f", with the probabilities of image attributes ({', '.join(config.image_attributes)})"
 
 
 def _tower(clip: Any) -> str:
@@ -747,8 +755,10 @@ the picture and the words. Pictures have {recipe["image_size"]} pixels. Both str
 picture through ImageNet's EfficientNet-Lite0 and, at 64 pixels, through two small networks that
 were trained on drawings.
 
-The CLIP stream's combiner is the paper's but for one thing, which is ours: what it mixes is scaled
-to unit length first, so that the weight alone decides how much each side counts.
+The CLIP stream differs from the paper's in two things, which are ours. What its combiner mixes is
+scaled to unit length first, so that the weight alone decides how much each side counts. And beside
+CLIP's features of a picture it takes the probabilities of the picture's attributes: its category,
+color, pattern, sleeves and length.
 
 Intended for trying the method, for teaching, for tests, and as the default of the app. Not a model
 for a real shop."""
@@ -774,11 +784,14 @@ def joint_training(numbers: Mapping[str, Any]) -> str:
    photographs and {recipe["pool"]["items"]:,} drawings.
 3. {recipe["texts"]["total_steps"]:,} steps train the text tower, with a sentence encoder as the
    teacher of words that no picture goes with.
-4. {streams["total_steps"]:,} steps train both streams, in batches of {kinds}. The image weights are
-   correlated with the share of a change that only its picture tells, where it is known; the
-   embeddings of drawings are drawn to those of the checkpoint of drawings. Exclusions come in
-   pairs: "in red" and "not red" of one picture, each with the other's target as a hard negative.
-5. The streams' parameters are interpolated between their values before and after step 4, at
+4. Linear classifiers of the attributes are fitted to CLIP's features of the photographs.
+5. {streams["total_steps"]:,} steps train both streams, in batches of {kinds}. A photograph that has
+   all that a query asks for is as right as the query's own target, and one that misses a part
+   counts a little. The attributes that a query asks for are also classified from its embedding,
+   and a target's from its own. The image weights are correlated with the share of a change that
+   only its picture tells, where it is known; the embeddings of drawings are drawn to those of the
+   checkpoint of drawings. Exclusions come in pairs: "in red" and "not red" of one picture, each with the other's target as a hard negative.
+6. The streams' parameters are interpolated between their values before and after step 5, at
    {clip_share} of the way for the CLIP stream and {cnn_share} for the CNN stream.
 
 The log is `training.jsonl`, every number of this card is in `evaluation.json`.

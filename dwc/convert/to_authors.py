@@ -120,6 +120,10 @@ def _clip_obstacles(model: DWCModel) -> list[str]:
     config = model.config
     if config.combiner != "dwc":
         problems.append(f"its combiner is {config.combiner!r}, theirs is DWC's")
+    if config.image_attributes:
+        problems.append(
+            f"it uses image attributes ({', '.join(config.image_attributes)}), theirs has none"
+        )
     try:
         with torch.device("meta"):
             shapes_only = type(model.clip)(config.clip_config).state_dict()

@@ -389,6 +389,10 @@ class DWCConfig(PretrainedConfig):
         cnn_embedding_dim: Length of the CNN stream's embeddings.
         combiner: Registered name of the CLIP stream's combiner.
         dropout: Dropout probability in training, at least 0 and below 1.
+        image_attributes: For each attribute of images, the names of its values. The CLIP stream
+            then also uses the attributes' probabilities, which linear classifiers compute from
+            CLIP's image features. Empty, as in the paper, for a stream without classifiers. The
+            combiner must use projections.
         caption_template: Format strings that make a text from one caption (`single`) or from two
             captions (`pair`), as in training.
         familiarity: Whether the weights include out-of-distribution (OOD) statistics of the
@@ -416,6 +420,7 @@ class DWCConfig(PretrainedConfig):
     cnn_embedding_dim: int = 1024
     combiner: str = "dwc"
     dropout: float = 0.5
+    image_attributes: dict[str, list[str]] = field(default_factory=dict)
     caption_template: dict[str, str] = field(
         default_factory=lambda: {"single": "{0}", "pair": "{0} and {1}"}
     )
@@ -439,6 +444,8 @@ class DWCConfig(PretrainedConfig):
             self.clip_config = ClipBackboneConfig(**self.clip_config)
         if isinstance(self.cnn_config, dict):
             self.cnn_config = CnnStreamConfig(**self.cnn_config)
+        # `config.json` is written with sorted names, and the order is that of the classifiers.
+        self.image_attributes = dict(sorted(self.image_attributes.items()))
         super().__post_init__(**kwargs)
         self._check()
 
@@ -526,6 +533,7 @@ class DWCConfig(PretrainedConfig):
                 f"combiner is {self.combiner!r}; the combiners are {', '.join(combiner_names())}."
             )
         self._check_caption_template()
+        self._check_image_attributes()
         if self.clip_config is None:
             if self.familiarity:
                 raise ValueError(
@@ -540,6 +548,21 @@ class DWCConfig(PretrainedConfig):
                     f"{projection_dim}; clip_embedding_dim is {self.clip_embedding_dim}, set it to "
                     f"{projection_dim}."
                 )
+
+    def _check_image_attributes(self) -> None:
+        """Raise ValueError if an attribute has too few values, or if nothing uses attributes."""
+        for name, values in self.image_attributes.items():
+            if len(values) < 2 or len(set(values)) < len(values):
+                raise ValueError(
+                    f"image_attributes[{name!r}] is {values}; give at least two different values."
+                )
+        if self.image_attributes and (
+            self.clip_config is None or not combiner_class(self.combiner).uses_projections
+        ):
+            raise ValueError(
+                f"image_attributes has {', '.join(self.image_attributes)}, but only a CLIP stream "
+                "whose combiner uses projections can use them; leave image_attributes empty."
+            )
 
     def _check_caption_template(self) -> None:
         """Raise ValueError if a caption template lacks a placeholder or repeats it."""

@@ -103,7 +103,11 @@ class DWCModel(StrictModel):
             feature_dim = config.clip_config.projection_dim
             self.clip = ClipBackbone(config.clip_config)
             self.clip_stream = ClipStream(
-                feature_dim, config.clip_embedding_dim, config.combiner, config.dropout
+                feature_dim,
+                config.clip_embedding_dim,
+                config.combiner,
+                config.dropout,
+                [len(values) for values in config.image_attributes.values()],
             )
             if config.familiarity and config.ood_groups:
                 channels = config.clip_config.vision_config.feature_dim
@@ -113,11 +117,11 @@ class DWCModel(StrictModel):
         if config.cnn_config is not None:
             self.cnn_stream = CnnStream(config.cnn_config, config.cnn_embedding_dim, config.dropout)
         self.post_init()
-        self._freeze_clip()
+        self._freeze()
 
     @classmethod
     def from_pretrained(cls, *arguments: Any, **options: Any) -> Any:
-        """Load a checkpoint like `StrictModel.from_pretrained`, and freeze CLIP.
+        """Load a checkpoint like `StrictModel.from_pretrained`, and freeze CLIP as `__init__` does.
 
         With a `device_map` such as "auto", transformers would divide the model among devices. The
         streams exchange tensors, so the whole model is loaded on the accelerator instead, or on the
@@ -127,7 +131,7 @@ class DWCModel(StrictModel):
             options["device_map"] = {"": torch.accelerator.current_accelerator(True) or "cpu"}
         loaded = super().from_pretrained(*arguments, **options)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
-        model._freeze_clip()  # loading replaced the frozen parameters by new, unfrozen ones
+        model._freeze()  # loading replaced the frozen parameters by new, unfrozen ones
         return loaded
 
     def train(self, mode: bool = True) -> "DWCModel":
@@ -457,11 +461,13 @@ class DWCModel(StrictModel):
                 "which need one form each. Pass all tensors that the processor returns."
             )
 
-    def _freeze_clip(self) -> None:
-        """Exclude CLIP's parameters from training and set CLIP to eval mode."""
+    def _freeze(self) -> None:
+        """Exclude CLIP and the attribute classifiers from training; set CLIP to eval mode."""
         if self.clip is not None:
             self.clip.requires_grad_(False)
             self.clip.eval()
+        if self.clip_stream is not None and self.clip_stream.attributes is not None:
+            self.clip_stream.attributes.classifiers.requires_grad_(False)
 
     def _init_weights(self, module: nn.Module) -> None:
         """Initialize linear, convolution, LSTM and embedding layers as PyTorch does by default.

@@ -43,7 +43,7 @@ part and t the text part (the edited image and text).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -286,10 +286,56 @@ class ClipBackbone(StrictModel):
             super()._init_weights(module)
 
 
+class AttributeFeatures(nn.Module):
+    """Features of images computed from the probabilities of their attributes' values.
+
+    A linear classifier predicts each attribute, such as the color, from CLIP's image features. The
+    square roots of all probabilities are projected linearly to the CLIP stream's embeddings. This
+    is an addition of this project: the paper's CLIP stream uses CLIP's features alone.
+
+    The classifiers are frozen, because they are fitted to labels.
+
+    Attributes:
+        classifiers: All classifiers as one linear layer, from features of size F to M logits, M
+            being the number of values of all attributes.
+        scale: Factor of the square roots, a scalar.
+        project: The linear layer from the M scaled square roots to the embeddings.
+    """
+
+    scale: Tensor
+
+    def __init__(self, feature_dim: int, embedding_dim: int, sizes: Sequence[int]):
+        """Build the module.
+
+        Args:
+            feature_dim: Length F of CLIP's feature vectors.
+            embedding_dim: Length D of the embeddings.
+            sizes: Number of values of each attribute.
+        """
+        super().__init__()
+        self.sizes = list(sizes)
+        self.classifiers = nn.Linear(feature_dim, sum(sizes)).requires_grad_(False)
+        self.register_buffer("scale", torch.ones(()))
+        self.project = nn.Linear(sum(sizes), embedding_dim, bias=False)
+
+    def forward(self, image_features: Tensor) -> Tensor:
+        """Map CLIP's image features (N, F) to additional features (N, D)."""
+        logits = self.classifiers(image_features).float().split(self.sizes, dim=-1)
+        roots = [(values.log_softmax(dim=-1) / 2).exp() for values in logits]
+        return self.project(self.scale * torch.cat(roots, dim=-1).to(image_features.dtype))
+
+
 class ClipStream(nn.Module):
     """Stream that computes composed queries and gallery embeddings from CLIP's features."""
 
-    def __init__(self, feature_dim: int, embedding_dim: int, combiner: str, dropout: float):
+    def __init__(
+        self,
+        feature_dim: int,
+        embedding_dim: int,
+        combiner: str,
+        dropout: float,
+        attribute_sizes: Sequence[int] = (),
+    ):
         """Build the stream.
 
         Args:
@@ -297,6 +343,8 @@ class ClipStream(nn.Module):
             embedding_dim: Length of the embeddings.
             combiner: Name of a registered combiner.
             dropout: Dropout probability in training, 0 to 1.
+            attribute_sizes: Number of values of each attribute of `AttributeFeatures`; empty for a
+                stream without them. The combiner must use projections.
         """
         super().__init__()
         combiner_type = combiner_class(combiner)
@@ -307,6 +355,11 @@ class ClipStream(nn.Module):
         if combiner_type.uses_projections:
             self.project_image = nn.Linear(feature_dim, embedding_dim)
             self.project_text = nn.Linear(feature_dim, embedding_dim)
+        self.attributes = (
+            AttributeFeatures(feature_dim, embedding_dim, attribute_sizes)
+            if attribute_sizes
+            else None
+        )
         self.combiner = combiner_type(embedding_dim, dropout)
 
     def embed(self, image_features: Tensor) -> Tensor:
@@ -318,7 +371,12 @@ class ClipStream(nn.Module):
         Returns:
             Unit-length embeddings of size D, (N, D).
         """
-        return self._project(self.project_image, image_features)
+        if self.project_image is None:
+            return normalize(image_features)
+        projected = self.project_image(image_features)
+        if self.attributes is not None:
+            projected = projected + self.attributes(image_features)
+        return self._activate(projected)
 
     def compose(self, image_features: Tensor | None, text_features: Tensor | None) -> Composition:
         """Compose N queries from CLIP's features; the features need not have unit length.
@@ -340,12 +398,12 @@ class ClipStream(nn.Module):
         if text_features is None:
             if image_features is None:
                 raise QueryError("the query has neither a picture nor words; give at least one.")
-            image = self._project(self.project_image, image_features)  # (N, D): f_i
+            image = self.embed(image_features)  # (N, D): f_i
             return self._compose_single_modality(image, torch.zeros_like(image), image_weight=1.0)
-        text = self._project(self.project_text, text_features)  # (N, D): f_t
+        text = self._embed_texts(text_features)  # (N, D): f_t
         if image_features is None:
             return self._compose_single_modality(torch.zeros_like(text), text, image_weight=0.0)
-        return self.combiner(self._project(self.project_image, image_features), text)
+        return self.combiner(self.embed(image_features), text)
 
     def _compose_single_modality(
         self, image: Tensor, text: Tensor, image_weight: float
@@ -361,20 +419,15 @@ class ClipStream(nn.Module):
         weight = torch.full_like(composed.image_weight, image_weight)
         return Composition.mix(composed.image_part, composed.text_part, weight)
 
-    def _project(self, projection: nn.Linear | None, features: Tensor) -> Tensor:
-        """Project N feature vectors to unit vectors: normalize(dropout(relu(W x + b))).
+    def _embed_texts(self, text_features: Tensor) -> Tensor:
+        """Map CLIP's text features of size F, (N, F), to unit vectors of size D, (N, D)."""
+        if self.project_text is None:
+            return normalize(text_features)
+        return self._activate(self.project_text(text_features))
 
-        Args:
-            projection: The linear layer W x + b. None if the combiner takes CLIP's features
-                directly; then they are only normalized.
-            features: CLIP's features of size F, (N, F).
-
-        Returns:
-            Unit vectors of size D, (N, D).
-        """
-        if projection is None:
-            return normalize(features)
-        activated = functional.relu(projection(features))  # (N, D)
+    def _activate(self, projected: Tensor) -> Tensor:
+        """Map projected features (N, D) to unit vectors: normalize(dropout(relu(x)))."""
+        activated = functional.relu(projected)
         return normalize(functional.dropout(activated, self.dropout, self.training))
 
 
@@ -725,6 +778,7 @@ class CnnStream(nn.Module):
 
     def __init__(self, config: CnnStreamConfig, embedding_dim: int, dropout: float):
         super().__init__()
+        self.embedding_dim = embedding_dim
         channels, hidden = config.feature_dim, config.hidden_dim
         self.config = config
         is_lite = isinstance(config.resnet_config, EfficientNetLiteConfig)

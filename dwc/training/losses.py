@@ -5,32 +5,46 @@ the target of row j of the queries. The formulas of DWC's own losses follow its 
 2024).
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+NOT_APPLICABLE = -100
+"""Label of an attribute whose value is unknown or does not apply; cross-entropy ignores it."""
+
 
 def soft_labels(
-    gallery: Tensor, labels: Tensor, temperature: float = 0.07, alpha: float = 0.2
+    gallery: Tensor,
+    labels: Tensor,
+    temperature: float = 0.07,
+    alpha: float = 0.2,
+    relevance: Tensor | None = None,
 ) -> Tensor:
     """Compute soft-similarity labels (SSG): target probabilities of each query over the batch.
 
     Each row is a mixture of two distributions over the targets of the batch. One is uniform over
     the targets with the query's label (share 1 - `alpha`). The other is the softmax over the
     similarities of the query's own target to all targets (share `alpha`). The gradient flows
-    through the similarities, as in the released code.
+    through the similarities, as in the released code. With `relevance`, this project's addition,
+    the first distribution is proportional to the relevance instead.
 
     Args:
         gallery: Target embeddings (B, D).
         labels: Integer identities of the targets (B,).
         temperature: Divisor of the similarities.
         alpha: Share of the similarity distribution, in [0, 1].
+        relevance: Relevance of each target (column) to each query (row), (B, B), in [0, 1], with 1
+            on the diagonal; None for equal labels.
 
     Returns:
         Labels (B, B); rows sum to 1.
     """
-    same = (labels[:, None] == labels[None, :]).to(gallery.dtype)  # (B, B)
-    hard = same / same.sum(dim=-1, keepdim=True)
+    if relevance is None:
+        relevance = labels[:, None] == labels[None, :]
+    hard = relevance.to(gallery.dtype)  # (B, B)
+    hard = hard / hard.sum(dim=-1, keepdim=True)
     if alpha == 0:
         return hard
     similar = functional.softmax(gallery @ gallery.T / temperature, dim=-1)
@@ -44,6 +58,7 @@ def contrastive_loss(
     temperature: float = 0.07,
     alpha: float = 0.2,
     gce_q: float = 0.0,
+    relevance: Tensor | None = None,
 ) -> Tensor:
     """Compute the mixed-modality contrastive loss from queries to targets (one direction).
 
@@ -57,12 +72,13 @@ def contrastive_loss(
             [0, 1); this project's addition for data with wrong texts. With q = 0 the loss of a
             target of probability p is -log p, as in the paper. With q > 0 it is (1 - p^q) / q, so
             that improbable targets have less influence.
+        relevance: Relevance (B, B) of each target to each query, or None; see `soft_labels`.
 
     Returns:
         The loss, a scalar.
     """
     log_probabilities = functional.log_softmax(query @ gallery.T / temperature, dim=-1)  # (B, B)
-    expected = soft_labels(gallery, labels, temperature, alpha)
+    expected = soft_labels(gallery, labels, temperature, alpha, relevance)
     if gce_q > 0:
         log_probabilities = torch.expm1(gce_q * log_probabilities) / gce_q
     return -(expected * log_probabilities).sum(dim=-1).mean()
@@ -163,6 +179,30 @@ def share_loss(image_weight: Tensor, image_shares: Tensor) -> Tensor:
     return 1 - functional.cosine_similarity(
         student - student.mean(), shares - shares.mean(), dim=0, eps=1e-6
     )
+
+
+def attribute_loss(logits: Sequence[Tensor], labels: Tensor, weights: Sequence[float]) -> Tensor:
+    """Compute the weighted mean classification loss of several attributes.
+
+    This loss is this project's own addition.
+
+    Args:
+        logits: For each of A attributes, logits (B, classes).
+        labels: Class labels of the attributes (B, A), int64; `NOT_APPLICABLE` where there is none.
+        weights: The weight of each attribute, (A,).
+
+    Returns:
+        The loss, a scalar; an attribute without labels adds nothing.
+    """
+    losses = [
+        weight
+        * functional.cross_entropy(
+            scores, wanted, ignore_index=NOT_APPLICABLE, label_smoothing=0.1, reduction="sum"
+        )
+        / (wanted != NOT_APPLICABLE).sum().clamp_min(1)
+        for scores, wanted, weight in zip(logits, labels.unbind(dim=1), weights, strict=True)
+    ]
+    return torch.stack(losses).sum() / sum(weights)
 
 
 def image_text_loss(images: Tensor, texts: Tensor, logit_scale: Tensor) -> Tensor:

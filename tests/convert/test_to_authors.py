@@ -154,6 +154,15 @@ def test_another_combiner_is_not_written(tmp_path):
         convert_to_authors(tmp_path / "theirs", loaded, print)
 
 
+def test_image_attributes_are_not_written(tmp_path):
+    processor = tiny_processor()
+    model = tiny_model(processor).eval()
+    model.config.image_attributes = {"colour": ["red", "blue"]}
+    loaded = Checkpoint(model, processor, "0" * 12, "tiny")
+    with pytest.raises(CheckpointError, match=r"uses image attributes \(colour\), theirs has none"):
+        convert_to_authors(tmp_path / "theirs", loaded, print)
+
+
 def test_words_that_their_tokeniser_never_makes_are_an_obstacle(tmp_path):
     table = {"<UNK>": 0, "<AND>": 1, "<BOS>": 2, "<EOS>": 3, "v-neck": 4}
     processor = DWCProcessor(tiny_processor().image_processor, None, build_word_tokenizer(table))

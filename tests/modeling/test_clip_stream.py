@@ -127,6 +127,35 @@ def test_embed_is_the_projection_then_relu_then_unit_length():
     torch.testing.assert_close(built.embed(features), expected)
 
 
+def test_attributes_add_the_projected_roots_of_their_probabilities():
+    built = ClipStream(6, 8, "dwc", 0.5, [2, 3]).eval()
+    scatter(built)
+    built.attributes.scale.fill_(3.0)
+    features = torch.randn(4, 6)
+    layer = built.attributes.classifiers
+    logits = features @ layer.weight.T + layer.bias
+    chances = torch.cat([logits[:, :2].softmax(1), logits[:, 2:].softmax(1)], dim=1)
+    more = 3.0 * chances.sqrt() @ built.attributes.project.weight.T
+    projected = features @ built.project_image.weight.T + built.project_image.bias + more
+    torch.testing.assert_close(built.embed(features), normalize(projected.clamp_min(0)))
+    text = torch.randn(4, 6)
+    words = normalize(built.project_text(text).clamp_min(0))
+    expected = built.combiner(built.embed(features), words)
+    torch.testing.assert_close(built.compose(features, text).embedding, expected.embedding)
+
+
+def test_gradients_of_attributes_are_finite_where_a_probability_vanishes():
+    built = ClipStream(6, 8, "dwc", 0.0, [2, 3])
+    scatter(built)
+    with torch.no_grad():
+        built.attributes.classifiers.weight.mul_(1e4)
+    features = torch.randn(4, 6, requires_grad=True)
+    built.embed(features).sum().backward()
+    assert bool(features.grad.isfinite().all())
+    assert built.attributes.classifiers.weight.grad is None  # frozen
+    assert built.attributes.project.weight.grad is not None
+
+
 def test_compose_is_the_combiner_of_the_projections():
     built = stream()
     image, text = torch.randn(3, 6), torch.randn(3, 6)

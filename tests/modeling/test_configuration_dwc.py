@@ -11,6 +11,8 @@ from dwc.modeling.configuration_dwc import (
     ModifiedResNetConfig,
 )
 
+COLORS = {"colour": ["red", "blue"]}
+
 
 @pytest.mark.parametrize("vision", ["vit", "resnet"])
 @pytest.mark.parametrize("absent", [{}, {"cnn_config": None}, {"clip_config": None}])
@@ -57,6 +59,16 @@ def test_openais_early_conversions_get_the_end_token_they_meant():
         ({"caption_template": {"single": "{0}"}}, r"\['pair'\] is None"),
         ({"caption_template": {"single": "{0}", "pair": "{0}"}}, r"\{0\} and \{1\}"),
         ({"caption_template": {"single": "{0} {x}", "pair": "{0} {1}"}}, r"\['single'\]"),
+        (
+            {"image_attributes": {"colour": ["red"]}},
+            r"\['colour'\] is \['red'\]; give",
+        ),
+        ({"image_attributes": {"colour": ["red", "red"]}}, "at least two different values"),
+        ({"image_attributes": COLORS, "clip_config": None}, "leave image_attributes empty"),
+        (
+            {"image_attributes": COLORS, "combiner": "clip4cir", "clip_embedding_dim": 20},
+            "leave image_attributes empty",
+        ),
         ({"format_version": 2}, "reads 1. Update dwc"),
         ({"cnn_config": {**cnn_config(), "vocab_size": 0}}, "vocab_size is 0"),
         ({"cnn_config": {**cnn_config(), "hidden_dim": 12}}, "multiple of 8"),

@@ -94,6 +94,20 @@ def test_clip_is_frozen_and_stays_in_eval_mode(vision: str):
     assert not_taught == []
 
 
+def test_attribute_classifiers_are_saved_and_stay_frozen_after_loading(tmp_path):
+    built = model(image_attributes={"pattern": ["plain", "striped"], "colour": ["red", "blue"]})
+    with torch.no_grad():
+        built.clip_stream.attributes.scale.fill_(2.5)
+    built.save_pretrained(tmp_path)
+    again = DWCModel.from_pretrained(tmp_path)
+    assert list(again.config.image_attributes) == ["colour", "pattern"]
+    assert float(again.clip_stream.attributes.scale) == 2.5
+    frozen = {name for name, p in again.clip_stream.named_parameters() if not p.requires_grad}
+    assert frozen == {"attributes.classifiers.weight", "attributes.classifiers.bias"}
+    with torch.no_grad():
+        assert torch.equal(again.embed_images(pictures()), built.eval().embed_images(pictures()))
+
+
 def test_the_same_clip_trains_outside_the_model():
     built = ClipBackbone(config().clip_config)
     assert all(p.requires_grad for p in built.parameters())

@@ -8,6 +8,8 @@ import torch
 
 from dwc.modeling.combiners import normalize
 from dwc.training.losses import (
+    NOT_APPLICABLE,
+    attribute_loss,
     contrastive_loss,
     image_text_loss,
     mutual_loss,
@@ -54,6 +56,42 @@ def test_soft_labels(embeddings: dict[str, torch.Tensor], alpha: float) -> None:
     naive = torch.tensor(naive_labels(embeddings["gallery"], 0.07, alpha), dtype=torch.float64)
     torch.testing.assert_close(ours, naive, atol=1e-12, rtol=0)
     torch.testing.assert_close(ours.sum(-1), torch.ones(B, dtype=torch.float64))
+
+
+def test_graded_labels_are_proportional_to_the_relevance(
+    embeddings: dict[str, torch.Tensor],
+) -> None:
+    relevance = torch.eye(B, dtype=torch.float64)
+    relevance[0, 1], relevance[2, 0] = 0.5, 0.25
+    ours = soft_labels(embeddings["gallery"], LABELS, alpha=0, relevance=relevance)
+    assert ours[0].tolist() == pytest.approx([2 / 3, 1 / 3, 0, 0, 0, 0, 0])
+    assert ours[2].tolist() == pytest.approx([0.2, 0, 0.8, 0, 0, 0, 0])
+    equal = (LABELS[:, None] == LABELS[None, :]).double()
+    torch.testing.assert_close(
+        contrastive_loss(embeddings["query"], embeddings["gallery"], LABELS, relevance=equal),
+        contrastive_loss(embeddings["query"], embeddings["gallery"], LABELS),
+    )
+
+
+def test_attribute_loss_leaves_out_what_does_not_apply() -> None:
+    logits = [torch.randn(3, 4), torch.randn(3, 2), torch.randn(3, 5)]
+    labels = torch.tensor([[1, 0, -100], [NOT_APPLICABLE, 1, -100], [3, NOT_APPLICABLE, -100]])
+    expected = 0.0
+    for weight, scores, rows, classes in (
+        (2, logits[0], (0, 2), (1, 3)),
+        (1, logits[1], (0, 1), (0, 1)),
+    ):
+        for row, label in zip(rows, classes, strict=True):
+            chances = softmax(scores[row].tolist())
+            wanted = [0.1 / len(chances)] * len(chances)
+            wanted[label] += 0.9
+            expected -= (
+                weight
+                * sum(w * math.log(p) for w, p in zip(wanted, chances, strict=True))
+                / len(rows)
+            )
+    loss = attribute_loss(logits, labels, [2, 1, 1])
+    assert float(loss) == pytest.approx(expected / 4, rel=1e-5)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.2])

@@ -8,6 +8,7 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, cast
 
 import torch
@@ -20,17 +21,20 @@ from dwc.catalogue.schema import Garment
 from dwc.catalogue.splits import CatalogueItem, training_triplets
 from dwc.modeling.processing_dwc import fill_template
 from dwc.training.catalogue.photographs import (
+    QUERY_ATTRIBUTES,
     PhotographPool,
     PhotographTriplet,
     attribute_triplets,
     describe_photograph,
     exclusion_pairs,
+    query_attribute_labels,
     recoloring_triplets,
     text_exclusions,
 )
 from dwc.training.catalogue.widening import ImageRows
 from dwc.training.dwc.mutual_training import TripletBatch
 from dwc.training.feature_cache import CachedTexts
+from dwc.training.losses import NOT_APPLICABLE
 
 
 @dataclass(frozen=True)
@@ -260,6 +264,8 @@ class MixedBatches(ABC):
                 self._photograph(triplet.reference, view)
                 for triplet, view in zip(triplets, views, strict=True)
             ]
+            # Indices of the targets' photographs in the pool; -1 for drawings.
+            shown = [-1] * len(drawn) + [triplet.target for triplet in triplets]
             targets = [self._drawing(item[1]) for item in drawn]
             targets += [
                 self._photograph(triplet.target, view - 1)
@@ -273,25 +279,33 @@ class MixedBatches(ABC):
             for image in rng.sample(range(count), min(mix.captions, count)):
                 alone.append(self.texts.captions[image])
                 names.append(("image", image))
+                shown.append(image)
                 targets.append(self._photograph(image, rng.randrange(self.views)))
             for image in rng.choices(range(self.pool.images), k=mix.short_texts):
                 alone.append(rng.choice(self.texts.short_texts[image]))
                 names.append(("text", alone[-1]))
+                shown.append(image)
                 targets.append(self._photograph(image, rng.randrange(self.views)))
             excluding = self.triplets.text_exclusions
             for pair in rng.choices(excluding, k=mix.text_exclusions // 2) if excluding else []:
                 for text, image in pair:
                     alone.append(text)
                     names.append(("image", image))
+                    shown.append(image)
                     targets.append(self._photograph(image, rng.randrange(self.views)))
             for item in rng.choices(range(len(self.texts.descriptions)), k=mix.descriptions):
                 alone.append(self.texts.descriptions[item])
                 names.append(("drawing", item))
+                shown.append(-1)
                 targets.append(self._drawing(item))
             lone = rng.sample(range(count), min(mix.images, count))
             names += [("image", image) for image in lone]
+            shown += lone
             targets += [self._photograph(image, -1) for image in lone]
             unknown = [float("nan")] * (len(names) - len(shares))
+            identities = torch.tensor([_stable(number, name) for name in names])
+            of_targets = self._attributes_of(shown)
+            wanted = self._wanted_attributes(triplets)
             made = TripletBatch(
                 queries=[
                     self._group(words, references),
@@ -299,12 +313,35 @@ class MixedBatches(ABC):
                     self._group(None, [self._photograph(image, 0) for image in lone]),
                 ],
                 target_pixels=torch.stack(targets),
-                labels=torch.tensor([_stable(number, name) for name in names]),
+                labels=identities,
                 image_shares=torch.tensor(shares + unknown),
+                relevance=_relevance(identities, of_targets, wanted[: mix.photographs], len(drawn)),
+                attributes=(_padded(wanted, len(drawn), len(names)), of_targets),
             )
             return self._completed(made, drawn_rows)
 
         return batch
+
+    @cached_property
+    def _attributes(self) -> Tensor:
+        """Labels (images, attributes) of `QUERY_ATTRIBUTES` for all images of the pool."""
+        records = [self.pool.photograph_of(image) for image in range(self.pool.images)]
+        return query_attribute_labels(records, QUERY_ATTRIBUTES)
+
+    def _attributes_of(self, images: Sequence[int]) -> Tensor:
+        """Return the labels (n, attributes) of n images; an image -1 gets `NOT_APPLICABLE`."""
+        rows = torch.tensor(images)
+        return self._attributes[rows].masked_fill((rows < 0)[:, None], NOT_APPLICABLE)
+
+    def _wanted_attributes(self, triplets: Sequence[PhotographTriplet]) -> Tensor:
+        """Return the labels (n, attributes) that the queries of n triplets ask for.
+
+        They are the target's labels. An attribute that is unknown for the reference may have any
+        value and gets `NOT_APPLICABLE`.
+        """
+        wanted = self._attributes_of([triplet.target for triplet in triplets])
+        known = self._attributes_of([triplet.reference for triplet in triplets]) != NOT_APPLICABLE
+        return wanted.masked_fill(~known, NOT_APPLICABLE)
 
     def _draw_drawings(
         self, by_target: dict[int, list[int]], count: int, rng: random.Random
@@ -422,6 +459,44 @@ class JointBatches(MixedBatches):
             group["pixel_values"] = torch.stack(images)
             group["clip_image_features"] = group["pixel_values"][:, : self.features[1].shape[1]]
         return group
+
+
+def _padded(rows: Tensor, first: int, count: int) -> Tensor:
+    """Return labels (count, A) with `rows` from row `first` on, and `NOT_APPLICABLE` elsewhere."""
+    padded = torch.full((count, rows.shape[1]), NOT_APPLICABLE)
+    padded[first : first + len(rows)] = rows
+    return padded
+
+
+_MISS = 3.5  # each attribute with another value divides the relevance by exp(3.5)
+_CATEGORY_MISSES = 2.0  # another category counts as this number of other values
+_LEAST_RELEVANCE = 0.005  # lower relevance is set to 0
+
+
+def _relevance(identities: Tensor, attributes: Tensor, wanted: Tensor, first: int) -> Tensor:
+    """Return the relevance (B, B) of each target (column) of a batch to each query (row).
+
+    In general, a target has the relevance 1 if it has the identity of the query's own target, and 0
+    otherwise. The n queries from row `first` on ask for attribute values. For them, a target with
+    all wanted values has the relevance 1, and each other value multiplies it by a constant factor.
+
+    Args:
+        identities: Identities of the targets (B,).
+        attributes: Labels (B, A) of the targets' attributes, the category first.
+        wanted: Labels (n, A) of the values that the queries ask for.
+        first: Index of the first of these queries.
+    """
+    relevance = (identities[:, None] == identities[None, :]).float()
+    missed = (attributes != wanted[:, None]) & (wanted[:, None] != NOT_APPLICABLE)  # (n, B, A)
+    costs = torch.ones(len(QUERY_ATTRIBUTES))
+    costs[0] = _CATEGORY_MISSES
+    graded = torch.exp(-_MISS * (missed.float() @ costs))
+    graded[graded < _LEAST_RELEVANCE] = 0
+    graded[:, (attributes == NOT_APPLICABLE).all(dim=1)] = 0  # drawings
+    rows = first + torch.arange(len(wanted))
+    has_category = wanted[:, 0] != NOT_APPLICABLE
+    relevance[rows[has_category]] = graded[has_category]
+    return relevance
 
 
 def draw_photographs(

@@ -1,7 +1,8 @@
 """Training of the checkpoint for drawings and photographs, starting from one for drawings only.
 
     widen -> cache_frozen_outputs -> train_image_tower -> cache_rows -> tune_text_tower
-          -> start_new_channels -> train_streams -> interpolate_streams -> fit_joint_ood
+          -> start_new_channels -> fit_attributes -> train_streams -> interpolate_streams
+          -> fit_joint_ood
 
 The input is a checkpoint trained on drawings (the "drawings model") and a wardrobe (a folder of
 labeled photographs); the output is an evaluated checkpoint for drawings and photographs. The
@@ -62,11 +63,14 @@ from dwc.training.catalogue.joint_batches import (
 from dwc.training.catalogue.photograph_towers import (
     ImageStageSettings,
     StageSettings,
+    fit_attributes,
     start_new_channels,
     train_image_tower,
     tune_text_tower,
 )
 from dwc.training.catalogue.photographs import (
+    HEADS,
+    QUERY_ATTRIBUTES,
     TRAIN_SPLIT,
     PhotographPool,
     load_photographs,
@@ -123,7 +127,7 @@ class JointRecipe:
     """
 
     seed: int = 0
-    image_size: int = 160
+    image_size: int = 192
     pool: PoolSettings = field(
         default_factory=lambda: PoolSettings(items=16_000, styles=("gallery",), size_px=192)
     )
@@ -154,6 +158,7 @@ class JointRecipe:
             weight_distillation=0.3,
             share_teaching=0.5,
             anchoring=2.0,
+            attribute_teaching=0.5,
             temperature=0.04,
             alpha=0.1,
             max_gradient_norm=5.0,
@@ -293,6 +298,7 @@ def train_jointly(
         recipe.mixed_precision,
     )
     start_new_channels(model, photographs[0])
+    fit_attributes(model, pool, photographs, recipe.seed)
     before_streams = _stream_weights(model, work / "streams-before.pt")
     train_streams(
         model,
@@ -460,6 +466,7 @@ def _widened(
         len(larger),
         len(table),
         larger.eos_token_id,
+        {name: HEADS[name] for name in QUERY_ATTRIBUTES},
     )
     ids = larger.get_vocab()
     old_ids = tokenizer.get_vocab()
@@ -546,7 +553,15 @@ def train_streams(
     stream.resnet, stream.project_regions = cast(ResNetModel, regions), None
     try:
         accelerator = Accelerator(cpu=True, mixed_precision=mixed_precision)
-        train_mutually(model, made.batches(), settings, accelerator, loop, stage="joint")
+        train_mutually(
+            model,
+            made.batches(),
+            settings,
+            accelerator,
+            loop,
+            stage="joint",
+            classes=[len(HEADS[name]) for name in QUERY_ATTRIBUTES],
+        )
     finally:
         model.clip, stream.resnet, stream.project_regions = clip, resnet, projection
     regions.write_back(projection)

@@ -24,9 +24,9 @@ from dwc.modeling.streams import ClipBackbone
 from dwc.training.catalogue.joint_batches import JointTexts
 from dwc.training.catalogue.photographs import (
     HEADS,
-    NOT_APPLICABLE,
     PhotographPool,
     encode_photographs,
+    query_attribute_labels,
 )
 from dwc.training.catalogue.text_tuning import TEACHER_DIM, SentenceTeacher
 from dwc.training.catalogue.widening import (
@@ -38,6 +38,7 @@ from dwc.training.catalogue.widening import (
 )
 from dwc.training.feature_cache import encode_texts
 from dwc.training.loop import AdamWSettings, LoopSettings, OptimizerStep, decay_groups, run_stage
+from dwc.training.losses import NOT_APPLICABLE
 
 
 @dataclass(frozen=True)
@@ -438,3 +439,63 @@ def start_new_channels(model: DWCModel, photographs: ImageRows, rows: int = 600)
     projection.weight[fresh] = 0
     projection.weight[fresh, own:, 0, 0] = torch.cat([weight, -weight])
     projection.bias[fresh] = torch.cat([bias, -bias])
+
+
+_ATTRIBUTE_STEPS = 600
+_ATTRIBUTE_BATCH = 2_048
+_ATTRIBUTE_RATE = 2e-3
+_ATTRIBUTE_DECAY = 0.3
+_ATTRIBUTE_NORM = 0.3  # scale of the probabilities' square roots / mean norm of CLIP's features
+
+
+def fit_attributes(
+    model: DWCModel, pool: PhotographPool, photographs: Sequence[ImageRows], seed: int
+) -> None:
+    """Fit the attribute classifiers of the CLIP stream to all views of the photographs, in place.
+
+    The scale of the attribute features is set relative to the mean norm of CLIP's features.
+
+    Args:
+        model: The widened model, with trained image projection.
+        pool: The photographs, with their labels.
+        photographs: Cached outputs of the image networks for the photographs, one `ImageRows` per
+            augmented view.
+        seed: Seed of the batches.
+    """
+    assert model.clip_stream is not None
+    attributes = model.clip_stream.attributes
+    assert attributes is not None  # see `widened_config`
+    tower, _ = image_networks(model)
+    with torch.no_grad():
+        features = torch.cat([tower.projection(rows.towers) for rows in photographs]).float()
+    records = [pool.photograph_of(image) for image in range(pool.images)]
+    labels = query_attribute_labels(records, list(model.config.image_attributes))
+    labels = labels.repeat(len(photographs), 1)
+    mean, deviation = features.mean(dim=0), features.std(dim=0).clamp_min(1e-3)
+    classifier = nn.Linear(features.shape[1], sum(attributes.sizes))
+    nn.init.zeros_(classifier.weight)
+    nn.init.zeros_(classifier.bias)
+    optimizer = torch.optim.AdamW(
+        classifier.parameters(), lr=_ATTRIBUTE_RATE, weight_decay=_ATTRIBUTE_DECAY
+    )
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, _ATTRIBUTE_STEPS)
+    generator = _generator(f"{seed}/attributes")
+    for _ in range(_ATTRIBUTE_STEPS):
+        rows = torch.randint(len(features), (_ATTRIBUTE_BATCH,), generator=generator)
+        logits = classifier((features[rows] - mean) / deviation).split(attributes.sizes, dim=1)
+        loss = torch.stack(
+            [
+                functional.cross_entropy(scores, wanted, reduction="sum")
+                / (wanted != NOT_APPLICABLE).sum().clamp_min(1)
+                for scores, wanted in zip(logits, labels[rows].unbind(dim=1), strict=True)
+            ]
+        ).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    with torch.no_grad():  # the standardization becomes a part of the linear layer
+        weight = classifier.weight / deviation
+        attributes.classifiers.weight.copy_(weight)
+        attributes.classifiers.bias.copy_(classifier.bias - weight @ mean)
+        attributes.scale.fill_(_ATTRIBUTE_NORM * features.norm(dim=1).mean())

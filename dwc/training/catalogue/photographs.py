@@ -20,6 +20,7 @@ from dwc.catalogue.language.exclusions import say_exclusion
 from dwc.catalogue.schema import COLORS, PATTERNS, SHADES, UNSHADED
 from dwc.datasets.image_loading import decode
 from dwc.datasets.wardrobe import (
+    CHANGEABLE,
     Photograph,
     changes_between,
     image_path,
@@ -32,6 +33,7 @@ from dwc.errors import TrainingError
 from dwc.files import atomic_path
 from dwc.progress import track
 from dwc.training.catalogue.augmentation import find_garment, recolor
+from dwc.training.losses import NOT_APPLICABLE
 
 logger = logging.getLogger(__name__)
 
@@ -99,8 +101,10 @@ HEADS: dict[str, tuple[str, ...]] = {
     "length": ("cropped", "short", "medium", "long"),
     "fastening": ("none", "buttons", "zip", "strap", "laces", "buckle"),
 }  # fmt: skip
+QUERY_ATTRIBUTES = ("category", *CHANGEABLE)
+"""Attributes of a photograph that a composed query changes or keeps."""
+
 _EXCLUDED_PATTERNS = tuple(pattern for pattern in PATTERNS if pattern != "plain")
-NOT_APPLICABLE = -100  # label of an unknown value; cross-entropy ignores it by default
 
 
 @dataclass(frozen=True)
@@ -277,6 +281,26 @@ def encode_photographs(photographs: Sequence[Photograph]) -> Tensor:
             ]
         )
     return torch.tensor(rows)
+
+
+def query_attribute_labels(photographs: Sequence[Photograph], names: Sequence[str]) -> Tensor:
+    """Return the class labels of N photographs for attributes of `QUERY_ATTRIBUTES`.
+
+    Args:
+        photographs: The photographs.
+        names: Names of the attributes.
+
+    Returns:
+        Labels (N, len(names)), int64, as `encode_photographs` returns them, with `NOT_APPLICABLE`
+        for unknown values.
+    """
+    columns = [list(HEADS).index(name) for name in names]
+    unknown = [
+        [name != "category" and photograph.known(name) is None for name in names]
+        for photograph in photographs
+    ]
+    labels = encode_photographs(photographs)[:, columns]
+    return labels.masked_fill(torch.tensor(unknown), NOT_APPLICABLE)
 
 
 def describe_photograph(photograph: Photograph, rng: random.Random) -> str:

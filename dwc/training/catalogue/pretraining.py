@@ -21,9 +21,7 @@ from dwc.catalogue.schema import CATEGORIES, Garment, attributes_of
 from dwc.modeling.combiners import normalize
 from dwc.modeling.streams import ClipBackbone
 from dwc.training.loop import AdamWSettings, LoopSettings, OptimizerStep, decay_groups, run_stage
-from dwc.training.losses import image_text_loss
-
-NOT_APPLICABLE = -100  # label of a missing attribute; cross-entropy ignores it by default
+from dwc.training.losses import NOT_APPLICABLE, image_text_loss
 
 
 def label_vocabulary() -> dict[str, tuple[str, ...]]:

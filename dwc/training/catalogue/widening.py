@@ -55,6 +55,7 @@ def widened_config(
     clip_vocabulary: int,
     word_vocabulary: int,
     eos_token_id: int,
+    image_attributes: Mapping[str, Sequence[str]],
 ) -> DWCConfig:
     """Return the configuration of a drawings model that is widened for photographs.
 
@@ -70,6 +71,7 @@ def widened_config(
         clip_vocabulary: Number of tokens of the larger CLIP tokenizer.
         word_vocabulary: Number of words of the larger word vocabulary, special words included.
         eos_token_id: Id of the larger CLIP tokenizer's end-of-text token.
+        image_attributes: Values of each attribute that classifiers of the CLIP stream predict.
     """
     old_clip, old_cnn = config.clip_config, config.cnn_config
     features = old_clip.projection_dim + new_features
@@ -98,6 +100,7 @@ def widened_config(
         cnn_embedding_dim=config.cnn_embedding_dim,
         combiner=config.combiner,
         dropout=config.dropout,
+        image_attributes={name: list(values) for name, values in image_attributes.items()},
         caption_template=dict(config.caption_template),
         familiarity=config.familiarity,
         ood_groups=len(OOD_GROUPS),
@@ -120,6 +123,8 @@ def widen(
     token_rows: Sequence[int],
 ) -> DWCModel:
     """Return a model with the widened configuration, initialized from `model`.
+
+    The attribute features of the CLIP stream start as zeros; see `fit_attributes`.
 
     Args:
         model: The model trained on drawings.
@@ -147,7 +152,10 @@ def widen(
     for name, tensor in rename_package_weights(lite_weights).items():
         new[f"clip.vision_model.backbone.{name}"].copy_(tensor)
     assert widened.clip is not None  # see `widened_config`
+    assert widened.clip_stream is not None
     assert widened.cnn_stream is not None
+    if widened.clip_stream.attributes is not None:
+        widened.clip_stream.attributes.project.weight.zero_()
     vision = widened.clip.vision_model
     assert isinstance(vision, EfficientNetLiteTower)
     details = model.config.clip_config.projection_dim

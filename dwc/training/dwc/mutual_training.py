@@ -7,7 +7,7 @@ updates. The released code performs this forward pass twice. The only effect is 
 statistics of the CNN stream's batch norms change twice as fast.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,7 +22,14 @@ from dwc.modeling.combiners import Composition
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.streams import ClipBackbone, ClipStream, CnnStream
 from dwc.training.loop import Callback, LoopSettings, cosine_with_warmup, run_stage
-from dwc.training.losses import anchor_loss, contrastive_loss, mutual_loss, share_loss, weight_loss
+from dwc.training.losses import (
+    anchor_loss,
+    attribute_loss,
+    contrastive_loss,
+    mutual_loss,
+    share_loss,
+    weight_loss,
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,10 @@ class TripletBatch:
         anchors: None, or embeddings of size D that each stream should preserve: for each stream's
             name, a tensor (B, D) for the queries and a tensor (B, D) for the targets. A row is NaN
             if there is nothing to preserve.
+        relevance: None, or the relevance of each target (column) to each query (row), (B, B); see
+            `soft_labels`.
+        attributes: None, or the class labels of A attributes that each query asks for (B, A), and
+            those of the targets (B, A); see `attribute_loss`.
     """
 
     queries: list[dict[str, Tensor]]
@@ -51,6 +62,8 @@ class TripletBatch:
     target_clip_features: Tensor | None = None
     image_shares: Tensor | None = None
     anchors: dict[str, tuple[Tensor, Tensor]] | None = None
+    relevance: Tensor | None = None
+    attributes: tuple[Tensor, Tensor] | None = None
 
     def to(self, device: torch.device) -> "TripletBatch":
         """Return the batch on a device; copies from pinned memory are asynchronous."""
@@ -79,6 +92,10 @@ class TripletBatch:
             None
             if self.anchors is None
             else {name: (change(q), change(t)) for name, (q, t) in self.anchors.items()},
+            None if self.relevance is None else change(self.relevance),
+            None
+            if self.attributes is None
+            else (change(self.attributes[0]), change(self.attributes[1])),
         )
 
 
@@ -110,6 +127,9 @@ class MutualSettings:
             `image_shares`. 0 disables this loss.
         anchoring: Factor of `anchor_loss`, our addition, which draws the embeddings towards the
             `anchors` of batches that have anchors. 0 disables this loss.
+        attribute_teaching: Factor of `attribute_loss`, our addition, of linear classifiers that
+            read the attributes from the embeddings of queries and targets. It is used for batches
+            with `attributes`. The classifiers are used in training only. 0 disables this loss.
         teacher_scale: Factor of the cosine similarities in the mutual loss.
         teacher_side: Images that the teacher's queries are compared with in the mutual loss: the
             targets ("target"), or, as in the released code, the reference images ("reference").
@@ -133,6 +153,7 @@ class MutualSettings:
     weight_distillation: float = 0.0
     share_teaching: float = 0.0
     anchoring: float = 0.0
+    attribute_teaching: float = 0.0
     teacher_scale: float = 10.0
     teacher_side: Literal["target", "reference"] = "target"
     max_gradient_norm: float | None = None
@@ -149,12 +170,15 @@ class StreamOutput:
         target: Embeddings of the targets (B, D).
         image_weight: Image weights of the queries (B, 1), in [0, 1].
         reference: Embeddings of the reference images (B, D); None if not requested.
+        attributes: Logits of the attributes, read from the queries and from the targets: two lists
+            with logits (B, classes) of each attribute.
     """
 
     query: Tensor
     target: Tensor
     image_weight: Tensor
     reference: Tensor | None = None
+    attributes: tuple[list[Tensor], list[Tensor]] = ([], [])
 
 
 @dataclass(frozen=True)
@@ -172,15 +196,44 @@ class ClipFeatures:
     targets: Tensor
 
 
+class _AttributeClassifiers(nn.Module):
+    """Linear classifiers of attributes, which read embeddings of unit length.
+
+    Args:
+        size: The length D of an embedding.
+        classes: The number of classes of each attribute; empty for no classifiers.
+    """
+
+    def __init__(self, size: int, classes: Sequence[int]) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(nn.Linear(size, count) for count in classes)
+
+    def forward(self, embeddings: Tensor) -> list[Tensor]:
+        """Return logits (B, classes) of each attribute for embeddings (B, D)."""
+        return [head(_EMBEDDING_SCALE * embeddings) for head in self.heads]
+
+
+_EMBEDDING_SCALE = 8.0  # the norm of what the classifiers read
+
+
+def _weights(count: int) -> list[float]:
+    """Return the weights of the losses of `count` attributes, of which the first is the category.
+
+    Most wrong results of composed queries are of another category than the reference.
+    """
+    return [2.0] + [1.0] * (count - 1)
+
+
 class _ClipStudent(nn.Module):
     """The CLIP stream, applied to CLIP's features of a batch.
 
     A single module for the whole batch lets accelerate synchronize the gradients over devices.
     """
 
-    def __init__(self, stream: ClipStream) -> None:
+    def __init__(self, stream: ClipStream, classes: Sequence[int]) -> None:
         super().__init__()
         self.stream = stream
+        self.classifiers = _AttributeClassifiers(stream.embedding_dim, classes)
 
     def forward(self, features: ClipFeatures, with_reference: bool) -> StreamOutput:
         pairs = zip(features.images, features.texts, strict=True)
@@ -189,15 +242,18 @@ class _ClipStudent(nn.Module):
         if with_reference:
             images = [self.stream.embed(_require_references(i)) for i in features.images]
             reference = torch.cat(images)
-        return StreamOutput(query, self.stream.embed(features.targets), weight, reference)
+        targets = self.stream.embed(features.targets)
+        attributes = (self.classifiers(query), self.classifiers(targets))
+        return StreamOutput(query, targets, weight, reference, attributes)
 
 
 class _CnnStudent(nn.Module):
     """The CNN stream, applied to the pixels and word ids of a batch."""
 
-    def __init__(self, stream: CnnStream) -> None:
+    def __init__(self, stream: CnnStream, classes: Sequence[int]) -> None:
         super().__init__()
         self.stream = stream
+        self.classifiers = _AttributeClassifiers(stream.embedding_dim, classes)
 
     def forward(self, batch: TripletBatch, with_reference: bool) -> StreamOutput:
         query, weight = _concatenate([self._compose(group) for group in batch.queries])
@@ -206,7 +262,8 @@ class _CnnStudent(nn.Module):
             images = [_require_references(group.get("pixel_values")) for group in batch.queries]
             reference = torch.cat([self.stream.embed(pixels) for pixels in images])
         targets = self.stream.embed(batch.require_target_pixels())
-        return StreamOutput(query, targets, weight, reference)
+        attributes = (self.classifiers(query), self.classifiers(targets))
+        return StreamOutput(query, targets, weight, reference, attributes)
 
     def _compose(self, group: Mapping[str, Tensor]) -> Composition:
         """Compose the queries of a group.
@@ -269,6 +326,7 @@ def train_mutually(
     loop: LoopSettings,
     stage: str = "alternating",
     callback: Callback | None = None,
+    classes: Sequence[int] = (),
 ) -> Mapping[str, float]:
     """Train both streams of a model in place; a single stream is trained without a teacher.
 
@@ -282,6 +340,7 @@ def train_mutually(
         loop: Number of steps, folder of states and logs, and intervals of saving and logging.
         stage: Name of the stage and of its files.
         callback: Object that is called before and after each step; see `Callback`.
+        classes: The number of classes of each attribute in the batches' `attributes`.
 
     Returns:
         The last log line: the mean of each loss and accuracy over the last log interval, by name.
@@ -290,10 +349,14 @@ def train_mutually(
     model.to(accelerator.device, memory_format=torch.channels_last).train()
     trainers: dict[str, Any] = {}
     if model.clip_stream is not None:
-        trainers["clip"] = StreamTrainer(_ClipStudent(model.clip_stream), settings, accelerator)
+        trainers["clip"] = StreamTrainer(
+            _ClipStudent(model.clip_stream, classes), settings, accelerator
+        )
     if model.cnn_stream is not None:
         rate = settings.cnn_learning_rate
-        trainers["cnn"] = StreamTrainer(_CnnStudent(model.cnn_stream), settings, accelerator, rate)
+        trainers["cnn"] = StreamTrainer(
+            _CnnStudent(model.cnn_stream, classes), settings, accelerator, rate
+        )
     by_reference = settings.teacher_side == "reference" and len(trainers) == 2
 
     def step(number: int) -> dict[str, float]:
@@ -374,7 +437,13 @@ class StreamTrainer:
         settings, student, labels = self.settings, outputs[name], batch.labels
         query, target = student.query.float(), student.target.float()
         contrast = contrastive_loss(
-            query, target, labels, settings.temperature, settings.alpha, settings.gce_q
+            query,
+            target,
+            labels,
+            settings.temperature,
+            settings.alpha,
+            settings.gce_q,
+            batch.relevance,
         )
         loss, numbers = contrast, {f"{name}_contrast": float(contrast.detach())}
         teachers = [output for other, output in outputs.items() if other != name]
@@ -394,6 +463,13 @@ class StreamTrainer:
             )
             loss = loss + settings.weight_distillation * distillation
             numbers["cnn_weight"] = float(distillation.detach())
+        if batch.attributes is not None and settings.attribute_teaching > 0:
+            pairs = zip(student.attributes, batch.attributes, strict=True)
+            naming = torch.stack(
+                [attribute_loss(logits, wanted, _weights(len(logits))) for logits, wanted in pairs]
+            ).sum()
+            loss = loss + settings.attribute_teaching * naming
+            numbers[f"{name}_attributes"] = float(naming.detach())
         if batch.image_shares is not None and settings.share_teaching > 0:
             truth = share_loss(student.image_weight.float(), batch.image_shares)
             loss = loss + settings.share_teaching * truth

@@ -1,6 +1,7 @@
 """From a checkpoint of drawings and a wardrobe to a joint one, with everything small."""
 
 import json
+import math
 import random
 import shutil
 from dataclasses import replace
@@ -22,10 +23,18 @@ from dwc.modeling.modeling_dwc import DWCModel
 from dwc.training.catalogue import joint_training
 from dwc.training.catalogue.augmentation import find_garment, recolor
 from dwc.training.catalogue.drawn_pool import PoolSettings
-from dwc.training.catalogue.joint_batches import TRIPLETS_PER_PHOTOGRAPH, BatchMix, draw_photographs
+from dwc.training.catalogue.joint_batches import (
+    TRIPLETS_PER_PHOTOGRAPH,
+    BatchMix,
+    MixedBatches,
+    PhotographTriplets,
+    collect_texts,
+    draw_photographs,
+)
 from dwc.training.catalogue.joint_training import JointRecipe, check_wardrobe, publish_joint
 from dwc.training.catalogue.photograph_towers import ImageStageSettings, StageSettings
 from dwc.training.catalogue.photographs import (
+    QUERY_ATTRIBUTES,
     PhotographPool,
     attribute_triplets,
     describe_photograph,
@@ -67,6 +76,7 @@ TINY = JointRecipe(
         share_teaching=1.0,
         weight_distillation=0.3,
         anchoring=1.0,
+        attribute_teaching=0.5,
     ),
 )
 
@@ -202,6 +212,60 @@ def test_half_of_the_photographs_triplets_share_a_reference(pool) -> None:
     assert len(drawn) == 16
     assert all(len({t.reference for t in drawn[n : n + 4]}) == 1 for n in (0, 4))
     assert len({t.reference for t in drawn[8:]}) > 2
+
+
+class NumberedBatches(MixedBatches):
+    """Batches in which a photograph's input is its index, and a drawing's a negative number."""
+
+    views = 1
+
+    def _photograph(self, image, view):
+        return torch.tensor([float(image)])
+
+    def _drawing(self, item):
+        return torch.tensor([-1.0 - item])
+
+    def _group(self, words, images):
+        return {} if images is None else {"pixel_values": torch.stack(images)}
+
+
+def test_a_target_is_as_relevant_as_it_has_what_the_query_asks_for(pool) -> None:
+    items = gallery("train", 40)
+    texts = collect_texts(pool, items, {"single": "{0}", "pair": "{0} and {1}"}, 60, 0.1, [], 0)
+    triplets = PhotographTriplets.of(pool, 0)
+    mix = BatchMix(6, 8, 4, 4, 3, 2, 2, 2)
+    batch = NumberedBatches(pool, texts, triplets, mix, 0).batches()(3)
+    shown = [int(n) for n in batch.target_pixels.flatten()]
+    references = [int(n) for n in batch.queries[0]["pixel_values"].flatten()]
+    relevance = batch.relevance
+    count = len(shown)
+    assert relevance.shape == (count, count)
+    assert (relevance.diagonal() == 1).all()
+    same = (batch.labels[:, None] == batch.labels[None, :]).float()
+    rows = range(6, 6 + 8)
+    others = [row for row in range(count) if row not in rows]
+    assert torch.equal(relevance[others], same[others])
+    seen = set()
+    for row in rows:
+        reference, target = (pool.photograph_of(n) for n in (references[row], shown[row]))
+        for column in range(count):
+            if shown[column] < 0:
+                assert relevance[row, column] == 0
+                continue
+            other = pool.photograph_of(shown[column])
+            missed = 2 * (other.category != target.category) + sum(
+                reference.known(name) is not None and other.known(name) != target.known(name)
+                for name in QUERY_ATTRIBUTES[1:]
+            )
+            expected = math.exp(-3.5 * missed) if missed < 2 else 0
+            assert float(relevance[row, column]) == pytest.approx(expected)
+            seen.add(missed)
+    assert {0, 1, 2} <= seen
+    asked, shows = batch.attributes
+    assert asked.shape == shows.shape == (count, len(QUERY_ATTRIBUTES))
+    assert (asked[:6] == -100).all()
+    assert (asked[6 + 16 :] == -100).all()
+    assert (asked[6 : 6 + 16, 0] == shows[6 : 6 + 16, 0]).all()  # the category is always known
 
 
 def test_a_checkpoint_of_both_worlds_is_written_and_measured(published) -> None:

@@ -39,6 +39,9 @@ def package_names(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return named
 
 
+ATTRIBUTES = {"colour": ("red", "blue"), "category": ("dress", "skirt", "hat")}
+
+
 @pytest.fixture(scope="module")
 def widened() -> tuple[DWCModel, DWCModel, list[int]]:
     torch.manual_seed(0)
@@ -46,7 +49,7 @@ def widened() -> tuple[DWCModel, DWCModel, list[int]]:
     old = tiny_model(processor).eval()
     tokens = len(processor.clip_tokenizer)
     rows = [*range(tokens - 2), tokens + 2, tokens + 3]  # the marks stay last
-    config = widened_config(old.config, 64, 8, 8, tokens + 4, 50, tokens + 3)
+    config = widened_config(old.config, 64, 8, 8, tokens + 4, 50, tokens + 3, ATTRIBUTES)
     lite = EfficientNetLite(EfficientNetLiteConfig())
     return old, widen(old, config, package_names(lite.state_dict()), rows), rows
 
@@ -84,6 +87,8 @@ def test_the_config_keeps_what_is_not_widened(widened) -> None:
     assert isinstance(new.config, DWCConfig)
     assert new.config.cnn_config.hidden_dim == old.config.cnn_config.hidden_dim
     assert new.config.clip_config.projection_dim == old.config.clip_config.projection_dim + 8
+    assert list(new.config.image_attributes) == ["category", "colour"]
+    assert new.clip_stream.attributes.sizes == [3, 2]
 
 
 def test_channels_keep_their_branch() -> None:
