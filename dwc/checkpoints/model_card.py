@@ -790,7 +790,8 @@ def joint_training(numbers: Mapping[str, Any]) -> str:
    counts a little. The attributes that a query asks for are also classified from its embedding,
    and a target's from its own. The image weights are correlated with the share of a change that
    only its picture tells, where it is known; the embeddings of drawings are drawn to those of the
-   checkpoint of drawings. Exclusions come in pairs: "in red" and "not red" of one picture, each with the other's target as a hard negative.
+   checkpoint of drawings. Exclusions come in pairs: "in red" and "not red" of one picture, each
+   with the other's target as a hard negative.
 6. The streams' parameters are interpolated between their values before and after step 5, at
    {clip_share} of the way for the CLIP stream and {cnn_share} for the CNN stream.
 

@@ -39,7 +39,6 @@ _OTHERS = {
     "adapter_config.json": "an adapter of another model",
     "modules.json": "a sentence-transformers model",
 }
-_LARGEST_EPSILON = 1e-2  # of layer norms; with more, they no longer normalize
 _LISTED = 5  # maximum number of files listed in a message
 
 
@@ -226,11 +225,6 @@ def _disagreements(config: DWCConfig, processor: DWCProcessor) -> list[str]:
             problems.append(
                 f"CLIP's tokenizer has {len(tokenizer)} tokens, its embedding "
                 f"{text.vocab_size} rows"
-            )
-        if not 0 < text.layer_norm_eps <= _LARGEST_EPSILON:
-            problems.append(
-                f"clip_config.text_config.layer_norm_eps is {text.layer_norm_eps:g}; expected "
-                f"more than 0 and at most {_LARGEST_EPSILON:g}, usually 1e-05"
             )
         if tokenizer.eos_token_id != text.eos_token_id:
             problems.append(

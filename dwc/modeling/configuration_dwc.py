@@ -79,6 +79,8 @@ _NOT_GIVEN = object()  # default of the streams' configs; None would mean that t
 _OPENAI_VOCAB_SIZE = 49408
 _OPENAI_EOS_TOKEN_ID = 49407
 
+_LARGEST_EPSILON = 1e-2  # of layer norms; with a larger one, they no longer normalize
+
 
 def _require_positive(config: PretrainedConfig, *names: str) -> None:
     """Raise ValueError if one of the named fields of a config is not above 0."""
@@ -273,8 +275,15 @@ class ClipBackboneConfig(PretrainedConfig):
         )
 
     def _check(self) -> None:
-        """Raise ValueError if feature lengths differ or the end-of-text id is out of range."""
+        """Raise ValueError if feature lengths differ or a value of a tower is out of range."""
         _require_positive(self, "projection_dim")
+        for name in ("text_config", "vision_config"):
+            epsilon = getattr(getattr(self, name), "layer_norm_eps", _LARGEST_EPSILON)
+            if not 0 < epsilon <= _LARGEST_EPSILON:
+                raise ValueError(
+                    f"{name}.layer_norm_eps is {epsilon:g}; it must be above 0 and at most "
+                    f"{_LARGEST_EPSILON:g}, usually 1e-05."
+                )
         for name in ("text_config", "vision_config"):
             length = getattr(self, name).projection_dim
             if length != self.projection_dim:

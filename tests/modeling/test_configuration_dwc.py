@@ -69,6 +69,14 @@ def test_openais_early_conversions_get_the_end_token_they_meant():
             {"image_attributes": COLORS, "combiner": "clip4cir", "clip_embedding_dim": 20},
             "leave image_attributes empty",
         ),
+        (
+            {"clip_config": {**clip_config(), "text_config": {"layer_norm_eps": 0.5}}},
+            r"text_config\.layer_norm_eps is 0\.5; it must be above 0 and at most 0\.01",
+        ),
+        (
+            {"clip_config": {**clip_config(), "vision_config": {"layer_norm_eps": 0.0}}},
+            r"vision_config\.layer_norm_eps is 0; it must be above 0",
+        ),
         ({"format_version": 2}, "reads 1. Update dwc"),
         ({"cnn_config": {**cnn_config(), "vocab_size": 0}}, "vocab_size is 0"),
         ({"cnn_config": {**cnn_config(), "hidden_dim": 12}}, "multiple of 8"),
