@@ -558,6 +558,44 @@ def find_kind(text: str) -> str | None:
     return " ".join(names[-1].lower().split()) if names else None
 
 
+# Words before a kind of garment that asks for this kind: "as a", "make it a", "is a", "want a".
+_ASKS_FOR_KIND = r"as|into|to|is|be|it|but|want|need|prefer|find|show|me|get|rather|now|same|please"
+# Words that are not between them: they make the kind a part of another phrase. Comparatives are
+# among them: "a longer skirt" is one for a picture of a skirt, or the lower part of a dress.
+_GOVERNS_KIND = (
+    r"with|without|has|have|having|on|of|under|over|underneath|above|below|for|from|like|than|and|or"
+    r"|match\w*|goes|go|wear\w*|by|at|not|no|the|my|her|his|your|their|its|around|beside|layered"
+    r"|more|less|(?:long|short|full|loos|tight|wid|narrow|small|bigg|larg|high|low|dark|light|bright"
+    r"|pal|bold|deep|thick|thinn|slimm|baggi|flowi|straight|soft|heavi|warm|plain|simpl|fanci)er"
+)
+_FORM_KIND = re.compile(
+    rf"(?:^|\b(?P<asks>{_ASKS_FOR_KIND})\s+|[,;:.!?]\s*)"
+    rf"(?P<between>(?:(?!(?:{_GOVERNS_KIND}|{_ASKS_FOR_KIND})\b)[\w'-]+\s+){{0,5}}?)"
+    rf"(?P<kind>{KINDS})"
+    r"(?=\s*(?:$|[,;:.!?)]|(?:instead|please|like|version|form|in|with|without|that|which|but|now|too"
+    r"|though|rather|and|of\s+(?:this|it|the\s+same))\b))",
+    re.IGNORECASE,
+)
+_SAME_ON_KIND = re.compile(
+    rf"\b(?:same|this|that|similar)\b[\w\s'-]*?\b(?:on|in|for)\s+an?\s+(?:[\w'-]+\s+){{0,2}}?"
+    rf"(?P<kind>{KINDS})(?=\s*(?:$|[,;:.!?]|instead|please))",
+    re.IGNORECASE,
+)
+
+
+def find_wished_kind(text: str) -> str | None:
+    """Return the kind of garment that a text asks for, such as "skirt" for "as a skirt".
+
+    A text that names a kind for another reason asks for none: "matches my skirt", "with a jacket",
+    "cap sleeves".
+
+    Args:
+        text: The text without the kinds that it excludes. `find_exclusions` returns such a text.
+    """
+    found = [*_FORM_KIND.finditer(text), *_SAME_ON_KIND.finditer(text)]
+    return " ".join(found[-1]["kind"].lower().split()) if found else None
+
+
 def _is_like_wanted(exclusions: list[Exclusion], wanted: set[str]) -> bool:
     """Return whether an excluded color is a wanted color, or is similar to a wanted color.
 

@@ -41,7 +41,13 @@ from dwc.modeling.modeling_dwc import DWCModel, ImageFeatures
 from dwc.modeling.processing_dwc import WORD_PADDING_ID, DWCProcessor, fill_template
 from dwc.modeling.text_cleaning import TypedText
 from dwc.modeling.text_rephrasing import wanted_words
-from dwc.negation import Exclusion, exclusion_of, find_exclusions, find_kind
+from dwc.negation import (
+    Exclusion,
+    exclusion_of,
+    find_exclusions,
+    find_kind,
+    find_wished_kind,
+)
 
 _IMAGES_AT_ONCE = 8  # on a CPU
 _END_OF_WORD = "</w>"  # the suffix of CLIP's tokens that end a word
@@ -65,11 +71,14 @@ class QueryEncoding(NamedTuple):
             training images. A score above 1 means that 99 % of held-out images of the same kind as
             the training images are closer. None without an image, or if the checkpoint has no
             statistics of its training images.
+        change_of_kind: None, or the kind of garment that the reference image shows and the other
+            kind that the text asks for, such as ("trousers", "skirt").
     """
 
     composed: ComposedQuery
     model_text: str
     ood_score: float | None
+    change_of_kind: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -290,9 +299,11 @@ def encode_query(
     inputs = checkpoint.processor(images=image, text=model_text or None)
     exclusions = [_find_excluded(checkpoint, text, excluded)]
     composed = compose(inputs)
-    composed = _move_from_exclusions(checkpoint, composed, exclusions, compose, inputs.get(_IMAGES))
+    encoder = _ExclusionEncoder(checkpoint, compose, inputs.get(_IMAGES))
+    composed = _move_from_exclusions(composed, exclusions, encoder)
     ood_score = None if composed.ood_score is None else float(composed.ood_score[0])
-    return QueryEncoding(composed, model_text, ood_score)
+    change = encoder.change_of_kind(exclusions[0])
+    return QueryEncoding(composed, model_text, ood_score, change)
 
 
 def compose_texts(
@@ -332,7 +343,8 @@ def compose_texts(
     pixel_values = inputs.get(_IMAGES)
     if pixel_values is not None:
         inputs[_IMAGES] = pixel_values.expand(len(texts), -1, -1, -1)
-    return _move_from_exclusions(checkpoint, compose(inputs), exclusions, compose, pixel_values)
+    encoder = _ExclusionEncoder(checkpoint, compose, pixel_values)
+    return _move_from_exclusions(compose(inputs), exclusions, encoder)
 
 
 # How far a query is moved away from what it excludes; 1 counts as much as the query. Chosen on
@@ -347,6 +359,10 @@ _TO_REST = 0.3
 _TO_KIND, _TO_TEXT = 0.7, 0.5
 _TO_IMAGE_KIND = 0.8
 _TO_WANTED = 2.5
+# How far a query that asks for another kind of garment than its image shows is moved away from the
+# image's kind, and towards the other kind.
+_FROM_SHOWN_KIND = 0.6
+_TO_WISHED_KIND = 0.6
 
 # The kinds of garments between which `_ExclusionEncoder` decides for an image.
 _KINDS = (
@@ -364,6 +380,8 @@ _CONTAINED = {
     "cap": ("hat",), "gown": ("dress",), "frock": ("dress",), "sweatshirt": ("hoodie",),
 }  # fmt: skip
 
+_ALSO_CALLED = {"shirt": ("t-shirt",)}  # kind -> other kinds that people call by its name
+
 _Embeddings = Mapping[str, Tensor]  # by the stream's name; (D,), or (N, D) for N queries
 
 
@@ -374,11 +392,15 @@ class _Excluded(NamedTuple):
         items: the excluded colors, kinds of garments and details.
         kind: the kind of garment that the text asks for, such as "dress"; None if it names none.
         wanted: the text without the exclusions; empty if it says nothing about clothes.
+        wished_kind: the kind of garment that the text asks for in a form such as "as a skirt"; None
+            if it asks for none, or excludes a kind. If the reference image shows another kind, that
+            kind is excluded.
     """
 
     items: Sequence[Exclusion] = ()
     kind: str | None = None
     wanted: str = ""
+    wished_kind: str | None = None
 
 
 def _find_excluded(checkpoint: Checkpoint, text: str, patterns: Sequence[str]) -> _Excluded:
@@ -398,7 +420,8 @@ def _find_excluded(checkpoint: Checkpoint, text: str, patterns: Sequence[str]) -
     items += [exclusion_of(name) for name in dict.fromkeys(patterns)]
     kinds = {item.name for item in items if item.type == "kind"}
     kind = find_kind(rest)
-    return _Excluded(items, None if kind in kinds else kind, wanted_words(rest))
+    wished_kind = None if kinds else find_wished_kind(rest)
+    return _Excluded(items, None if kind in kinds else kind, wanted_words(rest), wished_kind)
 
 
 class _ExclusionEncoder:
@@ -429,9 +452,18 @@ class _ExclusionEncoder:
         ask for a hat. So the vector for "wide brim" is its embedding without the component along
         "hat". The component along the rest of the text is removed in the same manner.
 
+        If the text asks for another kind of garment than the image shows, the image's kind is
+        excluded, too; see `change_of_kind`.
+
         Args:
-            excluded: what the query excludes, at least one item.
+            excluded: what the query excludes.
+
+        Returns:
+            For each stream's name, a vector (D,); empty if the query excludes nothing.
         """
+        total = dict(self._to_wished_kind(excluded))
+        if not excluded.items:
+            return total
         names = [item.name for item in excluded.items]
         names += [excluded.wanted] if excluded.wanted else []
         kind = excluded.kind
@@ -444,7 +476,6 @@ class _ExclusionEncoder:
         if kind is not None:
             contrasts = [_contrasts(item, kind) for item in excluded.items]
             self._load([text for pairs in contrasts for texts in pairs for text in texts])
-        total: dict[str, Tensor] = {}
         if are_values and is_of_image and kind is not None:
             for name, vector in self._embed(kind).items():
                 total[name] = -_TO_IMAGE_KIND * vector
@@ -456,6 +487,41 @@ class _ExclusionEncoder:
             for name, vector in direction.items():
                 total[name] = total.get(name, 0) + vector / math.sqrt(len(excluded.items))
         return total
+
+    def change_of_kind(self, excluded: _Excluded) -> tuple[str, str] | None:
+        """Return the image's kind of garment and the other kind that a text asks for.
+
+        The result is None without an image, or if the image shows the kind that the text asks for.
+
+        Args:
+            excluded: what the query excludes, and the kind that it asks for.
+        """
+        wished = excluded.wished_kind
+        if self._image is None or wished is None:
+            return None
+        self._load([*_KINDS, wished])
+        shown = self._kind_of_image([wished])
+        is_same = shown is None or shown in _ALSO_CALLED.get(wished, ())
+        return None if is_same else (str(shown), wished)
+
+    def _to_wished_kind(self, excluded: _Excluded) -> _Embeddings:
+        """Return the vector (D,) to subtract for a change of kind, for each stream.
+
+        Models are not trained on changes of the kind of garment: composed queries ask for another
+        color, pattern, sleeve or length. The result is empty if the query changes no kind.
+
+        Args:
+            excluded: what the query excludes, and the kind that it asks for.
+        """
+        change = self.change_of_kind(excluded)
+        if change is None:
+            return {}
+        shown, wished = (self._embed(kind) for kind in change)
+        return {
+            name: _FROM_SHOWN_KIND * _orthogonal(shown[name], vector[None])
+            - _TO_WISHED_KIND * vector
+            for name, vector in wished.items()
+        }
 
     def _from_name(self, item: Exclusion, wanted: str) -> _Embeddings:
         """Return the vector (D,) to subtract for one excluded item, for each stream.
@@ -583,11 +649,7 @@ def _orthogonal(vector: Tensor, others: Tensor) -> Tensor:
 
 
 def _move_from_exclusions(
-    checkpoint: Checkpoint,
-    composed: ComposedQuery,
-    excluded: Sequence[_Excluded],
-    compose: Compose,
-    image: Tensor | None,
+    composed: ComposedQuery, excluded: Sequence[_Excluded], encoder: _ExclusionEncoder
 ) -> ComposedQuery:
     """Move the embeddings of N composed queries away from what the queries exclude.
 
@@ -596,21 +658,17 @@ def _move_from_exclusions(
     Queries that exclude nothing are not changed.
 
     Args:
-        checkpoint: the checkpoint.
         composed: the N queries.
         excluded: what each of the N queries excludes.
-        compose: function that runs the checkpoint's model.
-        image: the preprocessed reference image of all queries, (1, 3, height, width); None for
-            queries without an image.
+        encoder: encoder of the exclusions, for the reference image of the queries.
     """
-    if not any(query.items for query in excluded):
+    vectors = [encoder.directions(query) for query in excluded]
+    if not any(vectors):
         return composed
-    encoder = _ExclusionEncoder(checkpoint, compose, image)
     directions = {name: torch.zeros_like(part.embedding) for name, part in composed.streams.items()}
-    for row, query in enumerate(excluded):
-        if query.items:
-            for name, direction in encoder.directions(query).items():
-                directions[name][row] = direction
+    for row, by_stream in enumerate(vectors):
+        for name, vector in by_stream.items():
+            directions[name][row] = vector
     return composed.excluding(directions)
 
 

@@ -347,6 +347,7 @@ class Searcher:
             *self._filter_notes(query, sweep),
             *self._copies_note(query, sweep),
             *self._negation_notes(query.text, query.image is not None),
+            *_change_of_kind_notes(query.encoding.change_of_kind),
             *self._reading_notes(query, sweep),
         ]
 
@@ -585,6 +586,23 @@ class Searcher:
             return _Reference(None, [], [])
         decoded = decode(image)
         return _Reference(decoded, self.store.positions_showing(decoded), _image_notes(decoded))
+
+
+def _change_of_kind_notes(change: tuple[str, str] | None) -> list[str]:
+    """Return a message if a query asks for another kind of garment than its reference shows.
+
+    The result is a list with one message, or empty if the query changes no kind.
+
+    Args:
+        change: the reference's kind and the kind that the text asks for; None for no change.
+    """
+    if change is None:
+        return []
+    shown, wished = change
+    return [
+        f'The model takes the picture\'s garment for "{shown}", and the words ask for "{wished}": '
+        "the results are moved to that kind, and may keep less of the picture."
+    ]
 
 
 def _ood_notes(ood_score: float | None) -> list[str]:

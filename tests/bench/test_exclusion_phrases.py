@@ -165,3 +165,54 @@ def test_what_is_wanted_beside_an_exclusion_is_found(rows, searcher):
         print(f"\nexcluded {name}: {means[0]:.2f} fit, {means[1]:.2f} have what is excluded")
         assert means[0] >= FIRST / 3
         assert means[1] <= FIRST / 4
+
+
+# Categories of photographs -> words for another kind of garment, and its categories.
+CHANGES_OF_KIND = [
+    (("dress",), "a skirt", ("skirt",)),
+    (("dress",), "shorts", ("shorts",)),
+    (("dress",), "a blouse", ("blouse",)),
+    (("jeans", "trousers"), "a skirt", ("skirt",)),
+    (("jeans", "trousers"), "shorts", ("shorts",)),
+    (("t_shirt",), "a dress", ("dress",)),
+    (("t_shirt",), "a hoodie", ("hoodie",)),
+    (("t_shirt",), "a jumper", ("jumper", "sweatshirt")),
+    (("shirt",), "a dress", ("dress",)),
+    (("hoodie",), "a t-shirt", ("t_shirt",)),
+    (("jumper",), "a jacket", ("jacket", "coat", "blazer")),
+    (("skirt",), "trousers", ("trousers", "jeans", "leggings")),
+    (("trainers",), "boots", ("boots",)),
+    (("heels",), "boots", ("boots",)),
+]
+
+
+def test_changes_of_kind_are_followed(rows, gallery, searcher, monkeypatch):
+    rng = random.Random(3)
+    queries = []
+    for shown, words, wished in CHANGES_OF_KIND:
+        files = [file for file, row in rows.items() if row["category"] in shown]
+        queries += [
+            (rng.choice(files), form.format(words), wished)
+            for form in ("as {}", "the same but as {}", "{} like this", "{} instead")
+        ]
+
+    def count():
+        """Return the means over the queries: of the kind; of it and of the picture's color."""
+        of_kind, also_of_color = [], []
+        for file, text, wished in queries:
+            hits = searcher.search(image=Image.open(gallery / file), text=text, k=FIRST).hits
+            found = [rows[Path(hit.id).name] for hit in hits]
+            fits = [row for row in found if row["category"] in wished]
+            of_kind.append(len(fits))
+            also_of_color.append(sum(row["colour"] == rows[file]["colour"] for row in fits))
+        return statistics.mean(of_kind), statistics.mean(also_of_color)
+
+    after = count()
+    monkeypatch.setattr("dwc.search.query.find_wished_kind", lambda text: None)
+    before = count()
+    for name, numbers in (("before", before), ("with the change", after)):
+        print(
+            f"\nother kind, {name}: {numbers[0]:.2f} are of it, {numbers[1]:.2f} of the same color"
+        )
+    assert after[0] >= 1.5 * before[0]
+    assert after[1] >= before[1]

@@ -303,6 +303,16 @@ def test_an_unfamiliar_reference_is_told_in_the_notes(searcher, reference, score
     assert notes[:count] == said
 
 
+@pytest.mark.parametrize(("change", "count"), [(None, 0), (("trousers", "skirt"), 1)])
+def test_a_change_of_kind_is_told_in_the_notes(searcher, reference, change, count):
+    query = searcher.encode_query(reference, "is red")
+    query = replace(query, encoding=query.encoding._replace(change_of_kind=change))
+    notes = searcher.answer(query).to_dict()["notes"]
+    said = [note for note in notes if 'garment for "trousers"' in note]
+    assert len(said) == count
+    assert all('the words ask for "skirt"' in note for note in said)
+
+
 @pytest.mark.parametrize(
     ("query", "says"),
     [
