@@ -147,10 +147,10 @@ class TypedText(NamedTuple):
                 "exclude something, use “without”."
             )
         if facts := _facts_in(self.text):
+            named = " and ".join(f"“{fact}”" for fact in facts[:3])
             notes.append(
-                "The model knows nothing of sizes, prices and offers, such as "
-                f"{' and '.join(f'“{fact}”' for fact in facts[:3])}. Leave them out; if the "
-                "gallery has them as metadata, use a filter."
+                f"A picture does not show {named}, so the model knows nothing of it. Leave it out; "
+                "if the gallery has it as metadata, use a filter."
             )
         if self.cut:
             notes.append(
@@ -175,6 +175,11 @@ class CleanText(NamedTuple):
     read_as_list: bool = False
 
 
+_PEOPLE = (
+    r"m[ae]n|wom[ae]n|guys?|lad(?:y|ies)|wife|husband|girlfriend|boyfriend|partner|mum|mom|mother|dad"
+    r"|father|sister|brother|friend|boss|grand(?:ma|pa|mother|father)|daughter|son"
+)
+# What a picture of clothes does not show: size, price, offer, comfort, and whom they are for.
 _FACT = re.compile(
     r"(?<![\w'-])(size\s+(?:[sml]|x{1,3}[sl]|\d{1,3}|(?:extra[\s-]+)?(?:small|medium|large))"
     r"|(?:(?<=^)|(?<=[,;]\s))(?:small|medium|large)[\s-]+siz(?:e|ed)(?=\s*(?:$|[.,;]))"
@@ -184,13 +189,18 @@ _FACT = re.compile(
     r"|(?:price|cost)s?[\s:]+(?:is\s+|of\s+|under\s+)?[$€£]?\d[\d.,]*(?:\s*(?:dollars?|euros?|pounds?))?"
     r"|\d[\d.,]*\s*(?:dollars?|euros?|eur|usd|gbp|pounds?|bucks|cm|mm|inch(?:es)?|kg|grams?)"
     r"|[$€£]\s*\d[\d.,]*|\d[\d.,]*\s*[$€£]|on\s+sale|in\s+stock|free\s+shipping|best\s+price"
-    r"|cheap(?:er)?|discount(?:ed)?)(?![\w-])",
+    r"|cheap(?:er)?|discount(?:ed)?"
+    r"|(?:in\s+)?(?:my|your|her|his|a|one|two|(?:a\s+)?(?:bigger|larger|smaller)|(?:the\s+)?next)\s+sizes?"
+    r"(?:\s+(?:up|down|bigger|smaller|larger))?"
+    r"|less\s+expensive|(?:more\s+)?(?:expensive|affordable|comfortable|comfy|breathable)|comfier"
+    r"|(?:machine[\s-]+)?washable|(?:better|good|high(?:er)?)[\s-]+quality"
+    rf"|for\s+(?:(?:an?|my|the|his|her|old(?:er)?|young(?:er)?)\s+)*(?:{_PEOPLE}))(?![\w-])",
     re.IGNORECASE,
 )
 
 
 def _facts_in(text: str) -> list[str]:
-    """Return the phrases about sizes, prices and offers in a text, such as "size 12"."""
+    """Return the phrases about sizes, prices, comfort and wearers in a text, such as "size 12"."""
     return list(dict.fromkeys(" ".join(fact.split()).rstrip(".,") for fact in _FACT.findall(text)))
 
 
