@@ -320,7 +320,14 @@ _LINES = re.compile(
 _NO_SLEEVES = re.compile(
     r"(?<![\w'-])(?:(?:with\s+)?(?:the\s+|its\s+)?(?:sleeves|arms)\s+(?:(?:are|be)\s+)?(?:cut|chopped|taken|ripped|torn)\s+off"
     r"|(?:cut|chop|rip|take)\s+(?:off\s+)?(?:the|its)\s+(?:sleeves|arms)(?:\s+off)?"
-    r"|(?:with\s+)?bare\s+arms)(?![\w'-])",
+    r"|(?:with\s+)?bare\s+arms|(?:with\s+)?no\s+arms|without\s+(?:any\s+)?arms|armless"
+    r"|(?:show(?:s|ing)?|bar(?:e|es|ing))\s+(?:my|the|her|your)\s+arms)(?![\w'-])",
+    re.IGNORECASE,
+)
+# "cover my arms", "with the arms covered".
+_COVERED_ARMS = re.compile(
+    r"(?<![\w'-])(?:(?:to|that|which|should)\s+)*(?:cover(?:s|ing)?\s+(?:up\s+)?(?:my|the|her|your)\s+"
+    r"arms|(?:with\s+)?(?:my\s+|the\s+)?arms\s+covered)(?:\s+up)?(?![\w'-])",
     re.IGNORECASE,
 )
 # Things that give a color its name: "the color of grass", "wine colored", "white as snow".
@@ -359,11 +366,11 @@ _LENGTHS = {"half": "short", "full": "long"}
 _SLEEVE_LENGTH = re.compile(
     r"(?<![\w'-])(?P<length>half|full)[\s-]+(?P<sleeves>sleeve[sd]?)(?![\w'-])", re.IGNORECASE
 )
-# "sleeves that stop at the elbow", "sleeves down to the elbows".
-_ELBOW_SLEEVES = re.compile(
+# "sleeves that stop at the elbow", "sleeves down to the wrists".
+_SLEEVES_TO = re.compile(
     r"(?<![\w'-])sleeves?\s+(?:(?:that|which)\s+)?(?:(?:just|only)\s+)?(?:(?:stop|end|reach|go|come|finish)(?:s|es)?"
     r"\s+)?(?:(?:just|only)\s+)?(?:(?:down\s+|up\s+)?to|at|above|below|by|until|reaching|ending\s+at)\s+"
-    r"(?:the\s+|your\s+|my\s+)?elbows?(?![\w'-])",
+    r"(?:the\s+|your\s+|my\s+)?(?P<end>elbow|wrist|hand)s?(?![\w'-])",
     re.IGNORECASE,
 )
 # Shops write "s/s" and "l/s"; a slash between words is followed by a space here.
@@ -1087,7 +1094,11 @@ _REPHRASED: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
         _SLEEVE_LENGTH,
         lambda match: f"{_LENGTHS[match['length'].lower()]} {match['sleeves']}",
     ),
-    (_ELBOW_SLEEVES, lambda match: "elbow length sleeves"),
+    (
+        _SLEEVES_TO,
+        lambda match: f"{'elbow length' if match['end'].lower() == 'elbow' else 'long'} sleeves",
+    ),
+    (_COVERED_ARMS, lambda match: "with long sleeves"),
     (_SLEEVES_IN_SHORT, _rephrase_sleeves_in_short),
     (_THREE_QUARTER_LEGS, lambda match: "cropped"),
     (_ABOVE_KNEE, lambda match: "short"),
