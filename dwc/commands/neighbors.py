@@ -20,10 +20,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--colors", type=Path, required=True, help="the file xkcd.json of npm's color-name-lists"
     )
+    parser.add_argument(
+        "--wardrobe",
+        type=Path,
+        metavar="FOLDER",
+        help="photographs on which the checkpoint is measured again, as its training did",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Compute and save the replacements of unknown words, and print the file's path.
+
+    With a wardrobe, the checkpoint's metrics on photographs are computed again, since the
+    replacements change how texts are read.
 
     Returns:
         The exit status.
@@ -42,4 +51,8 @@ def run(args: argparse.Namespace) -> int:
     file = args.model / WORD_NEIGHBORS
     write_json(file, neighbors)
     sys.stdout.write(f"{file}\n")
+    if args.wardrobe is not None:
+        from dwc.training.catalogue.joint_training import measure_words_again
+
+        measure_words_again(args.model, args.wardrobe)
     return 0

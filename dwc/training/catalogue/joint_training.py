@@ -675,6 +675,26 @@ def measure_on_both(
     }
 
 
+def measure_words_again(folder: Path, wardrobe: Path) -> None:
+    """Compute a checkpoint's metrics on photographs again, and write them to its files.
+
+    The files are `evaluation.json` and the model card. This is necessary after a change of
+    `word_neighbors.json`, which changes how texts are read.
+
+    Args:
+        folder: The checkpoint's folder, as `publish_joint` wrote it.
+        wardrobe: Folder of labeled photographs of clothes, as `dwc.datasets.wardrobe` describes it.
+    """
+    file = folder / "evaluation.json"
+    numbers = json.loads(file.read_text())
+    checkpoint = load.load(str(folder))
+    numbers["wardrobe"] = evaluate_wardrobe(
+        checkpoint.model, checkpoint.processor, wardrobe, _EVAL_SPLIT
+    )
+    write_json(file, numbers)
+    write_joint_card(folder, numbers)
+
+
 def write_results(out: Path, numbers: Mapping[str, Any], work: Path) -> None:
     """Write `evaluation.json`, the merged training log and the model card to `out`."""
     write_json(out / "evaluation.json", numbers)
