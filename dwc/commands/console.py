@@ -25,6 +25,21 @@ def expand_home(text: str) -> str:
     return os.path.expanduser(text)
 
 
+def count(text: str) -> int:
+    """Convert the text of an option to a number of things, which is at least 1.
+
+    Raises:
+        argparse.ArgumentTypeError: The text is not an integer, or the integer is below 1.
+    """
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{printable(text)!r} is not a whole number from 1 on")
+    return number
+
+
 def add_index_argument(parser: argparse.ArgumentParser, variable: str = "") -> None:
     """Add the option `--index`, which selects how a gallery is searched, for example `exact`.
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from dwc.commands.console import count
+
 if TYPE_CHECKING:
     from dwc.checkpoints.load import Checkpoint
 
@@ -28,9 +30,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--gallery-only", action="store_true", help="save the vectors of the default gallery alone"
     )
     parser.add_argument(
-        "--gallery", type=int, help="how many garments are drawn (the whole galleries)"
+        "--gallery", type=count, help="how many garments are drawn (the whole galleries)"
     )
-    parser.add_argument("--queries", type=int, default=2_000, help="how many are asked")
+    parser.add_argument("--queries", type=count, default=2_000, help="how many are asked")
     parser.add_argument("--seed", type=int, default=0, help="draws which are asked")
 
 

@@ -299,6 +299,24 @@ _SPELLED = sorted(
 )
 
 
+# Ordinary words that differ from a word for clothes by one letter: "sort of", "wait".
+_ORDINARY_WORDS = frozenset(
+    (
+        "belated",
+        "brow",
+        "duress",
+        "loner",
+        "paid",
+        "shot",
+        "sort",
+        "sorts",
+        "tick",
+        "violent",
+        "wait",
+    )
+)
+
+
 def correct_spelling(
     text: str, is_known: Callable[[str], bool]
 ) -> tuple[str, tuple[tuple[str, str], ...]]:
@@ -321,6 +339,8 @@ def correct_spelling(
     for position, word in enumerate(words):
         letters = word.strip(string.punctuation)
         if len(letters) < _LEAST_LETTERS - 1 or not letters.isalpha() or is_known(letters):
+            continue
+        if letters.lower() in _ORDINARY_WORDS:
             continue
         right = [other for other in _SPELLED if _is_misspelled(letters.lower(), other)]
         if len(right) == 1 and is_known(right[0]):

@@ -168,3 +168,20 @@ def test_words_may_begin_with_a_minus(store: Path, words: str) -> None:
     done = run("utf-8", "search", store, "--text", words, "--json")
     assert done.returncode == 0, done.stderr
     assert "sleeves" in json.loads(done.stdout)["read"]
+
+
+@pytest.mark.parametrize("number", ["0", "-5", "2.5", "many"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["index", "photos", "--out", "store", "--batch-size"],
+        ["weights", "model", "--gallery"],
+        ["weights", "model", "--queries"],
+    ],
+)
+def test_a_number_of_things_is_at_least_one(command, number, capsys):
+    """A batch size of 0 indexed nothing without a word, and -5 ended in a traceback."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*command, number])
+    assert ended.value.code == 2
+    assert f"{command[-1]}: '{number}' is not a whole number from 1 on" in capsys.readouterr().err

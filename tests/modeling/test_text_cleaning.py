@@ -218,3 +218,8 @@ def test_mistyped_words_for_clothes_are_corrected(typed, read):
     text, changes = correct_spelling(typed, lambda word: word.lower() in known)
     assert text == read
     assert len(changes) == sum(a != b for a, b in zip(typed.split(), read.split(), strict=True))
+
+
+@pytest.mark.parametrize("text", ["that sort of thing", "wait, shot in black"])
+def test_ordinary_words_are_no_mistyped_words_for_clothes(text):
+    assert correct_spelling(text, lambda word: word in {"short", "waist", "black"}) == (text, ())
