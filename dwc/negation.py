@@ -573,7 +573,7 @@ _FORM_KIND = re.compile(
     rf"(?P<between>(?:(?!(?:{_GOVERNS_KIND}|{_ASKS_FOR_KIND})\b)[\w'-]+\s+){{0,5}}?)"
     rf"(?P<kind>{KINDS})"
     r"(?=\s*(?:$|[,;:.!?)]|(?:instead|please|like|version|form|in|with|without|that|which|but|now|too"
-    r"|though|rather|and|of\s+(?:this|it|the\s+same))\b))",
+    r"|though|rather|and|for|to|of\s+(?:this|it|the\s+same))\b))",
     re.IGNORECASE,
 )
 _SAME_ON_KIND = re.compile(

@@ -438,6 +438,7 @@ def test_the_kind_of_garment_is_the_last_that_a_text_names(text, kind) -> None:
         ("leather jacket", "jacket"),
         ("I want trousers in this color", "trousers"),
         ("is a long sleeve dress with dots", "dress"),
+        ("shoes to go with it", "shoes"),
         # What a kind is named for besides:
         ("matches my skirt", None),
         ("goes with this skirt", None),

@@ -141,26 +141,48 @@ _SEARCH_WORDS: dict[tuple[tuple[str, str], ...], str] = {
 }  # fmt: skip
 
 
-VALUE_TEXTS: dict[str, dict[str, str]] = {
+VALUE_TEXTS: dict[str, dict[str, tuple[str, ...]]] = {
     "colour": {
-        color: f"in {color}"
+        color: (f"in {color}",)
         for color in (
             "black", "white", "grey", "red", "pink", "orange", "yellow", "green", "teal", "blue",
             "purple", "brown", "beige",
         )
     },
     "pattern": {
-        value: _PATTERN_PHRASES[value][0]
+        value: (_PATTERN_PHRASES[value][0],)
         for value in ("plain", "striped", "checked", "dotted", "floral", "graphic")
     },
     "sleeve": {
-        "sleeveless": "sleeveless",
-        "short": "with short sleeves",
-        "elbow": "with elbow length sleeves",
-        "long": "with long sleeves",
+        "sleeveless": ("sleeveless",),
+        "short": ("with short sleeves",),
+        "elbow": ("with elbow length sleeves",),
+        "long": ("with long sleeves",),
+    },
+    "kind": {
+        "top": (
+            "top", "t-shirt", "tank top", "polo shirt", "shirt", "blouse", "bodysuit", "jumper",
+            "cardigan", "sweatshirt", "hoodie", "waistcoat", "blazer", "jacket", "coat",
+        ),
+        "dress": ("dress",),
+        "skirt": ("skirt",),
+        "trousers": ("trousers", "jeans", "leggings"),
+        "shorts": ("shorts",),
+        "shoes": ("shoes", "trainers", "boots", "sandals", "heels", "flats"),
+        "hat": ("hat",),
+        "bag": ("bag",),
     },
 }  # fmt: skip
-"""For each of three attributes, a text that names each of its frequent values."""
+"""For each of four attributes, texts that name each of its frequent values.
+
+The attribute "kind" groups the categories: "top" stands for all that is worn on the upper body.
+"""
+
+_CATEGORY_KINDS = {
+    name.removesuffix(" shirt").replace("-", "_").replace(" ", "_"): kind
+    for kind, names in VALUE_TEXTS["kind"].items()
+    for name in names
+}
 
 
 class SearchWords(NamedTuple):
@@ -196,6 +218,13 @@ class Photograph:
         """Return an attribute's value, or None if the value is `-`, `?` or `other`."""
         value = self.attributes[attribute]
         return None if value in _UNKNOWN else value
+
+
+def read_value(photograph: Photograph, attribute: str) -> str | None:
+    """Return a photograph's value of an attribute of `VALUE_TEXTS`; None if it is unknown."""
+    if attribute == "kind":
+        return _CATEGORY_KINDS.get(photograph.category)
+    return photograph.attributes[attribute]
 
 
 @dataclass(frozen=True)

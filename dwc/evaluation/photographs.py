@@ -29,6 +29,7 @@ from dwc.datasets.wardrobe import (
     describe_no_changes,
     fits_words,
     image_path,
+    read_value,
     read_wardrobe,
     search_words,
 )
@@ -258,8 +259,8 @@ def reading_accuracy(
 ) -> dict[str, float]:
     """Read the values of attributes from the photographs' embeddings, and compare with the table.
 
-    The value of a photograph is the one whose text in `VALUE_TEXTS` has the embedding with the
-    highest cosine.
+    The value of a photograph is the one for which a text in `VALUE_TEXTS` has the embedding with
+    the highest cosine.
 
     Args:
         model: The model.
@@ -275,15 +276,15 @@ def reading_accuracy(
     template = model.config.caption_template or {}
     accuracies = {}
     for attribute, texts in VALUE_TEXTS.items():
-        read_as = [readable_text(processor, template, [text])[0] for text in texts.values()]
+        names = [(value, text) for value, group in texts.items() for text in group]
+        read_as = [readable_text(processor, template, [text])[0] for _, text in names]
         embeddings = embed_texts(model, processor, read_as)
-        embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)  # (values, D)
-        values = list(texts)
-        true = [photograph.attributes[attribute] for photograph in photographs]
+        embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)  # (texts, D)
+        true = [read_value(photograph, attribute) for photograph in photographs]
         rows = [row for row, value in enumerate(true) if value in texts]
         if rows:
             read = np.argmax(gallery[rows] @ embeddings.T, axis=1)
-            right = [values[n] == true[row] for n, row in zip(read, rows, strict=True)]
+            right = [names[n][0] == true[row] for n, row in zip(read, rows, strict=True)]
             accuracies[attribute] = float(np.mean(right))
     return accuracies
 

@@ -1,8 +1,9 @@
 """Encoding of queries and of gallery images with the model of a checkpoint, alone or in batches.
 
 - `encode_query` encodes one query, `image_embedder` embeds gallery images.
-- A text may exclude something, such as "not red" or "without a hood". `_ExclusionEncoder` computes
-  the vectors that are subtracted from the embeddings of such queries.
+- A text may exclude something, such as "not red" or "without a hood", or ask for another kind of
+  garment than the image shows, such as "as a skirt". `_ExclusionEncoder` computes the vectors that
+  are subtracted from the embeddings of such queries.
 - `describe_model_input` returns what the model receives for a query, in a form for display: the
   preprocessed image and the tokenized text.
 - `QueryComposer` composes the queries of several threads with one model. It caches the composed
@@ -426,6 +427,8 @@ def _find_excluded(checkpoint: Checkpoint, text: str, patterns: Sequence[str]) -
 
 class _ExclusionEncoder:
     """Encoder of exclusions: it computes the vectors to subtract from queries such as "not red".
+
+    A text that asks for another kind of garment than the image shows excludes the image's kind.
 
     The vectors are in the space of the embeddings. Subtracting a vector from the embedding of a
     query moves the query away from what it excludes.

@@ -59,6 +59,7 @@ from dwc.search.results import (
 )
 from dwc.search.unclear_wishes import (
     Measured,
+    describe_lengths,
     describe_poorly_known,
     describe_reading,
     describe_unclear,
@@ -133,7 +134,7 @@ class Searcher:
         self.checkpoint = checkpoint
         self.compose = QueryComposer(checkpoint.model)
         self.reference_weights = load_reference_weights(checkpoint)
-        self._values: dict[str, NDArray[np.float32]] = {}
+        self._values: dict[str, tuple[list[str], NDArray[np.float32]]] = {}
         self._search_in(store, candidate_index)
 
     def over(self, store: Store, candidate_index: CandidateIndex | None = None) -> "Searcher":
@@ -372,20 +373,30 @@ class Searcher:
         notes = []
         vectors = np.asarray(self.store.vectors[np.sort(first)], dtype=np.float32)
         for attribute in readable:
-            texts = VALUE_TEXTS[attribute]
-            read = np.argmax(vectors @ self._value_vectors(attribute).T, axis=1)
-            found = int(np.count_nonzero(read == list(texts).index(wished[attribute])))
+            value = wished[attribute]
+            values, texts = self._value_vectors(attribute)
+            read = [values[n] for n in np.argmax(vectors @ texts.T, axis=1)]
+            words = f'"{VALUE_TEXTS[attribute][value][0]}"'
+            if attribute == "kind":
+                words = f'of the kind "{value}"'
             accuracy = self._measured.readings[attribute]
-            notes += describe_reading(texts[wished[attribute]], found, len(first), accuracy)
+            notes += describe_reading(words, read.count(value), len(first), accuracy)
         return notes
 
-    def _value_vectors(self, attribute: str) -> NDArray[np.float32]:
-        """Return the unit embeddings (N, D) of the texts for the N values of an attribute."""
+    def _value_vectors(self, attribute: str) -> tuple[list[str], NDArray[np.float32]]:
+        """Return the values of an attribute, and the embeddings of the texts that name them.
+
+        Returns:
+            The value of each of N texts, and the unit embeddings (N, D) of the texts.
+        """
         if attribute not in self._values:
-            texts = list(VALUE_TEXTS[attribute].values())
-            embeddings = self.compose_texts(None, texts).embedding.float().cpu().numpy()
+            names = [
+                (value, text) for value, group in VALUE_TEXTS[attribute].items() for text in group
+            ]
+            composed = self.compose_texts(None, [text for _, text in names])
+            embeddings = composed.embedding.float().cpu().numpy()
             lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-            self._values[attribute] = embeddings / lengths
+            self._values[attribute] = [value for value, _ in names], embeddings / lengths
         return self._values[attribute]
 
     def encode(
@@ -563,7 +574,10 @@ class Searcher:
                 )
             notes += describe_unclear(text, has_image)
         if not self.store.is_drawn:
-            notes += describe_poorly_known(find_exclusions(text)[1], self._measured.poorly_known)
+            rest = find_exclusions(text)[1]
+            notes += describe_poorly_known(rest, self._measured.poorly_known)
+            if has_image and self._measured.poorly_known:  # measured on photographs at all
+                notes += describe_lengths(rest)
         unknown_words = self.checkpoint.processor.unknown_words
         notes += describe_unknown(text, unknown_words(text))
         note = negation_note(text, lambda word: not unknown_words(word), has_image)

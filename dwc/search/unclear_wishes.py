@@ -5,7 +5,7 @@ follow a text that
 
 - asks for two garments together ("hat to go with a red dress"),
 - leaves a choice ("red or green"),
-- asks for a change without a new value ("another pattern", "something different"),
+- asks for a change without a new value ("another pattern", "something different", "more formal"),
 - names a value that is not wanted beside the wanted one ("I wear black but need red"),
 - asks for less of something ("less shiny"),
 - has a condition ("unless it is red"),
@@ -15,7 +15,8 @@ follow a text that
 
 The evaluation of a checkpoint on photographs also measures which single words it follows. A text
 with one of those that it hardly follows, such as "v-neck", gets a message, too. So does a color, a
-pattern or a sleeve that few of the first results have, as the model reads their embeddings.
+pattern, a sleeve or a kind of garment that few of the first results have, as the model reads their
+embeddings.
 """
 
 import json
@@ -37,6 +38,7 @@ from dwc.negation import (
     PATTERNS,
     SHADED_COLOR,
     find_phrases,
+    find_wished_kind,
     negations_in,
 )
 
@@ -74,8 +76,15 @@ _UNNAMED = re.compile(
     r"(?!\s+(?:than|from|to|into|for|with|by|as)\b)",
     re.IGNORECASE,
 )
+# Comparatives of a style, which many changes could answer: "more formal", "warmer".
+_STYLES = (
+    r"more\s+(?:formal|casual|elegant|stylish|modern|classic(?:al)?|fancy|dressy|professional|trendy"
+    r"|fashionable|feminine|masculine|interesting|fun|festive|sporty|relaxed|flattering|summery|unique"
+    r"|vintage|retro|edgy|sexy|modest|playful|conservative|sophisticated|colou?rful)"
+    r"|warmer|cosier|cozier|smarter|fancier|dressier|nicer|prettier|classier|trendier|sportier|sexier"
+)
 _UNNAMED_CHANGE = re.compile(
-    r"(?<![\w'-])((?:some|any)thing\s+(?:(?:very|completely|totally|entirely|quite)\s+)?(?:different|else)"
+    rf"(?<![\w'-])({_STYLES}|(?:some|any)thing\s+(?:(?:very|completely|totally|entirely|quite)\s+)?(?:different|else)"
     r"|(?:completely|totally|entirely|very)\s+different"
     r"|(?:less|not(?:hing)?|un)\s*(?:like|similar\s+to)\s+(?:this|that|it|the\s+(?:picture|photo|image))"
     r"(?:\s+one)?|(?:(?:any|every)thing|(?:any|every|another)\s+\w+)\s+but\s+(?:this|that|these|those|it)(?:\s+ones?)?|the\s+opposite)(?![\w'-])(?!\s+(?:colou?r|shade|pattern|print|in\s|of\s))",
@@ -247,6 +256,22 @@ _SLEEVE_VALUES = [
 ]
 
 
+_KIND_VALUES = [
+    (
+        "top",
+        r"polo\s+shirts?|t-?shirts?|(?:shirt|top|tee|blouse|tunic|jacket|coat|blazer|cardigan|sweater"
+        r"|jumper|pullover|sweatshirt|waistcoat|vest|polo|hoodie)s?",
+    ),
+    ("dress", r"dress(?:es)?|gowns?|frocks?"),
+    ("skirt", r"skirts?"),
+    ("trousers", r"trousers|pants|jeans|leggings"),
+    ("shorts", r"shorts"),
+    ("shoes", r"(?:shoe|boot|sandal|sneaker|trainer|loafer|slipper)s?|heels|pumps|flats"),
+    ("hat", r"hats?|caps?|beanies?"),
+    ("bag", r"(?:hand)?bags?|backpacks?"),
+]
+
+
 def find_wished_values(text: str) -> dict[str, str]:
     """Return the values that a text wishes for, such as {"colour": "red"} for "in burgundy".
 
@@ -264,6 +289,8 @@ def find_wished_values(text: str) -> dict[str, str]:
             for value, names in values
             if re.search(rf"(?<![\w'-])(?:{names})(?![\w'-])", text, re.IGNORECASE)
         }
+    kind = find_wished_kind(text) or ""
+    found["kind"] = {value for value, names in _KIND_VALUES if re.fullmatch(names, kind)}
     return {attribute: values.pop() for attribute, values in found.items() if len(values) == 1}
 
 
@@ -271,7 +298,7 @@ def describe_reading(words: str, read: int, shown: int, accuracy: float) -> list
     """Return a message if few of the first results look to the model like a wished value.
 
     Args:
-        words: Words that name the value, such as "in red".
+        words: Words that name the value, such as `"in red"` or `of the kind "dress"`.
         read: Number of results whose embeddings are most similar to the value's.
         shown: Number of results.
         accuracy: Share (0 to 1) of photographs whose value is read correctly.
@@ -279,7 +306,7 @@ def describe_reading(words: str, read: int, shown: int, accuracy: float) -> list
     if read >= _POOR_SHARE * shown:
         return []
     return [
-        f'By the model\'s own reading, {read} of the first {shown} results are "{words}". This '
+        f"By the model's own reading, {read} of the first {shown} results are {words}. This "
         f"reading is right for {accuracy:.0%} of the photographs of its evaluation."
     ]
 
@@ -302,6 +329,31 @@ def describe_poorly_known(text: str, poorly_known: Mapping[str, WordCount]) -> l
         f"{poorly_known[words].found} of the first {poorly_known[words].k} fitted. The results may "
         "lack it."
         for words in found
+    ]
+
+
+_LENGTH = re.compile(
+    r"(?<![\w'-])((?:much\s+|a\s+(?:bit|little)\s+|slightly\s+)?(?:longer|shorter)|cropped|maxi|midi|mini"
+    r"|long|short|(?:knee|ankle|floor|calf|thigh|waist|hip|full)[\s-]length"
+    r"|(?:(?:just\s+)?(?:above|below|over|down\s+to|up\s+to|to)\s+(?:the|my|your)\s+"
+    r"(?:knees?|ankles?|floor|calf|calves|thighs?|hips?)))(?![\w'-])(?![\s-]+(?:sleeve|arm|trousers\b))",
+    re.IGNORECASE,
+)
+
+
+def describe_lengths(text: str) -> list[str]:
+    """Return a message about a wish for a length, which models hardly follow on photographs.
+
+    Args:
+        text: The text of a query with a reference image, without what it excludes.
+    """
+    phrases = find_phrases(_LENGTH, text)
+    if not phrases:
+        return []
+    quoted = ", ".join(f'"{phrase}"' for phrase in phrases)
+    return [
+        f"The model hardly follows lengths on photographs ({quoted}): many results may be as long "
+        "as the picture's garment."
     ]
 
 

@@ -214,14 +214,14 @@ def test_readings_are_compared_with_the_table(wardrobe) -> None:
     model, processor = english_world(photographs)
     single = model.config.caption_template["single"]
     with torch.inference_mode():
-        texts = [single.format(text) for text in VALUE_TEXTS["colour"].values()]
+        texts = [single.format(text) for (text,) in VALUE_TEXTS["colour"].values()]
         embeddings = model.compose(**processor(text=texts)).embedding.numpy()
     colors = list(VALUE_TEXTS["colour"])
     rows = [colors.index(one.attributes["colour"]) for one in photographs]
     report = reading_accuracy(model, processor, photographs, embeddings[rows])
     same = [np.allclose(embeddings[row], embeddings[0]) for row in rows]
     assert report["colour"] == 1 or any(same)  # as similar to its own text as can be
-    assert set(report) == {"colour", "pattern", "sleeve"}
+    assert set(report) == {"colour", "pattern", "sleeve", "kind"}
     other = reading_accuracy(model, processor, photographs, -embeddings[rows])
     assert other["colour"] < report["colour"]
 

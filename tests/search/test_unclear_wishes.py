@@ -9,6 +9,7 @@ from dwc.datasets.wardrobe import VALUE_TEXTS
 from dwc.search.unclear_wishes import (
     Measured,
     WordCount,
+    describe_lengths,
     describe_poorly_known,
     describe_reading,
     describe_unclear,
@@ -58,6 +59,8 @@ def test_alternatives_are_found(text, pair):
         ("something completely different", "does not say what should differ"),
         ("any color but this one", '"any color but this one" does not say what should differ'),
         ("less like this one", '"less like this one" does not say what should differ'),
+        ("more formal", '"more formal" does not say what should differ'),
+        ("this, but warmer", '"warmer" does not say what should differ'),
         ("less shiny, in red", 'read "less shiny" as "shiny"'),
         ("too busy", 'read "too busy" as "busy"'),
         ("red, unless striped", 'overlook "unless"'),
@@ -210,7 +213,10 @@ def test_words_that_are_passed_over_are_said_if_they_are_half_of_the_text(text, 
     ("text", "values"),
     [
         ("in Burgundy with short sleeves", {"colour": "red", "sleeve": "short"}),
-        ("sleeveless striped top", {"pattern": "striped", "sleeve": "sleeveless"}),
+        ("sleeveless striped top", {"pattern": "striped", "sleeve": "sleeveless", "kind": "top"}),
+        ("a leather handbag", {"kind": "bag"}),
+        ("red ankle boots", {"colour": "red", "kind": "shoes"}),
+        ("in red, to wear with jeans", {"colour": "red"}),
         ("red and navy", {}),
         ("red with burgundy stripes", {"colour": "red", "pattern": "striped"}),
         ("longer", {}),
@@ -223,7 +229,27 @@ def test_wished_values_are_those_that_a_text_names_alone(text, values):
 
 
 def test_a_reading_is_said_if_it_contradicts_the_wish():
-    [note] = describe_reading("in red", 3, 12, 0.672)
+    [note] = describe_reading('"in red"', 3, 12, 0.672)
     assert '3 of the first 12 results are "in red"' in note
     assert "67%" in note
-    assert describe_reading("in red", 4, 12, 0.672) == []
+    assert describe_reading('"in red"', 4, 12, 0.672) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "phrase"),
+    [
+        ("longer", "longer"),
+        ("the same but cropped", "cropped"),
+        ("a maxi dress", "maxi"),
+        ("down to the ankles, in red", "down to the ankles"),
+        ("knee length", "knee length"),
+    ],
+)
+def test_a_wish_for_a_length_is_said_to_be_hardly_followed(text, phrase):
+    [note] = describe_lengths(text)
+    assert f'("{phrase}")' in note
+
+
+@pytest.mark.parametrize("text", ["with long sleeves", "long-sleeved", "shorts", "longer sleeves"])
+def test_lengths_of_sleeves_get_no_such_note(text):
+    assert describe_lengths(text) == []
