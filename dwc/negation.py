@@ -560,8 +560,8 @@ def find_kind(text: str) -> str | None:
 
 # Words before a kind of garment that asks for this kind: "as a", "make it a", "is a", "want a".
 _ASKS_FOR_KIND = r"as|into|to|is|be|it|but|want|need|prefer|find|show|me|get|rather|now|same|please"
-# Words that are not between them: they make the kind a part of another phrase. Comparatives are
-# among them: "a longer skirt" is one for a picture of a skirt, or the lower part of a dress.
+# Words that may not stand between those and the kind: they make it a part of another phrase, such
+# as "with a jacket". "A longer skirt" asks for no other kind: the picture shows a skirt or a dress.
 _GOVERNS_KIND = (
     r"with|without|has|have|having|on|of|under|over|underneath|above|below|for|from|like|than|and|or"
     r"|match\w*|goes|go|wear\w*|by|at|not|no|the|my|her|his|your|their|its|around|beside|layered"
@@ -577,7 +577,7 @@ _FORM_KIND = re.compile(
     re.IGNORECASE,
 )
 _SAME_ON_KIND = re.compile(
-    rf"\b(?:same|this|that|similar)\b[\w\s'-]*?\b(?:on|in|for)\s+an?\s+(?:[\w'-]+\s+){{0,2}}?"
+    rf"\b(?:same|this|that|similar)\b[\w\s'-]{{0,60}}?\b(?:on|in|for)\s+an?\s+(?:[\w'-]+\s+){{0,2}}?"
     rf"(?P<kind>{KINDS})(?=\s*(?:$|[,;:.!?]|instead|please))",
     re.IGNORECASE,
 )
