@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     write_json(file, neighbors)
     sys.stdout.write(f"{file}\n")
     if args.wardrobe is not None:
-        from dwc.training.catalogue.joint_training import measure_words_again
+        from dwc.training.catalogue.joint_training import measure_photographs_again
 
-        measure_words_again(args.model, args.wardrobe)
+        measure_photographs_again(args.model, args.wardrobe)
     return 0

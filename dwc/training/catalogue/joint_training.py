@@ -675,7 +675,7 @@ def measure_on_both(
     }
 
 
-def measure_words_again(folder: Path, wardrobe: Path) -> None:
+def measure_photographs_again(folder: Path, wardrobe: Path) -> None:
     """Compute a checkpoint's metrics on photographs again, and write them to its files.
 
     The files are `evaluation.json` and the model card. This is necessary after a change of

@@ -31,7 +31,12 @@ from dwc.training.catalogue.joint_batches import (
     collect_texts,
     draw_photographs,
 )
-from dwc.training.catalogue.joint_training import JointRecipe, check_wardrobe, publish_joint
+from dwc.training.catalogue.joint_training import (
+    JointRecipe,
+    check_wardrobe,
+    measure_photographs_again,
+    publish_joint,
+)
 from dwc.training.catalogue.photograph_towers import ImageStageSettings, StageSettings
 from dwc.training.catalogue.photographs import (
     QUERY_ATTRIBUTES,
@@ -271,6 +276,9 @@ def test_a_target_is_as_relevant_as_it_has_what_the_query_asks_for(pool) -> None
 def test_a_checkpoint_of_both_worlds_is_written_and_measured(published) -> None:
     place, numbers = published
     loaded = load(str(place / "out"))
+    attributes = loaded.model.clip_stream.attributes
+    assert float(attributes.scale) > 0
+    assert bool(attributes.project.weight.any())
     assert numbers["fingerprint"] == loaded.fingerprint
     assert loaded.model.shares_backbone
     assert len(loaded.model.familiarity.thresholds) == 2  # photographs and drawings
@@ -289,6 +297,24 @@ def test_a_checkpoint_of_both_worlds_is_written_and_measured(published) -> None:
     }
     assert stages == set(joint_training.STAGES)
     assert loaded.processor.unknown_words("a worda striped zzyzx") == ["zzyzx"]
+
+
+def test_photographs_are_measured_again_with_other_neighbors(published, wardrobe, tmp_path) -> None:
+    """`make checkpoint` measured the open words before it wrote what is read for them."""
+    place, numbers = published
+    folder = shutil.copytree(place / "out", tmp_path / "out")
+    known = "dress"
+    assert known in load(str(folder)).processor.word_tokenizer.get_vocab()
+    before = numbers["wardrobe"]["open_words"]["words"]
+    unread = [word for word, found in before.items() if found["read"] is None]
+    assert len(unread) > len(before) / 2
+    (folder / "word_neighbors.json").write_text(json.dumps(dict.fromkeys(unread, known)))
+    measure_photographs_again(folder, wardrobe)
+    again = json.loads((folder / "evaluation.json").read_text())
+    now = again["wardrobe"]["open_words"]["words"]
+    assert {now[word]["read"] for word in unread} == {known}
+    assert again["wardrobe"]["captions"] == numbers["wardrobe"]["captions"]
+    assert again["catalogue"] == numbers["catalogue"]
 
 
 def test_a_finished_run_ends_in_the_same_weights(published, wardrobe, tmp_path, monkeypatch):
