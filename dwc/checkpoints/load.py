@@ -128,8 +128,10 @@ def load(
     refuse_byte_order_marks(content(folder), name)
     key = _content_key(location)
     known_fingerprint = key and load_cached_digest(folder, key)
-    with collector_paused():
-        weights = Weights(folder, known_finite=bool(known_fingerprint))
+    with (
+        collector_paused(),
+        Weights(folder, known_finite=bool(known_fingerprint)) as weights,
+    ):
         processor = DWCProcessor.from_pretrained(folder)
         model = DWCModel.from_pretrained(folder, weights=weights)
     if not clip_tokenizer_optional:

@@ -86,6 +86,9 @@ class Weights:
 
     While the scan runs in other threads, the caller can load vocabularies and construct modules.
 
+    As a context manager, it stops the scan at the end of the `with` block, so that no thread reads
+    the files after an error. If a file were shortened meanwhile, reading it would end the process.
+
     Args:
         folder: The folder with safetensors files.
         dtype: The type of the floating-point tensors in memory.
@@ -107,6 +110,12 @@ class Weights:
         except (OSError, SafetensorError, ValueError) as error:
             raise CheckpointError(f"{folder} cannot be loaded: {error}") from error
         self._scan = _FiniteScan({} if known_finite else self.tensors)
+
+    def __enter__(self) -> "Weights":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._scan.stop()
 
     def not_finite(self) -> list[str]:
         """Return the names of the tensors that contain NaN or infinity."""
@@ -168,9 +177,13 @@ class _FiniteScan:
         }
         runs = _runs(self._summed.values())
         pieces = [piece.numpy() for run in runs for piece in run.split(_PIECE)]
-        threads = ThreadPoolExecutor(torch.get_num_threads())
-        self._finite_sums = [threads.submit(_has_finite_sum, piece) for piece in pieces]
-        threads.shutdown(wait=False)
+        self._threads = ThreadPoolExecutor(torch.get_num_threads())
+        self._finite_sums = [self._threads.submit(_has_finite_sum, piece) for piece in pieces]
+        self._threads.shutdown(wait=False)
+
+    def stop(self) -> None:
+        """Cancel what the scan has not begun, and wait for the rest."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
 
     def not_finite(self) -> list[str]:
         """Return the names of the tensors that contain NaN or infinity."""

@@ -57,7 +57,8 @@ class StrictModel(PreTrainedModel):
         plain = len(arguments) <= 1 and not options.keys() - {"pretrained_model_name_or_path"}
         try:
             if plain and isinstance(dtype, torch.dtype) and source and is_folder(source):
-                model, faults = cls._read(source, dtype, weights or Weights(source, dtype))
+                with weights or Weights(source, dtype) as tensors:
+                    model, faults = cls._read(source, dtype, tensors)
             else:
                 model, info = super().from_pretrained(
                     *arguments,

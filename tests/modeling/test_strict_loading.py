@@ -1,6 +1,7 @@
 """A checkpoint comes back bit for bit, or an error lists what is wrong with it."""
 
 import json
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -211,6 +212,25 @@ def test_a_folder_that_is_empty_cut_short_or_of_a_wrong_config_is_an_error(check
     weights.unlink()
     with pytest.raises(CheckpointError, match="cannot be loaded"):
         DWCModel.from_pretrained(checkpoint)
+
+
+def test_no_thread_reads_the_weights_after_an_error(checkpoint, monkeypatch):
+    """A thread that read a file while it was shortened ended the process."""
+    running = []
+
+    def slow_sum(numbers):
+        running.append(numbers)
+        time.sleep(0.3)
+        running.pop()
+        return True
+
+    monkeypatch.setattr("dwc.checkpoints.safetensors_files._has_finite_sum", slow_sum)
+    config_file = checkpoint / "config.json"
+    settings = json.loads(config_file.read_text())
+    config_file.write_text(json.dumps({**settings, "combiner": "tirgg"}))
+    with pytest.raises(CheckpointError, match="the combiners are"):
+        DWCModel.from_pretrained(checkpoint)
+    assert running == []
 
 
 def test_pickled_weights_are_not_read(checkpoint):
