@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dwc.commands.console import add_index_argument, expand_home
+from dwc.commands.console import add_index_argument, expand_home, parse_count
 from dwc.errors import DWCError
 from dwc.files import settle_collector
 
@@ -143,13 +143,7 @@ def parse_model_count(text: str) -> int:
     Raises:
         argparse.ArgumentTypeError: The text is not a whole number of 1 or more.
     """
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of models, 1 or more")
-    return number
+    return parse_count(text, "no number of models, 1 or more")
 
 
 def parse_root_path(text: str) -> str:

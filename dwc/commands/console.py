@@ -25,18 +25,22 @@ def expand_home(text: str) -> str:
     return os.path.expanduser(text)
 
 
-def count(text: str) -> int:
-    """Convert the text of an option to a number of things, which is at least 1.
+def parse_count(text: str, fault: str = "not a whole number from 1 on") -> int:
+    """Parse a number of things, 1 or more.
+
+    Args:
+        text: The text of an option.
+        fault: What the error message says that another text is.
 
     Raises:
-        argparse.ArgumentTypeError: The text is not an integer, or the integer is below 1.
+        argparse.ArgumentTypeError: The text is not a whole number of 1 or more.
     """
     try:
         number = int(text)
     except ValueError:
         number = 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{printable(text)!r} is not a whole number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is {fault}")
     return number
 
 

@@ -6,7 +6,7 @@ The option `--to-authors` converts a checkpoint to files for the authors' code i
 import argparse
 import sys
 
-from dwc.commands.console import count, expand_home
+from dwc.commands.console import expand_home, parse_count
 
 HELP = "turn the authors' weights and a CLIP into a checkpoint, or a checkpoint into theirs"
 
@@ -81,7 +81,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--image-size",
         metavar="PX",
-        type=count,
+        type=parse_count,
         help="the side of the images in training (default: CLIP's, or 224 without CLIP)",
     )
     parser.add_argument("--license", metavar="NAME", help="for the model card: apache-2.0, mit, …")

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dwc.commands.console import add_index_argument, count, expand_home, json_text
+from dwc.commands.console import add_index_argument, expand_home, json_text, parse_count
 from dwc.commands.process_group import OtherProcessError, ProcessGroup, is_launched
 from dwc.datasets.image_kinds import printable
 
@@ -38,7 +38,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model-revision", help="the model's commit, branch or tag on the Hub")
     parser.add_argument("--revision", help="the dataset's commit, branch or tag on the Hub")
     parser.add_argument("--out", type=expand_home, metavar="STORE", help="the store's folder")
-    parser.add_argument("--batch-size", type=count, default=32, help="pictures at a time (32)")
+    parser.add_argument(
+        "--batch-size", type=parse_count, default=32, help="pictures at a time (32)"
+    )
     parser.add_argument(
         "--exclude",
         action="append",

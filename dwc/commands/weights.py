@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from dwc.commands.console import count
+from dwc.commands.console import parse_count
 
 if TYPE_CHECKING:
     from dwc.checkpoints.load import Checkpoint
@@ -30,10 +30,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--gallery-only", action="store_true", help="save the vectors of the default gallery alone"
     )
     parser.add_argument(
-        "--gallery", type=count, help="how many garments are drawn (the whole galleries)"
+        "--gallery", type=parse_count, help="how many garments are drawn (the whole galleries)"
     )
-    parser.add_argument("--queries", type=count, default=2_000, help="how many are asked")
-    parser.add_argument("--seed", type=int, default=0, help="draws which are asked")
+    parser.add_argument(
+        "--queries", type=parse_count, default=2_000, help="number of queries (2000)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the queries")
 
 
 def run(args: argparse.Namespace) -> int:

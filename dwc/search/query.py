@@ -443,6 +443,7 @@ class _ExclusionEncoder:
     def __init__(self, checkpoint: Checkpoint, compose: Compose, image: Tensor | None) -> None:
         self._checkpoint, self._compose, self._image = checkpoint, compose, image
         self._embeddings: dict[str, _Embeddings] = {}
+        self._changes: dict[str, tuple[str, str] | None] = {}  # by the wished kind
 
     def directions(self, excluded: _Excluded) -> _Embeddings:
         """Return the vector to subtract from the embedding of one query, for each stream.
@@ -502,10 +503,12 @@ class _ExclusionEncoder:
         wished = excluded.wished_kind
         if self._image is None or wished is None:
             return None
-        self._load([*_KINDS, wished])
-        shown = self._kind_of_image([wished])
-        is_same = shown is None or shown in _ALSO_CALLED.get(wished, ())
-        return None if is_same else (str(shown), wished)
+        if wished not in self._changes:
+            self._load([*_KINDS, wished])
+            shown = self._kind_of_image([wished])
+            is_same = shown is None or shown in _ALSO_CALLED.get(wished, ())
+            self._changes[wished] = None if is_same else (str(shown), wished)
+        return self._changes[wished]
 
     def _to_wished_kind(self, excluded: _Excluded) -> _Embeddings:
         """Return the vector (D,) to subtract for a change of kind, for each stream.

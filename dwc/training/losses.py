@@ -181,7 +181,12 @@ def share_loss(image_weight: Tensor, image_shares: Tensor) -> Tensor:
     )
 
 
-def attribute_loss(logits: Sequence[Tensor], labels: Tensor, weights: Sequence[float]) -> Tensor:
+def attribute_loss(
+    logits: Sequence[Tensor],
+    labels: Tensor,
+    weights: Sequence[float],
+    label_smoothing: float = 0.1,
+) -> Tensor:
     """Compute the weighted mean classification loss of several attributes.
 
     This loss is this project's own addition.
@@ -190,6 +195,7 @@ def attribute_loss(logits: Sequence[Tensor], labels: Tensor, weights: Sequence[f
         logits: For each of A attributes, logits (B, classes).
         labels: Class labels of the attributes (B, A), int64; `NOT_APPLICABLE` where there is none.
         weights: The weight of each attribute, (A,).
+        label_smoothing: Share of the target probability that is spread over all classes, in [0, 1].
 
     Returns:
         The loss, a scalar; an attribute without labels adds nothing.
@@ -197,7 +203,11 @@ def attribute_loss(logits: Sequence[Tensor], labels: Tensor, weights: Sequence[f
     losses = [
         weight
         * functional.cross_entropy(
-            scores, wanted, ignore_index=NOT_APPLICABLE, label_smoothing=0.1, reduction="sum"
+            scores,
+            wanted,
+            ignore_index=NOT_APPLICABLE,
+            label_smoothing=label_smoothing,
+            reduction="sum",
         )
         / (wanted != NOT_APPLICABLE).sum().clamp_min(1)
         for scores, wanted, weight in zip(logits, labels.unbind(dim=1), weights, strict=True)

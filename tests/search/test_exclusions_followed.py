@@ -207,7 +207,7 @@ def test_the_wanted_kind_is_found_beside_an_excluded_one(phrase, wanted, other, 
     ],
 )
 def test_another_kind_than_the_pictures_is_found(shown, wished, text, gallery):
-    """Over such changes of kind, 4.8 of the first 12 drawings were of the kind asked for."""
+    """Over such changes of kind, 4.8 of the first 12 drawings were of the wished kind."""
     rows = [at for at, item in enumerate(gallery.items) if item.garment.category == shown]
     kinds = []
     for at in rows[:: max(1, len(rows) // 4)][:4]:

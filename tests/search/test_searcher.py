@@ -304,7 +304,7 @@ def test_an_unfamiliar_reference_is_told_in_the_notes(searcher, reference, score
 
 
 @pytest.mark.parametrize(("change", "count"), [(None, 0), (("trousers", "skirt"), 1)])
-def test_a_change_of_kind_is_told_in_the_notes(searcher, reference, change, count):
+def test_a_change_of_kind_has_a_note(searcher, reference, change, count):
     query = searcher.encode_query(reference, "is red")
     query = replace(query, encoding=query.encoding._replace(change_of_kind=change))
     notes = searcher.answer(query).to_dict()["notes"]

@@ -38,7 +38,7 @@ from dwc.training.catalogue.widening import (
 )
 from dwc.training.feature_cache import encode_texts
 from dwc.training.loop import AdamWSettings, LoopSettings, OptimizerStep, decay_groups, run_stage
-from dwc.training.losses import NOT_APPLICABLE
+from dwc.training.losses import NOT_APPLICABLE, attribute_loss
 
 
 @dataclass(frozen=True)
@@ -483,13 +483,7 @@ def fit_attributes(
     for _ in range(_ATTRIBUTE_STEPS):
         rows = torch.randint(len(features), (_ATTRIBUTE_BATCH,), generator=generator)
         logits = classifier((features[rows] - mean) / deviation).split(attributes.sizes, dim=1)
-        loss = torch.stack(
-            [
-                functional.cross_entropy(scores, wanted, reduction="sum")
-                / (wanted != NOT_APPLICABLE).sum().clamp_min(1)
-                for scores, wanted in zip(logits, labels[rows].unbind(dim=1), strict=True)
-            ]
-        ).sum()
+        loss = attribute_loss(logits, labels[rows], [1.0] * len(logits), label_smoothing=0.0)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

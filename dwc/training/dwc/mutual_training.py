@@ -217,7 +217,7 @@ _EMBEDDING_SCALE = 8.0  # the norm of what the classifiers read
 
 
 def _weights(count: int) -> list[float]:
-    """Return the weights of the losses of `count` attributes, of which the first is the category.
+    """Return the weights of the losses of `count` attributes; the first attribute is the category.
 
     Most wrong results of composed queries are of another category than the reference.
     """

@@ -266,11 +266,11 @@ def test_a_target_is_as_relevant_as_it_has_what_the_query_asks_for(pool) -> None
             assert float(relevance[row, column]) == pytest.approx(expected)
             seen.add(missed)
     assert {0, 1, 2} <= seen
-    asked, shows = batch.attributes
-    assert asked.shape == shows.shape == (count, len(QUERY_ATTRIBUTES))
-    assert (asked[:6] == -100).all()
-    assert (asked[6 + 16 :] == -100).all()
-    assert (asked[6 : 6 + 16, 0] == shows[6 : 6 + 16, 0]).all()  # the category is always known
+    wanted, shows = batch.attributes
+    assert wanted.shape == shows.shape == (count, len(QUERY_ATTRIBUTES))
+    assert (wanted[:6] == -100).all()
+    assert (wanted[6 + 16 :] == -100).all()
+    assert (wanted[6 : 6 + 16, 0] == shows[6 : 6 + 16, 0]).all()  # the category is always known
 
 
 def test_a_checkpoint_of_both_worlds_is_written_and_measured(published) -> None:
