@@ -35,10 +35,10 @@ _CONFIG_CLASS = "DWCConfig"
 
 
 def register() -> None:
-    """Add this project's entry to each of transformers' tables.
+    """Add this project's classes to the tables of transformers, so that `AutoModel` finds them.
 
-    A table that is not loaded yet gets its entry when transformers loads it. Repeated calls have no
-    further effect.
+    The tables map model types to class names. A table that is not loaded yet gets its entry when
+    transformers loads it. Repeated calls have no further effect.
     """
     if not any(isinstance(finder, _TableFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _TableFinder())
@@ -94,10 +94,11 @@ class _TableFinder:
 
 
 class _TableLoader:
-    """Import loader that runs a module's standard loader, then adds an entry to the module's table.
+    """Import loader for a module of transformers with a table that maps model types to class names.
 
-    The table maps model types to class names. While the module is executed, its attributes
-    `__loader__` and `__spec__.loader` are the standard loader, as if this class did not exist.
+    It runs the module's standard loader, then adds this project's entry to the table. While the
+    module is executed, its attributes `__loader__` and `__spec__.loader` are the standard loader,
+    as if this class did not exist.
     """
 
     def __init__(self, loader: Any):
@@ -107,7 +108,7 @@ class _TableLoader:
         return getattr(self._loader, name)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Create the module with its standard loader."""
+        """Let the module's standard loader create the module."""
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:

@@ -44,7 +44,7 @@ class BusyError(DWCError):
 
 
 class SpaceError(DWCError):
-    """The files of a Hugging Face Space break a rule of the Hub, or its app does not run."""
+    """The files of a Hugging Face Space break a rule of the Hub, or the app does not run."""
 
 
 class DatasetError(DWCError):

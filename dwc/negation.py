@@ -2,7 +2,7 @@
 
 `NEGATIONS` contains the negations that occur in the generated texts of the catalogue (a data set of
 drawn garments) and that the parser of these texts understands. A model understands only negations
-that it was trained on, and overlooks some even of these. `unknown_function_words` lists the
+that it was trained on, and overlooks even some of these. `unknown_function_words` lists the
 negations in a text that a model has not learned. `overlooked_negations` lists the negations that
 the bundled checkpoint often overlooks, although it was trained on them. `unmeasured_negations`
 lists the negations for which no measurement shows whether the checkpoint follows them.
@@ -377,10 +377,10 @@ def spell_out_negations(text: str) -> str:
     - Contractions get their apostrophe: "isnt" becomes "isn't".
     - "w/o" and "with out" become "without", and "w/" becomes "with".
     - A prohibition sign before a word becomes "not": "🚫red" becomes "not red". Other prohibition
-      signs become separate words, which can be reported as unknown; a word tokenizer would delete
-      a sign that touches a word.
-    - Signs for "not equal" become the word "!=", and "belt=no" becomes "belt = no". So
-      `unknown_function_words` can still find these signs in the text.
+      signs are separated from the words next to them, so that they can be reported as unknown; a
+      word tokenizer would delete a sign that touches a word.
+    - Signs for "not equal", such as "≠", become the word "!=", and "belt=no" becomes "belt = no".
+      So `unknown_function_words` can find these signs.
     - A comma is added after an answer such as "no". Otherwise the two lines "belt: no" and "red:
       yes" would be read as "no red".
     - A colon after a negation is removed: "without: hood" becomes "without hood".
@@ -398,7 +398,7 @@ def spell_out_negations(text: str) -> str:
 
 
 def _spaced_answer(match: re.Match[str]) -> str:
-    """Return an answer such as "=no" with spaces: " = no".
+    """Return an answer with spaces: " = no" for the "=no" of "belt=no".
 
     A comma is added if the line ends after the answer, or if a word with a sign follows, such as
     "red:". The comma separates the answer from the following words.
@@ -420,7 +420,7 @@ _OFTEN_MISTYPED = (
 
 
 def correct_negation(word: str) -> str | None:
-    """Return the word of a negation that a mistyped word stands for; None if it stands for none.
+    """Return the right word for a mistyped word of a negation; None for any other word.
 
     For example, "exept" gives "except", and "nto" gives "not". A mistyped word has one wrong,
     missing or additional letter, or two letters in the wrong order; in "not", only the order may
@@ -436,7 +436,11 @@ def correct_negation(word: str) -> str | None:
 
 
 def is_slip(word: str, right: str) -> bool:
-    """Return whether two words differ by one letter, or by the order of two adjacent letters."""
+    """Return whether a word differs from the right word by a single typing mistake.
+
+    A mistake is one wrong, missing or additional letter, or two adjacent letters in the wrong
+    order.
+    """
     if len(word) == len(right):
         differences = sum(map(operator.ne, word, right))
         return differences == 1 or word in _transposed(right)
@@ -446,7 +450,7 @@ def is_slip(word: str, right: str) -> bool:
 
 
 def _transposed(word: str) -> list[str]:
-    """Return a word with each two adjacent, different letters in the other order."""
+    """Return all misspellings of a word in which two adjacent letters are exchanged."""
     return [
         word[:position] + second + first + word[position + 2 :]
         for position, (first, second) in enumerate(pairwise(word))
@@ -503,7 +507,7 @@ def find_exclusions(text: str, keep_overlooked: bool = False) -> tuple[list[Excl
             such as zips. Models often overlook these phrases.
 
     Returns:
-        Two values: the exclusions, each once, as they follow each other in the text; and the text
+        Two values: the exclusions, without repetition, in the order of the text; and the text
         without the phrases that state these exclusions.
     """
     ignored = [
@@ -610,17 +614,17 @@ def _is_like_wanted(exclusions: list[Exclusion], wanted: set[str]) -> bool:
 
 
 def unknown_function_words(text: str, is_known: Callable[[str], bool]) -> list[str]:
-    """Return the unknown negations in a text, which a model has not learned.
+    """Return the negations in a text that a model has not learned.
 
     Args:
         text: The text as typed.
         is_known: Function that returns whether a word is in the model's vocabulary.
 
     Returns:
-        The unknown negations, each once, in lower case; empty if there are none. First come phrases
-        such as "without any", as they follow each other in the text. Then come, if present:
+        The unknown negations, without repetition, in lower case; empty if there are none. First
+        come phrases such as "without any", in the order of the text. Then come, if present:
 
-        - "no longer" for "no longer red", and words such as "avoid" for "avoid red";
+        - the phrase "no longer", and words such as "avoid";
         - "!" for "!red", and "!=" for "color != red";
         - "? no" for "red? no", ": no" for "belt: no", and "no" for "stripes (no)";
         - "~" for "~~red~~".
@@ -653,7 +657,13 @@ def unknown_function_words(text: str, is_known: Callable[[str], bool]) -> list[s
 
 
 def _prepare(spelled: str) -> str:
-    """Return a text without quotes and brackets, and without phrases such as "nothing but"."""
+    """Remove what would disturb the search for negations: quotes, brackets and "nothing but".
+
+    Phrases such as "nothing but" name the only thing that is wanted, so they exclude nothing.
+
+    Args:
+        spelled: The text, as returned by `spell_out_negations`.
+    """
     return ONLY.sub(" ", _MARKS.sub("", spelled))
 
 
@@ -685,12 +695,12 @@ def overlooked_negations(text: str, has_image: bool) -> list[str]:
 
 
 def unmeasured_negations(text: str, has_image: bool) -> list[str]:
-    """Return the negations in a text for which it was not measured whether a model follows them.
+    """Return the negations in a text for which no measurement shows whether a model follows them.
 
-    The model is the bundled one. The result contains each negation once, in lower case, with some
-    of the words after it. It does not contain:
+    The measurements were made with the bundled checkpoint. The result contains each negation once,
+    in lower case, with some of the words after it. It does not contain:
 
-    - negations that the model was measured to follow;
+    - negations that the checkpoint was measured to follow;
     - negations that `overlooked_negations` or `unknown_function_words` returns;
     - phrases that `false_negations` or `swapped_colors` returns.
 

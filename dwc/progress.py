@@ -81,7 +81,7 @@ class _LogBar(tqdm):
         super().__init__(bar_format=_LINE, leave=False, file=sys.stderr, **options)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
-        """Log the bar's line if units were finished since the last line; return True, as tqdm does.
+        """Log the progress if it has changed since the last log line; return True, as tqdm does.
 
         The arguments are not used. tqdm calls this method whenever the bar should be drawn again.
         """

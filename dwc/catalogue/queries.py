@@ -168,10 +168,9 @@ def benchmark(
     drawn: Sequence[CatalogueQuery],
     protocol: str = "catalogue-test",
 ) -> Benchmark:
-    """Return a gallery and its queries as a `Benchmark`.
+    """Return the gallery `items` and its queries `drawn` as a `Benchmark` with the name `protocol`.
 
-    When the images are ranked for a query, the query's reference is left out. `protocol` is the
-    name of the benchmark.
+    When the images are ranked for a query, the query's reference is left out.
     """
     return Benchmark(
         protocol=protocol,
@@ -189,13 +188,13 @@ class Wish:
     """A text that asks for one change of a garment, and the gallery images that fit.
 
     Attributes:
-        reference: Id of the reference image.
+        reference: Id of the reference image, which shows the garment to change.
         attribute: The attribute that the text changes, or "category".
         text: The text.
-        hits: Ids of all gallery images that fit the text as a modification of the reference, except
-            the reference; empty if no image fits.
+        hits: Ids of all gallery images whose garment differs from the reference as the text asks;
+            empty if there is none.
         picture_share: The true image weight, 0 to 1: the fraction of the constrained attributes
-            that the reference image determines.
+            that the reference image determines, not the text.
     """
 
     reference: str
@@ -206,12 +205,12 @@ class Wish:
 
 
 def wishes(items: Sequence[CatalogueItem], count: int, seed: int, are_offered: bool) -> list[Wish]:
-    """Return random wishes, each for one change: "in blue", "longer", "without stripes".
+    """Return random wishes: texts that ask for one change of a garment in the gallery.
 
-    The reference of each wish is a random garment of the gallery. The attribute to change is drawn
-    with a probability that follows its frequency in captions of FashionIQ and Shoes; then a value
-    that the reference does not have is drawn. Many texts allow several values ("longer", "no
-    stripes").
+    Examples: "in blue", "longer", "without stripes". The reference of each wish is a random garment
+    of the gallery. The attribute to change is random; attributes that captions of FashionIQ and
+    Shoes often mention are more likely. Then a value that the reference does not have is drawn.
+    Many texts allow several values ("longer", "no stripes").
 
     Args:
         items: The gallery.
@@ -280,8 +279,8 @@ def _draw_change(rng: random.Random, reference: Garment, values: Values) -> tupl
     Args:
         rng: The random generator.
         reference: The garment to change.
-        values: The permitted values. The changed garment has only permitted values and values of
-            the reference. `_has_values` describes two exceptions.
+        values: The permitted values. Each value of the changed garment is either permitted or the
+            reference's value, with two exceptions that `_has_values` describes.
 
     Returns:
         The changed attribute, or "category"; and the changed garment.
@@ -310,7 +309,7 @@ def _differs(target: Garment, reference: Garment, attribute: str) -> bool:
 
 
 def _can_change(reference: Garment, attribute: str, known: frozenset[str]) -> bool:
-    """Return whether an attribute of the reference can change to one of the values in `known`.
+    """Return whether an attribute of the reference can change to another value in `known`.
 
     For example, the second color of a plain garment cannot change.
     """
@@ -326,9 +325,9 @@ def _can_change(reference: Garment, attribute: str, known: frozenset[str]) -> bo
 def _has_values(target: Garment, reference: Garment, values: Values) -> bool:
     """Return whether each value of the target is permitted or is the reference's value.
 
-    Two values are not always checked. The shade is ignored if the target is black or white. The
-    second color is ignored if "none" and the target's main color are the only permitted second
-    colors of the category.
+    The shade of a black or white target is ignored, because it is always "mid". The second color is
+    ignored if the only permitted ones are "none" and the target's main color, because a patterned
+    garment can have neither.
 
     Args:
         target: The garment to check.
@@ -349,7 +348,7 @@ def _has_values(target: Garment, reference: Garment, values: Values) -> bool:
 def _draw_target(rng: random.Random, reference: Garment, attribute: str, values: Values) -> Garment:
     """Return a variation of the reference with a random value of one attribute.
 
-    The random value may equal the reference's value.
+    The random value may be the one that the reference has.
 
     If `attribute` is "category", the target has another, random category. The target keeps the
     color, shade, pattern and second color of the reference, unless the new category does not allow

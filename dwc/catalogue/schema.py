@@ -325,7 +325,7 @@ class EncodedGarments:
                 are not in this dict may have any value.
 
         Returns:
-            Indices of the garments in the pool, ascending.
+            Indices of the garments in this collection, ascending.
         """
         if category not in self._indices:
             return np.zeros(0, dtype=np.intp)

@@ -93,10 +93,13 @@ def family(rng: random.Random, split: Split) -> list[Garment]:
 
 
 def _relative(rng: random.Random, base: Garment, count: int, split: Split) -> Garment | None:
-    """Return a garment of the split that differs from `base` in about `count` random attributes.
+    """Return a garment of the split that differs from `base` in `count` random attributes.
+
+    The number may be slightly different, since second color and shade are adapted to the other
+    attributes; see `consistent`.
 
     Returns:
-        The garment, or None if none of 60 random garments (`_TRIES`) belongs to the split.
+        The garment; None if no suitable one is found in 60 attempts (`_TRIES`).
     """
     names = list(base.attributes)
     for _ in range(_TRIES):
@@ -117,10 +120,10 @@ def _another(rng: random.Random, base: Garment, name: str) -> str:
 
 
 def consistent(rng: random.Random, category: str, values: dict[str, str]) -> Garment:
-    """Return a garment with the given values, after correcting its second color and its shade.
+    """Return a garment with the given values, but without contradictions between them.
 
-    They are replaced if they contradict the other values. For example, the second color of a plain
-    garment becomes "none".
+    A second color or a shade that contradicts the other values is replaced. For example, the
+    second color of a plain garment becomes "none".
     """
     if values["pattern"] == "plain":
         values["second_colour"] = "none"
@@ -139,7 +142,7 @@ def _other_category(rng: random.Random, base: Garment, split: Split) -> Garment 
     these four is replaced by a random value.
 
     Returns:
-        The garment, or None if none of 60 random garments (`_TRIES`) belongs to the split.
+        The garment; None if no suitable one is found in 60 attempts (`_TRIES`).
     """
     for _ in range(_TRIES):
         category = rng.choice([name for name in CATEGORIES if name != base.category])
@@ -199,7 +202,7 @@ def training_triplets(
     wrong_text_share: float = 0.0,
     negation_share: float = 0.0,
 ) -> Iterator[tuple[int, int, Modification]]:
-    """Yield random training triplets, with small and large changes about equally often.
+    """Yield random training triplets whose garments differ in few or in many attributes.
 
     Args:
         items: The images from which reference and target are chosen.
@@ -251,8 +254,8 @@ class Family(NamedTuple):
     Attributes:
         category: The category of all garments.
         second_pattern: The pattern that the garments can have besides plain and striped.
-        values: The values to combine, by the attribute's name, for all attributes except color,
-            shade, pattern and second color.
+        values: The values to combine, by the attribute's name. The attributes color, shade,
+            pattern and second color are not included.
     """
 
     category: str
@@ -262,9 +265,9 @@ class Family(NamedTuple):
     def garments(self) -> Iterator[Garment]:
         """Yield all garments of the family.
 
-        The garments have every color and each of the family's patterns, with two restrictions: the
-        color of a pattern is always white, and white garments are always plain. So for each
-        patterned garment, the family also has the same garment in all other colors except white.
+        These are all combinations of colors, shades, patterns and the other values, with two
+        restrictions: the second color of a patterned garment is always white, and so white garments
+        are always plain. Each patterned garment thus exists in every color except white.
         """
         own = [self.values[name] for name in CATEGORIES[self.category]]
         patterns = ("plain", "striped", self.second_pattern)
@@ -283,7 +286,8 @@ def _family(category: str, second_pattern: str, **values: str) -> Family:
         category: The category of all garments.
         second_pattern: The pattern that the garments can have besides plain and striped.
         **values: For each other attribute, its values in the family, separated by spaces:
-            `length="short long"`. Color, shade and second color are not given.
+            `length="short long"`. Not for color, shade and second color, whose values are the same
+            in all families.
     """
     return Family(category, second_pattern, {name: text.split() for name, text in values.items()})
 

@@ -102,7 +102,7 @@ def explain(
 
 
 def _explain_answer(error: BaseException, repo: str, revision: str | None, what: str) -> str | None:
-    """Return a message for an error that the Hub or its client reported; None for other errors."""
+    """Return a message for an error status of the Hub or an invalid name; None for other errors."""
     status = _status(error)
     if isinstance(error, HFValidationError):
         return f"{repo} is no name of the Hub: {error}. Give owner/name."
@@ -140,7 +140,10 @@ def _explain_answer(error: BaseException, repo: str, revision: str | None, what:
 
 
 def _explain_silence(error: BaseException, what: str) -> str | None:
-    """Return a message if the connection failed or the disk is full; None for other errors."""
+    """Return a message for a failure without an error status of the Hub; None for other errors.
+
+    Examples are offline mode, a full disk, a failed connection and an incomplete answer.
+    """
     if isinstance(error, OfflineModeIsEnabled):
         return (
             f"{what} is not in {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE forbids to fetch it. "
@@ -260,7 +263,7 @@ def find_commit(repo: str, revision: str | None = None, token: str | None = None
 
 
 def fetch_file(commit: Commit, path: str) -> Path:
-    """Verify the content of a commit's file, and return the file's local path.
+    """Return the local path of a commit's file after verifying the file's content.
 
     The file is downloaded if it is not in the cache. If its content is damaged, the file is deleted
     and downloaded again.

@@ -324,7 +324,7 @@ def _content_key(location: _Location) -> str | None:
 
 
 def _recognize(folder: Path, name: str) -> _Location:
-    """Return the location of the checkpoint in a local folder, if the checkpoint is complete.
+    """Check that a local folder has a complete checkpoint, and return the checkpoint's location.
 
     Args:
         folder: The folder.

@@ -312,7 +312,10 @@ gave the picture and the words.
 
 
 def _attributes(config: DWCConfig) -> str:
-    """Return a phrase about the image attributes that the CLIP stream uses, or an empty text."""
+    """Return a phrase that lists the image attributes whose probabilities the CLIP stream uses.
+
+    The result is empty if the model has no such attributes.
+    """
     if not config.image_attributes:
         return ""
     return f", with the probabilities of image attributes ({', '.join(config.image_attributes)})"
@@ -704,9 +707,10 @@ python -m dwc evaluate {JOINT_NAME} --dataset wardrobe --data FOLDER --split {wa
 
 
 def _open_words(measured: Mapping[str, Any] | None) -> str:
-    """Return a paragraph with the results of the search by words that no training text contains.
+    """Return a paragraph with the results of searches for words that no training text contains.
 
-    These words are names of colors and garments. The result is empty if they were not evaluated.
+    The words are names of colors and garments. The paragraph is empty if these searches were not
+    evaluated.
     """
     if not measured or measured["share"] is None:
         return ""

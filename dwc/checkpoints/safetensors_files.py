@@ -182,7 +182,7 @@ class _FiniteScan:
         self._threads.shutdown(wait=False)
 
     def stop(self) -> None:
-        """Cancel what the scan has not begun, and wait for the rest."""
+        """Stop the scan: cancel the checks that have not begun, and wait for those in progress."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def not_finite(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Command `dwc app`: serves the web app, locally or as a Hugging Face Space (through app.py).
+"""Command `dwc app`: serves the web app, locally or as a Hugging Face Space.
 
 The vectors of the gallery's images are computed once for each model, and cached for later starts.
 The environment variable DWC_CACHE names the folder of this cache; the default is `dwc` under
@@ -165,7 +165,7 @@ def parse_root_path(text: str) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Load the models, build the page, serve it until interrupted, and return the exit status."""
+    """Load the models, serve the web page until interrupted, and return the exit status."""
     args = complete_from_environment(args)
     configure_gradio()
 
@@ -193,7 +193,7 @@ def run(args: argparse.Namespace) -> int:
 def _prepare(
     args: argparse.Namespace, indexing: "GalleryIndexing", stack: ExitStack
 ) -> tuple[Any, dict[str, Any]]:
-    """Load the models and build the page.
+    """Load the models and build the web page.
 
     Args:
         args: The return value of `complete_from_environment`.
@@ -254,11 +254,11 @@ def configure_gradio() -> None:
 
 
 def set_upload_folder() -> None:
-    """Create the folder that the environment variable GRADIO_TEMP_DIR names, for uploads.
+    """Create the folder for uploads, which the environment variable GRADIO_TEMP_DIR names.
 
-    If the variable is not set, it is set to a folder in this package's cache folder. Gradio's own
-    default is a folder that is shared with other Gradio apps. Only the user who runs the app can
-    read the created folder.
+    Only the user who runs the app can read a folder created here. If the variable is not set, it is
+    set to a folder in this package's cache folder. Gradio's own default is a folder that is shared
+    with other Gradio apps.
     """
     from dwc.gallery.walker import cache_folder
 

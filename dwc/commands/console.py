@@ -26,11 +26,11 @@ def expand_home(text: str) -> str:
 
 
 def parse_count(text: str, fault: str = "not a whole number from 1 on") -> int:
-    """Parse a number of things, 1 or more.
+    """Parse the value of an option that must be a whole number of 1 or more.
 
     Args:
-        text: The text of an option.
-        fault: What the error message says that another text is.
+        text: The value as text.
+        fault: The end of the error message "'<text>' is <fault>" for an invalid value.
 
     Raises:
         argparse.ArgumentTypeError: The text is not a whole number of 1 or more.

@@ -78,8 +78,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build, update or check a gallery store, or list the gallery stores of the web page.
 
-    If a launcher started several processes, they build the store together, and process 0 prints the
-    result. Images that cannot be read are skipped, and listed at the end.
+    A gallery store is a folder with the vectors of a gallery's images. If a launcher started
+    several processes, they build the store together, and process 0 prints the result. Images that
+    cannot be read are skipped, and listed at the end.
 
     Returns:
         The exit status.
@@ -165,7 +166,7 @@ def _build(args: argparse.Namespace, source: "Source") -> "BuildResult":
 
 
 def _build_together(args: argparse.Namespace, source: "Source") -> "BuildResult | None":
-    """Build or update the gallery store together with the other processes of a launch.
+    """Build or update a gallery store together with the other processes that a launcher started.
 
     Returns:
         The result in process 0; None in all other processes.
@@ -222,7 +223,9 @@ def _build_together(args: argparse.Namespace, source: "Source") -> "BuildResult 
 
 
 def _find_parts(folders: Sequence[Path]) -> None:
-    """Wait until the folders that other processes made are visible on this host.
+    """Wait until the folders of all processes are visible on this host.
+
+    A folder that was made on another host may become visible only after some time.
 
     Raises:
         StoreError: A folder is still missing after 90 seconds.

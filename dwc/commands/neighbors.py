@@ -29,10 +29,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compute and save the replacements of unknown words, and print the file's path.
+    """Compute and save replacements for words outside the vocabulary; print the file's path.
 
-    With a wardrobe, the checkpoint's metrics on photographs are computed again, since the
-    replacements change how texts are read.
+    With `--wardrobe`, a folder of photographs, the checkpoint's metrics on these photographs are
+    computed again, since the replacements change how the texts of queries are read.
 
     Returns:
         The exit status.

@@ -61,7 +61,8 @@ class _Status(NamedTuple):
     """The status of a process, as it is sent to all other processes.
 
     Attributes:
-        notes: The notes that the process has passed to `wait`, one per call.
+        notes: The short texts for other processes that the process has passed to `wait`, one per
+            call.
         finished: The number of pictures that the process has finished.
         total: The number of pictures that the process has to finish in total.
         error: The message of the process's error; None if there is none.
@@ -76,7 +77,9 @@ class _Status(NamedTuple):
 
 
 class ProcessGroup:
-    """Context manager for one of the processes that a launcher started.
+    """The connection of this process to the other processes that a launcher started.
+
+    It is a context manager.
 
     Attributes:
         index: The number of this process, from 0.
@@ -224,7 +227,9 @@ class ProcessGroup:
 
 
 def _local_device(local_index: int) -> "torch.device":
-    """Return the device for a process's model; the CPU if `accelerate launch --cpu` was used.
+    """Return the device for a process's model: one of the host's GPUs, or the CPU.
+
+    The CPU is used if torch can use no GPU, or if `accelerate launch --cpu` was called.
 
     Args:
         local_index: The number of the process on its host, from 0.

@@ -91,8 +91,8 @@ def run(args: argparse.Namespace) -> int:
 def format_table(result: "SearchResult") -> str:
     """Return a search result as text.
 
-    The text has the weights of image and text in each stream, notes, and a table with one line per
-    hit.
+    The text has the weights of the query's image and words in each of the model's streams, notes,
+    and a table with one line per image found.
     """
     lines = [
         f"{name}: picture {weight.image:.0%}, words {weight.text:.0%}"

@@ -1,8 +1,9 @@
 """Command `dwc weights`: saves two files that the web page needs in a checkpoint's folder.
 
-The first file has the model's image weights for a fixed set of queries, the reference queries; the
-page compares the image weight of a visitor's query with them. The second file has the vectors of
-the default gallery.
+The first file has the model's image weights for the reference queries, which are a fixed set of
+queries. An image weight is the factor by which the model multiplies the image part of a query. The
+web page compares the image weight of a visitor's query with these weights. The second file has the
+vectors of the images in the default gallery.
 """
 
 import argparse
@@ -39,8 +40,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Save the image weights of the reference queries and the default gallery's vectors.
+    """Save the image weights for the reference queries, and the vectors of the default gallery.
 
+    The reference queries are a fixed set with which the web page compares a visitor's query.
     The path of each written file is printed. With `--gallery-only`, only the vectors are saved.
 
     Returns:
@@ -56,7 +58,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _save_weights(checkpoint: "Checkpoint", args: argparse.Namespace) -> Path:
-    """Save the image weights of the reference queries; return the file's path."""
+    """Save the model's image weights for a fixed set of queries; return the file's path.
+
+    An image weight is the factor by which the model multiplies the image part of a query. The web
+    page compares the image weight of a visitor's query with these weights.
+    """
     from dwc.catalogue.splits import GALLERY_SIZE
     from dwc.evaluation.catalogue import catalogue_weights
     from dwc.search.reference_weights import ReferenceQueries, ReferenceWeights
@@ -85,7 +91,7 @@ def _save_weights(checkpoint: "Checkpoint", args: argparse.Namespace) -> Path:
 
 
 def _save_gallery(checkpoint: "Checkpoint", args: argparse.Namespace) -> Path:
-    """Save the vectors of the default gallery; return the file's path."""
+    """Save the vectors of the images in the default gallery; return the file's path."""
     from dwc.catalogue.splits import DEFAULT_SIZE
     from dwc.checkpoints.load import GALLERY_VECTORS
     from dwc.gallery.builder import build_store, save_precomputed

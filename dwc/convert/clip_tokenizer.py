@@ -104,10 +104,11 @@ def _require(given: Path) -> Path:
 
 
 def _find(clip: str | Path, tokens: int) -> Path | None:
-    """Return the path of a CLIP model's tokenizer if the user did not give a tokenizer.
+    """Search for the tokenizer of a CLIP model, and return its path.
 
-    The folder or repository of CLIP's weights is searched first. If there is no tokenizer, and the
-    vocabulary has as many tokens as OpenAI's, OpenAI's tokenizer on the Hub is used.
+    The folder or repository of CLIP's weights is searched first. If there is no tokenizer in it,
+    and the model's vocabulary has as many tokens as OpenAI's, OpenAI's tokenizer on the Hub is
+    used.
 
     Args:
         clip: Source of CLIP's weights: a file, a folder, or a Hub name.
@@ -224,8 +225,9 @@ def _read_transformers(folder: Path) -> CLIPTokenizer:
 def _read_openai(file: Path, text: CLIPTextConfig) -> CLIPTokenizer:
     """Return the tokenizer that OpenAI's file of merges defines.
 
-    The file has a header and then two tokens per line, in order of priority. There are more merges
-    than CLIP uses; the merges at the end, for which CLIP's embedding has no row, are ignored.
+    After a header, each line of the file is a merge: two tokens that are joined into one. The file
+    has more merges than CLIP uses. The merges at the end, for which CLIP's token embedding has no
+    row, are ignored.
     """
     count = text.vocab_size - len(CLIP_BYTE_TOKENS) - len(CLIP_MARKS)
     refuse_lfs_pointer(file, CheckpointError)

@@ -77,7 +77,7 @@ class ImagePreprocessing(NamedTuple):
     remark: str = ""
 
     def describe(self) -> str:
-        """Return a one-line description for logs and model cards."""
+        """Return a one-line description of the preprocessing, for logs and model cards."""
         resize = "resized to a square" if self.squash else "short side resized, center cropped"
         filters = {number: name for name, number in _FILTERS.items()}
         mean, std = (", ".join(f"{value:.4g}" for value in row) for row in (self.mean, self.std))
@@ -588,7 +588,8 @@ def backbone_config(
         source: Where the tensors were read, for messages.
         settings: The settings that cannot be derived from tensors. If the activation is None,
             OpenAI's is used. If a number of heads or of channels per head is None, heads have 64
-            channels, except in ViTs of width 1280, 1408 or 1664, which follow open_clip.
+            channels, as in OpenAI's models. Heads of ViTs of width 1280, 1408 or 1664, which only
+            open_clip has, then have 80, 88 or 104 channels.
 
     Raises:
         CheckpointError: A tensor is missing, or the shapes do not fit a CLIP model.

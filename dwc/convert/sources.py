@@ -443,7 +443,7 @@ def _read_state(file: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
 
 
 def _unwrap(content: object, file: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Return the state dict from a training script's file, also if it is nested in other dicts.
+    """Return the state dict in a training script's file, even if it is nested in other dicts.
 
     Args:
         content: The content of the file: a state dict, or dicts such as `{"model": {…}}` around it.

@@ -284,7 +284,7 @@ def _require_same(name: str, file: Path, model: DWCModel) -> None:
 
 
 def _advice(config: DWCConfig, processor: DWCProcessor, states: Mapping[str, object]) -> list[str]:
-    """Return messages for a user of the authors' code.
+    """Return messages on how to use the written files with the authors' code.
 
     The messages say which settings the authors' code needs and what that code does differently.
     """

@@ -65,7 +65,7 @@ _TOLERANCE = 1e-5
 
 
 class _Stream(NamedTuple):
-    """One converted stream of a model.
+    """One converted stream of a DWC model: the CLIP stream or the CNN stream.
 
     Attributes:
         weights: Tensors by their names in `DWCModel`.
@@ -413,9 +413,10 @@ def _read_cnn_stream(file: str | Path, captions: str | Path) -> _Stream:
 
 
 def _remarks_on_order(captions: list[str] | dict[str, int]) -> list[str]:
-    """Return remarks on the order of the training captions; the order decides the words' ids.
+    """Return warnings that the training captions may not be in the order that training used.
 
-    The list is empty if `captions` is a dict from words to ids.
+    The order decides the words' ids. In a wrong order, words have the vectors of other words. The
+    result is empty if `captions` is a dict from words to ids.
     """
     if isinstance(captions, dict):
         return []

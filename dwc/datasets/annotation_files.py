@@ -318,7 +318,7 @@ class ImageFiles(ABC):
         return self._paths.get(name)
 
     def missing(self, names: Iterable[str]) -> list[str]:
-        """Return the names of missing images, each once, as they follow each other in `names`.
+        """Return the names of missing images, each once, in the order of `names`.
 
         An image that exists but cannot be read is not missing. If missing names differ from the
         names of files only in upper and lower case, a warning is logged.
@@ -336,7 +336,7 @@ class ImageFiles(ABC):
     def _report_other_case(self, missing: list[str], all_missing: bool) -> None:
         """Warn if names of missing images differ from file names only in upper and lower case.
 
-        If all requested images are missing, a `DatasetError` is raised instead.
+        If all requested images are missing, raise a `DatasetError` instead of the warning.
         """
         by_folded = {name.casefold(): path for name, path in self._paths.items()}
         others = [name for name in missing if name.casefold() in by_folded]
@@ -388,7 +388,7 @@ class NamedImages(ImageFiles):
 
 
 class ListedImages(ImageFiles):
-    """Lookup of images whose relative paths are listed in the benchmark's files."""
+    """Lookup of a benchmark's images by the relative paths that the benchmark's files list."""
 
     def __init__(
         self, bases: Sequence[Path], relative: Mapping[str, Sequence[str]], owner: str

@@ -37,7 +37,10 @@ _PLAIN_KINDS = "biufSU"
 
 
 class PickledType:
-    """Replacement for a pickled numpy type, with the type's code, such as "i8", and byte order."""
+    """Stand-in for a numpy type when a pickle is read without calling numpy's own classes.
+
+    It has the type's code, such as "i8", and its byte order.
+    """
 
     def __init__(self, code: Any = None, *_: Any) -> None:
         self._code = code
@@ -54,7 +57,7 @@ class PickledType:
         return self._code in ("O", "O8", "O4")
 
     def to_numpy(self) -> np.dtype:
-        """Return the numpy type; raise `UnpicklingError` if it is not a number or text type."""
+        """Return the numpy type; raise `UnpicklingError` for types other than numbers and text."""
         code = self._code
         if not isinstance(code, str) or code[:1] not in _PLAIN_KINDS or not code[1:].isdigit():
             raise pickle.UnpicklingError(f"an array of type {code!r}")
@@ -66,7 +69,10 @@ class PickledType:
 
 
 class PickledArray:
-    """Replacement for a pickled numpy array, with the array's shape and a flat list of elements."""
+    """Stand-in for a numpy array when a pickle is read without calling numpy's own classes.
+
+    It has the array's shape and a flat list of its elements.
+    """
 
     def __init__(self, *_: Any) -> None:
         self.shape: tuple[int, ...] = ()
@@ -93,7 +99,10 @@ class PickledArray:
 
 
 class _EmptyArray:
-    """Replacement for numpy's function that creates an array before its data are read."""
+    """Safe substitute for the numpy function that a pickle calls to create an empty array.
+
+    The call returns a `PickledArray`, into which the unpickler then loads the data.
+    """
 
     def __new__(cls, *_: Any) -> Any:
         return PickledArray()
@@ -103,7 +112,10 @@ class _EmptyArray:
 
 
 class _Number:
-    """Replacement for numpy's function that creates a scalar from its type and bytes."""
+    """Safe substitute for the numpy function that a pickle calls to create a single number.
+
+    The call returns the number with the given type and bytes.
+    """
 
     def __new__(cls, kind: Any = None, content: Any = b"") -> Any:
         if not isinstance(kind, PickledType):
@@ -116,10 +128,10 @@ class _Number:
 
 
 class _Bytes:
-    """Replacement for the functions `codecs.encode` and `bytes`.
+    """Safe substitute for the functions `codecs.encode` and `bytes` when a pickle is read.
 
-    In pickles for Python 2, a call of one of these functions stands for a value of type bytes. A
-    call of `bytes` without arguments stands for empty bytes.
+    Pickles that Python 2 can read have no bytes literals. Instead, they call `codecs.encode` with a
+    text and "latin1", or `bytes` without arguments for empty bytes.
     """
 
     def __new__(cls, text: Any = "", encoding: Any = "latin1") -> Any:
@@ -213,7 +225,7 @@ _ADVICE = f"expected {FILE} in the data folder. Name the folder that has it"
 
 
 class _Split:
-    """The annotations of a split; the file is checked when it is read.
+    """The annotations of a split, read from the annotation file and checked on construction.
 
     Attributes:
         size: Number of scenes.
@@ -325,7 +337,7 @@ def css3d_benchmark(root: Path, split: str = "test") -> Benchmark:
 
 
 def css3d_images(root: Path, names: Iterable[str]) -> ListedImages:
-    """Return a lookup of the image files of the named scenes."""
+    """Return a lookup of the image files of the scenes with the given names."""
     bases = [Path(root) / "images", Path(root)]
     return ListedImages(bases, {name: (f"{name}.png",) for name in names}, "CSS3D's")
 

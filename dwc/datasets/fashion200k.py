@@ -53,8 +53,8 @@ def clean_caption(caption: str) -> str:
 def labeled_images(root: Path, split: str) -> list[LabeledImage]:
     """Return all images of a split ("train" or "test"), ordered by label file and line.
 
-    An image that is listed several times gets its first caption. If another caption follows, a
-    warning with the number of such images is logged.
+    An image that is listed several times gets its first caption. If some images are listed with
+    different captions, a warning with the number of these images is logged.
 
     Raises:
         DatasetError: Files are missing or do not have the documented format.

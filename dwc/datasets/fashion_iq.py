@@ -2,7 +2,7 @@
 
     captions/cap.<category>.<split>.json        [{"target", "candidate", "captions": [a, b]}, …]
     image_splits/split.<category>.<split>.json  [id, …]
-    images/<id>.png|jpg|webp|gif                or in another of the folders of `TREES`
+    images/<id>.png|jpg|webp|gif                or in another usual folder (`TREES` lists them)
 
 Many of the published image links are dead, so missing images do not cause an error. They are left
 out of the benchmark, and `Benchmark.missing` lists their names. Metrics of different evaluation
@@ -84,8 +84,8 @@ PROTOCOLS: Mapping[str, Protocol] = {
 def fashion_iq_triplets(root: Path, category: str, split: str) -> list[Triplet]:
     """Return all triplets of a category and split, in the order of the file.
 
-    Triplets with blank captions, or with another number of captions than two, are included; a
-    warning with their number is logged.
+    Triplets with blank captions, or with more or fewer than two captions, are included. A warning
+    is logged for each of these two cases.
 
     Raises:
         DatasetError: The file is missing, does not have the documented format, or has no targets
@@ -126,7 +126,10 @@ def split_ids(root: Path, category: str, split: str) -> list[str]:
 
 
 class FashionIqImages(NamedImages):
-    """Lookup of a category's images by id in the folders of `TREES`."""
+    """Lookup of a category's images by id, in the folders where FashionIQ's images usually are.
+
+    The list of these folders is `TREES`.
+    """
 
     def __init__(self, root: Path, category: str) -> None:
         folders = [Path(root) / tree.format(category=category) for tree in TREES]
@@ -188,9 +191,10 @@ def _published_size(category: str, split: str, rules: Protocol) -> PublishedSize
 
 
 def _caption_deviations(triplets: Sequence[Triplet], protocol: str) -> tuple[str, ...]:
-    """Return a message if some triplets do not have two captions, unlike the published data.
+    """Return a message on the triplets that do not have exactly two captions.
 
-    The result is empty if all triplets have two captions.
+    In the published data, every triplet has two. If this is also the case here, the result is
+    empty.
     """
     counts = Counter(len(triplet.captions) for triplet in triplets)
     others = ", ".join(

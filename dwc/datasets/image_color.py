@@ -185,7 +185,7 @@ def _matrix_to_xyz(
     """Return the matrix (3, 3) from linear RGB to XYZ, and the XYZ (3,) of the white point.
 
     Args:
-        primaries: The chromaticities x and y of red, green and blue in this RGB color space.
+        primaries: The chromaticities x and y of red, green and blue in the RGB color space.
         white: The chromaticities x and y of its white point.
     """
     columns = np.array([[x / y, 1.0, (1 - x - y) / y] for x, y in primaries]).T
@@ -214,7 +214,8 @@ def _transfer_levels(transfer: int, is_full_range: bool) -> NDArray[np.float32] 
         is_full_range: Whether black and white are the levels 0 and 255 instead of 16 and 235.
 
     Returns:
-        Linear light (256,), where 1 is white; None for other functions and for "unspecified".
+        Linear light (256,), where 1 is white; None for "unspecified" and for transfer functions
+        that are not supported here.
     """
     levels = np.arange(256.0)
     signal = levels / 255 if is_full_range else ((levels - 16) / 219).clip(0, 1)
@@ -266,14 +267,15 @@ _METADATA_BYTES = 1 << 20  # more than the metadata of any AVIF or HEIC file
 
 
 def _nclx_code_points(file: IO[bytes]) -> tuple[int, int, bool] | None:
-    """Return the code points of the first color box "nclx" of an AVIF or HEIC file.
+    """Return the color space that an AVIF or HEIC file declares by code points of ITU-T H.273.
 
-    The box is in the metadata of the image (the box "meta") or of a sequence ("moov"), which may
-    precede or follow the pixels.
+    The code points are in a box "nclx", in the metadata of the image (the box "meta") or of a
+    sequence of images (the box "moov"). The first box "nclx" is used.
 
     Returns:
-        The code point of the primaries, the code point of the transfer function, and True, since
-        the decoder has already expanded the levels to the full range. None if there is no such box.
+        The code point of the primaries, the code point of the transfer function, and whether the
+        decoded levels have the full range, which is always True, since the decoder expands them.
+        None if there is no such box.
     """
     with suppress(struct.error, OSError):
         end = file.seek(0, 2)
@@ -382,7 +384,7 @@ def color_space_name(icc: bytes) -> str | None:
 
 @lru_cache(maxsize=32)
 def _transform(icc: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Return the transform that converts images of a mode with a color profile to sRGB.
+    """Return the transform to sRGB for images that have a given mode and color profile.
 
     Args:
         icc: Content of the ICC color profile; None for LAB images without a profile.

@@ -73,13 +73,14 @@ def damage(image: Image.Image, file: IO[bytes]) -> str | None:
 
 
 def _is_zeros_from_the_middle(decodes_alike: Callable[[int], bool], zeros: int) -> bool:
-    """Return whether decoding an image needs some of the zero bytes at its end, but not all.
+    """Return whether an image that ends with zero bytes is damaged.
 
-    Such an image is damaged; the module's docstring explains why.
+    An undamaged image needs all of these bytes to be decoded, or it needs none of them, because
+    they are padding. If it needs only some of them, zeros have replaced the rest of its data.
 
     Args:
-        decodes_alike: Function that takes a number k, and returns whether the pixels stay the same
-            if only the first k of the zero bytes are kept.
+        decodes_alike: Function that takes a number k, and returns whether the decoded pixels stay
+            the same if only the first k of the zero bytes are kept.
         zeros: Number of zero bytes at the end of the image's data.
     """
     return decodes_alike(zeros - _SURPLUS_ZEROS) and not decodes_alike(_SPARED_ZEROS)
@@ -326,10 +327,15 @@ def _tiles(iref: bytes, item: int) -> set[int]:
 
 
 def _locations(iloc: bytes) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Yield the id, and the position and length in the file, of each part of each item.
+    """Yield where the items (images and tiles) of an AVIF or HEIC file are stored.
+
+    An item may be stored in several parts.
 
     Args:
-        iloc: Content of the box with the positions of items (images or tiles).
+        iloc: Content of the file's box with the positions of items.
+
+    Yields:
+        For each part, the id of its item, and the part's position and length in bytes.
     """
     data, version = BytesIO(iloc[4:]), iloc[0]
 

@@ -175,7 +175,7 @@ def advice_for(kind: str, count: int = 1) -> str:
     """Return a sentence on how to make files of an unsupported kind readable.
 
     Args:
-        kind: The kind of image, or `ARCHIVE`.
+        kind: The kind of image, such as "HEIC", or `ARCHIVE` for files such as `photos.zip`.
         count: The number of files. The sentence says "it" for one file, otherwise "them".
     """
     it, its = ("it", "its") if count == 1 else ("them", "their")

@@ -273,7 +273,9 @@ def hash_pixels(image: Image.Image) -> str:
 
 
 def _open_image(file: IO[bytes], header: bytes, name: str) -> Image.Image | None:
-    """Open a file with the first format of `FORMATS` that recognizes it; return None if none does.
+    """Open an image file after finding out its format; return None if the format is not readable.
+
+    The readable formats are those in `FORMATS`, and TGA for files with the suffix ".tga".
 
     Unlike `Image.open`, this function does not limit the number of pixels. `Image.open` would apply
     its limit to the full size of a JPEG, although the image may be small enough after reduction.
@@ -426,7 +428,11 @@ def _clear_outside_frame(converted: Image.Image, original: Image.Image) -> Image
 
 
 def _shrink_divisor(size: tuple[int, int]) -> int:
-    """Return the number by which width and height of an image are divided: 1, 2, 4 or 8."""
+    """Return the number by which width and height of an image are divided: 1, 2, 4 or 8.
+
+    It is the largest of these numbers for which the short side keeps at least `MIN_SHORT_SIDE`
+    pixels, or 1 for a smaller image.
+    """
     halvings = min(3, (min(size) // MIN_SHORT_SIDE).bit_length() - 1)
     return 2 ** max(0, halvings)
 
@@ -545,7 +551,7 @@ def _has_content(frame: Image.Image) -> bool:
 
 
 def _largest_span(image: Image.Image) -> int:
-    """Return the largest difference between two levels within one channel of an image."""
+    """Return the largest difference between the highest and the lowest level of a channel."""
     ranges = [band.getextrema() for band in image.split()]
     return max(int(high) - int(low) for low, high in ranges)  # type: ignore[arg-type]
 
@@ -682,14 +688,14 @@ def _read_byte_palette(image: Image.Image) -> None:
 
 
 def _read_premultiplied_planes(image: Image.Image) -> bool:
-    """Enable Pillow to read a TIFF's plane of associated alpha, for which it has no raw mode.
+    """Prepare a TIFF whose associated alpha is stored as a separate plane, so that it loads.
 
-    In such a TIFF, the colors are multiplied by alpha. A plane has the levels of one channel for
-    all pixels. Call the function before the pixels are loaded.
+    With associated alpha, the stored colors have been multiplied by alpha. A plane has the levels
+    of one channel for all pixels. Pillow cannot decode such an alpha plane, so it is declared as a
+    plane of ordinary alpha. Call the function before the pixels are loaded.
 
     Returns:
-        Whether the image has such a plane. If so, the loaded colors are still multiplied by
-        alpha.
+        Whether the image is such a TIFF. If so, the caller must divide the loaded colors by alpha.
     """
     tiles = getattr(image, "tile", None)
     if image.format != "TIFF" or image.mode != "RGBA" or not tiles:
@@ -709,15 +715,16 @@ def _reduce(image: Image.Image, shrink: int) -> Image.Image:
 
 
 def is_single_color(image: Image.Image) -> bool:
-    """Return whether a decoded image has only one color, or almost, so that it shows nothing."""
+    """Return whether all pixels of a decoded image have nearly the same color."""
     return _largest_span(image) <= _SINGLE_COLOR_RANGE
 
 
 def _flatten(layers: Image.Image) -> Image.Image:
     """Blend an RGBA image with a background color that contrasts with its opaque parts.
 
-    The `info` of the result has no other keys than `FILLED_WITH` and `HALF_TRANSPARENT`; each is
-    set only if it applies.
+    The `info` of the result has at most two keys. If at least 1 % of the image is transparent,
+    `FILLED_WITH` is the name of the background color. If, in addition, more than a quarter of the
+    visible pixels are half transparent, `HALF_TRANSPARENT` is True.
     """
     alpha = layers.getchannel("A")
     if alpha.getextrema() == (255, 255):
@@ -836,10 +843,13 @@ def _from_levels(levels: NDArray[np.uint16], bits: int | None = None) -> Image.I
 def _from_numbers(values: NDArray[np.float64]) -> Image.Image:
     """Convert numbers (height, width) or (height, width, 3) to an 8-bit image.
 
-    Black is 0, and white is the smallest of 1, 255 and 65,535 that no value exceeds. There are two
-    exceptions. If some values are not integers and the maximum is at most 32 (`_HIGHLIGHT`), the
-    image is assumed to have highlights brighter than white: white is 1, and larger values are
-    clipped. If values are negative or exceed 65,535, the minimum is black and the maximum is white.
+    The numbers for black and white are guessed from the values. Usually black is 0, and white is
+    the smallest of 1, 255 and 65,535 that no value exceeds. There are two exceptions:
+
+    - If some values are not integers and the maximum is at most 32 (`_HIGHLIGHT`), the image is
+      assumed to have highlights brighter than white. Then white is 1, and larger values are
+      clipped.
+    - If some values are negative or exceed 65,535, the minimum is black and the maximum is white.
     """
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
@@ -888,10 +898,10 @@ _CMYK_COLORS = 5
 def _is_declared_scaled(image: Image.Image, file: IO[bytes] | None) -> bool:
     """Return whether a file of 16-bit levels declares that they use the full range of 16 bits.
 
-    A TIFF declares it by a tag with the highest level 65,535. A PNG declares it by a chunk with the
-    number of significant bits: by the specification of PNG, levels of fewer bits are scaled to the
-    full range. But numbers from 9 to 15 are ignored, because cameras' levels of 9 to 15 bits are
-    often stored unscaled.
+    A TIFF declares this by a tag with the highest level, 65,535. A PNG declares it by a chunk with
+    the number of significant bits, because the PNG specification requires levels of fewer bits to
+    be scaled to the full range. But if this number is from 9 to 15, the result is False, because
+    cameras' levels of 9 to 15 bits are often stored unscaled.
 
     Args:
         image: The loaded image.
@@ -1013,7 +1023,8 @@ def _has_deep_planes(image: Image.Image) -> bool:
 def _decode_deep_planes(image: Image.Image, file: IO[bytes], name: str, limit: int) -> Image.Image:
     """Return the gray, RGB, RGBA or CMYK image of a TIFF with a 16-bit plane for each channel.
 
-    The TIFF is uncompressed; `_has_deep_planes` recognizes such files.
+    A plane has the levels of one channel for all pixels. The TIFF is uncompressed;
+    `_has_deep_planes` recognizes such files.
     """
     tags = image.tag_v2  # type: ignore[attr-defined]
     width, height = int(tags[256]), int(tags[257])

@@ -77,8 +77,9 @@ def shoes_triplets(root: Path, split: str, listing: str = "twice") -> list[Tripl
         root: The data folder.
         split: Name of the split, "train" or "test".
         listing: With "once", each pair is returned once, in the order of the file. With "twice",
-            all pairs that contain an image are returned for each image of the split, in order, as
-            in DWC's released code.
+            as in DWC's released code, the images of the split are visited in order, and for each
+            image all pairs that contain it are returned. So a pair of two different images occurs
+            twice.
 
     Raises:
         DatasetError: Files are missing or do not have the documented format.

@@ -103,15 +103,16 @@ def log_blank_captions(source: object, queries: Iterable[Triplet | RetrievalQuer
 def compare_size(benchmark: Benchmark, published: PublishedSize | None) -> Benchmark:
     """Compare a benchmark's numbers of queries, images and blank captions with the published ones.
 
-    If there are fewer blank captions than published, this does not count as a difference.
+    Each difference is recorded in the returned benchmark, except if there are fewer blank captions
+    than published.
 
     Args:
         benchmark: The benchmark, from which no missing images have been removed yet.
         published: The size of the published split; None if it is not known.
 
     Returns:
-        The benchmark with `is_compared` set and with differences of size added to `deviations`; the
-        unchanged benchmark if the published size is not known.
+        The benchmark with `is_compared` set and with a sentence on each difference added to
+        `deviations`; the unchanged benchmark if the published size is not known.
     """
     if published is None:
         return benchmark

@@ -8,8 +8,8 @@ ignored.
 
 Some attribute values have a special meaning. `-` means that the attribute does not apply to the
 garment, `?` that it is not visible in the photograph, and `other` that it has a value that no query
-requests. `n/a`, `unknown` and long dashes are treated like `?`, and so is `none` for the attributes
-in `CHANGEABLE`.
+requests. `n/a`, `unknown` and long dashes are treated like `?`, and so is `none` in the columns
+that a query can change (`colour`, `pattern`, `sleeve` and `length`).
 
 The values of `pattern`, `sleeve`, `length` and `shade` are from fixed lists, in English. The values
 of the other attributes are free; queries use a color's name as it is written.
@@ -186,11 +186,12 @@ _CATEGORY_KINDS = {
 
 
 class SearchWords(NamedTuple):
-    """Words as people type them, and what they ask for.
+    """Search words as people type them, with the values of a photograph that they ask for.
 
     Attributes:
         words: The words, such as "v-neck".
-        values: Name of a column -> the values that fit the words. All columns must fit.
+        values: Name of a column of the table of photographs -> the values that fit the words. A
+            photograph fits the words if its values in all these columns fit.
     """
 
     words: str
@@ -221,7 +222,18 @@ class Photograph:
 
 
 def read_value(photograph: Photograph, attribute: str) -> str | None:
-    """Return a photograph's value of an attribute of `VALUE_TEXTS`; None if it is unknown."""
+    """Return a photograph's value of an attribute, in the spelling of the table.
+
+    The attribute "kind" has no column in the table; it is derived from the category.
+
+    Args:
+        photograph: The photograph.
+        attribute: A key of `Photograph.attributes`, or "kind".
+
+    Returns:
+        The value; `?`, for example, if it is unknown. None for "kind" if the category belongs to no
+        kind.
+    """
     if attribute == "kind":
         return _CATEGORY_KINDS.get(photograph.category)
     return photograph.attributes[attribute]
@@ -236,8 +248,8 @@ class AttributeChange:
         changes: Name of a changed attribute -> its new value.
         words: The modification text.
         hits: Indices of the correct results: photographs of the reference's category with the new
-            values of the changed attributes. For the other attributes in `CHANGEABLE`, a correct
-            result has the reference's values, unless they are unknown.
+            values of the changed attributes. In the other attributes that a query can change
+            (`CHANGEABLE`), they have the reference's values, unless these are unknown.
         image_share: The true image weight of the query, in [0, 1]: the fraction of the target's
             attributes that come from the reference image and not from the text.
     """
@@ -250,10 +262,10 @@ class AttributeChange:
 
 
 def read_wardrobe(folder: Path, split: str | None = None) -> list[Photograph]:
-    """Read the records of a wardrobe's photographs, in the order of the table.
+    """Read the table `attributes.csv` of a folder of photographs, and return a record per row.
 
     Args:
-        folder: Folder of the wardrobe.
+        folder: The folder.
         split: Name of the split to read; None for all splits.
 
     Raises:
@@ -289,7 +301,7 @@ def read_wardrobe(folder: Path, split: str | None = None) -> list[Photograph]:
 
 
 def _read_rows(table: Path) -> list[dict[str, str]]:
-    """Return the rows of a wardrobe's table after checking them.
+    """Return the rows of the table of photographs after checking them.
 
     Returns:
         For each row, a dict from column to cell. Other spellings of an unknown value, such as
@@ -343,7 +355,8 @@ def list_phrases(attribute: str, value: str) -> tuple[str, ...]:
         value: One of its values.
 
     Returns:
-        The phrases; empty for an attribute that is not in `CHANGEABLE`, and for an unknown value.
+        The phrases. Empty if queries do not change the attribute, and for unknown values of all
+        attributes except color.
     """
     name = spelling_key(attribute)
     if name == "colour":
@@ -352,7 +365,7 @@ def list_phrases(attribute: str, value: str) -> tuple[str, ...]:
 
 
 def search_words() -> list[SearchWords]:
-    """Return words that people type for the values of a wardrobe's columns, such as "v-neck"."""
+    """Return the search words, such as "v-neck", with the values that they ask for."""
     words = [
         SearchWords(name, {column: frozenset(values.split()) for column, values in wanted})
         for wanted, names in _SEARCH_WORDS.items()
@@ -365,7 +378,10 @@ def search_words() -> list[SearchWords]:
 
 
 def fits_words(photograph: Photograph, wanted: SearchWords) -> bool:
-    """Return whether a photograph has a fitting value in each column that the words ask for."""
+    """Return whether a photograph fits search words, such as "v-neck".
+
+    It fits if each column that the words refer to has one of the values that they ask for.
+    """
     columns = {"category": photograph.category, "kids": photograph.kids, **photograph.attributes}
     return all(columns[column] in values for column, values in wanted.values.items())
 
@@ -407,7 +423,10 @@ class _Spellings:
 
 
 def _check_row(row: dict[str, str], position: str) -> None:
-    """Raise `DatasetError` if a query cannot be phrased with the values of a row.
+    """Check the values of a row; raise `DatasetError` if one is missing or not allowed.
+
+    Only the file name, the caption and the values from which the texts of queries are formed are
+    checked.
 
     Args:
         row: The cells of the row by column.
@@ -430,7 +449,12 @@ def _check_row(row: dict[str, str], position: str) -> None:
 
 
 def image_path(folder: Path, file: str) -> Path:
-    """Return the path of a photograph's file in the folder of a wardrobe."""
+    """Return the path of a photograph's file.
+
+    Args:
+        folder: The folder with the table of photographs.
+        file: The cell `file` of the photograph's row in this table.
+    """
     return folder / "photos" / file
 
 
@@ -438,8 +462,8 @@ def attribute_changes(photographs: Sequence[Photograph], seed: int) -> list[Attr
     """Return a random query for each photograph that has a possible target.
 
     A possible target is a photograph of the same category that differs in one or two of the
-    attributes in `CHANGEABLE`; see `changes_between`. Photographs of an unknown category, such as
-    `other`, are not used.
+    attributes that a query can change (`CHANGEABLE`); see `changes_between`. Photographs of an
+    unknown category, such as `other`, are not used.
 
     Args:
         photographs: Photographs that serve as references and targets.
@@ -486,7 +510,7 @@ def describe_no_changes(photographs: Sequence[Photograph]) -> str:
 
 
 def rows_by_category(photographs: Sequence[Photograph]) -> dict[str, list[int]]:
-    """Return the indices of the photographs of each category, ascending."""
+    """Return, for each category, the indices of its photographs in ascending order."""
     by_category: dict[str, list[int]] = {}
     for row, photograph in enumerate(photographs):
         by_category.setdefault(photograph.category, []).append(row)
@@ -496,7 +520,8 @@ def rows_by_category(photographs: Sequence[Photograph]) -> dict[str, list[int]]:
 def changes_between(reference: Photograph, target: Photograph) -> dict[str, str]:
     """Return the attributes in which a target differs from a reference, if they are one or two.
 
-    Only the attributes in `CHANGEABLE` whose values are known for the reference are compared.
+    Only attributes that a query can change (`CHANGEABLE`) are compared, and only those whose values
+    are known for the reference.
 
     Returns:
         Name of a differing attribute -> its value for the target. Empty if no or more than two
@@ -519,8 +544,8 @@ def fitting(
 ) -> tuple[int, ...]:
     """Return the indices of all photographs that are correct results of a query.
 
-    A correct result has the new values of the changed attributes. For the other attributes in
-    `CHANGEABLE`, it has the reference's values, unless they are unknown.
+    A correct result has the new values of the changed attributes. In the other attributes that a
+    query can change (`CHANGEABLE`), it has the reference's values, unless these are unknown.
 
     Args:
         photographs: All photographs.
@@ -546,8 +571,9 @@ def image_share(reference: Photograph, changes: dict[str, str]) -> float:
 
     The true image weight is the fraction of the target's attributes that come from the reference
     image and not from the text: 1 - changed / (1 + known). Here, `changed` is the number of
-    changes, and `known` is the number of attributes in `CHANGEABLE` whose values are known for the
-    reference. The 1 in the divisor stands for the category, which always comes from the image.
+    changes. `known` is the number of attributes that a query can change (`CHANGEABLE`) and whose
+    values are known for the reference. The 1 in the divisor stands for the category, which always
+    comes from the image.
 
     Args:
         reference: The reference photograph.

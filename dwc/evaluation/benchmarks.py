@@ -277,7 +277,7 @@ def _read_fashion_iq(root: Path, split: str, options: BenchmarkOptions) -> list[
 def _report_fashion_iq(run: Evaluation) -> dict[str, Any]:
     """Return the report on FashionIQ: mean recalls, and the report of every category.
 
-    A category that could not be evaluated is named in `categories_left_out` and is not included in
+    A category that could not be evaluated is listed in `categories_left_out` and is not included in
     the means. If evaluated queries have blank captions, `blank_captions` is the number of these
     captions.
     """
@@ -430,8 +430,8 @@ def write_cirr_submission(
     Returns:
         A dict with counts, the share of the benchmark that was available (`coverage`), and the
         paths of the files (`submission`). `blank_captions` is present only if captions are blank.
-        `complete` says whether the files have all names for every query, as the server requires.
-        Queries whose reference image is missing are left out.
+        `complete` is whether the files have the full number of names for every query, as the server
+        requires. Queries whose reference image is missing are left out.
     """
     benchmark = cirr_benchmark(root, split, targets_withheld=True)
     encoded, coverage = encode_files(benchmark, cirr_images(root, split), model, processor)
@@ -460,7 +460,9 @@ def write_cirr_submission(
 
 
 def best_of_split(encoded: EncodedBenchmark) -> dict[str, list[str]]:
-    """Return, for each query, the names of the 50 best images of the split, without the reference.
+    """Return the names of the 50 best-ranked images of the split for each query.
+
+    The query's reference is left out.
 
     Returns:
         A dict from the query's pair id to the names, best first.
@@ -476,9 +478,10 @@ def best_of_split(encoded: EncodedBenchmark) -> dict[str, list[str]]:
 
 
 def best_of_subset(encoded: EncodedBenchmark) -> dict[str, list[str]]:
-    """Return, for each query, the names of the 3 best images in the reference's set.
+    """Return the names of the 3 best-ranked images of the reference's set for each query.
 
-    The set is CIRR's set of six similar images; the reference is left out.
+    The set is CIRR's set of six similar images that contains the reference. The reference itself is
+    left out.
 
     Returns:
         A dict from the query's pair id to the names, best first.

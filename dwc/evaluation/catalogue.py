@@ -99,9 +99,10 @@ def catalogue_weights(
     queries: int = QUERIES,
     seed: int = 0,
 ) -> tuple[tuple[RetrievalQuery, ...], dict[str, NDArray[np.float32]]]:
-    """Compute the image weights that a model gives to N queries on drawn garments.
+    """Compute the image weights of a model for N queries about drawn garments.
 
-    The queries are the same as those of `evaluate_catalogue` with the same arguments.
+    The image weight of a query is the factor of its image part, from 0 to 1. The queries are the
+    same as those of `evaluate_catalogue` with the same arguments.
 
     Args:
         model: The model.

@@ -81,7 +81,7 @@ def read_labeled_photographs(folder: Path) -> LabeledPhotographs:
 
     Raises:
         DatasetError: The table is missing or cannot be read, lacks a column, has an incomplete row
-            or names a photograph twice.
+            or lists a photograph twice.
     """
     table = folder / "labels.csv"
     if not table.is_file():
@@ -221,9 +221,10 @@ def word_precision(
     gallery: Vectors,
     k: int = 12,
 ) -> dict[str, Any]:
-    """Search by each of `search_words` alone, and count how many of the first k results fit.
+    """Search with each text of `search_words`, and count the correct results among the first k.
 
-    Words are left out if no photograph fits them, or if the processor cannot read them.
+    The queries have no image. A photograph is correct if it fits the text by its attributes. A text
+    is left out if no photograph fits it, or if the processor cannot read it.
 
     Args:
         model: The model.
@@ -231,13 +232,13 @@ def word_precision(
         photographs: The M photographs.
         gallery: Embeddings (M, D) of the photographs in the same order, where D is the sum of the
             streams' dimensions.
-        k: Number of best photographs that are counted.
+        k: The number of best results among which the correct ones are counted.
 
     Returns:
         A dict with the keys:
-        `k`: the number of best photographs.
-        `words`: for each text, as the model gets it, a dict with `found`, the number of fitting
-        photographs among the first k, and `fitting`, their number among all.
+        `k`: the argument k.
+        `words`: for each text, as the model gets it, a dict with `found`, the number of correct
+        photographs among the first k, and `fitting`, their number among all photographs.
     """
     template = model.config.caption_template or {}
     counts: dict[str, dict[str, int]] = {}
@@ -257,10 +258,11 @@ def reading_accuracy(
     photographs: Sequence[Photograph],
     gallery: Vectors,
 ) -> dict[str, float]:
-    """Read the values of attributes from the photographs' embeddings, and compare with the table.
+    """Predict attributes from the photographs' embeddings, and return the shares that are correct.
 
-    The value of a photograph is the one for which a text in `VALUE_TEXTS` has the embedding with
-    the highest cosine.
+    The predicted value of an attribute is the value of the text in `VALUE_TEXTS` whose embedding is
+    most similar (by cosine) to the photograph's embedding. The correct values are those of the
+    photographs in the table.
 
     Args:
         model: The model.
@@ -270,8 +272,9 @@ def reading_accuracy(
             streams' dimensions.
 
     Returns:
-        A dict from each attribute to the share (0 to 1) of the photographs with one of its values
-        that are read correctly. Attributes without such photographs are left out.
+        A dict from each attribute to the share (0 to 1) of correct predictions, among the
+        photographs whose correct value is in `VALUE_TEXTS`. Attributes without such photographs are
+        left out.
     """
     template = model.config.caption_template or {}
     accuracies = {}
@@ -399,7 +402,7 @@ def evaluate_wardrobe(
 def composed_benchmark(photographs: Sequence[Photograph], protocol: str, seed: int) -> Benchmark:
     """Return a benchmark whose queries consist of a photograph and a text.
 
-    The text asks for a change of the photograph's attributes. There is at most one query per
+    The text describes a change of the photograph's attributes. There is at most one query per
     photograph.
 
     Args:
@@ -490,9 +493,10 @@ def caption_recalls(
 
 
 def _captions_with_own_color(photographs: Sequence[Photograph]) -> tuple[int, int]:
-    """Return how many captions name the color of their own row, and how many name any color.
+    """Return how many captions name their photograph's color, and how many name any color.
 
-    A caption names a color if it contains a value of the column `colour`.
+    The color of a photograph is its value in the column `colour` of the table. A caption names a
+    color if it contains a value of this column as a word.
     """
     colors = {color for one in photographs if (color := one.known("colour"))}
     matching = naming = 0
@@ -508,7 +512,8 @@ def count_unknown_words(processor: DWCProcessor, texts: Sequence[str]) -> dict[s
 
     Args:
         processor: The model's processor.
-        texts: The texts, without the words of the caption template.
+        texts: The texts, without the caption template: the fixed words that the model's input has
+            around each text.
 
     Returns:
         A dict with `with_unknown_words`, the number of texts with at least one unknown word, and

@@ -78,7 +78,9 @@ def _is_readable(processor: DWCProcessor, text: str) -> bool:
 
 @dataclass(frozen=True)
 class QueryVectors:
-    """The vectors and image weights of composed queries.
+    """The vectors and image weights of queries that combine an image and a text.
+
+    The image weight of a query is the factor of its image part.
 
     Attributes:
         embeddings: The vectors (N, D) of the N queries by the stream's name; D is the stream's
@@ -100,8 +102,8 @@ class EncodedBenchmark:
         benchmark: The benchmark without the images that could not be read.
         gallery: Vectors of the M gallery images, (M, sum of the streams' dimensions).
         queries: Vectors and image weights of the queries.
-        answerable: Number of queries whose reference image and at least one hit could be read. All
-            such queries count, even if only a random sample of them is evaluated.
+        answerable: Number of queries whose reference image and at least one hit (correct result)
+            could be read. All such queries count, even if only a random sample is evaluated.
         unreadable: The reasons why images could not be read, by the image's id.
         most_copied: Ids of the largest group of gallery images with identical pixels; empty if no
             two images are identical.
@@ -136,6 +138,8 @@ class EncodedBenchmark:
 @dataclass(frozen=True)
 class RankReport:
     """The results of a benchmark: the rank of each query's best-ranked hit, and the image weights.
+
+    The image weight of a query is the factor of its image part.
 
     Attributes:
         benchmark: The evaluated benchmark.
@@ -207,7 +211,11 @@ class RankReport:
 
     @property
     def answerable(self) -> NDArray[np.bool_]:
-        """Whether each of Q queries has a hit other than the removed reference, (Q,)."""
+        """A mask (N,): whether each query has a hit (correct result) that is ranked.
+
+        A query has none if its only hit is the reference and the benchmark does not rank the
+        reference.
+        """
         removed = self.benchmark.reference_removed
         queries = self.benchmark.queries
         return np.array([not removed or query.hits != {query.reference} for query in queries], bool)
@@ -409,7 +417,7 @@ def encode_benchmark(
     """Compute the vectors of a benchmark's gallery and queries.
 
     Images that cannot be read are removed. A query is removed if its reference or all of its hits
-    cannot be read.
+    (correct results) cannot be read.
 
     Args:
         benchmark: The benchmark.
@@ -525,7 +533,8 @@ class Coverage:
         all_gallery: Number of gallery images in the complete benchmark.
         missing: Ids of the gallery images that were missing or unreadable.
         unreadable: Number of images that existed but could not be read.
-        is_compared: Whether the complete benchmark was compared with the size of the published one.
+        is_compared: Whether the benchmark's size was compared with the size of the published
+            benchmark. If False, the published size is unknown.
         deviations: Sentences on how the files differ from the published benchmark: other counts of
             queries, captions or images, or a placeholder in place of many images.
     """
@@ -570,10 +579,10 @@ class Coverage:
     def comparable(self) -> bool:
         """Whether the recalls are comparable with published ones.
 
-        The recalls are comparable if all images were available, all queries were evaluated, and no
-        deviation from the published benchmark is known. The result does not depend on
-        `is_compared`. So it may be True for files that are only a part of the published benchmark,
-        if the size of the published benchmark is unknown (`is_compared` is False).
+        They are if all images were available, all queries were evaluated, and no deviation from the
+        published benchmark is known. If the published size is unknown (`is_compared` is False), a
+        benchmark with fewer images or queries than the published one is not recognized, and the
+        value may wrongly be True.
         """
         return (
             not self.missing
@@ -680,8 +689,8 @@ def evaluate_files(
     """Evaluate a model on the available images of a benchmark.
 
     Missing and unreadable images are removed from the gallery. A query is left out if its reference
-    or all of its hits are missing. The result's `coverage` says how many images and queries were
-    available.
+    or all of its hits (correct results) are missing. The result's `coverage` has the numbers of
+    available images and queries.
 
     Args:
         benchmark: The complete benchmark.
@@ -709,7 +718,7 @@ def encode_files(
     """Compute the vectors of a benchmark's available images and queries, without ranking them.
 
     Missing and unreadable images are removed from the gallery. A query is left out if its reference
-    or all of its hits are missing.
+    or all of its hits (correct results) are missing.
 
     Args:
         benchmark: The complete benchmark.

@@ -1,4 +1,4 @@
-"""Maps of the CNN stream's attention between the query's words and regions of the reference."""
+"""Maps of the CNN stream's attention between a query's words and the regions of its image."""
 
 import string
 from collections.abc import Callable

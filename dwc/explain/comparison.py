@@ -19,9 +19,10 @@ from dwc.search.weight_sweep import VARIANTS, WeightSweep
 
 @dataclass(frozen=True)
 class ComparedHit:
-    """One image in a column of the comparison, and its rank with the learned weights.
+    """One image in a column of a comparison, and its rank with the learned weights.
 
-    A column has the best images of one ranking.
+    A comparison has one column for each ranking, with the best images of the ranking. The learned
+    weights are the weights of image and text that the model computes for the query.
 
     Attributes:
         rank: the image's rank in the column, from 1.
@@ -90,7 +91,9 @@ def compare(
     others: Mapping[str, Searcher] | None = None,
     saved: Sequence[ComparisonColumn] = (),
 ) -> Comparison:
-    """Return the best images of every variant of a query, of other models and of earlier queries.
+    """Compare the best images of a query's variants, of other models and of earlier queries.
+
+    The variants are "picture", "words", "average" and "learned"; `Comparison` describes them.
 
     Args:
         sweep: the return value of `Searcher.sweep` for the query.

@@ -52,10 +52,11 @@ def explain_score(sweep: WeightSweep, id: str, shift: float = 0.0) -> ScoreExpla
     """Explain one image's rank and score for a query.
 
     Args:
-        sweep: the query's scores at any image weight.
+        sweep: the object that computes the query's scores at any image weight.
         id: the image's id.
-        shift: number added to the logit of every image weight. It does not affect `ranks`, since
-            the weights of the variants do not depend on it.
+        shift: number added to the logit of every image weight; a positive number raises the
+            weights. It does not affect `ranks`, since the weights of the variants do not depend on
+            it.
 
     Raises:
         QueryError: if the id is not in the gallery, is excluded or does not fit the query's filter,

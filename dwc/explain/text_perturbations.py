@@ -1,4 +1,4 @@
-"""The effect of changes of a query's text: a word is removed, or the text is paraphrased.
+"""The effects of changes to a query's text: a word is removed, or the text is paraphrased.
 
 `ablate_words` measures the effect of each word on the image weights and on a result's score, by
 encoding the query without the word. `probe_paraphrases` measures how the results and the image
@@ -185,7 +185,8 @@ def ablate_words(
         query: the encoded query.
         id: the id of the selected result, whose score is explained; None to compute only the
             effects on the image weights.
-        shift: number added to the logit of every image weight.
+        shift: number added to the logit of every image weight; a positive number raises the
+            weights.
 
     Raises:
         QueryError: if the id is not in the gallery or the shift is NaN.
@@ -295,7 +296,10 @@ class ParaphraseAnswer:
 
 @dataclass(frozen=True)
 class WeightSpread:
-    """The minimum, maximum and standard deviation of one stream's image weights over all texts."""
+    """The minimum, maximum and standard deviation of a stream's image weights for several texts.
+
+    The texts are a query's own text and its paraphrases.
+    """
 
     least: float
     greatest: float
@@ -347,7 +351,8 @@ def probe_paraphrases(
         query: the encoded query, with a text.
         wordings: one or more paraphrases of the query's text.
         k: number of results of each text to compare, 1 or more.
-        shift: number added to the logit of every image weight.
+        shift: number added to the logit of every image weight; a positive number raises the
+            weights.
 
     Raises:
         QueryError: if the query has no text, no paraphrase is given, a paraphrase is blank or

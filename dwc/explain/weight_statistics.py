@@ -1,6 +1,6 @@
 """Statistics of a checkpoint's image weights for a fixed set of queries, the reference queries.
 
-The image weight of a query is the factor of its image part, from 0 to 1. The page compares the
+The image weight of a query is the factor of its image part, from 0 to 1. The web page compares the
 image weights of a search with those of the reference queries. The image weights of the reference
 queries are also compared with their true image weights, if these are recorded. The true image
 weight of a query is the fraction of the target's attributes that come from the reference image and
@@ -122,7 +122,11 @@ class WeightStatistics:
 
 
 def compute_weight_statistics(reference: ReferenceWeights) -> WeightStatistics:
-    """Compute the statistics of a checkpoint's image weights for its reference queries."""
+    """Compute the statistics of a checkpoint's image weights for its reference queries.
+
+    The reference queries are a fixed set of queries, whose image weights are stored with the
+    checkpoint.
+    """
     queries = reference.reference_queries
     picture_led = word_led = None
     if queries is not None:

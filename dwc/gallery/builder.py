@@ -201,9 +201,9 @@ def build_store(
         batch_size: Number of pictures that are embedded and committed together.
         workers: Number of threads that read and decode pictures; by default one per core.
         progress: Callback, called at the beginning and whenever pictures are finished.
-        prune: Whether to remove pictures whose files no longer exist.
-        precomputed: Rows and vectors of drawn garments that need not be drawn and embedded, by
-            content key (a hash of the content).
+        prune: Whether to remove pictures whose files no longer exist; otherwise they are kept.
+        precomputed: Rows and vectors that were computed earlier for drawn garments, by content key
+            (a hash of the content). These garments are neither drawn nor embedded again.
 
     Raises:
         ImageError: The source has no pictures.
@@ -246,17 +246,17 @@ def update_store(
         progress: Callback, called at the beginning and whenever pictures are finished.
         prune: Whether to remove pictures whose files no longer exist; otherwise these pictures keep
             their rows, and are listed in `Store.away`.
-        precomputed: Rows and vectors of drawn garments that need not be drawn and embedded, by
-            content key (a hash of the content).
-        find_embedded: Function that returns the pictures that other processes embedded; None if
-            there are no such pictures.
+        precomputed: Rows and vectors that were computed earlier for drawn garments, by content key
+            (a hash of the content). These garments are neither drawn nor embedded again.
+        find_embedded: Function that looks up a picture among those that other processes embedded;
+            None if there are no such pictures.
         left_to_others: Content keys (hashes of the content) of pictures that this build skips: it
             does not embed them, and adds no rows for them.
 
     Raises:
-        ImageError: The source is the folder of a gallery store. Or the source lists no pictures,
-            and there is a second reason: an exclude pattern left something out, or the store has
-            no pictures of this source.
+        ImageError: The source is the folder of a gallery store, or the source lists no pictures.
+            An empty source is accepted if no exclude pattern left anything out and the store has
+            pictures of this source, since their drive may not be connected.
         StoreError: The folder has files but is not a store, is the store of another model or
             gallery, or is being written by another process. Or `prune` is true, and none of the
             stored pictures is in the source any more. In this last case, no picture is removed,
@@ -374,8 +374,9 @@ class _Build:
 
         Returns:
             The ids of pictures whose files are gone; and the ids of pictures that are left out now,
-            for example by an exclude pattern. A picture is in neither group if its file, format or
-            folder cannot be read, or if it is only in iCloud now.
+            for example by an exclude pattern. Pictures that still exist but cannot be read now are
+            in neither of the two: the file or folder is unreadable, the format is not supported, or
+            the file is only in iCloud.
         """
         gone, dropped = [], set()
         for id in _unlisted(self._writer.content_keys, self._listing.items):
@@ -455,11 +456,15 @@ class _Build:
     def _embedded_elsewhere(
         self, items: Sequence[Item], known: Collection[str]
     ) -> dict[str, _Embedded | _Known]:
-        """Return the pictures that other processes embedded, by id.
+        """Find the pictures that other processes have embedded already.
 
         Args:
             items: The pictures to embed.
             known: Content keys (hashes of the content) of pictures that need not be embedded.
+
+        Returns:
+            A dict from the picture's id to an `_Embedded`, or to a `_Known` if the picture's
+            content key is in `known`. Pictures that no other process embedded are not in the dict.
         """
         embedded: dict[str, _Embedded | _Known] = {}
         if self._find_embedded is not None:
@@ -476,8 +481,8 @@ class _Build:
 
         Args:
             batch: The pictures.
-            stored: The content keys (hashes of the content) of the store's rows, in order, without
-                the rows that `_embed_items`, the caller, has added.
+            stored: The content keys (hashes of the content) of the rows that the store had before
+                `_embed_items`, the caller, added rows; in the order of the rows.
         """
         writer = self._writer
         for result in batch:
@@ -557,8 +562,8 @@ class _Build:
     def _replace_rows(self, changed: dict[str, tuple[Item, str]], dropped: set[str]) -> None:
         """Remove the rows of changed files and of the pictures in `dropped`.
 
-        A changed file whose new content is in another row gets the vector of that row. The file
-        need not be embedded then, and is removed from `changed`.
+        If another row already has the new content of a changed file, the file gets a row with the
+        vector of that other row. The file need not be embedded then, and is removed from `changed`.
 
         Args:
             changed: The changed pictures and their new content keys (hashes of the content), by id.
@@ -592,10 +597,10 @@ class _Build:
             del changed[id]
 
     def _remaining(self, gone: Iterable[str]) -> set[str]:
-        """Return those of the given ids that still have a row in the store.
+        """Return the ids in `gone` that still have a row in the store.
 
-        The old id of a moved picture is not among them: `_reuse` has replaced it in the picture's
-        row by the new id.
+        The old id of a moved picture has no row: in the row of this picture, `_reuse` has replaced
+        the old id by the new id.
 
         Args:
             gone: The ids of pictures whose files no longer exist under these ids.
@@ -614,12 +619,13 @@ class _Build:
             self._unsupported[result.kind] = self._unsupported.get(result.kind, 0) + 1
 
     def _report(self, listed: Collection[str]) -> dict[str, object]:
-        """Return the results of the build by name, such as `left_out`.
+        """Return the report of the build, which `StoreWriter.finish` saves in the store.
 
-        `StoreWriter.finish` saves these results.
+        The report is a dict. For example, its entry `left_out` has the numbers of files and folders
+        that were left out, by reason.
 
         Args:
-            listed: The ids of the listed pictures.
+            listed: The ids of the pictures that the source lists.
         """
         left_out = dict(self._listing.reasons)
         if self._unsupported:
@@ -639,7 +645,7 @@ class _Build:
         """Return the value of `Manifest.metadata`, a summary of the pictures' metadata.
 
         Args:
-            listed: The ids of the listed pictures.
+            listed: The ids of the pictures that the source lists.
         """
         metadata = self._listing.metadata
         if metadata is None:  # the source could not be read
@@ -663,16 +669,17 @@ class _Build:
 
 
 class SortedItems(NamedTuple):
-    """The pictures of a source in four groups, by comparison with the gallery store.
+    """The pictures of a source, divided by comparing them with the gallery store.
 
     Attributes:
-        unchanged: The number of the stored pictures that are unchanged.
-        undecodable: The pictures whose content is recorded as undecodable.
+        unchanged: The number of stored pictures that have not changed since the last build.
+        undecodable: The pictures that could not be decoded in an earlier build, and whose files
+            have not changed since then. They are not stored.
         stale: The stored pictures that may have changed.
-        new: All other pictures. They are not stored, and not recorded as undecodable.
-        restamped: The new state of each unchanged file whose inode differs from the stored inode,
-            by id. Empty if no file has its stored inode, since some file systems give new inodes to
-            all files whenever they are mounted.
+        new: All other pictures. None of them is stored.
+        restamped: The new state of each unchanged file whose inode has changed, by id. Some file
+            systems give new inodes to all files whenever they are mounted. If any file still has
+            its stored inode, a file with another inode counts as changed, and this dict is empty.
     """
 
     unchanged: int
@@ -755,7 +762,7 @@ def _with_state(
     """Yield each picture with its stored content key (a hash) and the stored state of its file.
 
     The key or the state is None if it is not stored. The database is read in blocks, which is
-    faster.
+    faster than reading it separately for each picture.
     """
     for start in range(0, len(items), _COMPARED_AT_ONCE):
         block = items[start : start + _COMPARED_AT_ONCE]
@@ -844,7 +851,7 @@ def _has_rows(path: str | Path, source: Source) -> bool:
 def check_gallery(
     path: str | Path, source: Source, manifest: Manifest, content_keys: Mapping[str, str]
 ) -> None:
-    """Raise `StoreError` if the gallery store at `path` was not built from a source.
+    """Raise `StoreError` unless the gallery store at `path` was built from `source`.
 
     Args:
         path: Folder of the store.

@@ -90,11 +90,11 @@ class DatasetSource:
                 or a pattern such as `shop-*.parquet`.
             column: The column with the pictures; None if only one column has pictures.
             exclude: Patterns of pictures to leave out, in the syntax of `.gitignore`.
-            within: A folder. Picture files outside of it are left out, even if the dataset refers
-                to them. So a malicious downloaded dataset cannot expose other files. If None,
-                picture files may be anywhere.
-            visit_once: Whether a file that has several names (links) in the folder is listed only
-                once.
+            within: Folder in which the picture files must be. Picture files elsewhere are left out,
+                so that a malicious downloaded dataset cannot expose other files. If None, picture
+                files may be anywhere.
+            visit_once: Whether a Parquet file that has several paths in the folder, because of
+                links, is read only once.
 
         Raises:
             ImageError: There is no such dataset, or a pattern is malformed.
@@ -109,7 +109,7 @@ class DatasetSource:
 
     @property
     def argument(self) -> str:
-        """The text that names this dataset in commands such as `dwc index`.
+        """The command-line argument that names this dataset, for commands such as `dwc index`.
 
         It is the absolute path of the dataset, or a pattern for several Parquet files. If a column
         with pictures was given, `#` and the column follow: `/data/shop-*.parquet#photo`.
@@ -125,7 +125,7 @@ class DatasetSource:
         return {**spec, "exclude": list(self.exclude)} if self.exclude else spec
 
     def list(self) -> Listing:
-        """List the pictures in the order of the rows; the columns without pictures are metadata.
+        """List the pictures in the order of the rows; columns without pictures become metadata.
 
         Raises:
             ImageError: The dataset cannot be read, or it is not clear which column has pictures.
@@ -243,7 +243,8 @@ class _Table:
         stamp: The size, times and inode of the table's files.
         ids: The id of each row.
         paths: The picture's path in each row; None if there is none.
-        is_stored: Whether each row has the bytes of the picture's file.
+        is_stored: For each row, whether it contains the bytes of the picture's file. Otherwise, it
+            has only the path.
         rows_by_id: The index of each row by id.
     """
 
@@ -301,7 +302,11 @@ def _plain(value: Any) -> Any:
 
 
 def _find_picture_columns(dataset: Any) -> dict[str, _Stored]:
-    """Return the columns of a dataset that have pictures, by name."""
+    """Return the columns of a dataset whose values are pictures, as a dict by name.
+
+    These are the columns of the type Image, the columns of pairs of `bytes` and `path`, and the
+    columns of bytes whose first value is the content of a picture file.
+    """
     datasets = _import_datasets()
     columns = {}
     for name, feature in dataset.features.items():

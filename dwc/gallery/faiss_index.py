@@ -7,9 +7,9 @@ candidates than the number of results that are needed, and the caller computes t
 the candidates.
 
 Two numbers are chosen when the index is built: how many clusters a search reads, and how many
-candidates it returns. With the chosen pair of numbers, trial queries find `TARGET_RECALL` of their
-50 best images at the lowest cost. The trial queries are about as hard for the index as a model's
-queries.
+candidates it returns. Trial queries, which are about as hard for the index as a model's queries,
+are searched with several pairs of these numbers. The pair with the lowest cost is chosen among
+those with which the searches find at least the fraction `TARGET_RECALL` of the 50 best images.
 
 FAISS's classes `IndexRefine` and `IndexHNSW` are not used, because the argument `params` of their
 method `search` has unwanted effects. `IndexRefine` ignores the set of allowed positions in
@@ -150,7 +150,10 @@ class FaissIndex:
 
     @property
     def recall(self) -> float:
-        """The mean share of the 50 best images that are among the candidates, in [0, 1]."""
+        """The mean share of the 50 best images that are among the candidates, in [0, 1].
+
+        It was measured with trial queries when the index was built.
+        """
         return self.description.recall
 
     @classmethod

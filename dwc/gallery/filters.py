@@ -171,8 +171,8 @@ _AMBIGUOUS_NUMBER = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
 def _format_value(value: Value) -> str:
     """Return a value as text that `parse_filter` can read without ambiguity.
 
-    For example, 1.125 becomes "1.1250", since "1.125" may also be 1125 with a point between
-    thousands.
+    If the point of a number could be taken for one between thousands, a zero is added: 1.125
+    becomes "1.1250", since "1.125" could also mean 1125.
     """
     text = format_value(value)
     is_ambiguous = isinstance(value, float) and _AMBIGUOUS_NUMBER.fullmatch(text)
@@ -193,7 +193,8 @@ def find_matching(filter: Filter, metadata: Metadata) -> Mask:
     """Return a Boolean mask (n,): whether each of the n pictures fits a filter.
 
     Raises:
-        QueryError: The metadata lacks a column of the filter, or the column has another type.
+        QueryError: The metadata lacks a column of the filter, or a comparison such as `<` is used
+            with a column that does not have numbers.
     """
     if isinstance(filter, AllOf | AnyOf):
         combine = np.logical_and if isinstance(filter, AllOf) else np.logical_or
@@ -223,7 +224,10 @@ _COMPARE: dict[str, Callable[[NDArray[np.float64], float], Mask]] = {
 
 
 def unmatched_notes(filter: Filter, metadata: Metadata) -> list[str]:
-    """Return a message for each text value in a filter, if no picture has this value."""
+    """Return a message for each text value in a filter that no picture has in the column.
+
+    If the column has a similar value, the message suggests it.
+    """
     notes = []
     for condition in _conditions(filter):
         column = metadata.columns.get(condition.column)
@@ -268,7 +272,7 @@ def parts_by_column(filter: Filter | None) -> tuple[dict[str, list[Filter]], lis
 
 
 def all_of(parts: Sequence[Filter]) -> Filter | None:
-    """Return a filter that requires all of the given parts; None if there are no parts."""
+    """Return a filter that is met if all given filters are met; None if no filter is given."""
     flat: list[Filter] = []
     for part in parts:
         flat += part.parts if isinstance(part, AllOf) else (part,)

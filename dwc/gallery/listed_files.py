@@ -86,7 +86,7 @@ class ListedFiles(BlockSequence[_T]):
         return self.select([position % self._count])[0]
 
     def select(self, positions: Sequence[int]) -> list[_T]:
-        """Return the elements at positions that are given in ascending order."""
+        """Return the elements at the given positions, which must be in ascending order."""
         return [self._make(self._file(*row)) for row in self._read("*", positions)]
 
     def ids(self) -> Iterator[str]:
@@ -137,9 +137,9 @@ class SelectedItems(BlockSequence[_T], Generic[_T]):
         self._positions = array("q")
 
     def append(self, position: int) -> None:
-        """Add the element at a position of the other sequence.
+        """Add the element at a position of `items`, the argument of the constructor.
 
-        Each position must be greater than the one before.
+        Each position must be greater than the position added before.
         """
         self._positions.append(position)
 

@@ -4,10 +4,10 @@ A source lists the metadata of its pictures as `ListedMetadata`. The store saves
 reads it as `Metadata`: one array per column, in the order of the store's rows.
 
 In a table without types, such as CSV, the cells of a column determine its type. A column is Boolean
-if all its cells are `true` or `false`. It has numbers if all its cells are numbers in the usual
-form. An id such as `00123` does not count as a number, because it would lose its zeros. Any other
-column has text, and words such as `NA` or `null` are text, too. Only an empty cell is a missing
-value.
+if all its cells are `true` or `false`. It has numbers if all its cells are numbers as programs
+write them, such as `-1.5` or `2e-3`. An id such as `00123` does not count as a number, because it
+would lose its zeros. Any other column has text, and words such as `NA` or `null` are text, too.
+Only an empty cell is a missing value.
 """
 
 import json
@@ -67,8 +67,8 @@ class ListedMetadata:
             a missing value. A row may belong to a picture that does not exist.
         problems: Messages for the user about tables, rows and columns that are not used, with the
             reasons.
-        decimal_commas: The names of the columns whose numbers a table writes with decimal commas,
-            and with points between thousands: "1.200,5" for 1200.5.
+        decimal_commas: The names of the columns of numbers that have decimal commas in a table, and
+            points between thousands, such as "1.200,5" for 1200.5.
     """
 
     columns: dict[str, ColumnType] = field(default_factory=dict)
@@ -140,8 +140,8 @@ class Metadata:
     Attributes:
         columns: The columns by name, in order; empty if the gallery has no metadata.
         count: The number n of pictures.
-        decimal_commas: The names of the columns whose numbers a table writes with decimal commas,
-            and with points between thousands: "1.200,5" for 1200.5.
+        decimal_commas: The names of the columns of numbers that have decimal commas in a table, and
+            points between thousands, such as "1.200,5" for 1200.5.
     """
 
     def __init__(
@@ -156,8 +156,8 @@ class Metadata:
     def digest(self) -> str:
         """Hash (12 hex digits) of the columns' names, types and values.
 
-        If a column has very many different texts, only every k-th text is hashed. The number k is
-        the greatest with which at least 10,000 texts (`_HASHED_TEXTS`) are hashed.
+        If a column has 20,000 or more different texts, only every k-th text is hashed, to save
+        time. The number k is the number of texts divided by 10,000 (`_HASHED_TEXTS`), rounded down.
         """
         digest = sha256()
         for name, column in self.columns.items():
@@ -235,9 +235,9 @@ def describe_column(column: Column, mask: NDArray[np.bool_]) -> dict[str, Any]:
 
     Returns:
         A dict with `type`, and `missing`, the number of pictures without a value. A column of
-        numbers also has `least` and `greatest`, if there are any numbers. Another column also has
-        `different`, the number of different values. If that is at most `MAX_COUNTED`, it has
-        `values`, too: the number of pictures with each value.
+        numbers also has `least` and `greatest`, if there are any numbers. A column of another type
+        also has `different`, the number of different values. If that is at most `MAX_COUNTED`, the
+        dict has `values`, too: the number of pictures with each value.
     """
     known = column.values[mask & ~column.is_missing]
     described: dict[str, Any] = {"type": column.type, "missing": int(mask.sum()) - len(known)}
@@ -290,10 +290,11 @@ def is_table(id: str) -> bool:
 
 
 def describe_table_beside(folder: Path) -> str:
-    """Return a hint for a user who indexes only the folder `photos` of a wardrobe.
+    """Return a hint if a folder is called `photos` and has a table `attributes.csv` beside it.
 
-    The wardrobe's table is beside this folder, so it is not read. The result is empty if the folder
-    has another name, or if there is no table beside it.
+    The wardrobe dataset of labeled photographs has this layout. A user who indexes only the folder
+    is told that the table is not read, since it is outside of the folder. In any other case, the
+    result is an empty text.
     """
     if folder.name != _WARDROBE_FOLDER or not (folder.parent / WARDROBE_TABLE).is_file():
         return ""
@@ -304,14 +305,16 @@ def describe_table_beside(folder: Path) -> str:
 
 
 def describe_unused_tables(ids: Iterable[str]) -> str:
-    """Return a hint for a user whose table of metadata has a name that is not read.
+    """Return a hint about files that seem to be metadata tables, but are not read.
+
+    Only tables with a name in `TABLES` are read.
 
     Args:
-        ids: The relative paths of the files that are neither pictures nor in `TABLES`.
+        ids: The relative paths of all files that are neither pictures nor tables with such a name.
 
     Returns:
-        A sentence with the names of the files directly in the folder that seem to be tables, such
-        as `products.csv`; empty if there are none.
+        A text that names the files with the suffix of a table, such as `products.csv`, and says how
+        to use them as metadata. It is empty if there are none. Files in subfolders do not count.
     """
     names = [id for id in ids if "/" not in id and id.lower().endswith(_TABLE_SUFFIXES)]
     if not names:
@@ -326,15 +329,16 @@ def describe_unused_tables(ids: Iterable[str]) -> str:
 def read_tables(root: Path, tables: Iterable[str], ids: Collection[str]) -> ListedMetadata:
     """Read the tables of metadata in a folder of pictures.
 
-    A table names each picture in a column `file_name` (or `filename`, `file`, `path`, `image`), by
-    its path relative to the table's folder. The pictures of a table `attributes.csv` may also be in
-    a folder `photos` beside it. Several tables may have a value for the same picture and column.
-    Then the value from the first table, in the order of the tables' paths, is used. If the values
-    differ, this is reported as a problem.
+    A table has a column `file_name` (or `filename`, `file`, `path`, `image`) with the path of each
+    picture relative to the table's folder. The pictures of a table `attributes.csv` may also be in
+    a folder `photos` beside it. If several tables have a value for the same picture and column, the
+    value from the first table, in the order of the tables' paths, is used. If the values differ,
+    this is reported as a problem.
 
     Args:
         root: The folder.
-        tables: The tables' paths relative to the folder, as `escape_name` returns them.
+        tables: The tables' paths relative to the folder, with invalid bytes escaped by
+            `escape_name`.
         ids: The ids of the pictures in the folder, which are their relative paths.
     """
     collected = MetadataCollector()
@@ -369,7 +373,7 @@ def _add_table(
         table: The table's relative path.
         rows: For each row, its line number and its values by column.
         folder: The relative path of the table's folder.
-        find: Function that returns the id of the picture that a row names.
+        find: Function object that returns the id of the picture to which a row belongs.
     """
     is_wardrobe = posixpath.basename(table).lower() == WARDROBE_TABLE
     file_column: str | None = None
@@ -480,7 +484,7 @@ def _find_file_column(row: Mapping[str, Any]) -> str | None:
 
 
 class _PictureFinder:
-    """Function object that returns the id of the picture that a row of a table names."""
+    """Function object that returns the id of the picture to which a row of a table belongs."""
 
     def __init__(self, ids: Collection[str]) -> None:
         self._ids = frozenset(ids)
@@ -560,8 +564,8 @@ class MetadataCollector:
 
     Attributes:
         problems: Messages for the user about tables that are not used, with the reasons.
-        decimal_commas: The names, in any spelling, of the columns whose numbers a table writes with
-            decimal commas.
+        decimal_commas: The names of the columns of numbers that have decimal commas in a table, as
+            the table spells these names.
     """
 
     def __init__(self) -> None:
@@ -614,7 +618,7 @@ class MetadataCollector:
         return column
 
     def _join_spellings(self) -> list[str]:
-        """Join the columns whose names are spelled differently; return messages about them."""
+        """Join columns whose names are spellings of the same name; return messages about them."""
         messages = []
         for spellings in self._folded.values():
             first, *others = spellings
@@ -652,7 +656,11 @@ class MetadataCollector:
         self._counted.setdefault(table, []).append(message)
 
     def finish(self) -> ListedMetadata:
-        """Return the collected metadata, with values of the determined types, and the problems."""
+        """Return the metadata of all pictures, converted to the types of the columns.
+
+        The type of a column is determined from all its values. The result includes messages about
+        the problems.
+        """
         problems = self.problems + self._join_spellings()
         for table, messages in self._counted.items():
             rows = "1 row" if len(messages) == 1 else f"{len(messages):,} rows"
@@ -699,9 +707,10 @@ class MetadataCollector:
         )
 
     def _joined_name(self, name: str) -> str:
-        """Return the name of a column after the columns with alike names have been joined.
+        """Return the name that a column has after `_join_spellings` has joined columns.
 
-        If the column was joined with other columns, this is the first of their names.
+        If the column was joined with other columns, the result is the first of their names.
+        Otherwise it is `name`.
         """
         first = self._spellings.get(name, [name])[0]
         return name if first in self._apart else first
@@ -744,7 +753,10 @@ class _CollectedColumn:
         return "boolean" if self._may_be_boolean else "number" if self._may_be_number else "text"
 
     def check(self, value: Any) -> Value | None:
-        """Record which types fit a value, and return the value; None if it is missing or nested."""
+        """Record which types fit a value, and return the value; None if it is missing or nested.
+
+        A nested value is neither a text, a number nor a Boolean value: for example, a list.
+        """
         if _is_missing(value):
             return None
         if not isinstance(value, (str, int, float)):

@@ -261,8 +261,8 @@ def open_client(location: str) -> Any:
 def _logged_failures() -> Iterator[list[Exception]]:
     """Collect the exceptions that Milvus Lite would log when it cannot start.
 
-    These exceptions say why Milvus Lite cannot start. The exception that pymilvus raises in this
-    case does not say why.
+    Their messages contain the reason for the failure. The message of the exception that pymilvus
+    raises in this case does not contain it.
 
     Yields:
         The list to which the exceptions are added. They do not appear in the log.

@@ -232,7 +232,7 @@ class MilvusIndex:
         return positions
 
     def summary(self) -> str:
-        """Return a text for the user: the name, and how many rows were written and removed."""
+        """Return a text for the user: the name, and how many rows `update` wrote and removed."""
         return f"{self.name}, {self.written:,} rows written, {self.removed:,} removed"
 
     def verify(self) -> None:
@@ -690,7 +690,7 @@ class GalleryRows:
         return rows
 
     def expression(self, filter: Filter) -> str | None:
-        """Return a filter as an expression of Milvus; None if one of its columns has no field."""
+        """Return a filter as an expression of Milvus; None if a column has no field in Milvus."""
         if isinstance(filter, AllOf | AnyOf):
             parts = [self.expression(part) for part in filter.parts]
             word = " and " if isinstance(filter, AllOf) else " or "
@@ -736,7 +736,7 @@ def _assign_fields(metadata: Metadata) -> dict[str, Field]:
 
 
 def _encode_text(text: str) -> str:
-    """Return the content of a text field: `=` and the text in lower case, or `#` and a hash of it.
+    """Return a text as stored in Milvus: `=` and the text in lower case, or `#` and its hash.
 
     The hash replaces a text that Milvus may not return unchanged: one that is too long or has
     non-printable characters.

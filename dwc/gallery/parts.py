@@ -52,12 +52,12 @@ class Share(NamedTuple):
     """The pictures that one process embeds.
 
     Attributes:
-        items: The pictures, including those that the process has already embedded into its part,
-            a gallery store of its own.
+        items: The pictures. After a killed run, some of them may already be embedded in the part
+            of this process. A part is a gallery store with the pictures of one process.
         left_to_others: Content keys (hashes of the content) of the pictures that are already in the
             gallery store; these pictures are not embedded again.
-        plan: A text with the number and a hash of the pictures that are in no part yet. All
-            processes have the same text if they list the same pictures.
+        plan: A text with the number and a hash of the pictures that are in no part yet. The
+            processes compare their texts to check that all of them list the same pictures.
     """
 
     items: list[Item]
@@ -107,13 +107,16 @@ def locked_parts(path: str | Path) -> Iterator[None]:
 
 
 def prepare_parts(source: Source, path: str | Path, model: ModelIdentity) -> None:
-    """Check that a gallery store and its parts from a killed run belong to a source and a model.
+    """Check that the existing store and parts, if any, belong to this source and this model.
 
-    One process, which has locked the parts, calls this function before any process plans its share.
+    A part is a gallery store with the pictures that one process embeds. Parts exist already if an
+    earlier run was killed. One process, which has locked the folder of the parts, calls this
+    function before any process calls `plan_share`. If the folder has no record of a source and a
+    model yet, this source and this model are recorded.
 
     Raises:
-        StoreError: The store or the parts belong to another model or gallery, or another process
-            is writing the store.
+        StoreError: The store or the parts belong to another model or gallery, the parts were made
+            by another version of the image decoding, or another process is writing the store.
     """
     if Path(path).exists():
         check = partial(check_gallery, path, source)
@@ -300,7 +303,7 @@ class EmbeddedParts:
         return len(self._located)
 
     def count(self, folder: Path) -> int:
-        """Return the number of pictures in the part that is stored in a folder."""
+        """Return the number of pictures in the part in `folder`; 0 if there is no such part."""
         return sum(len(part.rows) for part in self._parts if part.folder == folder)
 
     def part_of(self, item: Item) -> Path | None:
@@ -310,8 +313,8 @@ class EmbeddedParts:
     def find(self, item: Item) -> EmbeddedPicture | None:
         """Return the row, vector and thumbnail of a picture from its part.
 
-        The result is None if the picture must be embedded: if no part has it, if it has changed
-        since, or if its vector or thumbnail is missing or damaged.
+        The result is None if no part has the picture, if the picture has changed since it was
+        embedded, if its vector is missing or damaged, or if its thumbnail is missing.
         """
         if item.id not in self._located:
             return None

@@ -51,10 +51,10 @@ class Projection:
             integers from 0 to `SIDE`.
         laid_out: Number of pictures that t-SNE placed. Each other picture is at the weighted mean
             position of the three most similar of these pictures.
-        neighbours_kept: How well the projection preserves neighborhoods, 0 to 1: the fraction of a
-            picture's 10 nearest neighbors among the vectors that are also among its 10 nearest
-            neighbors in the projection, averaged over a sample of pictures. None if the gallery has
-            20 pictures or fewer.
+        neighbours_kept: How well the projection preserves neighborhoods, 0 to 1. For one picture,
+            this is the fraction of its 10 nearest neighbors by vector that are also among its 10
+            nearest neighbors in the projection. The value is the mean over a sample of pictures;
+            None if the gallery has 20 pictures or fewer.
     """
 
     positions: Points
@@ -147,7 +147,7 @@ class _Components:
 def _lay_out(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return positions (n, 2) of n pictures, computed with t-SNE.
 
-    For fewer than `FEWEST` pictures, the first two components are the positions.
+    For fewer than `FEWEST` pictures, t-SNE is not used: the first two components are the positions.
 
     Args:
         rows: Coordinates (n, C) of the n pictures in C principal components.

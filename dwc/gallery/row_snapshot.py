@@ -134,17 +134,17 @@ class StoredRows(BlockSequence[StoredImage]):
         return width, height
 
     def may_have_size(self, size: tuple[int, int]) -> bool:
-        """Return False if no picture can have the given width and height, otherwise True.
+        """Return whether a picture may have the given width and height.
 
-        If the result is True, it is not certain that a picture has this size, because the sizes of
-        the individual pictures are not read.
+        If the result is False, no picture has this size. If it is True, a picture of the store has
+        this size, but it may not be one of these n pictures if they were selected from the store.
         """
         (wanted,) = _pack_sizes(np.array([size]))
         place = int(np.searchsorted(self._known_sizes, wanted))
         return place < len(self._known_sizes) and bool(self._known_sizes[place] == wanted)
 
     def select(self, positions: Positions) -> "StoredRows":
-        """Return the rows at positions that are given in ascending order."""
+        """Return the rows at the given positions, which must be in ascending order."""
         columns = (self.ids, self.content_keys, self.pixel_hashes)
         texts = [texts.select(positions) for texts in columns]
         sizes, checksums = self._sizes[positions], self.checksums[positions]
@@ -170,7 +170,10 @@ class RowSnapshot(NamedTuple):
     file: Path | None = None
 
     def select(self, positions: Positions) -> "RowSnapshot":
-        """Return a snapshot of only the pictures at the given positions, in ascending order."""
+        """Return a snapshot of only the pictures at the given positions.
+
+        The positions must be in ascending order.
+        """
         columns = {
             name: _select(column, positions) for name, column in self.metadata.columns.items()
         }

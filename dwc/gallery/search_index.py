@@ -207,8 +207,8 @@ def open_index(name: str, store: Store, build: bool = True) -> CandidateIndex | 
             otherwise for "exact".
         store: the store.
         build: whether to build a missing index, and to update an outdated one. If False, None is
-            returned in these cases, and the store is searched exactly. Only for "faiss", `build`
-            has no effect: the index is always built or updated.
+            returned in these cases, and the store is searched exactly. The name "faiss" ignores
+            this argument: its index is always built or updated if necessary.
 
     Returns:
         The index; None for exact search, which is also used for a store with few pictures, and for
@@ -249,18 +249,18 @@ def open_index(name: str, store: Store, build: bool = True) -> CandidateIndex | 
 
 
 def verify_index(name: str, store: Store) -> None:
-    """Verify the approximate indexes of a gallery store, if it has any.
+    """Verify a gallery store's FAISS index, if there is one, and optionally its rows in Milvus.
 
     Args:
-        name: the name of an index, or the location of a Milvus database: a path that ends in `.db`
-            or an address. The database at this location is verified. The names are "auto", "exact"
-            and "faiss". For every name and location, the store's FAISS index is verified if there
-            is one.
+        name: the location of a Milvus database whose rows are also to be verified: a path that ends
+            in `.db`, or an address. With a name ("auto", "exact" or "faiss"), only the FAISS index
+            is verified.
         store: the store.
 
     Raises:
-        DWCError: the store has an index, and the package of the index is not installed.
-        StoreError: the index is damaged, or was built from other vectors.
+        QueryError: there is no index of this name.
+        DWCError: the package of an index is not installed.
+        StoreError: an index is damaged, or was built from other vectors.
     """
     check_index(store)
     if is_milvus_location(check_index_name(name)):

@@ -155,7 +155,7 @@ class Source(Protocol):
 
     @property
     def argument(self) -> str:
-        """The value that names this source in commands: in `dwc index photos`, the text "photos".
+        """The command-line argument that names this source: "photos" in `dwc index photos`.
 
         It may be a path, a pattern, the id of a dataset on the Hub, or "catalogue".
         """
@@ -287,7 +287,8 @@ class FolderSource:
         Args:
             folder: Path of the folder.
             exclude: Patterns of files and folders to leave out, in the syntax of `.gitignore`.
-            visit_once: Whether a file that has several names (links) is listed only once.
+            visit_once: Whether a file that has several paths in the folder, because of links, is
+                listed only once. If False, it is listed under each of these paths.
             may_be_away: Whether the folder may be missing, for example on a drive that is not
                 mounted. `list` then reports the folder as unreadable.
 
@@ -311,7 +312,7 @@ class FolderSource:
 
     @property
     def argument(self) -> str:
-        """The text that names this source in commands: the folder's absolute path."""
+        """The command-line argument that names this source: the folder's absolute path."""
         return str(self.folder)
 
     @property
@@ -408,7 +409,7 @@ class HubDatasetSource:
 
     @property
     def argument(self) -> str:
-        """The text that names this source in commands: the repository's id."""
+        """The command-line argument that names this source: the repository's id."""
         return self.repo_id
 
     @property
@@ -528,7 +529,7 @@ class CatalogueSource:
 
     @property
     def argument(self) -> str:
-        """The text that names this source in commands: the word "catalogue"."""
+        """The command-line argument that names this source: the word "catalogue"."""
         return CATALOGUE
 
     @property
@@ -542,11 +543,11 @@ class CatalogueSource:
         }
 
     def list(self) -> Listing:
-        """List all garments, in the catalogue's order."""
+        """List the `size` garments of this source, in the catalogue's order."""
         return Listing(self.items())
 
     def items(self) -> Sequence[DrawnItem]:
-        """Return all garments, in the catalogue's order."""
+        """Return the `size` garments of this source, in the catalogue's order."""
         return list(self._by_id.values())
 
     def item(self, id: str) -> DrawnItem:
@@ -578,7 +579,7 @@ def open_source(argument: str, revision: str | None = None, exclude: Iterable[st
         exclude: Patterns of files to leave out of a folder or dataset, as in `.gitignore`.
 
     Raises:
-        ImageError: There is no such folder, or a pattern is malformed.
+        ImageError: There is no such folder or file, or a pattern is malformed.
     """
     if argument == CATALOGUE:
         if Path(CATALOGUE).is_dir():
@@ -626,7 +627,7 @@ def _packed_source(
         files: The source of the picture files in a downloaded folder; None for a local location.
 
     Returns:
-        The source; None if the location has none of these.
+        The source; None if the location has no tar files, Parquet files or saved dataset to use.
     """
     from dwc.gallery.dataset_source import DatasetSource, is_saved_dataset
     from dwc.gallery.webdataset_source import WebDatasetSource
@@ -652,7 +653,7 @@ def from_spec(spec: dict[str, Any]) -> Source:
     """Open a source again from its `spec`, the JSON-compatible dict that describes it.
 
     Raises:
-        ImageError: The source is a folder that does not exist any more.
+        ImageError: The source is a local folder or dataset that does not exist any more.
     """
     from dwc.gallery.dataset_source import DatasetSource
     from dwc.gallery.webdataset_source import WebDatasetSource

@@ -2,8 +2,8 @@
 
 A store is a folder with these files:
 
-    gallery.sqlite       one row per picture, the manifest, the files skipped and left out, and
-                         the pictures' metadata
+    gallery.sqlite       one row per picture, the manifest (a description of the store), the files
+                         that could not be read, and the pictures' metadata
     vectors-<g>.f32      float32 vectors in the order of the rows; g is the number of rewrites
     rows-<hash>.bin      a copy of the rows and the metadata, which readers map into memory; only in
                          large stores, see `dwc.gallery.row_snapshot`
@@ -113,8 +113,8 @@ class ModelIdentity:
         fingerprint: Hash that identifies the model's parameters and configuration.
         name: The folder or Hub id from which the model was loaded.
         revision: The commit on the Hub; None for a folder.
-        streams: The length of each stream's vector, in the order in which a picture's vector
-            concatenates them.
+        streams: The length of each stream's vector, by the stream's name. The order is that in
+            which the vectors are concatenated to the vector of a picture.
         preprocessing: The settings with which pictures were preprocessed.
     """
 
@@ -178,7 +178,7 @@ class Manifest:
         Returns:
             `pictures`, the number of rows; `away`, how many of them had no file at the last build;
             `left_out`, `unsupported`, `skipped`, `ignored_profiles`, `small` and `unused_patterns`,
-            the attributes of this name; and the attribute `metadata` if it is not empty.
+            the attributes with these names; and the attribute `metadata` if it is not empty.
         """
         metadata = {"metadata": dict(self.metadata)} if self.metadata else {}
         return {
@@ -194,9 +194,10 @@ class Manifest:
         }
 
     def remarks(self) -> list[str]:
-        """Return sentences for the user on missing and left-out pictures of the last build.
+        """Return sentences that tell the user what the last build found missing or doubtful.
 
-        The sentences do not mention the files in `skipped`.
+        They concern missing, unsupported and small pictures, broken color profiles, other files
+        that were left out, unused exclude patterns, and the metadata; not the files in `skipped`.
         """
         sentences = []
         if self.away:
@@ -237,7 +238,7 @@ class Manifest:
 
 
 class StoredState(NamedTuple):
-    """The content of a gallery store with which a build compares the pictures of a source.
+    """What a gallery store records about pictures and files, for comparison in the next build.
 
     Attributes:
         content_keys: The content key (a hash of the content) of each stored picture, by id.
@@ -285,7 +286,7 @@ def vector_file(folder: Path, generation: int) -> Path:
 
 
 def thumbnail_file(folder: Path, content_key: str) -> Path:
-    """Return the path of a thumbnail.
+    """Return the path of the thumbnail of a picture with a content key (a hash of the content).
 
     Thumbnails are in subfolders, since access to a folder with 100,000 files is slow.
     """
@@ -316,16 +317,16 @@ def write_manifest(connection: sqlite3.Connection, **entries: Any) -> None:
 
 
 def model_entry(model: ModelIdentity) -> dict[str, Any]:
-    """Return a model's identity as the JSON-compatible value of the manifest's entry `model`."""
+    """Return a model's identity in JSON-compatible form, for the entry `model` of the manifest."""
     # A list of pairs, since the order of the streams matters and JSON objects are unordered.
     return {**asdict(model), "streams": list(model.streams.items())}
 
 
 def read_manifest(connection: sqlite3.Connection, folder: Path) -> Manifest | None:
-    """Read the manifest of a store; None if nothing was ever committed to the database.
+    """Return the manifest of a store; None if nothing was ever committed to the database.
 
     Raises:
-        StoreError: The store has another file format.
+        StoreError: The store has another version of the file format.
     """
     entries = _read_entries(connection, "manifest")
     if not entries:
@@ -369,8 +370,8 @@ def read_report(connection: sqlite3.Connection) -> dict[str, Any]:
 def read_files(connection: sqlite3.Connection) -> dict[str, KnownFile]:
     """Return the state that each file had when it was last read, by id.
 
-    The result is empty if an older version that did not record the states wrote the store. In
-    states that an older version recorded, `ctime_ns` and `inode` may be None.
+    Stores from older versions of this package may lack the states; the result is then empty. If
+    they have the states but not `ctime_ns` and `inode`, these two are None.
     """
     query = "SELECT id, ctime_ns, inode FROM file_changes"
     changes = {id: change for id, *change in read_table(connection, query, "file_changes")}
@@ -411,7 +412,10 @@ def read_rows(connection: sqlite3.Connection, folder: Path) -> list[StoredImage]
 
 
 def require_all_rows(connection: sqlite3.Connection, folder: Path, count: int) -> None:
-    """Raise `StoreError` unless the positions of `count` rows are 0, 1, 2 and so on."""
+    """Raise `StoreError` if rows are missing from the database of a store.
+
+    The store has `count` rows. If none is missing, their positions are 0 to `count - 1`.
+    """
     (last,) = connection.execute("SELECT max(position) FROM pictures").fetchone()
     if count and last != count - 1:
         raise StoreError(f"{folder}: rows are missing from {DATABASE}. Delete it and index again.")
@@ -729,12 +733,13 @@ class Store:
     def thumbnail(self, id: str) -> Path:
         """Return the path of a picture's thumbnail, a WebP file of at most 256 by 256 pixels.
 
-        The file of a drawn garment may not exist yet; `draw_thumbnail` creates it.
+        If Python code draws the pictures (`is_drawn`), the file may not exist yet; the method
+        `draw_thumbnail` creates it.
         """
         return thumbnail_file(self.path, self.rows.content_keys[self.position(id)])
 
     def draw_thumbnail(self, id: str) -> Path:
-        """Return the path of a picture's thumbnail; draw a garment's missing thumbnail first.
+        """Return the path of a picture's thumbnail; if `is_drawn`, draw a missing one first.
 
         Raises:
             ImageError: The thumbnail's file cannot be written.
@@ -805,16 +810,15 @@ class Store:
 def match_id(id: str, ids: Collection[str]) -> str | None:
     """Return the id among `ids` that matches the given id, possibly in another spelling.
 
-    Two ids match if they differ only in the Unicode form of accented letters, in `./` and doubled
-    slashes, or in upper and lower case. There are three cases, tried in this order:
+    These comparisons are made one after the other, until one of them finds a match:
 
-    1. The given id is in `ids`. The result is the given id.
-    2. Ids match in the same letter case.
-    3. Ids match in another letter case.
+    1. The ids are equal.
+    2. The ids are equal apart from the Unicode form of accented letters, `./` and doubled slashes.
+    3. The ids are equal apart from these differences and from upper and lower case.
 
     Returns:
-        The matching id. None if no id matches, or if several ids match in the first case that
-        applies.
+        The matching id. None if no comparison finds a match, or if the first comparison that finds
+        a match finds several.
     """
     if id in ids:
         return id
@@ -853,9 +857,9 @@ def _map_vectors(folder: Path, manifest: Manifest, count: int) -> NDArray[np.flo
 def _select_vectors(
     vectors: NDArray[np.float32], positions: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Return the vectors (m, D) at m positions.
+    """Return the vectors (m, D) at m positions in the given vectors (n, D).
 
-    If there are `MAPPED_ROWS` vectors or more, the result is a memory map of a temporary file.
+    If m is at least `MAPPED_ROWS`, the result is a memory map of a temporary file.
     """
     if len(positions) < MAPPED_ROWS:
         return vectors[positions]

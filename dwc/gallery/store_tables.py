@@ -1,7 +1,7 @@
 """Sequences and mappings that read the tables of a store's database when an element is accessed.
 
-The process that writes a store uses them. It has locked the store, so no other process changes the
-tables meanwhile.
+They are meant for the process that writes a store. This process has locked the store, so no other
+process changes the tables meanwhile.
 """
 
 import sqlite3
@@ -91,12 +91,12 @@ _COLUMNS = "id, content_key, pixel_hash, width, height, checksum"
 
 
 class TableMapping(Mapping[str, _V]):
-    """Base class of mappings from the ids in a table of a database to the table's values."""
+    """Base class of mappings that look up ids in a database table and return the values there."""
 
     _table: str
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        """Build the mapping for a database; this writes nothing."""
+        """Build the mapping for an open database."""
         self._connection = connection
 
     @abstractmethod
@@ -135,9 +135,9 @@ class ContentKeyTable(TableMapping[str]):
 
 
 class FileTable(TableMapping[KnownFile]):
-    """Mapping from ids to the states of the files when they were last read.
+    """Mapping from the ids of files to the files' states when they were last read.
 
-    Changes stay in memory until `write` is called.
+    Changes of the mapping stay in memory until `write` is called.
     """
 
     _table = "files"
@@ -187,9 +187,10 @@ class FileTable(TableMapping[KnownFile]):
         self._changed.clear()
 
     def remove_unused(self) -> None:
-        """Remove the states of files whose ids are neither in `pictures` nor in `skipped`.
+        """Remove the states of files that are neither stored pictures nor skipped files.
 
-        Both are tables of the database. The removal is part of the caller's transaction.
+        These are the ids in the tables `pictures` and `skipped`. The removal is part of the
+        caller's transaction.
         """
         for table in _FILE_TABLES:
             self._connection.execute(

@@ -3,8 +3,8 @@
 Pictures are added in batches. If the process is killed, only the unfinished batch is lost: the
 batch's vectors are appended to the vector file and flushed to disk, and then one transaction adds
 one row per picture to the database. Readers ignore the batch's vectors until the transaction is
-committed. To remove rows, a new vector file is written, and one transaction replaces the
-old file by it. The number in the name of the vector file is its generation.
+committed. To remove rows, a new vector file is written, and one transaction replaces the old file
+by the new one. The number in a vector file's name, its generation, counts these replacements.
 """
 
 import json
@@ -205,7 +205,7 @@ class StoreWriter:
             )
 
     def skip(self, id: str, reason: str) -> None:
-        """Record that a picture could not be read, and the reason."""
+        """Record that a picture could not be read, with the reason."""
         self._skipped[id] = reason
 
     def note_file(self, id: str, file: KnownFile) -> None:
@@ -214,17 +214,17 @@ class StoreWriter:
             self._files[id] = file
 
     def forget_file(self, id: str) -> None:
-        """Remove what `note_file` recorded of a file, so that the next build reads the file."""
+        """Remove the state that `note_file` recorded; the next build reads the file again."""
         del self._files[id]
 
     def write_metadata(self, metadata: ListedMetadata, listed: Collection[str]) -> None:
-        """Replace the saved metadata in one transaction; only what has changed is written.
+        """Replace the saved metadata of the pictures in one transaction.
 
         Args:
-            metadata: The metadata that the source lists. Only the values of pictures that are in
+            metadata: The metadata that the source has now. Only the values of pictures that are in
                 `listed` or in the store are saved.
-            listed: The ids of the pictures that the source lists. A stored picture keeps its former
-                values if it is not listed and has no values in `metadata`.
+            listed: The ids of the pictures that the source has now. A stored picture that is
+                neither in `listed` nor in `metadata` keeps its former values.
         """
         former_types, former_rows = read_metadata(self._connection)
         if not former_types and not metadata.columns:
@@ -286,7 +286,7 @@ class StoreWriter:
 
         Args:
             away: Ids of the rows whose files are missing; the rows are kept.
-            report: Further results of the build, as JSON-compatible values by name.
+            report: Results of the build, as JSON-compatible values by name.
         """
         entries = [(name, json.dumps(value)) for name, value in (report or {}).items()]
         with self._transaction():
@@ -309,7 +309,7 @@ class StoreWriter:
                     _remove(file)
 
     def _write_notes(self) -> None:
-        """Save which files were skipped, and the state of files that were read.
+        """Save in the database what `skip` and `note_file` recorded.
 
         The changes are part of the caller's transaction.
         """
@@ -364,7 +364,7 @@ class StoreWriter:
         os.truncate(self._vectors, len(self._rows) * self._stride)
 
     def _drop_damaged_rows(self) -> None:
-        """Remove rows whose vectors are missing or altered, so that a build adds them again."""
+        """Remove rows whose vectors are missing or altered; the build then adds the rows again."""
         complete_rows = min(len(self._rows), self._vectors.stat().st_size // self._stride)
         damaged = set(range(complete_rows, len(self._rows)))
         if complete_rows:

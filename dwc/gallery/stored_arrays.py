@@ -1,9 +1,9 @@
 """A file format for named arrays and texts; both are read from the file only when they are used.
 
-The arrays follow one another in the file. At the end of the file is a directory in JSON, with the
-names and positions of the arrays. Arrays of numbers are mapped into memory. Texts are read from the
-file one by one, since mapped pages count as memory of the process. A million texts in such a file
-take no memory; as Python strings in a list, they take 100 MB.
+The arrays follow one another in the file. At the end of the file is a table of contents in JSON,
+with the names and positions of the arrays. Arrays of numbers are mapped into memory. Texts are read
+from the file one by one, since mapped pages count as memory of the process. A million texts in such
+a file take no memory; as Python strings in a list, they take 100 MB.
 """
 
 import json
@@ -33,9 +33,10 @@ _T = TypeVar("_T")
 
 
 class BlockSequence(Sequence[_T]):
-    """Base class of sequences with fast slices; iteration reads the items in blocks.
+    """Base class of sequences that read a slice faster than the same items one by one.
 
-    Such a sequence equals any other sequence, of any type, with equal items in the same order.
+    Iteration therefore reads the items in blocks. A sequence of this class equals a sequence of any
+    type, except a string, that has equal items in the same order.
     """
 
     def __iter__(self) -> Iterator[_T]:
@@ -111,7 +112,9 @@ class ArrayWriter:
             self.add(f"{name}.order", order.astype(np.uint32))
 
     def finish(self, description: dict[str, Any]) -> None:
-        """Write the directory of the arrays and a description; nothing can be added afterwards.
+        """Complete the file: write its table of contents and a description after the arrays.
+
+        Nothing can be added afterwards.
 
         Args:
             description: JSON-compatible values by name; see `StoredArrays.description`.
@@ -203,7 +206,7 @@ class StoredArrays:
     """
 
     def __init__(self, content: Content) -> None:
-        """Read the directory of the arrays in a file.
+        """Read the table of contents of a file; the arrays themselves are read later.
 
         Raises:
             ValueError: The file was not written by `ArrayWriter`, or is cut off.
@@ -223,7 +226,12 @@ class StoredArrays:
         return self._content.map(start, start + size).view(dtype).reshape(shape)
 
     def texts(self, names: Sequence[str]) -> list["Texts"]:
-        """Return the columns that `ArrayWriter.add_texts` wrote with these names, in this order."""
+        """Return columns of texts, in the order of their names.
+
+        Args:
+            names: The names of all columns that one call of `ArrayWriter.add_texts` wrote, in the
+                same order.
+        """
         return [Texts(self._text_column(names, number)) for number in range(len(names))]
 
     def _text_column(self, names: Sequence[str], number: int) -> "_TextColumn":
@@ -304,17 +312,20 @@ class _TextColumn:
         ]
 
     def candidates(self, encoded: bytes) -> list[int]:
-        """Return the positions, ascending, of all texts with the same hash as a UTF-8 text."""
+        """Return the positions, ascending, of all texts with the same hash as the given text.
+
+        These are all texts that may equal the given text, which is encoded in UTF-8.
+        """
         value = np.uint32(zlib.crc32(encoded))
         first, last = self._search(value, "left"), self._search(value, "right")
         stored = self.content.read(self.order + 4 * first, self.order + 4 * last)
         return np.frombuffer(stored, np.uint32).tolist()
 
     def _search(self, value: np.uint32, side: Literal["left", "right"]) -> int:
-        """Return the result of `np.searchsorted` for the column's sorted hashes.
+        """Find the place of a hash among the column's sorted hashes, like `np.searchsorted`.
 
-        `value` and `side` are the arguments of `np.searchsorted`. Only one block of the hashes is
-        read from the file.
+        The arguments are those of `np.searchsorted`. Only one block of the hashes is read from the
+        file.
         """
         block = max(0, int(np.searchsorted(self.firsts, value, side)) - 1) * _BLOCK
         stop = min(block + _BLOCK, self.count)
@@ -337,7 +348,7 @@ class Texts(BlockSequence[str]):
         self._text = lru_cache(_CACHED)(column.text)
 
     def select(self, positions: Positions) -> "Texts":
-        """Return the texts at positions that are given in ascending order."""
+        """Return a sequence of the texts at the given positions, which must be ascending."""
         return Texts(
             self._column, positions if self._selected is None else self._selected[positions]
         )
@@ -385,10 +396,12 @@ class Texts(BlockSequence[str]):
         ]
 
     def index(self, text: str, start: int = 0, stop: int | None = None) -> int:
-        """Return the first position of a text among the positions `start` to `stop - 1`.
+        """Return the first position of a text, from `start` up to but not including `stop`.
 
-        If `stop` is None, the last position is that of the last text. If the text is at none of
-        these positions, `ValueError` is raised.
+        If `stop` is None, the search goes on to the last text.
+
+        Raises:
+            ValueError: The text is at none of these positions.
         """
         for position in self.find(text):
             if start <= position and (stop is None or position < stop):

@@ -5,7 +5,7 @@ that are left out, with the reasons. Symbolic links are followed only after all 
 been listed, so that a picture inside the gallery is listed under its own path rather than under the
 path of a link. Folders and files are identified by device and inode. Each folder is visited only
 once, so that circular links do not cause an endless loop. By default, each file is listed only
-once, even if it has several names.
+once, even if several paths lead to it.
 
 `expand_location` lists tar or Parquet files, given a file, a folder or a pattern. In a folder, the
 same rules apply as for picture files.
@@ -119,7 +119,7 @@ _MAX_FILES = 100_000
 
 
 class GalleryFile(NamedTuple):
-    """A picture file in the gallery's folder.
+    """A file in the gallery's folder: a picture, or a tar or Parquet file with pictures.
 
     Attributes:
         id: Path relative to the gallery's folder, with `/` as separator, as UTF-8 text.
@@ -128,7 +128,8 @@ class GalleryFile(NamedTuple):
         mtime_ns: Modification time in nanoseconds.
         ctime_ns: Time in nanoseconds of the last change of content, name or permissions; on
             Windows, of the creation.
-        inode: The lower 63 bits of the number by which the file system identifies the file.
+        inode: The number by which the file system identifies the file; only its lower 63 bits,
+            because SQLite cannot store more.
     """
 
     id: str
@@ -140,7 +141,7 @@ class GalleryFile(NamedTuple):
 
 
 class LeftOut(NamedTuple):
-    """A file or folder that is left out, with the reason.
+    """A file or folder that is left out of a gallery, with the reason.
 
     Attributes:
         id: Path relative to the gallery's folder, with `/` as separator, as UTF-8 text.
@@ -168,7 +169,8 @@ def parse_patterns(patterns: Sequence[str]) -> pathspec.PathSpec | None:
     """Compile patterns in the syntax of `.gitignore`; return None if there are no patterns.
 
     Raises:
-        ImageError: A pattern is malformed.
+        ImageError: A pattern is malformed, or the first one begins with `!`. Such a pattern takes
+            back an earlier one, and there is none.
     """
     if not patterns:
         return None
@@ -188,9 +190,8 @@ def parse_patterns(patterns: Sequence[str]) -> pathspec.PathSpec | None:
 def cache_folder() -> Path:
     """Return this package's cache folder.
 
-    The environment variable DWC_CACHE names the folder. If that variable is not set, the cache
-    folder is `dwc` in the folder that the environment variable XDG_CACHE_HOME names, or else in
-    ~/.cache.
+    The folder is the value of the environment variable DWC_CACHE. If DWC_CACHE is not set, the
+    folder is `$XDG_CACHE_HOME/dwc`; if XDG_CACHE_HOME is not set either, it is `~/.cache/dwc`.
     """
     if named := os.environ.get("DWC_CACHE"):
         return Path(named).expanduser()
@@ -205,7 +206,8 @@ def is_service_folder(name: str, parent: str = "") -> bool:
 
     Args:
         name: The name of the folder.
-        parent: The name of its parent folder.
+        parent: The name of its parent folder. In a library of Apple Photos, iPhoto or Aperture
+            (such as `a.photoslibrary`), every folder except that of the originals is internal.
     """
     name = name.lower()
     if name in _SERVICE_FOLDERS or name.endswith(_PREVIEW_SUFFIXES):
@@ -225,19 +227,19 @@ def is_read(kind: str) -> bool:
 def walk_folder(
     root: Path, exclude: Sequence[str] = (), visit_once: bool = True, suffix: str | None = None
 ) -> Iterator[GalleryFile | LeftOut | UnusedPattern]:
-    """Yield the picture files below a folder, the entries left out, and the unused patterns.
+    """Yield the pictures in a folder and its subfolders, and what is left out, with the reasons.
 
-    The unused patterns come last. They are the exclude patterns that matched nothing.
+    The exclude patterns that matched nothing are yielded last.
 
     Args:
-        root: The folder. It is listed even if its own name begins with a point. If it is a gallery
+        root: The folder. It is listed even if its own name begins with a dot. If it is a gallery
             store, nothing in it is listed.
         exclude: Patterns in the syntax of `.gitignore`, relative to the folder. Everything in an
             excluded folder is excluded.
-        visit_once: Whether a file that has several names is listed only once. It is False for the
-            Hub's cache, where the names of files with equal content are links to the same file.
-        suffix: Suffix, in lower case, of the files to list instead of picture files; None to list
-            picture files.
+        visit_once: Whether to list a file only once if several paths lead to it (links). It is
+            False for the Hub's cache, which stores files with equal content as links to one file.
+        suffix: Suffix, in lower case, of the files to list instead of pictures; None to list
+            pictures.
     """
     yield from _Walk(root, exclude, visit_once, suffix).run()
 
@@ -333,13 +335,12 @@ class _Walk:
             waiting.extend(reversed(subfolders))
 
     def _hidden(self, entry: os.DirEntry[str], relative: str) -> LeftOut:
-        """Return the reason why an entry whose name begins with a point is left out.
+        """Return the reason why an entry whose name begins with a dot is left out.
 
-        The entry may be a placeholder of iCloud: `.a.jpg.icloud` stands for `a.jpg`, which is not
-        downloaded. If `a.jpg` would be listed, the result has a message that asks the user to
-        download it. This also applies to placeholders of folders and of metadata tables. If an
-        exclude pattern matches, the placeholder counts as excluded. Any other entry counts as
-        hidden.
+        The reason is usually `HIDDEN`. But macOS puts a file `.a.jpg.icloud` in the place of
+        `a.jpg` if `a.jpg` is only in iCloud. If `a.jpg` would be listed, or is a folder or a
+        metadata table, the reason is `NOT_DOWNLOADED`, with a message that asks the user to
+        download it; or `EXCLUDED` if an exclude pattern matches `a.jpg` or `.a.jpg.icloud`.
         """
         id = escape_name(relative)
         placeholder = _ICLOUD_PLACEHOLDER.fullmatch(entry.name)
@@ -460,9 +461,9 @@ def _is_backup(folder: str, name: str) -> bool:
 def _is_edited_copy(folder: str, name: str, entries: Sequence[os.DirEntry[str]]) -> bool:
     """Return whether a file is the edited copy of another picture in an export of Google Photos.
 
-    For example, `a-edited.jpg` is the edited copy of `a.jpg`. The folder must have `a.jpg` and the
-    JSON file with which such an export describes it. Without this JSON file, the name alone proves
-    nothing, and the result is False.
+    `a-edited.jpg` counts as the edited copy of `a.jpg` if the folder also has `a.jpg` and the JSON
+    file that an export adds to describe `a.jpg`. If the JSON file is missing, the result is False,
+    because the name alone proves nothing.
 
     Args:
         folder: The path of the folder.
@@ -492,7 +493,10 @@ def placeholder_id(id: str) -> str:
 
 
 class _PatternUse:
-    """Record of whether an exclude pattern matched a path, or would in another letter case."""
+    """An exclude pattern that is tested on paths, to explain why it matched none of them.
+
+    The object stores the first path that the pattern would match in another letter case.
+    """
 
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern
@@ -538,7 +542,7 @@ class _PatternUse:
 def find_unused_patterns(
     patterns: Sequence[str], listed: Collection[str], left_out: Iterable[LeftOut], root: str
 ) -> dict[str, str]:
-    """Return the likely reason for each exclude pattern that matches nothing, by pattern.
+    """Return the exclude patterns that match nothing, each with the likely reason.
 
     Args:
         patterns: Patterns in the syntax of `.gitignore`.
@@ -563,7 +567,11 @@ def is_store(names: Sequence[str]) -> bool:
 
 
 def _own_folders() -> set[tuple[int, int]]:
-    """Return the device and inode of the cache folder and of the web page's upload folder."""
+    """Return the device and inode of folders of this program, which are left out of galleries.
+
+    They are the cache folder and the folder for pictures that users upload in the web app. A folder
+    that does not exist is omitted.
+    """
     uploads = os.environ.get("GRADIO_TEMP_DIR") or os.path.join(tempfile.gettempdir(), "gradio")
     own = set()
     for folder in (str(cache_folder()), uploads):
@@ -603,7 +611,7 @@ def _describe_packed(path: str, suffix: str, listed_suffix: str | None) -> str:
     Args:
         path: The path of the file.
         suffix: Its suffix, in lower case.
-        listed_suffix: The suffix of the files that are listed instead; None for picture files.
+        listed_suffix: The suffix of the files that are listed instead; None if these are pictures.
     """
     kinds = {".tar": "tar file", ".parquet": "Parquet file"}
     kind = kinds[suffix]
@@ -643,7 +651,7 @@ class PackedFiles(NamedTuple):
     """The tar or Parquet files of a gallery.
 
     Attributes:
-        files: The path of each file, by its path relative to a common folder.
+        files: The paths of the files. The keys are the paths relative to a common folder.
         left_out: The files and folders that are not in `files`, with the reasons, by relative path.
     """
 
@@ -652,7 +660,7 @@ class PackedFiles(NamedTuple):
 
     @property
     def expected_count(self) -> int:
-        """Number of files, including missing ones that a range such as `{000..015}` names."""
+        """Number of files, including the missing files of a range such as `{000..015}`."""
         missing = sum(entry.reason == MISSING for entry in self.left_out.values())
         return len(self.files) + missing
 
@@ -660,7 +668,7 @@ class PackedFiles(NamedTuple):
 def expand_location(
     location: str, suffix: str, exclude: Sequence[str] = (), visit_once: bool = True
 ) -> PackedFiles:
-    """Return the tar or Parquet files that a location names.
+    """Return the tar or Parquet files at a location: a file, a folder or a pattern.
 
     Args:
         location: The path of a file; the path of a folder, for all files with the suffix in the
@@ -669,7 +677,7 @@ def expand_location(
         suffix: The suffix of the files, in lower case. In a folder, files with this suffix in any
             letter case are listed.
         exclude: Patterns of files to leave out, in the syntax of `.gitignore`.
-        visit_once: Whether a file in a folder that has several names is listed only once.
+        visit_once: Whether to list a file only once if a folder has several paths to it (links).
 
     Raises:
         ImageError: There is no such file.
@@ -724,8 +732,8 @@ def _find_in_folder(
 def _find_matches(pattern: str, exclude: Sequence[str]) -> PackedFiles:
     """Return the files that match a pattern.
 
-    If a range such as `{000..015}` names files that do not exist, the attribute
-    `left_out` of the result has these files.
+    If a range such as `{000..015}` stands for files that do not exist, these files are in
+    `left_out` of the result.
     """
     parts = _expand_numbers(pattern)
     matches: set[Path] = set()
@@ -782,9 +790,10 @@ def _describe_missing(path: Path, pattern: str) -> str:
 
 
 def _literal_folder(pattern: str) -> Path:
-    """Return the folders of a pattern before the first part with a wildcard or a range of numbers.
+    """Return the path of the folder in which the search for a pattern begins.
 
-    For `photos/2*/a.tar`, the result is `photos`.
+    It is the part of the pattern before the first folder with a wildcard or a range of numbers. For
+    `photos/2*/a.tar`, the result is `photos`.
     """
     folder = Path(pattern).parent
     while has_magic(str(folder)) or _NUMBERS.search(str(folder)):

@@ -72,12 +72,12 @@ class WebDatasetSource:
     computed = False
 
     def __init__(self, location: str, exclude: Iterable[str] = (), visit_once: bool = True) -> None:
-        """Build the object for the pictures in existing tar files.
+        """Build the source for the pictures in existing tar files.
 
         Args:
             location: A tar file, a folder of tar files, or a pattern such as `shop-*.tar`.
             exclude: Patterns of files and pictures to leave out, in the syntax of `.gitignore`.
-            visit_once: Whether a tar file that has several names (links) is listed only once.
+            visit_once: Whether to list a tar file only once if several paths lead to it (links).
 
         Raises:
             ImageError: There is no such file, or a pattern is malformed.
@@ -100,7 +100,7 @@ class WebDatasetSource:
         return {"kind": "webdataset", "location": self.location, **excluded}
 
     def list(self) -> Listing:
-        """List the pictures in the order of the archives, with the metadata of their samples."""
+        """List the pictures in the order of the tar files, with the metadata stored beside them."""
         items: list[TarItem] = []
         files = self._find_files()
         left_out = dict(files.left_out)
@@ -141,12 +141,15 @@ class WebDatasetSource:
 
 @dataclass(frozen=True)
 class _Archive:
-    """The content of one tar file: its pictures, and the metadata of its samples by key.
+    """The content of one tar file: its pictures and their metadata.
+
+    A picture and its metadata are members of the tar file with the same key: the path up to the
+    first dot in the file name.
 
     Attributes:
         items: The pictures by id.
-        keys: The key of each picture's sample, by the picture's id.
-        rows: The metadata of samples, by key.
+        keys: The key of each picture, by the picture's id.
+        rows: The metadata, by key.
         left_out: The members and folders that are not in `items`, with the reasons, by id.
         problems: Messages about metadata that cannot be used.
     """
@@ -165,8 +168,8 @@ def _list_archive(path: str, name: str, stamp: Stamp) -> _Archive:
     Args:
         path: The path of the tar file.
         name: The tar file's name, with which ids begin.
-        stamp: The size, times and inode of the tar file. The result is cached by the arguments, so
-            a changed file is listed again.
+        stamp: The size, times and inode of the tar file. Results are cached for equal arguments; a
+            changed file has another stamp, so it is listed again.
     """
     archive = _Archive({}, {}, {}, {}, [])
     links: dict[str, tarfile.TarInfo] = {}
@@ -202,16 +205,17 @@ def _list_archive(path: str, name: str, stamp: Stamp) -> _Archive:
 
 @lru_cache(maxsize=1024)
 def _reason_for_folder(folder: str) -> tuple[str, str] | None:
-    """Return the outermost folder of a path that is left out, and the reason.
+    """Find the outermost folder in a path that is a hidden folder or a service folder.
 
-    The result is None if no folder of the path is left out.
-
-    Hidden folders and service folders are left out. Programs store previews or deleted files in
-    service folders; see `is_service_folder`. For the path `a/.cache/b`, the result is `a/.cache`
-    and "hidden".
+    Such folders are left out of a gallery. Programs store previews or deleted files in service
+    folders; see `is_service_folder`.
 
     Args:
         folder: The path of a folder in a tar file.
+
+    Returns:
+        The path of the folder that is left out, and the reason; None if there is none. For the path
+        `a/.cache/b`, the result is `a/.cache` and "hidden".
     """
     parts = folder.split("/")
     for depth, part in enumerate(parts):
@@ -223,7 +227,7 @@ def _reason_for_folder(folder: str) -> tuple[str, str] | None:
 
 
 def _unread_kind(path: str, member: tarfile.TarInfo, suffix: str) -> str | None:
-    """Return a member's picture format, such as "RAW", if it is unsupported; otherwise None."""
+    """Return a tar member's picture format, such as "RAW", if it is unsupported; else None."""
     if suffix in SUFFIXES or suffix not in UNREAD_SUFFIXES:
         return None
     try:
@@ -255,12 +259,13 @@ def _describe_link(archive: _Archive, name: str, id: str, link: tarfile.TarInfo)
 
 
 def _members(path: str, name: str, left_out: dict[str, LeftOut]) -> Iterator[tarfile.TarInfo]:
-    """Yield the members of a tar file except folders; add a damaged tar file to `left_out`.
+    """Yield the members of a tar file, except folders.
 
     Args:
         path: The path of the tar file.
         name: The tar file's name, with which ids begin.
-        left_out: The files that are left out, by id. A damaged tar file is added in place.
+        left_out: The files that are left out, by id. If the tar file is damaged, it is added to
+            this dict.
     """
     try:
         with tarfile.open(path, "r:") as archive:
@@ -286,7 +291,7 @@ def _describe_end(path: str, offset: int) -> str | None:
 
     Args:
         path: The file.
-        offset: The position in bytes of the header after the last member.
+        offset: The position in bytes after the last member, where the next header would begin.
     """
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)

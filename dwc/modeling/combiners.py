@@ -131,14 +131,15 @@ class Composition:
     def excluding(self, directions: Tensor) -> "Composition":
         """Return the same queries after subtracting excluded properties, such as colors.
 
-        The embedding of the result is q - directions, scaled to unit length, where q is the
-        embedding of this object. The directions are subtracted from the text part. So the image
-        weights do not change, and the contributions of the parts still sum to the scores.
+        The directions are subtracted from the text part, so the image weights do not change, and
+        the contributions of the parts still sum to the scores. The embedding of the result is
+        `embedding - directions`, scaled to unit length. If the text's weight is below 0.05, less is
+        subtracted, so that the text part does not become too large.
 
         Args:
             directions: Vectors (N, D) that point towards the excluded properties, in the space of
                 the embeddings; zero for queries that exclude nothing. A vector of length 1 counts
-                as much as the query's embedding, which has this length.
+                as much as the query's embedding, which has this length too.
         """
         mixed = self.image_weight * self.image_part + (1 - self.image_weight) * self.text_part
         if self.joint_part is not None:
@@ -171,7 +172,7 @@ class Composition:
         return tuple(value for value in values if value is not None)
 
     def to(self, target: torch.device | str | torch.dtype) -> "Composition":
-        """Return the same queries on another device or in another float type."""
+        """Return the same queries on another device or with another float type."""
         joint = None if self.joint_part is None else self.joint_part.to(target)
         return Composition(
             self.embedding.to(target),
@@ -254,9 +255,9 @@ class ComposedQuery:
         """Return the same queries after subtracting excluded properties in every stream.
 
         Args:
-            directions: For each stream, by its name: vectors (N, D) that point towards the excluded
+            directions: By the name of each stream, vectors (N, D) that point towards the excluded
                 properties; zero for queries that exclude nothing. A vector of length 1 counts as
-                much as the query's embedding, which has this length.
+                much as the query's embedding in the stream, which has this length too.
         """
         moved = {name: part.excluding(directions[name]) for name, part in self.streams.items()}
         return replace(self, clip=moved.get("clip"), cnn=moved.get("cnn"))
@@ -337,8 +338,8 @@ class Combiner(nn.Module):
             composed: B queries that `forward` returned.
             gallery: Unit-length embeddings (B, dim) of the target images, in the order of the
                 queries.
-            labels: Labels (B,) of the targets. A target is correct for each query whose own target
-                has the same label.
+            labels: Labels (B,) of the target images. All target images with the same label as a
+                query's own target are correct for this query.
             temperature: Temperature of the retrieval loss.
         """
         return None
@@ -386,8 +387,8 @@ def combiner_names() -> list[str]:
 class DynamicWeightedCombiner(Combiner):
     """Combiner that gates image and text features, and mixes them with an image weight per query.
 
-    MLPs compute both gates and the weight from the image and the text together. This is the
-    combiner of the DWC paper.
+    A gate multiplies each feature by a factor between 0 and 1. MLPs compute both gates and the
+    weight from the image and the text together. This is the combiner of the DWC paper.
 
     Parameter names: `edit_image.{0,3}`, `edit_text.{0,3}`, `weigh.{0,3}`, each with `.weight` and
     `.bias`.
@@ -508,11 +509,12 @@ def pseudo_weights(
 
 
 def weight_loss(image_weight: Tensor, pseudo: Tensor) -> Tensor:
-    """Return the binary cross-entropy between image weights and pseudo weights, a scalar.
+    """Return the binary cross-entropy between image weights and their targets, a scalar.
 
     Args:
         image_weight: The combiner's image weights of N queries, (N, 1), in [0, 1].
-        pseudo: Pseudo weights (N, 1) in [0, 1]; they get no gradient.
+        pseudo: The targets (N, 1) in [0, 1], as `pseudo_weights` returns them. They get no
+            gradient.
     """
     # In float32, because in half precision a weight can round to exactly 0 or 1.
     with torch.autocast(image_weight.device.type, enabled=False):
@@ -520,7 +522,10 @@ def weight_loss(image_weight: Tensor, pseudo: Tensor) -> Tensor:
 
 
 def _log_probability(query: Tensor, gallery: Tensor, matches: Tensor, temperature: float) -> Tensor:
-    """Return the log-probabilities (N,) of the correct targets of N queries in a softmax.
+    """Return the logarithm of the probability that a softmax gives each query's correct targets.
+
+    If a query has several correct targets, their probabilities are added. The result has the shape
+    (N,).
 
     Args:
         query: Image features or text features (N, D) of N queries.
@@ -538,15 +543,15 @@ def _log_probability(query: Tensor, gallery: Tensor, matches: Tensor, temperatur
 class ProgressiveCombiner(Combiner):
     """Combiner of CLIP's unprojected features; its image weight learns to match pseudo weights.
 
-    This is the combiner of Progressive Learning (PL). The paper's abstract names a self-supervised
-    adaptive weighting of image and text; the paper's code was not released. **This is a
-    reconstruction**: this project chose the inputs of the weight MLP, the pseudo weights and the
-    loss.
+    This is the combiner of Progressive Learning (PL). The paper's abstract mentions a
+    self-supervised adaptive weighting of image and text; the paper's code was not released. **This
+    is a reconstruction**: this project chose the inputs of the weight MLP, the pseudo weights and
+    the loss.
 
         v, t    CLIP's features of image and text, unit length
         w       image weight: sigmoid(MLP[v; t; v * t]), without a gradient into v and t
         q       query: w v + (1 - w) t, scaled to unit length
-        s_m     probability of the target in a softmax over the batch, from modality m (v or t)
+        s_m     probability of the target in a softmax over the batch, with m = v or m = t as query
         w*      pseudo weight, which w is trained to predict: s_v^gamma / (s_v^gamma + s_t^gamma)
 
     Because the MLP passes no gradient to the features, only the retrieval loss trains CLIP.
@@ -576,7 +581,8 @@ class ProgressiveCombiner(Combiner):
     ) -> Tensor:
         """Return the binary cross-entropy between image weights and pseudo weights, a scalar.
 
-        The pseudo weights are computed with `gamma` 1.
+        The pseudo weights are the targets of the image weights. They are those that the function
+        `pseudo_weights` returns with `gamma` 1.
         """
         same = labels[:, None] == labels[None, :]  # (B, B)
         pseudo = pseudo_weights(composed.image_part, composed.text_part, gallery, same, temperature)
@@ -593,7 +599,7 @@ class FixedWeightCombiner(Combiner):
     uses_projections = False
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
-        """Compose N queries of image weight 0.5 from unit-length features, each (N, dim)."""
+        """Compose N queries with image weight 0.5 from unit-length features, each (N, dim)."""
         weight = image_features.new_full((len(image_features), 1), 0.5)
         return Composition.mix(image_features, text_features, weight)
 
@@ -608,7 +614,7 @@ class ImageOnly(Combiner):
     """Combiner that uses the reference image's features as the query and ignores the text."""
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
-        """Compose N queries of image weight 1 from image and text features, each (N, dim)."""
+        """Compose N queries with image weight 1 from image and text features, each (N, dim)."""
         weight = _constant_weight(image_features, 1.0)
         return Composition.mix(image_features, text_features, weight)
 
@@ -618,7 +624,7 @@ class TextOnly(Combiner):
     """Combiner that uses the text's features as the query and ignores the image."""
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
-        """Compose N queries of image weight 0 from image and text features, each (N, dim)."""
+        """Compose N queries with image weight 0 from image and text features, each (N, dim)."""
         weight = _constant_weight(image_features, 0.0)
         return Composition.mix(image_features, text_features, weight)
 
@@ -628,7 +634,7 @@ class Average(Combiner):
     """Combiner that uses the mean of image and text features: weight 0.5 for every query."""
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
-        """Compose N queries of image weight 0.5 from image and text features, each (N, dim)."""
+        """Compose N queries with image weight 0.5 from image and text features, each (N, dim)."""
         weight = _constant_weight(image_features, 0.5)
         return Composition.mix(image_features, text_features, weight)
 
@@ -649,7 +655,7 @@ class ConcatenationMLP(Combiner):
         self.join = mlp(2 * dim, dim, dim, dropout)
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
-        """Compose N queries of image weight 0.5 from image and text features, each (N, dim).
+        """Compose N queries with image weight 0.5 from image and text features, each (N, dim).
 
         The queries have a joint part, which is computed from both features together.
         """
@@ -737,7 +743,7 @@ class Tirg(Combiner):
         self.residual_scale = nn.Parameter(torch.tensor(10.0))
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
-        """Compose N queries of image weight 0.5 from image and text features, each (N, dim)."""
+        """Compose N queries with image weight 0.5 from image and text features, each (N, dim)."""
         both = torch.cat([image_features, text_features], dim=-1)  # (N, 2 dim)
         gated = self.gate_scale * torch.sigmoid(self.gate(both)) * image_features  # (N, dim)
         residual = self.residual_scale * self.residual(both)  # (N, dim)

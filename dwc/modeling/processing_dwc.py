@@ -105,7 +105,7 @@ class DWCImageProcessor(CLIPImageProcessorPil):
         self.crop_rounding = crop_rounding
 
     def center_crop(self, image: Any, size: Any, **kwargs: Any) -> Any:
-        """Crop an image, an array (channels, height, width), to `size` around its center."""
+        """Crop an image array (channels, height, width) to `size` around its center."""
         top, left = (image.shape[1] - size.height) / 2, (image.shape[2] - size.width) / 2
         if self.crop_rounding == "floor" or top < 0 or left < 0:
             return super().center_crop(image, size, **kwargs)
@@ -155,10 +155,10 @@ class DWCProcessor(ProcessorMixin):
             clip_text_cleaning: "openai" to clean texts for CLIP like OpenAI's `clip.tokenize`, as
                 in the training of DWC's authors; "none" to leave texts unchanged.
             rephrase_exclusions: Whether `read_typed` rephrases exclusions in typed texts; see the
-                function of that name in `dwc.modeling.text_cleaning`.
-            word_neighbors: Replacements for words that are not in the word vocabulary: unknown
-                word, in lower case and singular -> similar word of the vocabulary. `read_typed`
-                replaces the words. None to replace no words.
+                function `rephrase_exclusions` in `dwc.modeling.text_rephrasing`.
+            word_neighbors: Replacements that `read_typed` makes: a dict from words that are not in
+                the word vocabulary, in lower case and singular, to similar words that are. None to
+                replace no words.
         """
         super().__init__(image_processor, clip_tokenizer, word_tokenizer)
         if clip_text_cleaning not in ("none", "openai"):
@@ -254,7 +254,8 @@ class DWCProcessor(ProcessorMixin):
                 of CLIP tokens too.
 
         Returns:
-            The cleaned text, without the template, and a record of what was changed or cut off.
+            The cleaned text, without the template, and a record of what was changed or cut off. The
+            text is empty if the model cannot use any of it.
         """
         is_known = None if self.word_tokenizer is None else self._is_known
         clean, respelled, read_as_list = clean_text(_drop_surrogates(typed), is_known)
@@ -306,9 +307,10 @@ class DWCProcessor(ProcessorMixin):
     def _can_read(self, words: Sequence[str]) -> bool:
         """Return whether the model can use a text, given as a list of words.
 
-        This is so in each of these cases:
+        The result is True in each of these cases:
 
-        - The word vocabulary contains all words, or one that is not a function word such as "with".
+        - The word vocabulary contains all words of the text, or at least one that is not a function
+          word such as "with".
         - The text has an ASCII letter or digit, and CLIP has OpenAI's vocabulary, which covers any
           English text.
         - The text has an ASCII letter or digit, and the model has no word vocabulary.
@@ -394,7 +396,7 @@ class DWCProcessor(ProcessorMixin):
         return {"word_ids": ids, "word_mask": mask}
 
     def decode(self, *arguments: Any, **options: Any) -> str:
-        """Raise an error, because texts have two forms of ids, each with its own tokenizer.
+        """Raise an error, because a text has CLIP token ids and word ids, with a tokenizer each.
 
         Raises:
             ValueError: Always.
@@ -507,7 +509,7 @@ class DWCProcessor(ProcessorMixin):
             ) from error
 
     def _read_neighbors(self, name: str, **options: Any) -> dict[str, str]:
-        """Return the content of the checkpoint's file `word_neighbors.json`.
+        """Read replacements for unknown words from the checkpoint's file `word_neighbors.json`.
 
         The result is empty if the file or the word tokenizer is missing.
 
@@ -516,7 +518,8 @@ class DWCProcessor(ProcessorMixin):
             **options: Further arguments of transformers' `cached_file`.
 
         Raises:
-            CheckpointError: The file is not a JSON object whose values are words of the vocabulary.
+            CheckpointError: The file is not a JSON object, or its values are not all words of the
+                word vocabulary.
         """
         found = cached_file(
             name, WORD_NEIGHBORS, _raise_exceptions_for_missing_entries=False, **options
@@ -849,7 +852,11 @@ def problem_of_image_settings(settings: Any) -> str | None:
 
 
 def is_known_setting(name: str) -> bool:
-    """Return whether transformers' image processors have a setting or field of this name."""
+    """Return whether the image settings of a checkpoint may have a field of this name.
+
+    Such fields are the settings of transformers' image processors, other fields that transformers
+    may write beside them, and `crop_rounding`.
+    """
     return name in ImagesKwargs.__annotations__ or name in _OTHER_FIELDS
 
 
@@ -868,7 +875,10 @@ def problem_of_setting(name: str, value: Any) -> str | None:
 def _problem_of_channels(
     settings: Mapping[str, Any], white: float, spans: Sequence[float]
 ) -> str | None:
-    """Return a message if a channel's mean or deviation cannot be that of images.
+    """Return a message if the means or standard deviations of the channels are not plausible.
+
+    Each mean must be a value between black and white, and the standard deviations must differ by a
+    factor of at most 4.
 
     Args:
         settings: Image settings by name.
@@ -894,10 +904,11 @@ def _problem_of_channels(
 
 
 def problem_of_range(settings: Mapping[str, Any]) -> str | None:
-    """Return a message if normalized pixels have values that images cannot have.
+    """Return a message if image settings would give pixels values that are not plausible.
 
-    That is so if black and white are almost equal or too far apart, if a mean is not between them,
-    or if the deviations of the channels differ too much.
+    In normalized images, black and white must be neither almost equal nor too far apart. The mean
+    of a channel must be a value between black and white, and the standard deviations of the
+    channels must not differ too much.
 
     Args:
         settings: Image settings by name: `rescale_factor`, `image_mean`, `image_std`, and

@@ -123,7 +123,10 @@ class PackedSequences:
         return 1 + self._has_before.float() + self._has_after.float()
 
     def pack(self, padded: Tensor) -> Tensor:
-        """Return the rows (M, C) of all words in N padded sequences of C channels, (N, L, C)."""
+        """Remove the padding from N sequences of word features: (N, L, C) to (M, C).
+
+        L is the padded length, M the number of words in all sequences, C the number of channels.
+        """
         return padded.flatten(0, 1).index_select(0, self._positions)
 
     def unpack(self, rows: Tensor) -> Tensor:
@@ -293,12 +296,12 @@ class AttributeFeatures(nn.Module):
     square roots of all probabilities are projected linearly to the CLIP stream's embeddings. This
     is an addition of this project: the paper's CLIP stream uses CLIP's features alone.
 
-    The classifiers are frozen, because they are fitted to labels.
+    The classifiers are fitted to labels before the model is trained, and stay frozen afterwards.
 
     Attributes:
         classifiers: All classifiers as one linear layer, from features of size F to M logits, M
             being the number of values of all attributes.
-        scale: Factor of the square roots, a scalar.
+        scale: Factor by which the square roots are multiplied, a scalar.
         project: The linear layer from the M scaled square roots to the embeddings.
     """
 
@@ -343,8 +346,8 @@ class ClipStream(nn.Module):
             embedding_dim: Length of the embeddings.
             combiner: Name of a registered combiner.
             dropout: Dropout probability in training, 0 to 1.
-            attribute_sizes: Number of values of each attribute of `AttributeFeatures`; empty for a
-                stream without them. The combiner must use projections.
+            attribute_sizes: Number of values of each attribute in `AttributeFeatures`, which
+                requires a combiner with `uses_projections`. Empty for no `AttributeFeatures`.
         """
         super().__init__()
         combiner_type = combiner_class(combiner)
@@ -506,7 +509,7 @@ class _Step1d(nn.Module):
 class _Inception(nn.Module):
     """Base class of Inception blocks, with four branches; each is a sequence of convolutions.
 
-    The argument `step` is the class of a convolution: `_Step2d` or `_Step1d`.
+    The constructor's argument `step` is the class of all convolutions: `_Step2d` or `_Step1d`.
 
     Source: Szegedy et al. 2015, "Going Deeper with Convolutions", in the variant of CLVC-Net and
     DWC: every convolution is bias-free and followed by batch norm, there is a ReLU only between the
@@ -530,7 +533,8 @@ class _Inception(nn.Module):
             *sequences: Positions of the words for the 1-d block; nothing for the 2-d block.
 
         Returns:
-            (N, out_channels, height, width) in 2-d, (M, out_channels) in 1-d.
+            Features (N, out_channels, height, width) of N images from the 2-d block, or features
+            (M, out_channels) of M words from the 1-d block.
         """
         sources = {"point": features, "narrow": features, "wide": features, "pooled": averaged}
         outputs = [
@@ -545,8 +549,9 @@ class _Inception(nn.Module):
 def _dense_like(output: Tensor) -> Callable[[Tensor], Tensor]:
     """Return a gradient hook that copies the gradient into the memory layout of `output`.
 
-    Without the hook, a branch's gradient is a view into the gradient of the concatenation, which
-    makes the batch norm's backward pass ten times slower on a CPU.
+    `output` is the output of one branch of an Inception block. Without the hook, its gradient is a
+    view into the gradient of the concatenated outputs, which makes the backward pass of the
+    branch's last batch norm ten times slower on a CPU.
     """
     by_pixel = output.ndim == 4 and output.is_contiguous(memory_format=torch.channels_last)
     layout = torch.channels_last if by_pixel else torch.contiguous_format
@@ -637,7 +642,7 @@ class GeneralizedMean(nn.Module):
 
 
 def _log_sum_exp(logs: Tensor) -> Tensor:
-    """Compute `logs.logsumexp(dim=-1)` in less time, both forward and backward."""
+    """Compute the same as `logs.logsumexp(dim=-1)`, but faster, both forward and backward."""
     greatest = logs.detach().amax(dim=-1, keepdim=True)
     shares = (logs - greatest).clamp_min(_SMALLEST_LOG).exp()
     return shares.sum(dim=-1).log() + greatest.squeeze(-1)
@@ -816,7 +821,7 @@ class CnnStream(nn.Module):
         return self.embed_map(self.feature_map(pixel_values, shared_map))
 
     def embed_map(self, features: Tensor) -> Tensor:
-        """Embed N gallery images whose feature map (N, C, h, w) `feature_map` has computed.
+        """Embed N gallery images, given their feature maps (N, C, h, w) from `feature_map`.
 
         Returns:
             Unit vectors of length D, (N, D).
@@ -856,10 +861,10 @@ class CnnStream(nn.Module):
         word_ids: Tensor | None = None,
         word_mask: Tensor | None = None,
     ) -> Composition:
-        """Compose N queries from feature maps that `feature_map` has computed, and word ids.
+        """Compose N queries from image feature maps, word ids, or both.
 
-        Either may be missing. The image weight is exactly 1 for queries without words and exactly 0
-        for queries without an image, and the part of the missing modality is zero.
+        The image weight is exactly 1 for queries without words and exactly 0 for queries without an
+        image, and the part of the missing modality is zero.
 
         Args:
             features: The images' feature maps (N, C, h, w), as `feature_map` returns them; None for
@@ -961,11 +966,11 @@ class CnnStream(nn.Module):
         """Compose N queries without an image; their image weight is 0 and their image part zero.
 
         Args:
-            text: Word ids and mask of the texts, each (N, L) for L words. None, for texts without
-                words, raises the error.
+            text: Word ids and mask of the texts, each (N, L) for L words; None if no text has a
+                word, which is an error here.
 
         Raises:
-            QueryError: A query has neither an image nor words.
+            QueryError: A query has no words.
         """
         if text is None or not bool(text[1].any(dim=1).all()):
             raise QueryError(

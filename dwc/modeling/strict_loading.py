@@ -83,7 +83,7 @@ class StrictModel(PreTrainedModel):
     def _read(
         cls: type[_Model], folder: Any, dtype: torch.dtype, weights: Weights
     ) -> tuple[_Model, "Faults"]:
-        """Load a model from a folder without transformers.
+        """Load a model from a folder without the slower `from_pretrained` of transformers' models.
 
         Args:
             folder: Folder of the config.
@@ -110,8 +110,8 @@ class StrictModel(PreTrainedModel):
 
         Args:
             attn_implementation: An implementation such as "sdpa" or "eager" for all parts; or a
-                dict from a sub-config's name to an implementation for that part, or to a dict
-                like this one. The key "" stands for the model itself.
+                dict from the names of sub-configs to the implementations for these parts. The key
+                "" stands for the model itself. A value may also be a dict for the part's own parts.
             **options: Further arguments of transformers' method.
 
         Raises:

@@ -200,7 +200,10 @@ _FACT = re.compile(
 
 
 def _facts_in(text: str) -> list[str]:
-    """Return the phrases about sizes, prices, comfort and wearers in a text, such as "size 12"."""
+    """Return the phrases of a text about what pictures do not show, such as "size 12".
+
+    These are sizes, prices, comfort, and the people that the clothes are for.
+    """
     return list(dict.fromkeys(" ".join(fact.split()).rstrip(".,") for fact in _FACT.findall(text)))
 
 
@@ -350,10 +353,12 @@ def correct_spelling(
 
 
 def _is_misspelled(word: str, right: str) -> bool:
-    """Return whether a word is another with a letter too few or too many, or two exchanged.
+    """Return whether a word is a likely misspelling of the right word.
 
-    The first letter is hardly ever mistyped: "right" is no "bright". An adjective such as "dressy"
-    is another word than "dress".
+    In a likely misspelling, one letter is missing or additional, or two adjacent letters are
+    exchanged. The first letter must be the same, since it is hardly ever mistyped: "right" is no
+    misspelling of "bright". An additional "y" at the end does not count either: "dressy" is a word
+    of its own.
     """
     has_other_letters = len(word) == len(right) and sorted(word) != sorted(right)
     if has_other_letters or word[0] != right[0] or word == f"{right}y":

@@ -579,7 +579,7 @@ class Rephrased(NamedTuple):
     """The result of `rephrase_exclusions`.
 
     Attributes:
-        text: The text with other phrases.
+        text: The rephrased text.
         changes: Pairs of the phrase as typed and the phrase that replaced it, in order.
         excluded: Patterns, parts and cuts that the given text excludes but `text` does not name, in
             lower case: "stripes" if "no stripes" became "in plain", "short sleeves" if "no short
@@ -606,9 +606,9 @@ def rephrase_exclusions(text: str) -> Rephrased:
       blue", since a model confuses which of two colors is wanted; "red dress to blue" and "red
       dress but in blue" become "dress in blue";
     - a pattern that replaces another one: "stripes to dots" becomes "with dots";
-    - what does not change, such as "keep the stripes", is left out, if the text says anything else;
-    - so is the phrase that asks for something, such as "do you have this" before "in white";
-    - a complaint about a color or a pattern, such as "red clashes with my hair", excludes it;
+    - what does not change: "keep the stripes" is removed, if the text also asks for something;
+    - words of a request: "do you have this in white" becomes "in white";
+    - a complaint about a color or a pattern: "red clashes with my hair" becomes "not red";
     - a cut or a shade: "not long", "less long" and "too long" become "shorter", "no short sleeves"
       becomes "longer sleeves".
 
@@ -672,7 +672,10 @@ def _join_changes(changes: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 def _make_singular(text: str) -> str:
-    """Return a text with the names of garments in the singular, as models know them best."""
+    """Return a text with the names of garments in the singular: "tops" becomes "top".
+
+    Models know the singular of such names better than the plural.
+    """
     return _PLURAL.sub(r"\1", text)
 
 
@@ -747,10 +750,10 @@ def _rephrase_swap(match: re.Match[str]) -> str | None:
 
 
 def _rephrase_but_color(match: re.Match[str]) -> str | None:
-    """Return "jeans in gray" for "blue jeans but in gray"; None to keep the phrase as typed.
+    """Rephrase a change of the color: "blue jeans but in gray" becomes "jeans in gray".
 
-    It stays after a negation in the text, and after words such as "any": "anything blue but navy"
-    excludes navy.
+    The result is None, and the phrase stays, if the text before it has a negation, or ends with a
+    word such as "any": "anything blue but navy" excludes navy.
     """
     before = match.string[: match.start()]
     if _OF_ANY.search(before) or negations_in(before):
@@ -760,9 +763,14 @@ def _rephrase_but_color(match: re.Match[str]) -> str | None:
 
 
 def _rephrase_exclusion(match: re.Match[str]) -> str | None:
-    """Return "not red" for an exclusion such as "avoid red"; None to keep it as typed.
+    """Rephrase an exclusion: "avoid red" becomes "not red".
 
-    For example, an exclusion stays if a negation such as "not" stands directly before it.
+    The result is None, and the phrase stays, in these cases:
+
+    - a negation such as "not" stands directly before it;
+    - it excludes nothing, as in "it doesn't have to be red";
+    - the words before it name the replacement, as in "a hood instead of stripes";
+    - models follow it well as typed, such as "without a belt".
     """
     before = match.string[: match.start()]
     if _NEGATED.search(before) or _NOT_REQUIRED.search(before + match[0]):
@@ -779,9 +787,9 @@ def _rephrase_exclusion(match: re.Match[str]) -> str | None:
 
 @_unless_negated
 def _rephrase_rejected(match: re.Match[str]) -> str | None:
-    """Return "not red" for a phrase such as "red is not ok".
+    """Rephrase a rejected color or pattern: "red is not ok" becomes "not red".
 
-    The result is None if a negation such as "not" stands directly before the phrase.
+    The result is None, and the phrase stays, if a negation such as "not" stands directly before it.
     """
     return _exclude(next(values for values in match.groups() if values), match.string)
 
@@ -792,15 +800,18 @@ def _rephrase_only(match: re.Match[str]) -> str:
 
 
 def _rephrase_compound(match: re.Match[str]) -> str:
-    """Return "pants" for "dress pants", and "denim jacket" for "jeans jacket"."""
+    """Rephrase a garment's name that begins with another garment: "dress pants" becomes "pants".
+
+    With "jeans" as the first word, "jeans jacket" becomes "denim jacket".
+    """
     return (match["formal"] or f"denim {match['denim']}").lower()
 
 
 @_unless_negated
 def _rephrase_all_but(match: re.Match[str]) -> str | None:
-    """Return "dress but not red" for "any dress but red".
+    """Rephrase an exception: "any dress but red" becomes "dress but not red".
 
-    The result is None if a negation such as "not" stands directly before the phrase.
+    The result is None, and the phrase stays, if a negation such as "not" stands directly before it.
     """
     read = [_exclude_thing(thing[0]) for thing in _EACH_THING.finditer(match["things"])]
     if match["kind"] is None:
@@ -811,18 +822,18 @@ def _rephrase_all_but(match: re.Match[str]) -> str | None:
 
 @_unless_negated
 def _rephrase_put_out(match: re.Match[str]) -> str | None:
-    """Return "not red" for "red out" or "leave the red out".
+    """Rephrase a thing to leave out: "red out" and "leave the red out" become "not red".
 
-    The result is None if a negation such as "not" stands directly before the phrase.
+    The result is None, and the phrase stays, if a negation such as "not" stands directly before it.
     """
     return _exclude_thing(match["left"] or match["less"] or match["out"])
 
 
 @_unless_negated
 def _rephrase_less_like(match: re.Match[str]) -> str | None:
-    """Return "skirt, not a dress" for "rather a skirt than a dress".
+    """Rephrase a preference: "rather a skirt than a dress" becomes "skirt, not a dress".
 
-    The result is None if a negation such as "not" stands directly before the phrase.
+    The result is None, and the phrase stays, if a negation such as "not" stands directly before it.
     """
     if match["old"]:
         return _exclude_thing(match["old"])
@@ -830,14 +841,15 @@ def _rephrase_less_like(match: re.Match[str]) -> str | None:
 
 
 def _correct_slip(match: re.Match[str]) -> str:
-    """Return the word that is meant by a wrong word, such as "striped" for "stripped"."""
+    """Return the right word for a slip that is a word itself, such as "striped" for "stripped"."""
     return _SLIPS[match[0].lower()]
 
 
 def _rephrase_put_in(match: re.Match[str]) -> str | None:
-    """Return "in red" for "red in", if the text also excludes something, as "blue out" does.
+    """Rephrase "red in" as "in red", if another part of the text excludes something.
 
-    Otherwise, the result is None, and the phrase stays.
+    For example, the text "blue out, red in" excludes blue. If nothing else is excluded, the result
+    is None, and the phrase stays.
     """
     others = match.string[: match.start()] + match.string[match.end() :]
     if not _PUT_ASIDE.search(others):
@@ -878,20 +890,27 @@ def _rephrase_unwanted_detail(match: re.Match[str]) -> str | None:
 
 
 def _rephrase_like_thing(match: re.Match[str]) -> str:
-    """Return "in green" for "the color of grass"."""
+    """Rephrase a color that is given by a thing: "the color of grass" becomes "in green"."""
     thing = match["thing"] or match["before"] or match["like"]
     [color] = [name for name, things in _NAMESAKES.items() if re.fullmatch(things, thing, re.I)]
     return f"in {color}"
 
 
 def _drop_unchanged(match: re.Match[str]) -> str | None:
-    """Return an empty text for "keep the stripes"; None if the rest of the text has no wish."""
+    """Remove a phrase about what does not change, such as "keep the stripes".
+
+    The result is an empty text. It is None, and the phrase stays, if the rest of the text asks for
+    nothing.
+    """
     others = match.string[: match.start()] + match.string[match.end() :]
     return "" if wanted_words(others) else None
 
 
 def _rephrase_owned(match: re.Match[str]) -> str | None:
-    """Return "not red" for "I already have it in red"; None in a wish: "can I have it in red"."""
+    """Rephrase what the user owns already: "I already have it in red" becomes "not red".
+
+    The result is None, and the phrase stays, if it is a wish, as in "can I have it in red".
+    """
     if _ASKING.search(match.string[: match.start()]):
         return None
     return f"not {match['color'] or match['one']}".lower()
@@ -899,18 +918,18 @@ def _rephrase_owned(match: re.Match[str]) -> str | None:
 
 @_unless_negated
 def _rephrase_less_pattern(match: re.Match[str]) -> str | None:
-    """Return "not striped" for "less striped" or "too striped".
+    """Rephrase "less" or "too" with a color or pattern: "too striped" becomes "not striped".
 
-    The result is None if a negation such as "not" stands directly before the phrase.
+    The result is None, and the phrase stays, if a negation such as "not" stands directly before it.
     """
     return f"not {next(value for value in match.groups() if value)}".lower()
 
 
 def _rephrase_value_of_kind(match: re.Match[str]) -> str | None:
-    """Return "jeans, not blue" for "no blue jeans".
+    """Rephrase an excluded value of a garment: "no blue jeans" becomes "jeans, not blue".
 
-    The result is None if the text names another garment, too, or if a negation such as "not" stands
-    directly before the phrase.
+    The result is None, and the phrase stays, if the text names another garment, too, or if a
+    negation such as "not" stands directly before the phrase.
     """
     before, after = match.string[: match.start()], match.string[match.end() :]
     if _NEGATED.search(before) or find_kind(before) or find_kind(after):
@@ -921,9 +940,9 @@ def _rephrase_value_of_kind(match: re.Match[str]) -> str | None:
 
 @_unless_negated
 def _rephrase_less(match: re.Match[str]) -> str | None:
-    """Return "shorter" for "less long" or "too long".
+    """Rephrase a rejected cut or shade as a comparative: "too long" becomes "shorter".
 
-    The result is None if a negation such as "not" stands directly before the phrase.
+    The result is None, and the phrase stays, if a negation such as "not" stands directly before it.
     """
     if match["scarce"]:
         comparative = _COMPARATIVES[match["scarce"].lower()][0]
@@ -936,15 +955,15 @@ def _rephrase_less(match: re.Match[str]) -> str | None:
 
 @_unless_negated
 def _rephrase_recolored(match: re.Match[str]) -> str | None:
-    """Return "dress in blue" for "red dress to blue".
+    """Rephrase a new color of a garment: "red dress to blue" becomes "dress in blue".
 
-    The result is None if a negation such as "not" stands directly before the phrase.
+    The result is None, and the phrase stays, if a negation such as "not" stands directly before it.
     """
     return f"{match['kind']} in {match['new']}".lower()
 
 
 def _rephrase_pattern_swap(match: re.Match[str]) -> str | None:
-    """Return "with dots" for "stripes to dots".
+    """Rephrase a change of the pattern: "stripes to dots" becomes "with dots".
 
     The result is None, and the phrase stays, if a negation such as "not" stands directly before the
     phrase, or if the phrase is part of a list.
@@ -963,9 +982,10 @@ def _rephrase_sleeves_in_short(match: re.Match[str]) -> str:
 
 @_unless_negated
 def _rephrase_thing_swap(match: re.Match[str]) -> str | None:
-    """Return "as a skirt" for "swap the jeans for a skirt", and "with a hood" for a part.
+    """Rephrase a swap: "swap the jeans for a skirt" becomes "as a skirt".
 
-    The result is None if a negation such as "not" stands directly before the phrase.
+    With a part instead of a garment, "swap the collar for a hood" becomes "with a hood". The result
+    is None, and the phrase stays, if a negation such as "not" stands directly before it.
     """
     kind, detail = match["kind"] or match["into"], match["detail"] or match["part"]
     name = (kind or detail or match["instead"]).lower()
@@ -976,20 +996,20 @@ def _rephrase_thing_swap(match: re.Match[str]) -> str | None:
 
 @_unless_negated
 def _rephrase_sleeve_swap(match: re.Match[str]) -> str | None:
-    """Return "with short sleeves" for "swap long sleeves for short".
+    """Rephrase a swap of sleeves: "swap long sleeves for short" becomes "with short sleeves".
 
-    The result is None if a negation such as "not" stands directly before the phrase.
+    The result is None, and the phrase stays, if a negation such as "not" stands directly before it.
     """
     return "without sleeves" if match["none"] else f"with {match['new']} sleeves".lower()
 
 
 @_unless_negated
 def _rephrase_same_except(match: re.Match[str]) -> str | None:
-    """Return "in green" for "the same except the color: green".
+    """Rephrase a single change: "the same except the color: green" becomes "in green".
 
-    A color of a part stays the part's: "with green collar". Without a value, "the same except the
-    color" becomes "in another color". The result is None if a negation such as "not" stands
-    directly before the phrase.
+    If a part changes, the part is named: "the same except the collar: green" becomes "with green
+    collar". Without a new value, "the same except the color" becomes "in another color". The result
+    is None, and the phrase stays, if a negation such as "not" stands directly before it.
     """
     attribute, value = match["attribute"].lower(), (match["value"] or "").lower()
     if not value:
@@ -1007,7 +1027,10 @@ def _wish_for(value: str) -> str:
 
 
 def _pattern_phrase(pattern: str) -> str:
-    """Return the phrase that asks for a pattern: "striped", "with stripes" or "in plain"."""
+    """Return the phrase that asks for a pattern, such as "with stripes" for "stripes".
+
+    An adjective such as "striped" stays as it is, and "plain" gives "in plain".
+    """
     if pattern == "plain":
         return "in plain"
     return pattern if pattern in _PATTERN_ADJECTIVES else f"with {pattern}"
@@ -1016,8 +1039,8 @@ def _pattern_phrase(pattern: str) -> str:
 def _exclude(values: str, text: str) -> str:
     """Return phrases that exclude each value of a list: "not red, in plain" for "red or striped".
 
-    A pattern is excluded by "in plain". There is one exception: if the text asks for another
-    pattern ("with dots"), the phrase is one such as "no stripes".
+    A pattern is excluded by "in plain". If the text asks for another pattern, such as "with dots",
+    the phrase names the pattern instead: "no stripes".
 
     Args:
         values: The list as typed, such as "red or striped".
@@ -1139,7 +1162,7 @@ _REQUEST_END = re.compile(
 
 
 def _drop_request(text: str) -> str:
-    """Return a text without the phrase that asks for something: "do you have this in white?".
+    """Remove the words of a request: "do you have this in white?" becomes "in white".
 
     The text stays as it is if nothing about clothes would remain.
     """

@@ -1,4 +1,7 @@
-"""Draw a page of searches: each row has a reference picture, the words, the weights and results.
+"""Draw the results of several searches in one image, for example for a figure.
+
+Each row of the image belongs to one search: it has the reference picture, the text, the weights of
+picture and text, and the first results.
 
 python -m dwc.search.contact_sheet wardrobe.store queries.csv --out assets/figures/searches.png
 
@@ -32,11 +35,11 @@ _INK, _SOFT, _PAPER = "#1c2330", "#5b6678", "white"
 
 @dataclass(frozen=True)
 class SheetQuery:
-    """One query on the page of searches.
+    """One query of the table; its results fill one row of the drawn image.
 
     Attributes:
         reference: Id of the reference picture in the gallery; empty for none.
-        text: The words; empty for none.
+        text: The text of the query; empty for none.
     """
 
     reference: str
@@ -57,7 +60,7 @@ def read_queries(table: Path) -> list[SheetQuery]:
 
 
 def draw_sheet(searcher: Searcher, queries: Sequence[SheetQuery], tile: int = 120) -> Image.Image:
-    """Search with every query, and return the page of searches, with one row for each query.
+    """Search with every query, and return one image with a row for each query and its results.
 
     Args:
         searcher: The model and the gallery.
@@ -105,7 +108,7 @@ def _paste(sheet: Image.Image, store: Store, id: str, left: int, top: int, tile:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command: search a gallery with each query of a table, and save a page of results."""
+    """Run the command: search with each query of a table, and save an image of the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("store", help="a folder made by: python -m dwc index")
     parser.add_argument("queries", type=Path, help="a CSV table: reference,text")

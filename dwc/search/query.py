@@ -114,7 +114,7 @@ class EncodedQuery:
 
 
 def model_identity(checkpoint: Checkpoint) -> ModelIdentity:
-    """Return the description of a checkpoint that a gallery store keeps with its vectors."""
+    """Return the identity of a checkpoint's model, to be stored with the vectors of a gallery."""
     config = checkpoint.model.config
     streams = {}
     if config.clip_config is not None:
@@ -391,7 +391,8 @@ class _Excluded(NamedTuple):
 
     Attributes:
         items: the excluded colors, kinds of garments and details.
-        kind: the kind of garment that the text asks for, such as "dress"; None if it names none.
+        kind: the last kind of garment that the text names, such as "dress"; None if it names none,
+            or excludes this kind.
         wanted: the text without the exclusions; empty if it says nothing about clothes.
         wished_kind: the kind of garment that the text asks for in a form such as "as a skirt"; None
             if it asks for none, or excludes a kind. If the reference image shows another kind, that
@@ -511,13 +512,17 @@ class _ExclusionEncoder:
         return self._changes[wished]
 
     def _to_wished_kind(self, excluded: _Excluded) -> _Embeddings:
-        """Return the vector (D,) to subtract for a change of kind, for each stream.
+        """For each stream, return the vector (D,) to subtract for a change of the kind of garment.
 
-        Models are not trained on changes of the kind of garment: composed queries ask for another
-        color, pattern, sleeve or length. The result is empty if the query changes no kind.
+        Subtracting the vector moves the query away from the kind that the image shows, and toward
+        the kind that the text asks for. Models do not learn such changes, since the queries of
+        their training ask for another color, pattern, sleeve or length.
 
         Args:
             excluded: what the query excludes, and the kind that it asks for.
+
+        Returns:
+            For each stream's name, the vector; empty if the query does not change the kind.
         """
         change = self.change_of_kind(excluded)
         if change is None:
@@ -530,9 +535,10 @@ class _ExclusionEncoder:
         }
 
     def _from_name(self, item: Exclusion, wanted: str) -> _Embeddings:
-        """Return the vector (D,) to subtract for one excluded item, for each stream.
+        """For each stream, return the vector (D,) to subtract for an excluded item, from its name.
 
-        The vector is computed from the item's name, without a kind of garment.
+        This vector is used for colors and patterns, and for other items if no kind of garment is
+        known.
 
         Args:
             item: the excluded item, such as a color.
@@ -548,13 +554,15 @@ class _ExclusionEncoder:
         return directions
 
     def _from_garment(self, item: Exclusion, kind: str, excluded: _Excluded) -> _Embeddings:
-        """Return the vector (D,) to subtract for one excluded item, for each stream.
+        """For each stream, return the vector (D,) to subtract for an excluded detail or kind.
 
-        The vector is for a query that asks for a kind of garment.
+        The vector depends on the kind of garment that the query is about: to exclude a hood from a
+        dress, another vector is needed than to exclude it from a coat.
 
         Args:
             item: the excluded item: a detail or another kind of garment.
-            kind: the kind of garment that the query asks for.
+            kind: the kind of garment that the text names or, if it names none, that the image
+                shows.
             excluded: all items that the query excludes, and the text without them.
         """
         distance = _DISTANCES["detail" if item.type == "detail" else "other_kind"]
@@ -586,8 +594,8 @@ class _ExclusionEncoder:
             excluded: names of excluded kinds of garments.
 
         Returns:
-            The kind, such as "dress" or "boots"; None if the most similar kind is excluded. It is
-            also excluded by a more general name: "shoes" excludes "boots".
+            The kind, such as "dress" or "boots"; None if the most similar kind is excluded. A more
+            general name excludes it, too: "shoes" excludes "boots".
         """
         kinds = list(dict.fromkeys((*_KINDS, *excluded)))
         scores = torch.zeros(len(kinds))
@@ -600,12 +608,12 @@ class _ExclusionEncoder:
 
     @cached_property
     def _image_query(self) -> ComposedQuery:
-        """The query of the reference image without a text."""
+        """The composed query that consists of the reference image alone, without a text."""
         assert self._image is not None
         return self._compose({_IMAGES: self._image})
 
     def _embed(self, text: str) -> _Embeddings:
-        """Return the embedding (D,) of a query with this text alone, for each stream."""
+        """Return the embedding (D,) of a query without an image, for each stream."""
         self._load([text])
         return self._embeddings[text]
 
@@ -624,17 +632,17 @@ class _ExclusionEncoder:
 
 
 def _contrasts(item: Exclusion, kind: str) -> list[list[str]]:
-    """Return texts that name an excluded item, and texts that name what can replace the item.
+    """Return texts that name an excluded item, and texts that name what a garment can have instead.
 
     Args:
         item: the excluded item: a detail or a kind of garment.
-        kind: the kind of garment that the query asks for.
+        kind: the kind of garment that the query is about.
 
     Returns:
-        Lists of texts. The first text of each list names the excluded item. The other texts name
-        the details that a garment of this kind can have instead, such as ["long sleeves",
-        "sleeveless", "short sleeves"]. If no such details are known, there is one other text, such
-        as "without buttons". The list of an excluded kind has no other texts.
+        Lists of texts. The first text of each list names the excluded item, such as "long sleeves".
+        The other texts name the details that a garment of this kind can have instead, such as
+        "sleeveless" and "short sleeves". If no such details are known, there is one other text,
+        such as "without buttons". If the item is a kind of garment, there are no other texts.
     """
     if item.type != "detail":
         return [[item.name]]
@@ -829,8 +837,9 @@ class BatchQueue:
     """Queue that runs items in batches, one batch at a time, in a thread of its own.
 
     The next batch always contains the oldest waiting item, so an item waits for at most as many
-    batches as there were items before it. Other waiting items with the same key join this batch, up
-    to a length of `MAX_ROWS`. The queue does not wait until a batch is full.
+    batches as there were items before it. Other waiting items with the same key join this batch, as
+    long as its first axis has at most `MAX_ROWS` entries. The queue does not wait until a batch is
+    full.
 
     If a batch fails, its items are run one by one. Then only the callers whose items cause an error
     get an error.
@@ -919,8 +928,8 @@ class BatchQueue:
 
         If no item arrives within a minute, the result is False, and the thread must end.
 
-        This is a separate method, so that a waiting thread has no item and no model in its local
-        variables.
+        This is a separate method, so that the local variables of a waiting thread keep no item and
+        no model in memory.
         """
         with self._changed:
             if not self._waiting and not self._changed.wait_for(
@@ -1002,13 +1011,14 @@ _RowKey = tuple[Hashable, ...]
 
 
 class _Work(NamedTuple):
-    """N different queries of one caller.
+    """The inputs of N different queries that one caller wants to run together.
 
     Attributes:
         keys: one key for each query; queries with equal inputs have equal keys. The first entry of
             a key is the key of the query's image, or None for a query without an image.
-        pixels: the image (3, height, width) of each query; empty if there are none.
-        texts: tensors (N, L) by name.
+        pixels: the preprocessed image (3, height, width) of each query; empty for queries without
+            images.
+        texts: the processor's output for the N texts, as tensors (N, L) by name.
     """
 
     keys: Sequence[_RowKey]
@@ -1017,7 +1027,7 @@ class _Work(NamedTuple):
 
 
 class QueryComposer:
-    """Composer of queries with one model; see `dwc.search.query.Compose` for arguments and result.
+    """Callable that composes queries with one model; see `dwc.search.query.Compose`.
 
     Queries of several threads that wait at the same moment run in one forward pass. The result for
     a query does not depend on the other queries of the pass, except for rounding of about 1e-7.
@@ -1211,7 +1221,7 @@ def _image_keys(pixel_values: Tensor | None, count: int) -> list[Hashable]:
 def _select(
     inputs: Mapping[str, Tensor], keys: Sequence[_RowKey], wanted: Sequence[_RowKey]
 ) -> _Work:
-    """Return those of N queries that have the given keys.
+    """Return some of N queries, selected by their keys.
 
     Args:
         inputs: the processor's output for the N queries.
@@ -1226,7 +1236,7 @@ def _select(
 
 
 def _number_rows(works: Sequence[_Work]) -> dict[_RowKey, int]:
-    """Number the different queries of several callers from 0; return the number by the key."""
+    """Number the different queries of several callers from 0; return the numbers by key."""
     keys = dict.fromkeys(key for work in works for key in work.keys)
     return {key: row for row, key in enumerate(keys)}
 

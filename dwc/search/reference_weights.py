@@ -35,10 +35,11 @@ class ReferenceQueries:
 
     Attributes:
         references: ids of the queries' reference images in the gallery that was searched.
-        words: the queries' texts as a person would type them, each on one line.
+        words: the queries' texts as a person would type them, without line breaks.
         picture_shares: true image weights in [0, 1]: the fraction of the target's attributes that
             come from the reference image and not from the text; None if they are unknown.
-        image_weights: the checkpoint's image weights, in [0, 1], by the stream's name.
+        image_weights: for each stream's name, the image weights in [0, 1] that the checkpoint
+            computes for the queries.
     """
 
     references: list[str]
@@ -133,7 +134,7 @@ class ReferenceWeights:
     def from_queries(
         cls, queries: ReferenceQueries, protocol: str, fingerprint: str | None = None
     ) -> "ReferenceWeights":
-        """Return the reference weights of reference queries that have their image weights.
+        """Create reference weights from the reference queries, which include the image weights.
 
         Args:
             queries: the queries, which become the attribute `reference_queries`.
@@ -332,7 +333,7 @@ def _join(pieces: Iterable[str]) -> str:
 def _problems(content: Any) -> list[str]:
     """Return the errors in the content of a file of reference weights; empty if it is valid.
 
-    Each error is a phrase that an error message quotes, such as "holds no table".
+    Each error is a phrase for an error message about the file, such as "holds no table".
     """
     if not isinstance(content, dict):
         return ["holds no table"]

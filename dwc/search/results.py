@@ -8,7 +8,8 @@ it, so that concurrent searches are not mixed.
 Near-duplicates are detected by their embeddings: two gallery images are near-duplicates if the
 distance between their embeddings is at most 1/20 of the median distance between two images of the
 gallery. The distance is 1 minus the cosine. The limit is relative, because the spread of embeddings
-depends on the model and on the gallery. Copies of the reference are detected by their pixels.
+depends on the model and on the gallery. Copies of a query's reference image are detected by their
+pixels.
 
 The limit of 1/20 was chosen by measurements on drawings of 2,000 garments, with a checkpoint
 trained on such drawings. The measured distances are given as fractions of the median distance:
@@ -41,7 +42,7 @@ from dwc.gallery.store import IndexedPart
 
 @dataclass(frozen=True)
 class TracedItem:
-    """One image of a `RankTrace`.
+    """One image of a `RankTrace`, with its ranks at several image weights.
 
     Attributes:
         id: the image's id.
@@ -150,10 +151,16 @@ class Hit:
 
 
 def indexing_entry(part: IndexedPart | None) -> dict[str, Any]:
-    """Return a dict with the entry `indexing` of a JSON response.
+    """Return the entry `indexing` of a JSON response: how much of the gallery has been indexed.
 
-    The entry is a dict with the numbers `pictures` and `total`. If `part` is None, the gallery is
-    completely indexed, and the result is an empty dict.
+    The entry has the number of indexed images, `pictures`, and the number of all images, `total`
+    (None if it is unknown).
+
+    Args:
+        part: These numbers; None if the gallery is completely indexed.
+
+    Returns:
+        A dict with the entry; empty if `part` is None.
     """
     return {} if part is None else {"indexing": part._asdict()}
 
@@ -372,14 +379,15 @@ class DuplicateGroups:
         return sum(first is not None for first in self.duplicate_of)
 
     def duplicates_of(self, index: int) -> list[int]:
-        """Return the indices of the images whose entry in `duplicate_of` is `index`, ascending."""
+        """Return the indices of the near-duplicates of the image with this index, ascending."""
         return [other for other, first in enumerate(self.duplicate_of) if first == index]
 
 
 class NearDuplicates:
     """Detector of the near-duplicates in one gallery.
 
-    The cosine of two images is the mean, over the model's streams, of their cosines in each stream.
+    Two images are near-duplicates if their cosine is at least `threshold`. The cosine of two images
+    is the mean of their cosines in the model's streams.
     """
 
     def __init__(self, vectors: Vectors, ids: Sequence[str]) -> None:
@@ -448,8 +456,8 @@ class NearDuplicates:
         Returns:
             A dict with the gallery position of each of the `k` images, best first, as the key, and
             the gallery positions of its hidden near-duplicates as the value. The dict has fewer
-            than `k` entries if fewer images remain. The ranking is read only until an image would
-            be number `k + 1`; near-duplicates further down are not listed.
+            than `k` entries if fewer images remain. Near-duplicates that are ranked below the next
+            remaining image, number `k + 1`, are not listed.
         """
         grouping = _Grouping(self._vectors, self.threshold)
         groups: dict[int, list[int]] = {}

@@ -322,7 +322,10 @@ class Searcher:
         return self.checkpoint.processor.unknown_words(typed.text)
 
     def text_notes(self, typed: TypedText, has_image: bool) -> list[str]:
-        """Return messages for the user about a text's parts that the model cannot use.
+        """Return messages for the user about a text.
+
+        They name the parts that were changed or left out, and the wishes that the model may not
+        follow.
 
         Args:
             typed: the text.
@@ -354,14 +357,15 @@ class Searcher:
 
     @cached_property
     def _measured(self) -> Measured:
-        """What the checkpoint's evaluation measured; read at the first search over photographs."""
+        """Results of the checkpoint's evaluation on single words, loaded at the first use."""
         return load_measured(self.checkpoint.folder, self.checkpoint.fingerprint)
 
     def _reading_notes(self, query: EncodedQuery, sweep: WeightSweep) -> list[str]:
-        """Return messages about wished values that few of the first results have.
+        """Return messages for the user about wished values that few of the first results have.
 
-        The values of results are read from their embeddings, as the evaluation of the checkpoint
-        did. There is no message for drawn images, whose values are known.
+        The model reads the values of the results from their embeddings, with an accuracy that the
+        checkpoint's evaluation measured. If the gallery consists of drawn images, there are no
+        messages.
         """
         wished = find_wished_values(find_exclusions(query.text)[1])
         if self.store.is_drawn or not wished:
@@ -384,10 +388,11 @@ class Searcher:
         return notes
 
     def _value_vectors(self, attribute: str) -> tuple[list[str], NDArray[np.float32]]:
-        """Return the values of an attribute, and the embeddings of the texts that name them.
+        """Return the embeddings of all texts that name a value of an attribute.
 
         Returns:
-            The value of each of N texts, and the unit embeddings (N, D) of the texts.
+            Two values for N texts: the value that each text names, and the unit embeddings (N, D)
+            of the texts.
         """
         if attribute not in self._values:
             names = [
@@ -417,7 +422,7 @@ class Searcher:
     def compose_texts(
         self, image: Image.Image | None, texts: Sequence[str], excluded: Sequence[str] = ()
     ) -> ComposedQuery:
-        """Return N composed queries: one for each of N texts, all with the same image or without.
+        """Return N composed queries, one for each text, all with the same image or all without one.
 
         Usually one forward pass of the model computes all N queries. There is one exception: if an
         image is given, and the model cannot use any word of one of the texts, this text's query is
@@ -468,7 +473,7 @@ class Searcher:
         return sweep
 
     def _copies(self, query: EncodedQuery, image: Image.Image, sweep: WeightSweep) -> list[int]:
-        """Return the gallery positions of copies of the reference, saved again or rescaled.
+        """Return the gallery positions of copies of the reference, such as rescaled copies.
 
         Copies are among the best results for the image part alone. The method checks these results
         in batches, best first, and stops after a batch without a copy. An image is a copy if its
@@ -536,7 +541,8 @@ class Searcher:
         """Return messages for the user about a query's filter; empty if there is no problem.
 
         There is one message for each text value that the filter requires and no image has. Another
-        message says that no image fits the whole filter. Excluded images do not count for it.
+        message says that no image fits the whole filter; it ignores images that are excluded from
+        the results.
         """
         if query.filter is None:
             return []
@@ -546,12 +552,17 @@ class Searcher:
         return notes
 
     def _negation_notes(self, text: str, has_image: bool) -> list[str]:
-        """Return messages for the user about a text's wishes that the model may not follow.
+        """Return messages for the user about wishes in a text that the model may not follow.
 
-        These wishes are negations that the model has not learned or often overlooks. If the setting
-        `rephrase_exclusions` of the checkpoint's processor is on, they are also several excluded
-        colors and unclear wishes, such as "red or green"; see `describe_unclear`. Words that the
-        checkpoint was measured to follow poorly are named, too, unless the images are drawn.
+        There are messages about
+
+        - negations that the model has not learned or often overlooks;
+        - words that the model does not know, if they are at least half of the text;
+        - several excluded colors or kinds of garments, texts that say nothing about clothes, and
+          unclear wishes such as "red or green" (see `describe_unclear`), if the setting
+          `rephrase_exclusions` of the checkpoint's processor is on;
+        - lengths, and words that the model followed poorly in the checkpoint's evaluation, unless
+          the gallery consists of drawn images.
         """
         notes = []
         if self.checkpoint.processor.rephrase_exclusions:
@@ -638,9 +649,9 @@ def _image_notes(image: Image.Image) -> list[str]:
     There is a message for each of these problems; without them, the result is empty:
 
     - the image has a single color, is small, or is a collage of several pictures;
-    - it is only a square, cut out of a very tall or wide picture;
-    - it is one of several frames or pages of its file;
-    - its transparent parts were filled with a color.
+    - the original picture is very tall or wide, and only a square part of it is used;
+    - the file has several frames or pages, and only one of them is used;
+    - transparent parts of the picture were filled with a color.
     """
     notes = []
     filling = image.info.get(FILLED_WITH)

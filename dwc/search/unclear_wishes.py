@@ -6,17 +6,18 @@ follow a text that
 - asks for two garments together ("hat to go with a red dress"),
 - leaves a choice ("red or green"),
 - asks for a change without a new value ("another pattern", "something different", "more formal"),
-- names a value that is not wanted beside the wanted one ("I wear black but need red"),
+- names an unwanted value besides the wanted one ("I wear black but need red"),
 - asks for less of something ("less shiny"),
 - has a condition ("unless it is red"),
 - compares with a color ("lighter than navy"),
 - gives a part or a place a color of its own ("red sleeves", "white at the bottom"), or
 - gives the amount of a change ("two shades darker", "double the stripes").
 
-The evaluation of a checkpoint on photographs also measures which single words it follows. A text
-with one of those that it hardly follows, such as "v-neck", gets a message, too. So does a color, a
-pattern, a sleeve or a kind of garment that few of the first results have, as the model reads their
-embeddings.
+Two further messages depend on the evaluation of the checkpoint on photographs, which measures how
+well the model follows single words and how well it recognizes colors, patterns, sleeves and kinds
+of garments. There is a message if a text has a word that the model hardly follows, such as
+"v-neck". There is also a message if the model recognizes a wished value in few of the first
+results.
 """
 
 import json
@@ -169,20 +170,25 @@ _LEAST_ACCURACY = 0.6  # of the readings of an attribute that are compared with 
 
 
 class WordCount(NamedTuple):
-    """How many of the first `k` photographs for some words fit them."""
+    """How many of the first search results for a word or phrase fit it, according to their labels.
+
+    Attributes:
+        found: Number of the first `k` photographs that fit.
+        k: Number of first results that were counted.
+    """
 
     found: int
     k: int
 
 
 class Measured(NamedTuple):
-    """What the evaluation of a checkpoint on photographs measured about single words.
+    """Results of a checkpoint's evaluation on photographs that concern single words and values.
 
     Attributes:
-        poorly_known: The words that the model follows poorly, in lower case, such as "v-neck", with
-            what it found.
-        readings: Attribute -> share (0 to 1) of the photographs whose value is read correctly from
-            their embeddings. Attributes that are often read wrong are left out.
+        poorly_known: For each word or phrase that the model follows poorly, in lower case, such as
+            "v-neck", how many of the first search results fit it.
+        readings: For each attribute, such as "colour", the share (0 to 1) of the photographs whose
+            value is read correctly from their embeddings. Attributes with a low share are left out.
     """
 
     poorly_known: Mapping[str, WordCount] = MappingProxyType({})
@@ -190,14 +196,14 @@ class Measured(NamedTuple):
 
 
 def load_measured(folder: Path | None, fingerprint: str) -> Measured:
-    """Return what the evaluation of a checkpoint on photographs measured about single words.
+    """Return results of a checkpoint's evaluation on photographs that concern single words.
 
     Args:
-        folder: The checkpoint's folder, or None. Its `evaluation.json` has the measurements.
-        fingerprint: The checkpoint's fingerprint. Measurements of another model do not count.
+        folder: The checkpoint's folder, or None. Its `evaluation.json` has the results.
+        fingerprint: The checkpoint's fingerprint. Results of another model are ignored.
 
     Returns:
-        The measurements; empty if there are none.
+        The results; empty if there are none.
     """
     try:
         evaluation = json.loads(((folder or Path()) / "evaluation.json").read_bytes())
@@ -275,8 +281,8 @@ _KIND_VALUES = [
 def find_wished_values(text: str) -> dict[str, str]:
     """Return the values that a text wishes for, such as {"colour": "red"} for "in burgundy".
 
-    Attributes for which the text names no value, or several, are left out: it is not clear which of
-    two colors a picture should mostly have.
+    An attribute is left out if the text names no value of it, or several values. With two colors,
+    for example, it is not clear which one most of the garment should have.
 
     Args:
         text: The text of a query, without what it excludes.
@@ -295,13 +301,16 @@ def find_wished_values(text: str) -> dict[str, str]:
 
 
 def describe_reading(words: str, read: int, shown: int, accuracy: float) -> list[str]:
-    """Return a message if few of the first results look to the model like a wished value.
+    """Return a message if few of the first results seem to have a value that the user asks for.
+
+    The value of a result is read by the model: it is the value whose text has the embedding most
+    similar to the result's. The returned list has one message or is empty.
 
     Args:
-        words: Words that name the value, such as `"in red"` or `of the kind "dress"`.
-        read: Number of results whose embeddings are most similar to the value's.
-        shown: Number of results.
-        accuracy: Share (0 to 1) of photographs whose value is read correctly.
+        words: Words that name the wanted value, such as `"in red"` or `of the kind "dress"`.
+        read: Number of the first results for which the model reads the wanted value.
+        shown: Number of the first results.
+        accuracy: Share (0 to 1) of the evaluation's photographs whose value is read correctly.
     """
     if read >= _POOR_SHARE * shown:
         return []
@@ -342,7 +351,10 @@ _LENGTH = re.compile(
 
 
 def describe_lengths(text: str) -> list[str]:
-    """Return a message about a wish for a length, which models hardly follow on photographs.
+    """Return a message if a text asks for a length, such as "longer".
+
+    On photographs, models hardly follow wishes for a length. The returned list has one message or
+    is empty.
 
     Args:
         text: The text of a query with a reference image, without what it excludes.
@@ -358,14 +370,15 @@ def describe_lengths(text: str) -> list[str]:
 
 
 def describe_unknown(text: str, unknown: Sequence[str]) -> list[str]:
-    """Return a message if a model knows at most half of a text's words, and takes them as wishes.
+    """Return a message if a model does not know at least half of a text's words.
 
-    Function words such as "with" do not count. For example, a model that does not know "curtain"
-    and "headache" reads "flowers, like a curtain, a headache" as a wish for flowers.
+    The model follows the other words only. For example, a model that does not know "curtain" and
+    "headache" reads "flowers, like a curtain, a headache" as a wish for flowers. Function words
+    such as "with" do not count. There is no message if the model knows none of the words.
 
     Args:
         text: The text of a query, without what it excludes.
-        unknown: Its words that the model does not know.
+        unknown: The words of the text that the model does not know.
     """
     words = set(re.findall(r"[^\W\d_]+(?:['-][^\W\d_]+)*", text.lower()))
     content = words - FUNCTION_WORDS - {"ones"}
@@ -456,10 +469,11 @@ def find_two_garments(rest: str) -> tuple[str, str] | None:
 
 
 def find_turn(text: str) -> tuple[str, str] | None:
-    """Return two values if the words between them make only one of them a wish; otherwise None.
+    """Return two values that a text names although it wants only one of them; otherwise None.
 
-    For example, "my shirt is black, I want red" gives ("black", "red"). "Red with white dots" asks
-    for both colors, so it gives None.
+    For example, "my shirt is black, I want red" gives ("black", "red"): the words between the two
+    values show that only one is wanted. "Red with white dots" asks for both colors, so it gives
+    None.
     """
     for values in _COMPARED:
         for first, second in pairwise(values.finditer(text)):
@@ -470,7 +484,7 @@ def find_turn(text: str) -> tuple[str, str] | None:
 
 
 def find_alternatives(text: str) -> tuple[str, str] | None:
-    """Return the two things of a text between which the search may choose; None without a choice.
+    """Return two things that a text joins by "or" as alternatives; None if there are none.
 
     For example, "red or green skirt" gives ("red", "green skirt"). "Grey or gray" and "more or less
     red" contain no choice. "Not red or green" excludes both, so it gives None, too.

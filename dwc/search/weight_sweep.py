@@ -251,7 +251,7 @@ class WeightSweep:
         return self.split([position], shift)[0]
 
     def split(self, positions: Sequence[int], shift: float = 0.0) -> list[dict[str, float]]:
-        """Return, for each of several images, the parts that sum to its score, by name.
+        """Return the parts that sum to the score of an image, by name, for several images.
 
         Args:
             positions: the images' positions in the gallery.
@@ -286,9 +286,9 @@ class WeightSweep:
         Args:
             shift: number added to the logit of every stream's image weight.
             k: number of hits, 1 or more.
-            duplicates: the detector of near-duplicates, which are then hidden under the best image
-                of their group. Images from further down the ranking replace the hidden images. None
-                to hide nothing.
+            duplicates: the detector of near-duplicates. Near-duplicates are then hidden under the
+                best image of their group, and images from further down the ranking replace them.
+                None to hide nothing.
         """
         if duplicates is None:
             best = self._rank_best(shift, k)
@@ -539,7 +539,7 @@ class _Best(NamedTuple):
 
 
 class _GrowingRanking:
-    """The ranking at one weight shift; it computes as many of the best images as are requested.
+    """The ranking of images at one weight shift, computed only as far as it is requested.
 
     Attributes:
         best: the images that the last call of `top` returned, with their scores.
@@ -551,7 +551,7 @@ class _GrowingRanking:
         self._sweep, self._shift = sweep, shift
 
     def top(self, count: int) -> NDArray[np.int64]:
-        """Return the positions of the `count` best images, and store them in `best`."""
+        """Return the positions of the `count` best images; set the attribute `best` to them."""
         self.best = self._sweep._rank_best(self._shift, count)
         return self.best.positions
 
@@ -635,11 +635,11 @@ def _gallery_products(streams: Mapping[str, Composition], vectors: Vectors) -> V
 
 
 def _allocate(shape: tuple[int, int]) -> Vectors:
-    """Return a new float32 array whose memory goes back to the system when the array is freed.
+    """Return a new float32 array that gives its memory back to the system when it is freed.
 
-    The C library keeps the memory of freed arrays and reuses it for later arrays. So a process that
-    searches a million images would take up to 32 MB more. Arrays below 1 MB are allocated by the C
-    library nevertheless.
+    Usually the C library keeps the memory of a freed array and reuses it for later arrays. So a
+    process that searches a million images would take up to 32 MB more. Arrays below 1 MB are still
+    allocated by the C library.
     """
     size = 4 * shape[0] * shape[1]
     if size < _MAPPED_BYTES or not hasattr(mmap, "MAP_ANONYMOUS"):

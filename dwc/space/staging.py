@@ -150,8 +150,9 @@ def check(folder: Path) -> None:
     """Check that a folder has exactly the files of a Space, and that the Hub accepts them.
 
     Raises:
-        SpaceError: A file is too large, is not a text, does not belong to a Space, or is missing;
-            or the front matter of README.md violates a rule. The message lists all problems.
+        SpaceError: A file is missing, is too large, has the wrong type, or does not belong to a
+            Space; or the front matter of README.md violates a rule. The message lists up to 20
+            problems.
     """
     files = list_staged(folder)
     problems = [
@@ -279,14 +280,15 @@ def _render_app(settings: SpaceSettings, bundled: Sequence[str], commits: Sequen
 
 
 def _order(models: Sequence[str], bundled: Sequence[str], commits: Sequence[Commit]) -> list[str]:
-    """Return the names of models, with a fixed commit for each model on the Hub.
+    """Return the models' names in the given order, with a fixed commit for each model on the Hub.
 
-    A bundled model keeps its name. For a model on the Hub, the result is `owner/name@hash`.
+    A bundled model keeps its name. A model on the Hub gets the name `owner/name@hash`, with the
+    hash of its commit.
 
     Args:
-        models: The models' names as given by the user. The result has the same order.
+        models: The models' names as given by the user.
         bundled: The names in `models` that are bundled checkpoints.
-        commits: For each model on the Hub, the commit to use; it has the hash.
+        commits: The commit to use for each model on the Hub.
     """
     by_repo = {commit.repo: f"{commit.repo}@{commit.hash}" for commit in commits}
     return [m if m in bundled else by_repo[m.partition("@")[0]] for m in models]

@@ -39,7 +39,7 @@ class Trial(NamedTuple):
     """The result of a test run.
 
     Attributes:
-        start_seconds: The time from the start until the page was served, in seconds.
+        start_seconds: The time from the start until the app served its web page, in seconds.
         results: The number of results of the search.
         model: The name of the model that answered.
     """
@@ -60,7 +60,7 @@ def try_out(folder: Path, python: str = sys.executable, timeout: float = START_S
         folder: The folder with the staged files, which is not changed.
         python: The Python interpreter. To test requirements.txt as well, give the interpreter of a
             new environment in which only these requirements are installed.
-        timeout: The time within which the page must be served, in seconds.
+        timeout: The time within which the app must serve its web page, in seconds.
 
     Raises:
         SpaceError: The app ends, is not ready in time, or does not answer the search. The message
@@ -150,16 +150,16 @@ def _running(
 
 
 def _wait_for(address: str, app: "subprocess.Popen[bytes]", log: Path, deadline: float) -> None:
-    """Wait until the app serves its page.
+    """Wait until the app serves its web page.
 
     Args:
-        address: The page's address.
+        address: The address of the web page.
         app: The app's process.
         log: The file with the app's output.
         deadline: The latest time, as returned by `time.monotonic`.
 
     Raises:
-        SpaceError: The app ends, or does not serve the page in time.
+        SpaceError: The app ends, or does not serve the web page in time.
     """
     while app.poll() is None:
         if _is_served(address):

@@ -15,13 +15,12 @@ Batch = TypeVar("Batch")
 def shard_and_prefetch(
     make: Callable[[int], Batch], total_steps: int, accelerator: Accelerator
 ) -> Callable[[int], Batch]:
-    """Return a function that takes a step number and returns this process's batch of that step.
+    """Return a function that returns this process's batch of a training step.
 
-    Batches are prefetched if that saves time.
-
-    On Linux, a worker process prefetches batches if training runs on a GPU or if a CPU core is
-    free. If training uses every core, a worker would cost more time than prefetching saves. On
-    other systems, a worker cannot be forked, and copying all data to it would take too long.
+    The function prefetches batches if that saves time: on Linux, a worker process makes the next
+    batches if training runs on a GPU or if a CPU core is free. If training uses every core, a
+    worker would cost more time than prefetching saves. On other systems, a worker cannot be forked,
+    and copying all data to it would take too long.
 
     Args:
         make: Function that returns the batch with a given number; the same number must always give
@@ -44,10 +43,10 @@ def shard_and_prefetch(
 
 
 class StepLoader(Generic[Batch]):
-    """Loader that returns the batch of a training step.
+    """Loader that returns the batch of a training step, given the number of the step.
 
-    The batches of successive steps come from one `DataLoader`, which prepares them in advance. The
-    data set has the batch of step s at index s.
+    For successive steps, one `DataLoader` prepares the batches in advance, from a data set that has
+    the batch of step s at index s.
     """
 
     def __init__(self, data: Dataset, total_steps: int, **options: Any) -> None:
@@ -63,7 +62,7 @@ class StepLoader(Generic[Batch]):
         self._iterator: Iterator[Batch] = iter(())
 
     def __call__(self, step: int) -> Batch:
-        """Return the batch of a step; restart loading if the step does not follow the last one."""
+        """Return the batch of a step; restart loading if it is not the next step."""
         if step != self._next:
             # Without its own generator, a loader uses torch's global one, and dropout would
             # differ between a resumed run and an uninterrupted one.
@@ -82,10 +81,10 @@ class StepLoader(Generic[Batch]):
         return batch
 
     def close(self) -> None:
-        """Stop the prefetching processes; the next batch request starts new ones.
+        """Stop the worker processes that prefetch batches; the next call starts new ones.
 
-        Without an explicit close, the garbage collector may close a loader's queues before its
-        processes end, and torch then waits 5 seconds for each process.
+        Without this call, the garbage collector may close a loader's queues before its processes
+        end, and torch then waits 5 seconds for each process.
         """
         self._next, self._iterator = None, iter(())
 

@@ -60,7 +60,7 @@ _TABLE_CHUNK = 64  # full-size benchmark images per forward pass
 
 
 class ImagePool(Protocol):
-    """Images whose features can be cached, such as a pool of drawings."""
+    """Interface of a set of images whose features can be cached, such as drawings."""
 
     @property
     def images(self) -> int:
@@ -71,7 +71,8 @@ class ImagePool(Protocol):
 
         Args:
             indices: Indices of the images (N,).
-            generator: Source of random choices, if an index stands for several images.
+            generator: Source of random choices, for sets that have several images per index, such
+                as drawings in several styles.
         """
 
 
@@ -125,18 +126,18 @@ class CachedImages:
 
     @property
     def feature_dim(self) -> int:
-        """Number of CLIP's features of an image.
+        """Length F of CLIP's feature vector of an image.
 
-        An image's entry in `rows` consists of these features and the flattened feature map.
+        An image's row consists of this vector and the ResNet's flattened feature map.
         """
         channels, height, width = self.map_shape
         return self.rows.shape[-1] - channels * height * width
 
     def sample(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the cached row of a random view (augmented copy) of each of N images, in float32.
+        """Return one cached row per image, in float32, each of a random view (augmented copy).
 
         Args:
-            indices: The image indices (N,).
+            indices: Indices of N images (N,).
             generator: Source of random choices.
 
         Returns:
@@ -209,10 +210,10 @@ class CachedFeatureMaps(nn.Module):
 
 
 class CachedTowers(nn.Module):
-    """Trainable stand-in for CLIP, with only the last layer of the image tower (image encoder).
+    """Trainable stand-in for CLIP that takes cached inputs of its last image layer, not pixels.
 
-    The stand-in takes cached inputs of that layer instead of pixels; see `cache_tower_inputs`. It
-    shares its parameters with the original CLIP model, so training also changes the original.
+    The stand-in has this layer and the whole text encoder of a CLIP model. It shares the parameters
+    with that model, so training also changes the model. See `cache_tower_inputs`.
     """
 
     def __init__(self, clip: ClipBackbone) -> None:
@@ -240,10 +241,10 @@ class CachedTowers(nn.Module):
 
 @contextmanager
 def with_cached_features(model: DWCModel, cached: CachedPool) -> Iterator[DWCModel]:
-    """Replace the inputs of a model, pixels and token ids, by cached features in the `with` block.
+    """Let a model take cached features instead of pixels and token ids in the `with` block.
 
     In the block, stand-ins replace CLIP and the CNN stream's ResNet. After the block, CLIP and the
-    ResNet are back in the model. Training in the block does not change them.
+    ResNet are back in the model, unchanged by any training in the block.
     """
     assert model.clip is not None, "features are cached for both streams; this model lacks CLIP's"
     assert model.cnn_stream is not None, "features are cached for both streams; this model has one"
@@ -302,7 +303,7 @@ def cache_view_features(
 def cache_image_features(
     model: DWCModel, pool: DrawnPool, views: int, seed: int, folder: Path
 ) -> CachedImages:
-    """Return CLIP's and the ResNet's features of augmented copies ("views") of every drawing.
+    """Return CLIP's and the ResNet's features of several augmented copies of every drawing.
 
     The features are stored in a file. If there is already a file for the same CLIP, ResNet,
     drawings, number of views and seed, the features are loaded from that file instead.
@@ -311,7 +312,7 @@ def cache_image_features(
         model: Model with both streams; its CLIP and ResNet compute the features. It is left in eval
             mode.
         pool: The drawings.
-        views: Number of views per drawing, each with a random augmentation.
+        views: Number of augmented copies ("views") of each drawing.
         seed: Seed of the random augmentation.
         folder: Folder of the file.
     """
@@ -362,7 +363,7 @@ def cache_text_features(
     seed: int,
     folder: Path,
 ) -> CachedPool:
-    """Encode the texts of a pool, and return them together with its cached image features.
+    """Encode the texts of a pool of drawings; return their features with the image features.
 
     The texts are the modification text of every triplet and a random description of every drawing.
 
@@ -449,7 +450,7 @@ def weights_digest(
     """Return a hash of 12 hex digits that changes if a parameter or buffer of the modules changes.
 
     Args:
-        modules: Modules whose tensors and their names are hashed, in this order.
+        modules: Modules whose tensors are hashed together with their names, in this order.
         header: Bytes to hash before the modules.
         skipped_prefix: Tensors whose names begin with this prefix are not hashed; None to hash all.
     """
@@ -525,7 +526,7 @@ def fused_bfloat16(backbone: nn.Module) -> nn.Module:
 
 
 def _fused_inputs(clip: ClipBackbone) -> Callable[[Tensor], Tensor]:
-    """Return a function that computes the same as `last_layer_inputs`, faster and less precisely.
+    """Return a faster, less precise version of `last_layer_inputs` for an EfficientNet-Lite.
 
     The function takes normalized images (N, 3, H, W) and returns the inputs (N, K) of the last
     layer of CLIP's image encoder. This encoder must be an EfficientNet-Lite, with or without a
@@ -633,7 +634,7 @@ class ClipFeatureTable:
         return torch.from_numpy(_mapped(self.images_file)[rows])
 
     def texts(self, triplets: Sequence[int]) -> Tensor | None:
-        """Return CLIP's text features (N, F) of N triplets, in float32; F is the number per text.
+        """Return CLIP's text features (N, F) of N triplets, F features per text, in float32.
 
         The result is None if the table has no text features.
 
@@ -660,7 +661,7 @@ def cache_clip_features(
     accelerator: Accelerator,
     threads: int,
 ) -> ClipFeatureTable:
-    """Return the table of CLIP's features of images and texts; compute the files that are missing.
+    """Return a table of CLIP's features of images and texts; compute the files that are missing.
 
     If there are several processes, only the first computes features. Images that cannot be read and
     texts that cannot be tokenized get rows of NaN instead of causing an error.

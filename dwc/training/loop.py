@@ -56,7 +56,10 @@ class LoopSettings:
 
 
 class Callback(Protocol):
-    """Object that the loop calls between steps, for example to evaluate or average the model."""
+    """Object whose methods the training loop calls before and after each step.
+
+    For example, a callback can evaluate the model or average its parameters.
+    """
 
     def before_step(self, step: int) -> None:
         """Handle the start of a step; the loop calls this method before each step.
@@ -68,8 +71,8 @@ class Callback(Protocol):
     def after_step(self, done: int) -> None:
         """Handle the end of a step.
 
-        The loop calls this method before it saves its state, so the saved state includes changes
-        made here.
+        If the state of the training is saved after the step, this method is called first, so that
+        the saved state includes the changes made here.
 
         Args:
             done: Number of finished steps.
@@ -282,15 +285,15 @@ def new_accelerator(**options: Any) -> Accelerator:
 
 
 def launched_processes() -> PartialState:
-    """Return the number of training processes and this process's index, as a `PartialState`.
+    """Return the number of training processes and the index of this one, as a `PartialState`.
 
-    The call also connects the processes, even without a GPU.
+    The call also connects the processes to one another, even without a GPU.
     """
     return PartialState(cpu=_trains_on_cpu())
 
 
 def _trains_on_cpu() -> bool:
-    """Return whether to train on the CPU; the result is the argument `cpu` of accelerate's classes.
+    """Return whether to train on the CPU: the value of the argument `cpu` of accelerate's classes.
 
     The result is True in these cases:
 
@@ -316,11 +319,11 @@ Measure = Callable[[], tuple[float, Mapping[str, float]]]
 
 
 class WeightAverage:
-    """Exponential moving average of the parameters of both streams; the frozen CLIP is excluded.
+    """Exponential moving average of the parameters of both streams, without the frozen CLIP.
 
-    The decay is the share of the old average that an update retains. After n updates, the decay is
-    at most (1 + n) / (10 + n), so that the random initial parameters soon lose their influence.
-    Running statistics of batch norms are also averaged; integer step counters are copied.
+    Each update retains a share of the old average. After n updates, this share is at most
+    (1 + n) / (10 + n), so that the random initial parameters soon lose their influence. Running
+    statistics of batch norms are also averaged; integer step counters are copied.
     """
 
     def __init__(self, model: DWCModel, decay: float) -> None:
@@ -328,7 +331,8 @@ class WeightAverage:
 
         Args:
             model: The model whose parameters are averaged, already on the device of the training.
-            decay: Largest share of the old average that an update retains, in [0, 1).
+            decay: Share of the old average that an update retains, in [0, 1). The first updates
+                retain less.
         """
         self._model = model
         self._streams = nn.ModuleDict(
@@ -364,7 +368,7 @@ class WeightAverage:
                 setattr(self._model, name, stream)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the averaged parameters and the number of updates, by name."""
+        """Return tensors by name: the averaged parameters and the number of updates."""
         return self._average.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -398,7 +402,8 @@ class EpochSelection:
             model: The model in training.
             measure: Function without arguments that evaluates the model. It returns a score (higher
                 is better) and the metrics by name.
-            epochs: The epochs after which the model is evaluated; the first epoch is 1.
+            epochs: The epochs after which the model is evaluated. The first epoch is 1; 0 stands
+                for the start of the training.
             steps_per_epoch: Number of training steps in an epoch.
             folder: Folder for the history and the best parameters.
             accelerator: The accelerator of this training stage.
@@ -419,7 +424,10 @@ class EpochSelection:
         return [self._lines[epoch] for epoch in sorted(self._lines)]
 
     def before_step(self, step: int) -> None:
-        """Evaluate the model before the first step of an epoch; do nothing before other steps."""
+        """Evaluate the model if the step is the first of an epoch; otherwise do nothing.
+
+        At this time, the model has finished the previous epoch; see `measure_epoch`.
+        """
         epoch, rest = divmod(step, self._steps_per_epoch)
         if rest == 0:
             self.measure_epoch(epoch)

@@ -22,13 +22,13 @@ def soft_labels(
     alpha: float = 0.2,
     relevance: Tensor | None = None,
 ) -> Tensor:
-    """Compute soft-similarity labels (SSG): target probabilities of each query over the batch.
+    """Compute soft-similarity labels (SSG): for each query, a probability of each target.
 
-    Each row is a mixture of two distributions over the targets of the batch. One is uniform over
-    the targets with the query's label (share 1 - `alpha`). The other is the softmax over the
-    similarities of the query's own target to all targets (share `alpha`). The gradient flows
-    through the similarities, as in the released code. With `relevance`, this project's addition,
-    the first distribution is proportional to the relevance instead.
+    A query's probabilities are a mixture of two distributions over the targets of the batch. One is
+    uniform over the targets with the query's label (share 1 - `alpha`). The other is the softmax
+    over the similarities of the query's own target to all targets (share `alpha`). The gradient
+    flows through the similarities, as in the released code. If `relevance` is given, the first
+    distribution is proportional to the relevance instead, which is this project's addition.
 
     Args:
         gallery: Target embeddings (B, D).
@@ -39,7 +39,7 @@ def soft_labels(
             on the diagonal; None for equal labels.
 
     Returns:
-        Labels (B, B); rows sum to 1.
+        Labels (B, B), one row per query; each row sums to 1.
     """
     if relevance is None:
         relevance = labels[:, None] == labels[None, :]
@@ -93,8 +93,9 @@ def mutual_loss(
 ) -> Tensor:
     """Compute the mutual-enhancement loss, with which one stream learns from the other.
 
-    The loss is the Kullback-Leibler (KL) divergence of this stream's similarity distribution over
-    the batch from the teacher stream's.
+    Each stream has a distribution over the targets of the batch for each query: the softmax of the
+    scaled cosine similarities. The loss is the Kullback-Leibler (KL) divergence between the
+    distributions of this stream and those of the other stream, the teacher.
 
     Args:
         query: This stream's query embeddings (B, D).
@@ -115,7 +116,7 @@ def mutual_loss(
 
 
 def weight_loss(image_weight: Tensor, teacher_weight: Tensor) -> Tensor:
-    """Compute the KL divergence of this stream's image weights from the teacher stream's.
+    """Compute the KL divergence between this stream's image weights and the teacher stream's.
 
     This loss is this project's own addition. An image weight is treated as the probability of the
     image in a choice between image and text. Only queries with an image and a text count; the
@@ -187,13 +188,14 @@ def attribute_loss(
     weights: Sequence[float],
     label_smoothing: float = 0.1,
 ) -> Tensor:
-    """Compute the weighted mean classification loss of several attributes.
+    """Compute the weighted mean of the classification losses (cross-entropy) of attributes.
 
     This loss is this project's own addition.
 
     Args:
         logits: For each of A attributes, logits (B, classes).
-        labels: Class labels of the attributes (B, A), int64; `NOT_APPLICABLE` where there is none.
+        labels: Class labels of the attributes (B, A), int64; `NOT_APPLICABLE` where an attribute
+            is unknown or does not apply.
         weights: The weight of each attribute, (A,).
         label_smoothing: Share of the target probability that is spread over all classes, in [0, 1].
 

@@ -75,7 +75,7 @@ def recipe_record(recipe: Any) -> Any:
 
 
 def claim(folder: Path, recipe: Mapping[str, Any], writes: bool = True) -> None:
-    """Check that a work folder belongs to a recipe; if the folder has no recipe, write it there.
+    """Check that a work folder belongs to a recipe; write the recipe if the folder has none.
 
     Args:
         folder: The work folder; created if missing. A folder without a recipe may already contain
@@ -141,9 +141,9 @@ def find_state(folder: Path) -> Path | None:
 
 
 def save_state(accelerator: "Accelerator", folder: Path) -> None:
-    """Save the accelerator's state in `folder`, replacing the previous state there.
+    """Save the accelerator's state in `folder`; it replaces an older state in this folder.
 
-    The previous state is removed only when the new one is complete. All processes must call this
+    The older state is removed only when the new one is complete. All processes must call this
     function.
     """
     is_main = accelerator.is_main_process
@@ -180,8 +180,8 @@ def stage_seconds(folder: Path, stages: Sequence[str], totals: Sequence[str]) ->
     Args:
         folder: Folder of the logs.
         stages: Names of the stages.
-        totals: Names of the stages (drawing and caching) that log one line per finished task
-            instead, with the duration of the task.
+        totals: Names of the stages that log the duration of each finished task instead, one task
+            per line. Their durations are added.
     """
     seconds = {}
     for stage in stages:
@@ -249,8 +249,8 @@ def new_array_file(file: Path, shape: tuple[int, ...], dtype: Any) -> Iterator[n
 def reporting_full_disk(folder: Path, content: str) -> Iterator[None]:
     """Raise a clear TrainingError if a full disk causes an error in the `with` block.
 
-    torch and safetensors report a full disk with exceptions other than OSError, which are
-    recognized by their messages.
+    Not only an OSError is recognized. torch and safetensors report a full disk with other
+    exceptions, which are recognized by their messages.
 
     Args:
         folder: Folder that the block writes to.

@@ -40,7 +40,7 @@ class Result(BaseModel):
 
 
 class ModelOrigin(BaseModel):
-    """The model that answered."""
+    """The model that computed the answer."""
 
     name: str
     fingerprint: str = Field(description="Identifies the checkpoint's content.")
@@ -55,7 +55,7 @@ class GalleryOrigin(BaseModel):
 
 
 class Indexing(BaseModel):
-    """The part of the gallery that was searched, while the gallery is not completely indexed."""
+    """How much of a gallery was searched, if its indexing was still in progress."""
 
     pictures: int = Field(ge=0, description="How many pictures were searched.")
     total: int | None = Field(description="How many pictures the gallery has, if that is known.")
@@ -121,7 +121,7 @@ class WordEffect(BaseModel):
 
 
 class WordEffects(BaseModel):
-    """The effects of all words of the text."""
+    """The effect of each word of the query's text on the image weights and on a picture's score."""
 
     words: list[WordEffect]
     weights: dict[str, float] = Field(description="The image weight of the query, by stream.")
@@ -131,7 +131,7 @@ class WordEffects(BaseModel):
 
 
 class TracedItem(BaseModel):
-    """The ranks of one picture at several shifts, that is, at several image weights."""
+    """The ranks of one picture at several image weights, each of which results from a shift."""
 
     id: str
     ranks: list[int | None] = Field(description="One per shift; null is beyond the limit.")
@@ -170,7 +170,7 @@ class ComparedResult(BaseModel):
 
 
 class Reading(BaseModel):
-    """The best pictures of one ranking: by picture, by words, by both equally, or as learned."""
+    """The best results of one ranking: by picture, words, both equally, or the learned weights."""
 
     name: str = Field(description="picture, words, average or learned.")
     weights: dict[str, Weight]
@@ -179,7 +179,7 @@ class Reading(BaseModel):
 
 
 class CompareAnswer(GalleryPart):
-    """The results of one query in several rankings, each with other weights."""
+    """The results of one query, ranked with several different weights of picture and words."""
 
     columns: list[Reading]
     fitting: list[str] | None = Field(
@@ -196,7 +196,7 @@ class CompareAnswer(GalleryPart):
 
 
 class GalleryAnswer(GalleryPart):
-    """The pictures of the gallery that were requested."""
+    """The gallery's metadata columns, and the pictures that a request selects."""
 
     gallery_size: int = Field(ge=0, description="How many pictures the gallery has.")
     fits: int = Field(ge=0, description="How many pictures fit the filter.")
@@ -212,7 +212,7 @@ class GalleryAnswer(GalleryPart):
 
 
 class ModelsAnswer(BaseModel):
-    """The names of all models that can answer, and the name of the default model."""
+    """The names of all models that a request may choose, and the name of the default model."""
 
     models: list[str]
     default: str

@@ -77,20 +77,20 @@ def add_search_endpoint(models: ModelPool, images: GalleryImages, lane: Lane) ->
         fold: bool = False,
         filter: str = "",
     ) -> Answer:
-        """Find the gallery's pictures that match a picture and words that say what should differ.
+        """Search the gallery with a picture and a text about what should be different from it.
 
         Args:
             reference: The picture to start from (a file), or null for words alone.
             text: What should be different, in English; empty for the picture alone.
-            k: How many results, 1 to 200.
-            shift: Number added to the logit of each stream's picture weight. 0 is as learned,
-                positive numbers favor the picture, negative numbers the words; "inf" is the picture
-                alone, "-inf" the words alone.
-            model: The name of the model that answers; empty for the first.
+            k: Number of results, 1 to 200.
+            shift: Number added to the logit of each stream's picture weight. 0 keeps the learned
+                weights; positive numbers favor the picture, and negative numbers the words. "inf"
+                searches by the picture alone, "-inf" by the words alone.
+            model: The name of the model to use; empty for the default model.
             fold: Whether to list only the best picture of each group of near-duplicates; further
                 results take the places of the hidden pictures.
-            filter: The pictures to rank, such as "category = dress and price < 50"; empty for all.
-                `/gallery` lists the columns.
+            filter: Condition on the metadata, such as "category = dress and price < 50". Only the
+                pictures that meet it are ranked; empty to rank all. `/gallery` lists the columns.
 
         Returns:
             The weights of picture and words in each stream; the results, each with its score and
@@ -146,11 +146,11 @@ def add_overview_endpoints(models: ModelPool) -> None:
         Args:
             start: The index of the first picture, from 0.
             limit: The maximum number of pictures.
-            model: The name of the model; empty for the first.
+            model: The name of the model to use; empty for the default model.
 
         Returns:
-            The gallery's size; the number of pictures that t-SNE placed; the share of a picture's
-            10 nearest neighbors that are also its nearest neighbors on the map, on average; and the
+            The gallery's size; the number of pictures that t-SNE placed; the mean share of a
+            picture's 10 nearest neighbors that are also among its 10 nearest on the map; and the
             ids with x and y in [0, 1]. A picture that t-SNE did not place lies between the three
             placed pictures that are most similar to it.
         """
@@ -161,14 +161,14 @@ def add_overview_endpoints(models: ModelPool) -> None:
         """Return statistics of a model's picture weights for the reference queries (a fixed set).
 
         Args:
-            model: The name of the model; empty for the first.
+            model: The name of the model to use; empty for the default model.
 
         Returns:
             A histogram of the picture weights for each stream, and the queries with the highest and
             the lowest picture weights. The checkpoint may also contain, for each query, the share
-            of the target's attributes that the words leave to the picture. If so, the answer has
-            the mean weight for several ranges of this share, and Spearman's correlation of weight
-            and share.
+            of the target's attributes that come from the picture and not from the words. If so, the
+            answer has the mean weight for several ranges of this share, and Spearman's correlation
+            of weight and share.
         """
         with api_errors(), models.using(models.require(model)) as searcher:
             return statistics_table(searcher)
@@ -179,10 +179,11 @@ def add_overview_endpoints(models: ModelPool) -> None:
         """Return the gallery's metadata columns, and the pictures that fit a filter.
 
         Args:
-            filter: The pictures to list, such as "category = dress and price < 50"; empty for all.
+            filter: Condition on the metadata, such as "category = dress and price < 50". Only the
+                pictures that meet it are listed; empty to list all.
             start: The index of the first picture among those that fit, from 0.
             limit: The maximum number of pictures.
-            model: The name of the model; empty for the first.
+            model: The name of the model to use; empty for the default model.
 
         Returns:
             The gallery's size; the number of pictures that fit; the type of each column, with the
@@ -194,10 +195,10 @@ def add_overview_endpoints(models: ModelPool) -> None:
             return gallery_table(searcher, filter, start, limit)
 
     def get_models() -> Answer:
-        """Return the models that can answer.
+        """Return the names of the models that the other endpoints accept.
 
         Returns:
-            The models' names, and the name of the model that answers by default.
+            The names of all models, and the name of the default model.
         """
         return list_models(models)
 
@@ -357,9 +358,10 @@ class _ExplainingEndpoints:
             reference: The picture to start from (a file), or null for words alone.
             text: What should be different, in English; empty for the picture alone.
             id: The id of the gallery picture to explain; empty for the best result.
-            shift: Number added to the logit of each stream's picture weight; 0 is as learned.
-            model: The name of the model that answers; empty for the first.
-            filter: The pictures to rank, such as "category = dress and price < 50"; empty for all.
+            shift: Number added to the logit of each stream's picture weight; 0 for no change.
+            model: The name of the model to use; empty for the default model.
+            filter: Condition on the metadata, such as "category = dress and price < 50". Only the
+                pictures that meet it are ranked; empty to rank all.
 
         Returns:
             The parts of the picture's score. Its ranks in four rankings: by the picture alone, by
@@ -384,9 +386,10 @@ class _ExplainingEndpoints:
         Args:
             reference: The picture to start from (a file), or null for words alone.
             text: What should be different, in English; empty for the picture alone.
-            k: How many results of each ranking, 1 to 200.
-            model: The name of the model that answers; empty for the first.
-            filter: The pictures to rank, such as "category = dress and price < 50"; empty for all.
+            k: Number of results of each ranking, 1 to 200.
+            model: The name of the model to use; empty for the default model.
+            filter: Condition on the metadata, such as "category = dress and price < 50". Only the
+                pictures that meet it are ranked; empty to rank all.
 
         Returns:
             The results of each ranking with their ranks by the learned weights; the ids of all
@@ -410,9 +413,10 @@ class _ExplainingEndpoints:
             reference: The picture to start from (a file), or null for words alone.
             text: What should be different, in English.
             wordings: Other wordings of the text, a list of texts.
-            k: How many results of each wording are compared, 1 to 200.
-            model: The name of the model that answers; empty for the first.
-            filter: The pictures to rank, such as "category = dress and price < 50"; empty for all.
+            k: Number of results of each wording to compare, 1 to 200.
+            model: The name of the model to use; empty for the default model.
+            filter: Condition on the metadata, such as "category = dress and price < 50". Only the
+                pictures that meet it are ranked; empty to rank all.
 
         Returns:
             For each wording, the weights, the results, the unknown words and notes; for each pair
@@ -467,9 +471,9 @@ def _add_endpoint(
 
 
 def _without_model(function: Callable[..., Answer]) -> Callable[..., Answer]:
-    """Return a function like the given one but without the parameter `model`.
+    """Return a copy of an endpoint's function without the parameter `model`.
 
-    It is for an app with only one model.
+    An app with only one model uses this copy.
     """
     signature = inspect.signature(function)
     parameters = [p for name, p in signature.parameters.items() if name != "model"]

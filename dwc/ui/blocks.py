@@ -367,8 +367,8 @@ class _Wiring:
     def _connect_session(self) -> None:
         """Connect the opening of the page, and the events that store or restore a search.
 
-        The script `session.js` stores the search on the screen in the browser's history and in the
-        page's address. So the search can be restored after a reload or with the Back button.
+        The script `session.js` stores the current search in the browser's history and in the page's
+        address. So the search can be restored after a reload or with the Back button.
         """
         c, handlers = self.components, self.handlers
         opened = self.page.load(
@@ -515,7 +515,7 @@ class _Wiring:
         return event
 
     def _explain_after(self, event: Any, key: str) -> None:
-        """Connect the steps after a search: its result is added to the history and then explained.
+        """Connect the steps after a search: its result enters the history and is then explained.
 
         If the server is too busy to run the search, the browser sends the search again later.
 

@@ -132,8 +132,8 @@ _MAX_FAILURES = 1000
 class SearchFailures:
     """The error message of the last failed search of each session. Thread-safe.
 
-    Gradio tells a browser that an event failed, but not why. The page needs the reason: if the
-    server was busy, it sends the event again; if the inputs were invalid, it does not.
+    Gradio tells a browser that an event failed, but not why. The page needs the reason, because it
+    sends the event again if the server was busy, but not if the inputs were invalid.
     """
 
     def __init__(self) -> None:
@@ -163,15 +163,15 @@ class SearchFailures:
 class TellWhenToRetry:
     """Middleware that adds the header `Retry-After` to responses with status 503 (unavailable).
 
-    Gradio refuses an event with this status when its queue is full. It does not say when the client
-    should send the event again; the header says it.
+    Gradio refuses an event with this status when its queue is full, but without a time after which
+    the client should send the event again. The header contains this time.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Forward a request, and add the header to its response if the status is 503."""
+        """Forward a request, and add `Retry-After` to its response if the status is 503."""
 
         async def send_with_header(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start" and message["status"] == _UNAVAILABLE:

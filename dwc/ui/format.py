@@ -114,7 +114,10 @@ def round_to_sum(values: Sequence[float], total: float, digits: int = 2) -> list
 
 
 def signed(value: float) -> str:
-    """Format a number with two decimals and a typographic minus sign; zero has no sign."""
+    """Format a number with two decimals and, if it is negative, a typographic minus sign.
+
+    A number that rounds to zero has no sign.
+    """
     return f"{value + 0.0:.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 

@@ -33,7 +33,7 @@ class GalleryImages(Protocol):
 
     @property
     def ids(self) -> Sequence[str]:
-        """The images' ids in the order of the gallery browser."""
+        """The images' ids, in the order in which the page lists the gallery."""
 
     @property
     def noun(self) -> str:
@@ -41,9 +41,9 @@ class GalleryImages(Protocol):
 
     @property
     def folder(self) -> Path:
-        """The folder of the thumbnails; it must have no other files.
+        """The folder of the thumbnails.
 
-        The web server serves all files of this folder.
+        It must contain no other files, because the web server serves every file in it.
         """
 
     @property
@@ -56,7 +56,7 @@ class GalleryImages(Protocol):
 
     @property
     def remarks(self) -> Sequence[str]:
-        """Sentences for the user about missing files and about images that were left out."""
+        """Sentences for the user about problems that indexing found, such as missing images."""
 
     @property
     def indexing(self) -> IndexingStatus | None:
@@ -69,10 +69,10 @@ class GalleryImages(Protocol):
         """Return the path of the image's thumbnail; create the file first if it is missing."""
 
     def draw_missing(self, thumbnail: str | Path) -> None:
-        """Create the file of a thumbnail if it is missing; ignore other paths."""
+        """Create the file of a thumbnail if it is missing; do nothing for other paths."""
 
     def open_large(self, image_id: str, drawn_px: int) -> Image.Image:
-        """Return the original picture of an image.
+        """Return the original picture of an image; a drawn garment is drawn again.
 
         Args:
             image_id: The image's id.
@@ -85,7 +85,7 @@ class GalleryImages(Protocol):
         """
 
     def describe(self, image_id: str) -> str:
-        """Return a description of the image in words, for use as alternative text of the page."""
+        """Return a description of the image in words, the image's alternative text on the page."""
 
     def id_of(self, thumbnail: str | Path) -> str | None:
         """Return the id of the image with this thumbnail; None if there is no such image."""
@@ -134,7 +134,7 @@ class StoreImages:
 
     @property
     def ids(self) -> Sequence[str]:
-        """The images' ids in the order of the gallery browser."""
+        """The images' ids, in the order in which the page lists the gallery."""
         return self._store.ids
 
     @property
@@ -149,7 +149,7 @@ class StoreImages:
 
     @property
     def remarks(self) -> list[str]:
-        """Sentences for the user about missing files and about images that were left out."""
+        """Sentences for the user about problems that indexing found, such as missing images."""
         return self._store.manifest.remarks()
 
     @property
@@ -170,7 +170,11 @@ class StoreImages:
         return self._store.draw_thumbnail(image_id).absolute()
 
     def draw_missing(self, thumbnail: str | Path) -> None:
-        """Draw a thumbnail that a browser requests before the file exists; ignore other paths."""
+        """Draw the thumbnail of a drawn garment if its file is missing.
+
+        A browser may request a thumbnail that was not drawn yet. Nothing is done if the path is
+        not the thumbnail of a drawn garment.
+        """
         path = Path(thumbnail)
         if self._store.is_drawn and path.is_relative_to(self.folder) and not path.exists():
             image_id = self.id_of(path)
@@ -179,6 +183,8 @@ class StoreImages:
 
     def open_large(self, image_id: str, drawn_px: int) -> Image.Image:
         """Return an image's original picture, or its thumbnail if the original is gone or changed.
+
+        A drawn garment is drawn again.
 
         Args:
             image_id: The image's id.

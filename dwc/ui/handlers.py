@@ -1,4 +1,4 @@
-"""Event handlers of the page.
+"""Event handlers of the app's web page.
 
 A handler is called with the values of some components and, for some events, with data that the
 browser sent. It returns the new values of components as a dict `{component: value}`.
@@ -92,7 +92,7 @@ class PageComponents:
         words: The modification text, which says what should be different.
         unknown: The typed words that are not in the model's vocabulary.
         search: The search button.
-        message: The error message that says why a search failed.
+        message: The error message of a failed search.
         history_strip: The drawing of the search history, with one tile per search.
         examples: Example searches to try.
         weights: The sentence about the weights, and the dial that shows them.
@@ -229,7 +229,7 @@ def answer_request(models: ModelPool, images: GalleryImages, request: SearchRequ
 def find_opening(
     models: ModelPool, images: GalleryImages, examples: Sequence[Example]
 ) -> SearchState | None:
-    """Return the search result with which the page opens.
+    """Return the search result that the web page shows when it is opened.
 
     This is the result of the first example that the default model can search. The result is None if
     the model cannot search any of the examples.
@@ -290,7 +290,7 @@ def reference_file(request: SearchRequest, images: GalleryImages) -> FileData | 
 
 
 class PageHandlers:
-    """The handlers of the page's events, except those in `ComparisonHandlers`.
+    """The handlers of the web page's events, except those in `ComparisonHandlers`.
 
     Every handler returns a dict with the new values of components; components that are not in the
     dict keep their values. Handlers that act on a search result have two parameters for it.
@@ -317,8 +317,8 @@ class PageHandlers:
             components: The page's components.
             opening: The search result with which the page opens; None if it opens without a result.
             upload_minutes: The number of minutes after which uploads are deleted.
-            failures: The error message of each visitor's last failed search, unless a handler
-                showed the message itself.
+            failures: For each visitor, the error message of the last failed search, unless a
+                handler has already shown the message.
         """
         self._failures = failures
         self._models, self._images, self._examples = models, images, examples
@@ -450,7 +450,7 @@ class PageHandlers:
     # Opening and restoring
 
     def open_page(self, visit: object) -> Update:
-        """Show the example search with which the page opens.
+        """Show the example search that the web page shows when it is opened.
 
         In two cases, this handler changes nothing: if the page was reloaded and showed another
         search before, or if the page's address names a search. The browser then triggers the
@@ -465,7 +465,7 @@ class PageHandlers:
         return (self._open_with_own_answer() | self._show_ignored(visit)) or gr.skip()
 
     def restore(self, event: gr.EventData) -> Update:
-        """Show the search that the browser has saved; if there is none, that in the page's address.
+        """Show the search that the browser has saved, or else the search in the page's address.
 
         The browser sends this event when the page opens and after Back or Forward. If the server
         did not answer the event, the browser sends it again. The event's attribute `visit` has the
@@ -563,10 +563,10 @@ class PageHandlers:
         return {**fields, **answer, **recorded}
 
     def estimate_wait(self, request: gr.Request) -> Update:
-        """Return the seconds after which the browser should send a refused search again.
+        """Return the number of seconds after which the browser should send a refused search again.
 
-        The result is the update of the component `wait`. If the server refused the search because
-        of invalid inputs, the result has the error message instead of the seconds.
+        The number is the new value of the component `wait`. If the search failed for another reason
+        than a busy server, such as invalid inputs, the value is the error message instead.
         """
         c = self._components
         error = self._failures.take(request.session_hash)
@@ -615,9 +615,10 @@ class PageHandlers:
     def select_result(
         self, state: SearchState | None, screen: object, event: gr.EventData
     ) -> Update:
-        """Select another result for explanation.
+        """Select another result, which the explanation panels then explain.
 
-        The panels that run the model are filled by a later event.
+        This handler fills only the panels that do not need the model. A later event fills the
+        others.
         """
 
         def act(current: SearchState) -> Update:
@@ -688,7 +689,7 @@ class PageHandlers:
     # The gallery
 
     def use_reference(self, event: gr.EventData) -> Update:
-        """Use an image of the gallery as the next reference."""
+        """Put the image that a visitor chose on the page into the field of the reference."""
         image_id = get_attribute(event, "id")
         if not isinstance(image_id, str) or image_id not in self._images.ids:
             return gr.skip()
@@ -774,7 +775,7 @@ class PageHandlers:
         return SearchRequest(words or "", image_id, upload, model)
 
     def _carried(self, screen: object) -> SearchRequest:
-        """Return an empty request with the settings that carry over to a visitor's next search.
+        """Return a request without a query, with the settings that carry over to the next search.
 
         If a search is on the screen, the only such setting is `folded`: whether near-duplicates are
         hidden. If not, the only such setting is the weight shift of the link that opened the page.
@@ -852,7 +853,7 @@ class PageHandlers:
     def _clear_answer(self, message: str) -> Update:
         """Return updates that clear the results and show an error message.
 
-        The results must be cleared if they do not belong to the search in the input fields.
+        This is necessary if the results do not belong to the search in the input fields.
 
         Args:
             message: The error message; empty for none.
@@ -958,9 +959,9 @@ class PageHandlers:
         }
 
     def _describe_gallery(self, model: str) -> Update:
-        """Return updates of the two components that describe the gallery as a whole.
+        """Return updates of the components that describe the gallery as a whole.
 
-        These are the header and the note on omitted files.
+        The components are the header and the note on files that the gallery does not show.
         """
         c = self._components
         return {c.header: self.render_header(model), c.left_out: render_left_out(self._images)}
@@ -977,12 +978,12 @@ class PageHandlers:
 
     @property
     def _names_model(self) -> bool:
-        """Whether links name the model: only if there are several models."""
+        """Whether links to searches contain the model's name; True if there are several models."""
         return len(self._models.names) > 1
 
 
 def _request_on_screen(screen: object) -> SearchRequest | None:
-    """Return the request of the search result on the screen.
+    """Return the request that led to the search result on the screen.
 
     The result is None if `screen`, which a browser sent, does not describe a search.
     """
@@ -1003,10 +1004,12 @@ def _is_of_other_gallery(screen: object, state: SearchState) -> bool:
 
 
 def _query_key(request: SearchRequest) -> tuple[str, str | None, str | None, str, str]:
-    """Return the words, reference id, upload path, model and filter of a request.
+    """Return the fields of a request that make up its query, to compare requests.
 
-    Requests that agree in these fields have the same query; they may differ in the image weight and
-    in how the results are shown.
+    Requests with the same query may differ in the image weight and in how the results are shown.
+
+    Returns:
+        The words, the reference's id, the path of an uploaded reference, the model and the filter.
     """
     return request.words, request.reference_id, request.upload, request.model, request.filter
 

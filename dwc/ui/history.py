@@ -76,9 +76,9 @@ class HistoryStep:
 
 @dataclass(frozen=True)
 class HistoryRow:
-    """One row of the drawn tree, with one or more steps.
+    """One row in the drawing of the search history, which is a tree of steps (searches).
 
-    Each step except the first is a child of the step to its left.
+    A row has one or more steps. Each step except the first is a child of the step to its left.
 
     Attributes:
         column: The column of the first step, from 0; the other steps are in the columns to the
@@ -97,9 +97,9 @@ class HistoryRow:
 class SearchHistory:
     """An immutable tree of at most `MAX_STEPS` steps; every change returns a new history.
 
-    If a change would make the tree too large, steps are removed. The first to be removed is the
-    oldest step that has no children and is not on the path from the root to the current step. If
-    there is only this path left, the root is removed, and its child becomes the root.
+    If a change would make the tree too large, a step is removed: the oldest step that has no
+    children and is not on the path from the root to the current step. If only this path is left,
+    the root is removed, and its child becomes the root.
 
     Attributes:
         steps: The steps in ascending order of their numbers; parents precede their children.
@@ -227,7 +227,7 @@ class SearchHistory:
         return path
 
     def _extended(self, path: tuple[HistoryStep, ...]) -> tuple[HistoryStep, ...]:
-        """Extend a path by the newest child of its last step, until the last step has no child."""
+        """Extend a path by the newest child of its last step, repeatedly, until there is none."""
         while children := self._children(path[-1].number):
             path = (*path, children[-1])
         return path
@@ -240,9 +240,9 @@ class SearchHistory:
 def _bounded(history: SearchHistory) -> SearchHistory:
     """Return the history reduced to at most `MAX_STEPS` steps.
 
-    First, the oldest steps that have no children and are not on the path from the root to the
-    current step are removed. If only this path is left, the root is removed, and its child becomes
-    the root.
+    Steps are removed one by one: each time the oldest step that has no children and is not on the
+    path from the root to the current step. If only this path is left, the root is removed, and its
+    child becomes the root.
     """
     steps = list(history.steps)
     path = {step.number for step in history._path_to(history.current)}
@@ -440,7 +440,7 @@ def _render_reference(
 ) -> tuple[str, str]:
     """Return the HTML of the thumbnail of a step's reference, and a description of the reference.
 
-    If there is no reference, or if its file was deleted, the HTML has a short text instead of the
+    If there is no reference, or if it no longer exists, the HTML has a short text instead of the
     thumbnail.
     """
     query = step.query

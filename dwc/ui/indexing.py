@@ -1,9 +1,9 @@
-"""Indexing of the page's gallery in a thread, while its first pictures can already be searched.
+"""Indexing of the app's gallery in a thread, while its first pictures can already be searched.
 
 A gallery store (a folder with the vectors of a gallery's images) is written in batches, and every
-committed batch can be read. So the page opens when the first pictures of a large gallery are
-indexed. From time to time the store is opened again, so that searches include more pictures. A
-`SearchResult` says how much of the gallery was searched.
+committed batch can be read. So the web page opens when the first pictures of a large gallery are
+indexed. From time to time the store is opened again, so that searches include more pictures. The
+attribute `indexed_part` of a `SearchResult` describes the part of the gallery that was searched.
 """
 
 import logging
@@ -97,16 +97,16 @@ class GalleryIndexing:
         return self._thread is not None and self._thread.is_alive()
 
     def subscribe(self, publish: Callable[[Store], None]) -> None:
-        """Add a function that is called with the store whenever the store has grown.
+        """Add a function that is called with the store whenever the store has more pictures.
 
-        The function that was added last is called first. First add the functions that update
-        searches, then those that update the displayed images. So the page can already show a
-        picture when a search first finds it.
+        The functions are called in reverse order: the one that was added last is called first. The
+        displayed images must be updated before the searches, so that the page can show every
+        picture that a search finds. So add the functions that update the searches first.
         """
         self._subscribers.insert(0, publish)
 
     def status(self) -> IndexingStatus | None:
-        """Return the progress of indexing; None if the page opened with the complete gallery."""
+        """Return the progress of indexing; None if the app started with the complete gallery."""
         with self._changed:
             if not self.is_open or self._store is None or self._progress is None:
                 return None
@@ -144,8 +144,8 @@ class GalleryIndexing:
             The store, with all pictures or with those that are indexed so far.
 
         Raises:
-            DWCError: The gallery cannot be indexed. Every error that `build` raises before pictures
-                can be searched is raised here.
+            DWCError: The gallery cannot be indexed. If `build` raises another error before pictures
+                can be searched, this method raises it, too.
         """
 
         def run() -> None:
@@ -177,7 +177,9 @@ class GalleryIndexing:
         return self._complete_store
 
     def follow(self) -> Store | None:
-        """Pass the store to the subscribers whenever it has grown, until indexing ends.
+        """Pass the store to the subscribers whenever it has more pictures, until indexing ends.
+
+        The subscribers are the functions that were added with `subscribe`.
 
         Returns:
             The store of the complete gallery; None if indexing failed or was stopped.
@@ -268,6 +270,6 @@ class GalleryIndexing:
             self._changed.notify_all()
 
     def _wait(self, seconds: float) -> None:
-        """Wait for the next batch, but not longer than the given seconds."""
+        """Wait until a batch of pictures is indexed, but not longer than the given seconds."""
         with self._changed:
             self._changed.wait(seconds)

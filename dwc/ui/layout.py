@@ -1,4 +1,4 @@
-"""Layout of the page: the query on the left, the search result on the right."""
+"""Layout of the app's web page: the query on the left, the search result on the right."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from dwc.ui.uploads import UPLOAD_MINUTES
 
 @dataclass(frozen=True)
 class PageContent:
-    """The data that the page shows when it is opened.
+    """The data that the web page shows when it is opened.
 
     Attributes:
         models: The models.
@@ -45,9 +45,9 @@ class PageContent:
 
 
 def build_layout(content: PageContent, panels: Sequence[ExplanationPanel]) -> PageComponents:
-    """Create the page's components, filled with the opening search result.
+    """Create the components of the web page, filled with the search result that it shows first.
 
-    Call this inside `gr.Blocks`.
+    Call this function inside `gr.Blocks`.
 
     Args:
         content: What the page shows when it is opened.

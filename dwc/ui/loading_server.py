@@ -41,7 +41,7 @@ _PAGE = f"""\
 
 
 def loading_status() -> dict[str, str]:
-    """Return the answer of `/health` while the first model is loaded."""
+    """Return the answer of `/health` while the first model is being loaded."""
     return {"status": "loading", "version": __version__}
 
 
@@ -105,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "DWC", ""
 
     def do_GET(self) -> None:
-        """Answer with the status as JSON or as a page."""
+        """Answer `/health` with the status as JSON, and any other path with a page."""
         path = self.path.partition("?")[0].rstrip("/")
         is_health = path.endswith(HEALTH)
         content = json.dumps(loading_status()) if is_health else _PAGE

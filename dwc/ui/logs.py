@@ -1,8 +1,8 @@
 """Structured logs: one JSON object per line on stderr.
 
 The logs contain neither the words of searches nor the ids of their reference images, unless
-`--log-queries` is given. This module imports only the standard library. So the app can
-load it before the slow packages, and write also their messages as JSON.
+`--log-queries` is given. This module imports only the standard library. So the app can load it
+before the packages that take long to load, and their messages are written as JSON, too.
 """
 
 import json
@@ -22,9 +22,9 @@ logger = logging.getLogger("dwc.ui.monitoring")
 class JSONFormatter(logging.Formatter):
     """Formatter that writes a log record as one line of JSON.
 
-    The object has the entries `time` (ISO 8601 in UTC), `level`, `logger` and `message`. If the
-    record has an attribute `fields` (a dict), the entries of this dict are added. If the record has
-    an exception, its traceback is added as `exception`.
+    The JSON object has the entries `time` (ISO 8601 in UTC), `level`, `logger` and `message`. If
+    the record has an attribute `fields` (a dict), the entries of this dict are added. If the record
+    has an exception, its traceback is added as `exception`.
     """
 
     def format(self, record: logging.LogRecord) -> str:

@@ -167,7 +167,9 @@ def _describe(operation: Operation, model_names: tuple[str, ...]) -> types.Tool:
 def _call(
     operations: Operations, operation: Operation, arguments: Mapping[str, Any]
 ) -> types.CallToolResult:
-    """Run a tool; return its answer as structured content and as text, with images.
+    """Run a tool; return its answer as structured content and as JSON text.
+
+    The answer of a search is followed by the images of the best results.
 
     Args:
         operations: The operations of the app.

@@ -1,14 +1,14 @@
 """Relevance of images to a query, decided by the gallery's metadata (a table about its images).
 
 An image is relevant if it has the values that the text asks for, and agrees with the reference in
-the columns that the text does not change. Only columns of texts with few different values are used.
-Numbers, captions and titles are not used.
+the columns that the text does not change. Only text columns with few different values are compared.
+Columns with numbers, captions or titles are not.
 
-A text is understood only if each of its words belongs to one of these:
+The text of a query is understood only if it consists of these parts:
 
-- the value of a column: "red";
-- a phrase for a value: "with long sleeves";
-- the exclusion of a value: "not a dress";
+- values of a column, such as "red";
+- usual phrases for a value, such as "with long sleeves";
+- exclusions of a value, such as "not a dress";
 - words such as "in", which have no meaning of their own.
 """
 
@@ -97,16 +97,17 @@ def match_metadata(
     """Find the images that match a query, by the columns that describe what is in the images.
 
     A matching image has the values that the text asks for. In the columns that the text does not
-    change, it has the same values as the reference. It may have other values in these columns:
+    change, it has the same values as the reference. In some of these columns, however, it may have
+    any value:
 
-    - columns in which the reference has no known value;
-    - columns that do not apply to any image with the wanted values, such as the sleeves if the text
-      asks for a skirt (the value of such a column is `-`);
-    - columns that have the same meaning as a changed column, such as a shop's label if the text
+    - in columns in which the reference has no known value;
+    - in columns that do not apply to any image with the wanted values: if the text asks for a
+      skirt, for example, the value in the column of sleeves is `-`;
+    - in columns that have the same meaning as a changed column, such as a shop's label if the text
       changes the category; but not if the text contains the name of the changed column;
-    - the shade, if the text changes the color without naming a shade;
-    - the second color, if the text changes the pattern, and either the reference is plain or the
-      result may be plain.
+    - in the column of shades, if the text changes the color without naming a shade;
+    - in the column of second colors, if the text changes the pattern, and either the reference is
+      plain or the result may be plain.
 
     Args:
         metadata: The metadata of the gallery's n images.
@@ -153,9 +154,9 @@ def match_metadata(
 def describing_columns(metadata: Metadata) -> dict[str, Column]:
     """Return the columns that describe what is in the images, by name.
 
-    These are the columns of texts with 2 to `MAX_FACET_VALUES` different values, if each value
-    belongs to two or more images on average. So numbers, captions, titles and article numbers are
-    left out.
+    These are the text columns with 2 to `MAX_FACET_VALUES` different values, if each value occurs
+    in two or more images on average. So columns with numbers, captions, titles or article numbers
+    are left out.
     """
     return {
         name: column
@@ -222,10 +223,12 @@ def _find_synonyms(
 def _describe_the_same(first: Column, second: Column) -> bool:
     """Return whether two columns have the same meaning, such as a shop's label and a category.
 
-    This is so if both conditions are met:
+    Only the values that occur in both columns, perhaps in different spellings, are compared. The
+    columns have the same meaning if both conditions are met:
 
-    - For two or more values, some image has the value in both columns, perhaps spelled in two ways.
-    - Of all images that have such a value in both columns, almost all have the same value in both.
+    - For two or more of these values, there is an image that has the value in both columns.
+    - Of the images that have one of these values in each column, at least 90 % have the same value
+      in both.
     """
     spellings = {key: value for value in _known_values(second) for key in _spellings_of(value)}
     pairs = {
@@ -265,8 +268,10 @@ class _Match(NamedTuple):
     Attributes:
         first: The index of the first word.
         last: The index after the last word.
-        meanings: The meanings of the words, each as conditions on columns. There are several
-            meanings if several columns have the value; these columns usually agree.
+        meanings: The possible meanings of the words. A meaning is a tuple of conditions that hold
+            together: "navy" means the color blue and the shade dark. There are several meanings if
+            several columns have the value, and most images that have it in one of these columns
+            have it in all.
         is_column_named: Whether the words contain the name of the column, as in "short sleeves" for
             the value "short" of the column "sleeves".
     """
@@ -278,7 +283,7 @@ class _Match(NamedTuple):
 
     @property
     def columns(self) -> set[str]:
-        """The names of the columns that have the named value."""
+        """The names of the columns to which the matched words refer."""
         return {part.column for meaning in self.meanings for part in meaning}
 
 
@@ -337,8 +342,8 @@ class _Reader:
 
         Returns:
             Three values: the condition; the names of the columns that the text changes; and the
-            names of the columns that occur in the text by name, such as "sleeves". A column is
-            changed if the text asks for one of its values, or excludes the value of the reference.
+            names of the columns whose names are in the text, such as "sleeves". A column is changed
+            if the text asks for one of its values, or excludes the value of the reference.
 
         Raises:
             UnclearQueryError: The columns do not show what the text asks for.
@@ -376,7 +381,7 @@ class _Reader:
         return stated, changed, named
 
     def _all_but(self, name: str, values: Sequence[str]) -> list[Filter]:
-        """Return the conditions that a column has a known value, but none of the given values.
+        """Return conditions for images with a known value in a column, other than the given values.
 
         Args:
             name: The name of the column.
@@ -392,7 +397,7 @@ class _Reader:
         return conditions
 
     def _split_exclusions(self, text: str, typed: TypedText | None) -> tuple[str, list[str]]:
-        """Split a text into the part without exclusions and the names of what it excludes.
+        """Return a text without its exclusions, and the names of what it excludes.
 
         Example: "a dress without a hood" -> "a dress " and ["hood"].
 
@@ -413,14 +418,15 @@ class _Reader:
         return text, [*excluded, *(exclusion.name for exclusion in exclusions)]
 
     def _unwanted(self, names: Sequence[str]) -> tuple[dict[str, list[str]], list[_Meaning]]:
-        """Convert the names of what a text excludes to values of columns.
+        """Convert the names of excluded things, such as "stripes", to values of columns.
 
         Args:
             names: The names of colors, kinds of garments, patterns or parts, such as "dark blue".
 
         Returns:
-            Two values: the excluded values by column name, and a list of groups of conditions. An
-            image must violate at least one condition of each group. For example, "not dark blue"
+            Two values. The first has the excluded values by column name. The second is for names
+            that consist of several values: a list with one group of conditions for each such name.
+            An image must violate at least one condition of each group. For example, "not dark blue"
             gives a group with the conditions "dark" and "blue": an image may be dark or blue, but
             not both.
 
@@ -499,20 +505,20 @@ class _Reader:
         phrases: Mapping[str, Sequence[str]],
         values: Mapping[str, Sequence[str]],
     ) -> _Match:
-        """Choose the columns to which a named value belongs, and return the words as a match.
+        """Choose the columns to which the name of a value refers, and return the words as a match.
 
-        Several columns may have the value. The first of these rules that applies to a column
-        decides:
+        Several columns may have the same value. The first of these rules that applies to any column
+        decides which columns are chosen:
 
-        1. The column's name follows the words: "short sleeves" names a value of the column
-           "sleeves".
-        2. The words are a phrase for a value of the column: a color word is a phrase for a value of
-           the column of colors, not of the column of second colors.
+        1. The column's name follows the words. In "short sleeves", for example, "short" is a value
+           of the column "sleeves".
+        2. The words are a usual phrase for a value of the column. For example, "red" is a usual
+           phrase for a value of the column of colors, but not of the column of second colors.
         3. The words are a value of the column.
 
         If the rule applies to several columns, those in which the reference has a known value are
-        preferred. If several columns remain, all of them are chosen, provided that they usually
-        agree.
+        preferred. If several columns remain, all of them are chosen, provided that most images that
+        have the value in one of them have it in all.
 
         Args:
             words: The words of the text.
@@ -522,7 +528,7 @@ class _Reader:
             values: For each column, the values that consist of these words.
 
         Raises:
-            UnclearQueryError: The words name values of several columns that do not agree.
+            UnclearQueryError: Several columns remain, and too few images have the value in all.
         """
         everywhere = {**values, **phrases}
         ends = {name: self._name_beside(name, words, first, last) for name in everywhere}
@@ -557,9 +563,7 @@ class _Reader:
         return end if key in _spellings(words[last:end]) else last
 
     def _say_the_same(self, meanings: Sequence[_Meaning]) -> bool:
-        """Return whether several columns with the same value usually agree on it.
-
-        They agree if most images that have the value in at least one of the columns have it in all.
+        """Return whether most images that have a value in any of several columns have it in all.
 
         Args:
             meanings: For each of the columns, the condition that the column has the value.
@@ -619,10 +623,10 @@ def _key(words: Sequence[str]) -> _Key:
 
 
 def _unify(word: str) -> str:
-    """Return a form of a word that is the same for all its spellings.
+    """Return a form of a word that is the same for all spellings of the word.
 
-    Different words for the same pattern or part, such as "striped" and "stripes", have the same
-    form, too.
+    For example, "gray" and "grey" have the same form. Different words for the same pattern or part,
+    such as "striped" and "stripes", also have the same form.
     """
     for alike in _ALIKE:
         if alike.fullmatch(word):

@@ -1,4 +1,4 @@
-"""Monitoring of the page: reports of requests and events, metrics, and the health check.
+"""Monitoring of the app: reports of requests and events, metrics, and the health check.
 
 A request is an HTTP request. An event is a call of one of the page's handlers, of one of Gradio's
 endpoints, or of one of the operations of `operations.py`. Gradio runs most events after it has
@@ -6,7 +6,7 @@ answered the request that triggered the event. The report of an event has the id
 
 `add_monitoring` sets up the monitoring. Finished requests and events are reported to observers:
 `LogReports` of `logs.py` logs them, and `Metrics` counts them for Prometheus, a monitoring system.
-The path `/health` says whether searches can be answered.
+The answer of `/health` shows whether searches can be answered.
 """
 
 import argparse
@@ -65,7 +65,7 @@ _NO_STATUS = 0  # the client disconnected before there was a response
 
 @dataclass(frozen=True)
 class _Arrival:
-    """The id of a request, and the time of its arrival by `time.perf_counter`."""
+    """The id of a request, and its time of arrival in seconds, as given by `time.perf_counter`."""
 
     id: str
     time: float
@@ -119,7 +119,10 @@ class EventReport:
 
 
 class Observer(Protocol):
-    """Interface of objects that receive reports. Their methods are called from several threads."""
+    """Interface of objects that receive the reports of finished requests and events.
+
+    Their methods are called from several threads.
+    """
 
     def report_request(self, report: RequestReport) -> None:
         """Receive the report of a finished request."""
@@ -221,7 +224,7 @@ def _reporting(
 
 @contextmanager
 def observe_operation(name: str, observers: Sequence[Observer]) -> Iterator[None]:
-    """Report the `with` block as an event of the current request.
+    """Time the `with` block, and report it to observers as an event of the current request.
 
     Args:
         name: The name of the operation.
@@ -238,7 +241,7 @@ def observe_operation(name: str, observers: Sequence[Observer]) -> Iterator[None
 def _report_call(
     name: str, arrival: _Arrival | None, observers: Sequence[Observer]
 ) -> Iterator[None]:
-    """Report the `with` block as an event.
+    """Time the `with` block, and report it to observers as an event.
 
     Args:
         name: The name of the event.
@@ -278,7 +281,7 @@ def _find_arrival() -> _Arrival | None:
 
 
 def _read_id(scope: Scope) -> str:
-    """Return the id in a request's headers; a new id if there is none or it is invalid."""
+    """Return a request's id from its headers; a new id if they have no valid id."""
     for name, value in scope["headers"]:
         if name == REQUEST_ID.encode() and _VALID_ID.fullmatch(value):
             return value.decode()
@@ -290,9 +293,10 @@ _HISTOGRAM_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 2
 
 
 class Metrics:
-    """Observer that counts and times requests, events and searches for Prometheus.
+    """Observer that counts requests and events for Prometheus, and records how long they took.
 
-    No metric depends on a visitor's words or pictures.
+    Prometheus is a monitoring system, which reads the metrics from the app. No metric depends on a
+    visitor's words or pictures.
 
     Attributes:
         registry: The collection of all metrics of this app.
@@ -350,12 +354,12 @@ class Metrics:
         )
 
     def report_request(self, report: RequestReport) -> None:
-        """Count and time a finished request."""
+        """Count a finished request, and record how long it took."""
         self._requests.labels(report.method, report.route, str(report.status)).inc()
         self._request_seconds.labels(report.route).observe(report.seconds)
 
     def report_event(self, report: EventReport) -> None:
-        """Count and time a finished event and the stages of its searches."""
+        """Count a finished event; record how long it and the stages of its searches took."""
         self._events.labels(report.name, report.outcome).inc()
         self._event_seconds.labels(report.name).observe(report.seconds)
         self._wait_seconds.labels(report.name).observe(max(report.wait_seconds, 0.0))
@@ -375,7 +379,7 @@ METRICS = "/metrics"
 
 
 class MonitoringOptions(NamedTuple):
-    """Options that say which parts of the monitoring are switched on.
+    """Options of the monitoring: which parts of it are switched on.
 
     Attributes:
         logs: Whether to log requests and events.
@@ -418,17 +422,17 @@ def add_monitoring(
     images: GalleryImages,
     options: MonitoringOptions,
 ) -> Sequence[Observer]:
-    """Report the events of a page, and add the middleware that monitors the page's requests.
+    """Set up the monitoring of a page: its health check and, as chosen, its logs and metrics.
 
     Call this function once, after the page is built.
 
     Args:
         page: The page.
         launch_options: The return value of `startup.launch_options`. This function inserts the
-            middleware at the start of its list of middleware.
+            middleware that monitors requests at the start of its list of middleware.
         models: The models; the default model must have been loaded.
         images: The gallery.
-        options: What is monitored. `/health` is served in any case.
+        options: The chosen logs and metrics. The health check, `/health`, is always served.
 
     Returns:
         The observers. The operations of `operations.py` must report to them, too.

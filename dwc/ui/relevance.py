@@ -39,8 +39,8 @@ class Relevance:
     Attributes:
         ids: The ids of the relevant images; None if they are unknown.
         why_unknown: The reason why the relevant images are unknown; empty if they are known.
-        lacking: A sentence that says which part of the query no image of the gallery matches. Empty
-            if at least one image is relevant, or if the relevant images are unknown.
+        lacking: A sentence on the part of the query that no image of the gallery matches. Empty if
+            at least one image is relevant, or if the relevant images are unknown.
         demand: The constraints that the query puts on the target; None if the relevant images are
             unknown.
         reference: The garment that the text modifies; None if there is none.
@@ -60,7 +60,7 @@ class Relevance:
     shared: str = ""
 
     def contradiction(self, garment: Garment) -> str:
-        """Return in which respects a garment contradicts the text, such as "purple, not blue".
+        """Return how a garment contradicts the query's text, such as "purple, not blue".
 
         Only the constraints of the text count, not the values that the target should take from the
         reference image. The result is empty if there is no contradiction or if the constraints are
@@ -85,10 +85,10 @@ _MOST_NAMED = 3  # a longer list of allowed values comes from an exclusion ("not
 
 
 def _describe_value(value: str, allowed: frozenset[str]) -> str:
-    """Return why an attribute's value is wrong, such as "purple, not blue" if blue is allowed.
+    """Say why the value of an attribute is wrong: "purple, not blue" if only blue is allowed.
 
-    If more than three values are allowed, the text probably excludes the value, as in "not blue".
-    The result is then "blue is excluded".
+    If more than three values are allowed, the query's text probably excludes the value, as "not
+    blue" does. The result is then "blue is excluded".
     """
     if len(allowed) > _MOST_NAMED:
         return f"{_word(value)} is excluded"
@@ -96,7 +96,7 @@ def _describe_value(value: str, allowed: frozenset[str]) -> str:
 
 
 def garments_of(images: GalleryImages) -> Mapping[str, Garment]:
-    """Return the drawn garment in each image, by image id; empty if the garments are unknown."""
+    """Return the drawn garment in each image, by image id; empty if the images are not drawn."""
     return images.garments if isinstance(images, StoreImages) else {}
 
 
@@ -216,7 +216,10 @@ def _constraints_of_text(
 def _describe_lacking(
     garments: Iterable[Garment], demand: Demand, reference: Garment | None
 ) -> str:
-    """Return a sentence that says which constraints no garment satisfies.
+    """Return a sentence on why no garment of the gallery satisfies all constraints.
+
+    The sentence names the attributes in which the closest garment differs. If no garment has the
+    required category, the sentence is about the category.
 
     Args:
         garments: The garments of the gallery without the reference. None of these satisfies all
@@ -279,8 +282,8 @@ def count_relevant(ids: Sequence[str], relevant: frozenset[str]) -> int:
 def own_queries(images: GalleryImages) -> tuple[dict[str, str], ...]:
     """Return up to three queries from the retrieval benchmark of the catalogue (drawn garments).
 
-    Each of these queries has a short text and at least two relevant images. The choice is
-    deterministic.
+    Each of these queries has a short text and at least two relevant images. For the same gallery,
+    the same queries are chosen every time.
 
     Returns:
         For each query, a dict with the parameters of its link: `ref`, the id of the reference, and

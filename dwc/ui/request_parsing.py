@@ -95,7 +95,7 @@ class SearchEngine(Protocol):
             shift: Number added to the logit of every stream's image weight. Positive values favor
                 the image, negative values the text.
             sweep: The return value of the method `sweep` for this query, if it was called before.
-            fold: Whether near-duplicates are hidden under the best image of each group.
+            fold: Whether near-duplicates are hidden under the better-ranked image.
         """
 
     def sweep(self, query: EncodedQuery) -> WeightSweep:
@@ -198,8 +198,7 @@ def get_attribute(event: EventData, name: str) -> Any:
 
     Raises:
         QueryError: The value is nested too deeply, or has a text that cannot be encoded.
-        ImageError: The value names a file in Gradio's format for files, which no event of the page
-            sends.
+        ImageError: The value is a file in Gradio's format for files, but not an uploaded file.
     """
     try:
         value = getattr(event, name, None)
@@ -252,7 +251,7 @@ _FETCHED = ("http", "https", "ftp", "file", "data")
 
 
 def _iterate(values: Iterable[Any]) -> Iterator[Any]:
-    """Yield all values in nested lists and mappings, without recursion.
+    """Yield the given values and all values nested in them, without recursion.
 
     Raises:
         QueryError: The values are nested more than `MAX_DEPTH` levels deep.
@@ -496,10 +495,10 @@ def _read_setting(value: Any, read: Callable[[Any], Any]) -> tuple[Any, str]:
 
 
 def describe_ignored(link: str) -> str:
-    """Return a message that names those parameters of a link which the page ignores.
+    """Return a message that lists the parameters of a link that the page ignores.
 
-    Parameters that hosts or other websites add to links are not named. The result is empty if there
-    is no parameter to name.
+    Parameters that hosts or other websites add to links are not listed. The result is empty if no
+    other parameter is ignored.
     """
     names = dict.fromkeys(
         name

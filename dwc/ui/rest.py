@@ -52,7 +52,9 @@ def add_program_access(
     serves_mcp: bool = False,
     observers: Sequence[Observer] = (),
 ) -> None:
-    """Add the HTTP API and, if wanted, MCP to the options for `gr.Blocks.launch`.
+    """Add the HTTP API for programs to the options for `gr.Blocks.launch`.
+
+    If wanted, MCP (Model Context Protocol), the interface for language models, is added, too.
 
     Args:
         options: The return value of `startup.launch_options`; this function changes it.
@@ -247,7 +249,7 @@ def _refuse_query_string(request: Request) -> None:
 def _parse_field(name: str, value: str) -> Any:
     """Convert a field of a form to the type that it has in JSON.
 
-    An invalid number stays a string.
+    An invalid number stays a string, which the later check of the arguments refuses.
     """
     if name == "fold" and value.lower() in ("true", "false"):
         return value.lower() == "true"

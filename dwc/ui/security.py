@@ -66,16 +66,16 @@ def _is_unused(scope: Scope) -> bool:
 
 
 class FetchNothing:
-    """Middleware that refuses requests for some routes.
+    """Middleware that refuses requests that would make the server fetch a URL.
 
-    These are unused routes, and routes that make the server fetch a URL.
+    It also refuses requests for those routes of Gradio that the page does not use.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer requests for refused routes with status 404; forward all other requests."""
+        """Answer a request for a refused route with status 404; forward any other request."""
         if scope["type"] == "http":
             path = scope["path"].lower()
             refusal: Response | None = None
@@ -93,9 +93,9 @@ class OnePage:
     """Middleware that hides the parameter `page` of the page's address from Gradio.
 
     Gradio would interpret the parameter as the name of one of several pages, and answer that there
-    is no such page. The page does not use this parameter either. It tells the visitor so, as for
-    any unknown parameter. For this purpose, the browser sends the whole address to the page's
-    handlers.
+    is no such page. The app has only one page, and does not use the parameter. As for any unknown
+    parameter, a message tells the visitor that it is ignored. The handler of this message gets the
+    complete address from the browser.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -214,7 +214,7 @@ class MarkBadInputs:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Forward a request; change the status of an error response if the inputs are invalid."""
+        """Forward a request; if it fails because of its inputs, respond with status 400."""
         if scope["type"] != "http" or f"{API_PREFIX}/run/" not in scope["path"]:
             await self.app(scope, receive, send)
             return
@@ -249,7 +249,7 @@ class _BodyRefused(Exception):
 
 
 class _LimitedBody:
-    """ASGI `receive` function that raises an error if a request's body is too large or too slow.
+    """ASGI `receive` callable that raises an error if a request's body is too large or too slow.
 
     Attributes:
         refusal: The response to a body that is too large or too slow; None while the body is

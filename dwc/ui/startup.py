@@ -97,7 +97,8 @@ def open_models(
     Args:
         arguments: Where each model is loaded from: a folder, a name on the Hugging Face Hub, or
             None for the bundled model.
-        gallery: The gallery: "catalogue", a folder, or a dataset on the Hugging Face Hub.
+        gallery: The gallery: "catalogue" (the built-in drawings of garments), a folder, or a
+            dataset on the Hugging Face Hub.
         show_progress: Function that shows the progress of embedding the gallery.
         keep_loaded: The maximum number of models in memory.
         waits: Whether to open all models before returning. If False, only the first model is
@@ -222,7 +223,7 @@ def name_models(arguments: Sequence[str | None]) -> dict[str, str]:
 
 
 class _OpenedBefore(NamedTuple):
-    """Identity of a model that was opened before. With it, exactly the same model is loaded again.
+    """The data that are needed to load exactly the same model again after it was unloaded.
 
     If the model's files have changed in the meantime, the model is not loaded, because the stored
     vectors of the gallery were computed with the earlier files.
@@ -241,11 +242,12 @@ class _OpenedBefore(NamedTuple):
 class _ModelOpener:
     """Loader of the app's models for one gallery.
 
-    When a model is opened for the first time, it embeds the pictures of the gallery that were not
-    embedded in an earlier run of the app. When it is reopened, its vectors are read from the store.
+    When a model is opened for the first time, it computes the vectors of the gallery's pictures,
+    except those that an earlier run of the app has stored. When the model is opened again, its
+    vectors are read from the store.
 
     Attributes:
-        stores: A dict whose only entry is the first model's gallery store, by the model's name; the
+        stores: A dict with a single entry, from the first model's name to its gallery store. The
             page shows the images of this store. Empty until the first model is opened.
     """
 
@@ -352,11 +354,15 @@ class _ModelOpener:
 
 
 def _match_images(store: Store, page_store: Store) -> Store:
-    """Return `store` restricted to the images on the page, those of `page_store`.
+    """Return a model's gallery store, restricted to the images that the page shows.
 
     Every model has its own gallery store, with the vectors that it computed for the gallery's
     images. A store also keeps images whose files are missing (`Store.away`). These images may
     differ between the two stores. All other images must be the same in both stores.
+
+    Args:
+        store: The model's store.
+        page_store: The first model's store, whose images the page shows.
 
     Raises:
         StoreError: The images whose files exist differ between the stores, because the gallery
@@ -390,8 +396,11 @@ def store_folder(fingerprint: str, source: Source) -> Path:
 def open_gallery(argument: str, checkpoint: Checkpoint, progress: Progress | None = None) -> Store:
     """Build or update the store of a gallery for a model, and return the store.
 
+    The store contains the vectors that the model computes for the gallery's images.
+
     Args:
-        argument: "catalogue", a folder, or a dataset on the Hugging Face Hub.
+        argument: The gallery: "catalogue" (the built-in drawings of garments), a folder, or a
+            dataset on the Hugging Face Hub.
         checkpoint: The model that embeds the gallery.
         progress: Function that is called with the progress of embedding; None for none.
 
@@ -406,7 +415,8 @@ class GalleryPlan(NamedTuple):
     """A gallery to embed: the source of its pictures, and the folder of its store.
 
     Attributes:
-        argument: "catalogue", a folder, or a dataset on the Hugging Face Hub.
+        argument: The gallery: "catalogue" (the built-in drawings of garments), a folder, or a
+            dataset on the Hugging Face Hub.
         source: The source of the pictures.
         path: The folder of the store.
     """
@@ -417,10 +427,11 @@ class GalleryPlan(NamedTuple):
 
 
 def plan_gallery(argument: str, checkpoint: Checkpoint) -> GalleryPlan:
-    """Return the source of a gallery's pictures, and the folder for their vectors.
+    """Return the source of a gallery's pictures, and the folder of the store for their vectors.
 
     Args:
-        argument: "catalogue", a folder, or a dataset on the Hugging Face Hub.
+        argument: The gallery: "catalogue" (the built-in drawings of garments), a folder, or a
+            dataset on the Hugging Face Hub.
         checkpoint: The model that will embed the pictures.
 
     Raises:
@@ -443,7 +454,7 @@ def plan_gallery(argument: str, checkpoint: Checkpoint) -> GalleryPlan:
 def build_gallery(
     plan: GalleryPlan, checkpoint: Checkpoint, progress: Progress | None = None
 ) -> Store:
-    """Build or update the store of a planned gallery, and return the store.
+    """Build or update a gallery's store, which contains the vectors of its images, and return it.
 
     Args:
         plan: The return value of `plan_gallery` for this model.
@@ -553,7 +564,7 @@ def launch_options(images: GalleryImages, host: str | None, port: int | None) ->
     Args:
         images: The gallery, whose thumbnails the page may serve.
         host: The host name or address to listen on. If None, Gradio takes it from the environment
-            variable GRADIO_SERVER_NAME, which Spaces set, or else uses 127.0.0.1.
+            variable GRADIO_SERVER_NAME, which Hugging Face Spaces set, or else uses 127.0.0.1.
         port: The port to listen on. If None, Gradio takes it from the environment variable
             GRADIO_SERVER_PORT, or else uses the first free port from 7860.
     """
@@ -593,7 +604,7 @@ def launch_options(images: GalleryImages, host: str | None, port: int | None) ->
 
 
 async def _send_indexing(images: GalleryImages, request: Request) -> JSONResponse:
-    """Send the progress of indexing to the script of the page."""
+    """Send the progress of indexing to a script of the web page."""
     answer = indexing_answer(images.indexing, images.noun)
     return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 

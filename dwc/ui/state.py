@@ -184,7 +184,7 @@ class SearchState:
 
     @property
     def duplicate_groups(self) -> DuplicateGroups:
-        """The groups of near-duplicates among the hits."""
+        """The groups of near-duplicates among the search's results."""
         return self.near_duplicates.group([hit.id for hit in self.result.hits])
 
     @property
@@ -230,7 +230,7 @@ def rank(sweep: WeightSweep, near_duplicates: NearDuplicates, request: SearchReq
 
 
 def update_request(state: SearchState, request: SearchRequest) -> SearchState:
-    """Return the state for another request with the same query, without running the model.
+    """Return the state for a changed request with the same query, without running the model.
 
     Args:
         state: The state of the earlier request.
@@ -262,9 +262,9 @@ def reweighted(state: SearchState, shift: float) -> SearchState:
 
 
 def select_hit(state: SearchState, image_id: object) -> SearchState | None:
-    """Return the state with another result selected for explanation.
+    """Return the state with another result selected, which is then explained.
 
-    The result is None if the image is not among the results.
+    None is returned if the image is not among the results.
     """
     if image_id not in [hit.id for hit in state.result.hits]:
         return None

@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 def is_lent() -> bool:
-    """Return whether this process runs on ZeroGPU, a service with a GPU only during calls."""
+    """Return whether this process runs on ZeroGPU, which lends a GPU for single function calls."""
     return spaces is not None and bool(spaces.config.Config.zero_gpu)
 
 

@@ -11,7 +11,7 @@ render         paints the pieces onto a layer of color, opacity and brightness
 scene          calm backgrounds with a soft shadow (style "gallery"), and backgrounds, light and
                flaws of a hasty photograph (style "training")
 draw           draws the image of a garment for a random seed
-contact_sheet  draws a page of garments
+contact_sheet  draws a grid of random garments
 """
 
 DRAWING_VERSION = 2

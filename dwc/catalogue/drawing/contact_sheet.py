@@ -1,4 +1,4 @@
-"""Command that draws a page of garments, for the documentation and to inspect drawing changes.
+"""Command that draws a grid of garments, for the documentation and to inspect drawing changes.
 
 python -m dwc.catalogue.drawing.contact_sheet --out assets/figures/catalogue.png
 python -m dwc.catalogue.drawing.contact_sheet --style training --tile 80 --out /tmp/training.png
@@ -63,7 +63,7 @@ def contact_sheet(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Draw a page of garments and write it to an image file.
+    """Draw a grid of random garments and write it to an image file.
 
     `arguments` are the command-line arguments; None stands for those of the process.
     """

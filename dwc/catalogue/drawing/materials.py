@@ -25,7 +25,7 @@ _TILE = 256
 def upsampled(field: Field, width: int, height: int, sharp: bool = False) -> Field:
     """Return a field (h, w) enlarged to (height, width).
 
-    Interpolation is bicubic if `sharp`, else bilinear.
+    The interpolation is bicubic if `sharp` is True, else bilinear.
     """
     method = Image.Resampling.BICUBIC if sharp else Image.Resampling.BILINEAR
     return np.asarray(Image.fromarray(field).resize((width, height), method))
@@ -38,7 +38,8 @@ def cloud_tile(roughness: float, finest: int = 64, side: int = _TILE) -> Field:
     Equal arguments always give the same tile. `cut` takes a random section of a tile.
 
     Args:
-        roughness: Exponent by which the amplitude falls with frequency: 2 is smooth, 0 white noise.
+        roughness: Exponent by which the amplitude falls with frequency. Larger values are smoother:
+            0 is white noise, 2 is smooth.
         finest: Highest frequency, in waves per side.
         side: Pixels per side.
     """
@@ -58,7 +59,8 @@ def crease_tile(roughness: float = 1.6, finest: int = 24) -> Field:
     The texture has mean 0 and standard deviation 1.
 
     Args:
-        roughness: Exponent by which the amplitude falls with frequency; see `cloud_tile`.
+        roughness: Exponent by which the amplitude falls with frequency. Larger values are smoother;
+            see `cloud_tile`.
         finest: Highest frequency, in waves per side.
     """
     ridges = -np.abs(cloud_tile(roughness, finest)) + 0.35 * np.abs(
@@ -216,7 +218,7 @@ def shifted(rgb: ArrayLike, lighter: float = 0.0, chroma: float = 1.0) -> Color:
 
     Args:
         rgb: The color, sRGB in [0, 1].
-        lighter: Number added to the lightness (0 to 1).
+        lighter: Number to add to the lightness, whose range is 0 to 1; negative values darken.
         chroma: Factor of the chroma.
     """
     lab = srgb_to_oklab(rgb)
@@ -266,7 +268,10 @@ class Material:
 
 
 def material_of(garment: Garment, rng: np.random.Generator) -> Material:
-    """Return a garment's material: two colors, a surface for its category, and random details."""
+    """Return a garment's material: the colors of its pieces, and a surface for its category.
+
+    The colors of sole and metal, and the gloss of leather, are random.
+    """
     color, shade, second_name = garment["colour"], garment["shade"], garment["second_colour"]
     main = color_of(color, shade)
     second = main if second_name == "none" else second_color_of(second_name, color, shade)
@@ -305,7 +310,7 @@ def _dyed_alike(color: str, shade: str) -> tuple[Color, Color, Color]:
 
 
 def button_color(material: Material) -> Color:
-    """Return the color of buttons: similar to the cloth, but pale on dark cloth, else dark."""
+    """Return the color of buttons: a tint of the cloth's color, pale on dark cloth, else dark."""
     level = lightness(material.colors["main"])
     pale = level < 0.62
     base = _BUTTON_PALE if pale else _BUTTON_DARK
@@ -321,8 +326,8 @@ def weave_tile(weave: str, unit: int) -> Field:
 
     Args:
         weave: Name of the structure: "knit", "twill", "leather"; any other name gives cotton.
-        unit: Pixels per unit of the curve coordinates (half the image's side). The threads scale
-            with this number, but are never thinner than two pixels.
+        unit: Half the side of the garment's image in pixels. Threads get thicker with this number,
+            but are never thinner than two pixels.
     """
     side = 128
     y, x = np.mgrid[0:side, 0:side].astype(np.float32)

@@ -173,7 +173,10 @@ def unit_steps(count: int) -> NDArray[np.float64]:
 
 
 def arc(start: ArrayLike, control: ArrayLike, end: ArrayLike, count: int = 8) -> Points:
-    """Return a quadratic Bezier curve (count, 2) from `start` to `end`."""
+    """Return a quadratic Bezier curve (count, 2) from `start` to `end`.
+
+    The curve bends towards the point `control`.
+    """
     return _quadratic_basis(count) @ np.array([start, control, end], dtype=np.float64)
 
 
@@ -268,7 +271,8 @@ def _at(edge: Points, at: NDArray[np.float64]) -> Points:
 def scalloped(start: Vector, end: Vector, sag: float, depth: float, count: int) -> Points:
     """Return an edge from `start` to `end` that consists of `count` rounded lobes.
 
-    The lobes hang down by `depth`. The middle of the edge is `sag` lower than its ends.
+    The lobes hang down by `depth`. In addition, the edge as a whole sags: its middle is `sag` lower
+    than its ends.
     """
     u = unit_steps(count * 7 + 1)
     line = np.array(start) * (1 - u[:, None]) + np.array(end) * u[:, None]
@@ -282,7 +286,7 @@ def waved(start: Vector, end: Vector, sag: float, depth: float, count: int, phas
     Args:
         start: First point (x, y).
         end: Last point.
-        sag: How much lower the edge is in its middle.
+        sag: How much lower the middle of the edge is than its ends.
         depth: Height of the waves above and below the edge.
         count: The number of waves.
         phase: Phase of the waves in radians.

@@ -92,9 +92,11 @@ class Pattern:
         Args:
             part: The piece, in pixel coordinates.
             box: Pixel box (left, top, right, bottom).
-            unit: Pixels per unit of the curve coordinates (half the image's side).
-            span: Extent (left, top, right, bottom) of all patterned pieces, in pixel coordinates
-                rotated back by `turn`.
+            unit: Scale of the drawing: half the image's side in pixels, multiplied by the zoom
+                factor.
+            span: Extent (left, top, right, bottom) of all patterned pieces in pixels, after a
+                rotation by -`turn` around the image's corner (0, 0), which makes the garment
+                upright.
             turn: Rotation of the garment in radians, clockwise.
 
         Returns:
@@ -168,8 +170,8 @@ def _block_weight(
     Args:
         layout: Number that selects the arrangement of the blocks.
         box: Pixel box (left, top, right, bottom), h pixels high and w pixels wide.
-        span: Extent (left, top, right, bottom) of all patterned pieces, in pixel coordinates
-            rotated back by `turn`.
+        span: Extent (left, top, right, bottom) of all patterned pieces in pixels, after a rotation
+            by -`turn` around the image's corner (0, 0), which makes the garment upright.
         turn: Rotation of the garment and the blocks in radians, clockwise.
     """
     left, top, right, bottom = box
@@ -196,10 +198,10 @@ def _block_weight(
 
 @lru_cache(maxsize=160)
 def _scaled_tile(name: str, period: int) -> NDArray[np.uint8]:
-    """Return the tile of a pattern that repeats every `period` image pixels.
+    """Return the tile of a pattern, scaled so that it repeats every `period` image pixels.
 
-    The tile has three pixels per image pixel in each direction. Each tile pixel is an average
-    over the area of one image pixel. So edges look smooth even without interpolation.
+    The tile has three pixels per image pixel in each direction. Each tile pixel is an average over
+    the area of one image pixel. So edges look smooth even without interpolation.
     """
     side = _FINER * period
     tile = np.asarray(Image.fromarray(_tile(name)).resize((side, side), Image.Resampling.BOX))
@@ -254,10 +256,10 @@ def _zigzags(pen: ImageDraw.ImageDraw, side: int) -> None:
 
 
 def _repeated(x: float, y: float, reach: float) -> list[tuple[float, float]]:
-    """Return a point of the unit square, and its copies in the neighboring tiles.
+    """Return a point of a repeating tile, and its copies in the neighboring tiles.
 
-    Only copies at most `reach` away from the square are returned. The copies are needed for figures
-    that extend across the border of a repeating tile.
+    The tile is the unit square. Only copies at most `reach` away from it are returned. They are
+    needed to draw figures that extend across the border of the tile.
     """
     return [
         (x + right, y + down)
@@ -431,9 +433,10 @@ def draw_emblem(
 
     Args:
         rng: Random generator.
-        box: Area (left, top, right, bottom) of the print, in pixels.
+        box: Area (left, top, right, bottom) for the print, in pixels.
         turn: Rotation in radians, clockwise.
-        least_radius: Smallest allowed half width of the print, in pixels.
+        least_radius: Half the smallest width of the print, in pixels. A print of this size may
+            extend beyond `box`.
     """
     emblem = _EMBLEMS[int(rng.integers(len(_EMBLEMS)))]
     middle = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])

@@ -14,12 +14,15 @@ from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Shape
 
 @dataclass(frozen=True)
 class Crumple:
-    """A smooth displacement field: the sum of a few waves in random directions.
+    """A smooth displacement of points that makes a garment look crumpled.
+
+    The displacement is the sum of a few waves in random directions. Points and displacements are
+    given in the square [-1, 1]², in which the garment is drawn.
 
     Attributes:
-        waves: Wave vectors (k, 2) of the k waves, in radians per unit of the curve coordinates.
+        waves: Wave vectors (k, 2) of the k waves, in radians per unit of this square's coordinates.
         phases: Phases (2, k) in radians, for the x and the y displacement.
-        heights: Amplitudes (2, k) in units of the curve coordinates.
+        heights: Amplitudes (2, k) of the x and the y displacement, in units of these coordinates.
     """
 
     waves: NDArray[np.float64]
@@ -28,11 +31,11 @@ class Crumple:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, strength: float, waves: int = 5) -> "Crumple":
-        """Return a random displacement field.
+        """Return a random displacement for garments that are drawn in the square [-1, 1]².
 
         Args:
             rng: The random generator.
-            strength: Root mean square of the displacement, in units of the curve coordinates.
+            strength: Root mean square of the displacement, in units of this square's coordinates.
             waves: The number of waves to add up.
         """
         angles = rng.uniform(0, 2 * np.pi, waves)
@@ -46,7 +49,7 @@ class Crumple:
         )
 
     def __call__(self, points: Points) -> Points:
-        """Return points (n, 2) after adding the field's displacement to each of them."""
+        """Return the displaced points (n, 2)."""
         angles = points @ self.waves.T
         across = np.sin(angles + self.phases[0]) @ self.heights[0]
         down = np.sin(angles + self.phases[1]) @ self.heights[1]
@@ -55,18 +58,19 @@ class Crumple:
 
 @dataclass(frozen=True)
 class Pose:
-    """A map from curve coordinates in the square [-1, 1]² to image pixels.
+    """A map from the square [-1, 1]², in which garments are drawn, to image pixels.
 
     Attributes:
         turn: Rotation in radians, clockwise; 0 is upright.
         zoom: Scale factor; at 1 the square [-1, 1]² fills the image.
         aspect: Factor by which the ratio of width to height changes.
         lean: Horizontal shear: shift to the right per unit downwards.
-        centre: Offset (x, y) of the square's center from the image's center, in units of the curve
-            coordinates.
-        tilt: Perspective (x, y): with 0.1, the right side (x) or the lower side (y) of the square
-            is 10 % farther from the camera than the center; with -0.1, the left or the upper side.
-        crumple: Displacement field that is applied before all other steps; None for none.
+        centre: Offset (x, y) of the square's center from the image's center, as a fraction of half
+            the image's side.
+        tilt: Perspective (x, y). If x is 0.1, the right side of the square is 10 % farther from the
+            camera than the center; if y is 0.1, the lower side is. With negative values, the left
+            or the upper side is farther away.
+        crumple: Displacement of all points before the other steps; None for none.
     """
 
     turn: float = 0.0

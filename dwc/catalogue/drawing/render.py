@@ -61,7 +61,10 @@ class Layer:
 
     @classmethod
     def empty(cls, size: int, light: tuple[float, float]) -> "Layer":
-        """Return a transparent layer, `size` pixels wide and high."""
+        """Return a transparent layer, `size` pixels wide and high.
+
+        `light` is the unit vector (x, y) that points towards the light.
+        """
         rgb = colors(size, size)
         return cls(rgb, np.zeros_like(rgb[..., 0]), np.zeros_like(rgb[..., 0]), light)
 
@@ -71,7 +74,7 @@ class Layer:
         return len(self.alpha)
 
     def box_around(self, points: Points, margin: float) -> Box | None:
-        """Return the box (left, top, right, bottom) around points and a margin, all in pixels.
+        """Return the box (left, top, right, bottom) that encloses points and a margin, in pixels.
 
         The box is clipped to the image. The result is None if fewer than two rows or columns
         remain.
@@ -91,8 +94,9 @@ class Layer:
             box: The box, of height h and width w.
             mask: Opacity (h, w) of the paint, 0 to 1.
             color: One color (3,) or a color per pixel (h, w, 3).
-            tone: Lightening (h, w) of the new paint. It replaces `tones` where the paint is opaque.
-                If None, `tones` does not change.
+            tone: Lightening (positive) or darkening (negative) of the new paint, (h, w). It
+                replaces the values in the layer's `tones` where the paint is opaque. If None,
+                `tones` does not change.
         """
         left, top, right, bottom = box
         region = self.rgb[top:bottom, left:right]
@@ -198,7 +202,9 @@ def roundness_shade(
 def coarse_roundness_shade(
     mask: Image.Image, thickness: float, roundness: float, light: tuple[float, float]
 ) -> Field:
-    """Return `roundness_shade` of a mask, computed at a reduced size for speed.
+    """Return the shading (h, w) of a piece that bulges towards the viewer.
+
+    The shading is that of `roundness_shade`, but computed at a reduced size for speed.
 
     Args:
         mask: The mask of the piece.
@@ -238,7 +244,10 @@ def ribbon(points: Points, width: float, taper: bool = False) -> Points:
 
 @lru_cache(maxsize=64)
 def _spindle(count: int) -> NDArray[np.float64]:
-    """Return the widths (count, 1) of a line with thin ends, as fractions of its full width."""
+    """Return the widths, at `count` points, of a line that gets thin towards both ends.
+
+    The result (count, 1) is in fractions of the line's full width.
+    """
     return np.sin(np.linspace(0.12, np.pi - 0.12, count))[:, None] ** 0.7
 
 
@@ -294,7 +303,7 @@ class Renderer:
         layer: The layer that is drawn on.
         material: Colors and surface of the garment.
         pattern: Pattern of the garment.
-        unit: Pixels per unit of the curve coordinates (half the image's side at zoom 1).
+        unit: Scale of the drawing: half the image's side in pixels, multiplied by the zoom factor.
         turn: Rotation of the whole garment in radians, clockwise.
         detail: Strength of seams, folds and the shading of pieces, 0 to 1.
         is_small: Whether the image is so small that the finest details are left out.
@@ -343,10 +352,10 @@ class Renderer:
                 self._discs([item for item in members if isinstance(item, Disc)])
 
     def _piece_under_print(self, shape: Shape) -> Part | None:
-        """Return the last patterned piece that overlaps much of the print area.
+        """Return the piece of cloth on which the chest print lies; None if there is no such piece.
 
-        If this piece is a pocket, the print covers the pocket, too. The result is None if the shape
-        has no print area, or if no piece overlaps it enough.
+        Among the pieces that have the garment's pattern and overlap more than a quarter of the
+        print, this is the one painted last. A print on an earlier piece would be painted over.
         """
         if shape.print_box is None:
             return None
@@ -412,8 +421,9 @@ class Renderer:
         Args:
             mask: The mask of the piece.
             box: The box of the mask in pixels.
-            reach: Blur radius of the shadow in pixels.
-            soft: The blurred mask if it has been computed already, else None.
+            reach: Blur radius of the shadow in pixels; the shadow is offset by about half of it.
+            soft: A blurred mask of the piece to use as the shadow, if there is one already, else
+                None.
         """
         left, top, right, bottom = box
         if not self.layer.alpha[top:bottom, left:right].any():
@@ -588,8 +598,8 @@ def _tonal_lines_first(shape: Shape) -> list[Part | Line | Disc]:
     """Return the elements of a shape in an order in which more of them can be painted together.
 
     The pieces stay in their order. Of the lines and buttons between two pieces, the lines that only
-    lighten or darken the cloth come first, sorted by kind. This does not change the image, since
-    the effects of these lines are added.
+    lighten or darken the cloth come first, sorted by kind. Since the brightness changes of these
+    lines are added, their order does not matter.
     """
     ordered: list[Part | Line | Disc] = []
     tonal: list[Line] = []
@@ -608,7 +618,10 @@ def _tonal_lines_first(shape: Shape) -> list[Part | Line | Disc]:
 
 
 def _painted_together(item: Part | Line | Disc) -> tuple[object, object]:
-    """Return a key for grouping: neighboring elements with equal keys are painted together."""
+    """Return a key for grouping: neighboring elements with equal keys are painted in one step.
+
+    Each piece is painted alone, lines of the same kind and buttons of the same role together.
+    """
     if isinstance(item, Part):
         return ("part", id(item))
     if isinstance(item, Line):

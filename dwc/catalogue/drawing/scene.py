@@ -90,7 +90,10 @@ def _wood_tile() -> Field:
 
 @lru_cache(maxsize=1)
 def _linen_tile() -> Field:
-    """Return a texture (256, 256) of linen, with threads of uneven thickness; mean about 0."""
+    """Return a texture (256, 256) of linen, with threads of uneven thickness.
+
+    The mean of the texture is about 0.
+    """
     noise = cloud_tile(0.3, 100)
     across = noise.mean(axis=0, keepdims=True) * 8 + np.roll(noise, 9, 0)
     threads = np.asarray(
@@ -151,8 +154,9 @@ _NAMED = ("striped", "checked", "dotted", "floral", "zigzag", "leopard", "pinstr
 def surroundings(rng: np.random.Generator, garment_colors: list[Color], size: int) -> ImageArray:
     """Return a random background (size, size, 3) as in a home: floor, carpet, bed sheet, wall, ...
 
-    A background that does not contrast with the garment's colors is drawn again, up to three times.
-    Each time, the background is accepted without this check with a probability of 0.2.
+    A background that does not contrast with the garment's colors is replaced by another random one,
+    up to three times. Before each replacement, there is a probability of 0.2 that the background is
+    kept nevertheless.
     """
     kinds, shares = zip(*_KINDS, strict=True)
     kind = kinds[int(rng.choice(len(kinds), p=np.array(shares) / sum(shares)))]
@@ -212,7 +216,7 @@ def _wood(rng: np.random.Generator, size: int) -> ImageArray:
 
 @lru_cache(maxsize=1)
 def _planks() -> Field:
-    """Return a repeating texture (256, 256) of planks along x, mean about 0."""
+    """Return a repeating texture (256, 256) of horizontal wooden planks; its mean is about 0."""
     rng = np.random.default_rng(11)
     fine = np.asarray(
         Image.fromarray(cloud_tile(0.7, 100)[:, :20].copy()).resize((256, 256)), np.float32
@@ -352,10 +356,10 @@ def foreground(rgb: ImageArray, rng: np.random.Generator) -> None:
 
 
 def uneven_light(rng: np.random.Generator, size: int, strength: float) -> Field:
-    """Return brightness factors (size, size) near 1, as the light of a window, lamp or flash gives.
+    """Return brightness factors (size, size) near 1, as in the light of a window, lamp or flash.
 
-    Some of the results have a shadow with a straight edge. `strength` is about 0 (even light) to
-    1.3.
+    Some of the results have a shadow with a straight edge. `strength` is 0 for even light; 1.3 is
+    strong.
     """
     steps = np.linspace(-1, 1, 10, dtype=np.float32)
     x, y = steps[None], steps[:, None]
@@ -394,12 +398,15 @@ class Snapshot:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> "Snapshot":
-        """Return a snapshot whose flaws have a random strength."""
+        """Return the generator of one hasty photograph, with a random strength of its flaws."""
         careful = rng.random() < _NEAR_GALLERY
         return cls(float(rng.uniform(0, 0.2) if careful else rng.uniform(0.4, 1.0)))
 
     def pose(self, rng: np.random.Generator) -> Pose:
-        """Return a random pose: rotation, distance, offset, viewing angle and crumpling."""
+        """Return a random pose, as in a photograph that was taken in a hurry.
+
+        Rotation, distance, offset, viewing angle and crumpling are random.
+        """
         strength = self.strength
         turn = np.clip(rng.normal(0, 0.05 + 0.22 * strength), -0.44, 0.44)
         if rng.random() < 0.07 * strength:
@@ -436,7 +443,7 @@ class Snapshot:
         Args:
             layer: The drawn garment.
             rng: The random generator.
-            colors: The garment's colors, with which the background contrasts.
+            colors: The garment's colors; backgrounds that contrast with them are preferred.
         """
         size, strength = layer.size, self.strength
         if strength < 0.2 and rng.random() < 0.6:
@@ -495,7 +502,8 @@ class Snapshot:
 def varied(color: Field, rng: np.random.Generator, strength: float) -> Field:
     """Return a random variation of an sRGB color.
 
-    Lightness, chroma and hue change so little that the color's name stays correct.
+    Lightness, chroma and hue change so little that the color's name stays correct. They change more
+    with a greater `strength`, which is 0 to 1.
     """
     lab = srgb_to_oklab(color)
     lab[0] += rng.normal(0, 0.018 * strength)

@@ -121,7 +121,7 @@ def describe_fully(garment: Garment, rng: random.Random) -> str:
 def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool, bool]:
     """Return a random noun for the garment, whether it is plural, and whether it is countable.
 
-    Sometimes the noun is more general: "footwear" or "something". `bare` says that the description
+    Sometimes the noun is more general: "footwear" or "something". `bare` is True if the description
     consists of the noun alone; the noun is then never "something".
     """
     wide = [name for name, members in HYPERNYMS.items() if garment.category in members]
@@ -153,9 +153,10 @@ def _statements(
 
 
 def _look(garment: Garment, chosen: set[str], rng: random.Random, loose: bool) -> list[Statement]:
-    """Return statements about color, shade, pattern and second color, if they are in `chosen`.
+    """Return phrases about color, shade, pattern and second color of a garment.
 
-    If `loose` is True, a comparative such as "darker" may replace the shade.
+    Only those of the four attributes that are in `chosen` are described. If `loose` is True, a
+    comparative such as "darker" may replace the shade.
     """
     said: list[Statement] = []
     color, shade, second = garment["colour"], garment["shade"], garment["second_colour"]
@@ -196,9 +197,10 @@ def _value(garment: Garment, name: str, rng: random.Random, loose: bool) -> Stat
 
 
 def _denial(garment: Garment, chosen: set[str], rng: random.Random) -> list[Statement]:
-    """Return a list with one true denial, such as "no stripes", or an empty list.
+    """Return a list with one phrase that says what the garment is not: "no stripes".
 
-    The denial is about an attribute not in `chosen`. The list is empty if nothing can be denied.
+    The phrase is true of the garment, and is not about an attribute in `chosen`. The list is empty
+    if there is no such phrase.
     """
     open_to = [
         (name, value)
@@ -221,7 +223,10 @@ def _denial(garment: Garment, chosen: set[str], rng: random.Random) -> list[Stat
 
 
 def _ordered(rng: random.Random, statements: list[Statement]) -> list[Statement]:
-    """Return the statements in random order; in 70 % of cases, the color is moved to the end."""
+    """Return the statements in random order.
+
+    In 70 % of cases, the color is moved to the end, so that it will stand next to the noun.
+    """
     rng.shuffle(statements)
     if rng.random() < 0.7:
         statements.sort(key=lambda statement: statement.form == "colour")

@@ -188,7 +188,7 @@ def excluded_meaning(category: str, attribute: str, value: str) -> Values:
 
 @cache
 def other_values(name: str, kind: str) -> tuple[str, ...]:
-    """Return the values that a garment can have instead of an excluded value, one name for each.
+    """Return names of the values that a garment can have instead of an excluded value.
 
     For example, a boot without a "round toe" can have a "pointed toe".
 
@@ -198,8 +198,8 @@ def other_values(name: str, kind: str) -> tuple[str, ...]:
             garments of all kinds are considered.
 
     Returns:
-        The names, without articles; empty if garments of this kind have no value called `name`, or
-        if the attribute has no other value.
+        One name for each other value, without articles. Empty if garments of this kind have no
+        value called `name`, or if the attribute has no other value.
     """
     named = _named_values().get(_simplified(name), {})
     categories = _categories_of(kind) or named.keys()
@@ -213,10 +213,12 @@ def other_values(name: str, kind: str) -> tuple[str, ...]:
 
 @cache
 def _named_values() -> dict[str, dict[str, tuple[str, str]]]:
-    """Return which value of which attribute each name of a value stands for.
+    """Return, for each name of a value, which value it stands for in each category.
 
     Returns:
-        For each name, a dict from the categories that have the value to pairs (attribute, value).
+        A dict from each name (in the singular, with spaces instead of hyphens) to another dict,
+        which maps the categories in which the name stands for a value to pairs (attribute, value).
+        Names of colors are not included.
     """
     named: dict[str, dict[str, tuple[str, str]]] = {}
     for category in CATEGORIES:
@@ -237,7 +239,10 @@ def _simplified(name: str) -> str:
 
 @cache
 def _categories_of(kind: str) -> frozenset[str]:
-    """Return the categories of garments that a noun names, in the singular or plural."""
+    """Return the categories of garments that a noun such as "boots" or "footwear" names.
+
+    The result is empty if the vocabulary does not have the noun in this form (singular or plural).
+    """
     own = {category for category in CATEGORIES for noun in NOUNS[category] if noun.text == kind}
     return frozenset(own) | HYPERNYMS.get(kind, frozenset())
 
@@ -248,7 +253,7 @@ def category_names(category: str) -> tuple[str, ...]:
 
 
 def wide_names() -> dict[str, frozenset[str]]:
-    """Return the names of groups of categories that can be excluded, such as "shoes".
+    """Return the names of groups of categories, such as "shoes", that a text can exclude.
 
     Returns:
         A dict from each name to the categories of the group.
@@ -347,10 +352,10 @@ def say_category_exclusion(rng: random.Random, category: str) -> Exclusion:
 
 
 def _phrase(rng: random.Random, kind: Kind, name: str, text_form: str | None = None) -> str:
-    """Return a template filled with a name, for example "without stripes".
+    """Return a random phrase that excludes what a name stands for: "without stripes".
 
-    The template is `text_form`, or a random template for this kind of name if `text_form` is None.
-    The choice of singular or plural is random.
+    The phrase is the template `text_form` filled with the name. If `text_form` is None, a random
+    template for this kind of name is used. The choice of singular or plural is random.
     """
     if kind in ("thing", "absence") and _is_counted(name) and rng.random() < 0.3:
         name = other_number(name) or name
@@ -361,7 +366,10 @@ def _phrase(rng: random.Random, kind: Kind, name: str, text_form: str | None = N
 
 
 def fill_form(form: str, kind: Kind, name: str) -> str:
-    """Return a template of `FORMS` filled with a name and, if needed, its article."""
+    """Fill a template of `FORMS` with a name and, if needed, its article.
+
+    For example, "without {a}" and the name "belt" give "without a belt".
+    """
     plural = is_plural(name)
     bare = kind in ("thing", "absence", "category") and (
         plural or name in _NO_ARTICLE or name.endswith(_COLOR_TAILS)
@@ -375,7 +383,7 @@ _NO_ARTICLE = _UNCOUNTED | UNCOUNTABLE
 
 
 def _is_counted(name: str) -> bool:
-    """Return whether a name can be used in the singular and the plural: "no stripe(s)"."""
+    """Return whether a name may be excluded in both numbers: "no stripe" and "no stripes"."""
     head = _split_head(name)[0].split()[-1]
     return head in _COUNTED or head in {f"{word}s" for word in _COUNTED}
 
@@ -463,7 +471,8 @@ def exclude_something(
     Args:
         rng: The random generator that chooses value and words.
         garment: The garment.
-        chosen: The attributes that the clause must not be about.
+        chosen: The attributes that the clause must not be about, because they are mentioned
+            elsewhere.
         with_category: If True, one clause in six excludes another category instead of a value. In
             any case, a category is excluded if no value can be excluded.
     """

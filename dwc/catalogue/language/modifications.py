@@ -137,7 +137,7 @@ def _caption(
 ) -> str:
     """Return one caption that expresses the statements, with random wording.
 
-    `alone` says that the modification has no other caption. The caption may then also say that
+    `alone` is True if the modification has no other caption. The caption may then also say that
     everything else stays the same: "same but longer".
     """
     plural = reference.category in PLURAL
@@ -206,17 +206,20 @@ class Modification:
 def draw_modification(
     reference: Garment, target: Garment, rng: random.Random, negation_share: float = 0.0
 ) -> Modification:
-    """Return a random modification of `reference` that `target` fits.
+    """Return random captions that ask for a change from `reference` to `target`.
 
-    The text mentions every attribute in which the two differ, except free attributes, which may
-    have any value.
+    The captions mention every attribute in which the two garments differ, except those that the
+    other changes leave open: "in blue" allows any shade.
 
     Args:
         reference: The garment to modify.
-        target: The garment that the modification should allow, different from the reference.
+        target: A garment that the captions have to allow, different from the reference.
         rng: Random generator by which the words are chosen.
-        negation_share: Probability (0 to 1) that the modification excludes something by a phrase of
+        negation_share: Probability (0 to 1) that the captions exclude something by a phrase of
             `exclusions`: "without any stripes", "anything but red", "not a dress".
+
+    Returns:
+        The captions, with the attribute values that they allow.
 
     Raises:
         ValueError: The two garments are equal.
@@ -246,18 +249,21 @@ def draw_modification(
 def draw_wish(
     reference: Garment, target: Garment, attribute: str, rng: random.Random
 ) -> Modification:
-    """Return a random modification with a single caption, for a change of one attribute.
+    """Return one random caption that asks for a change of one attribute, or of the category.
 
     Unlike `draw_modification`, this function never adds a request that an attribute stays the same.
     For a new category, the caption only has a noun: "as a skirt". For any other attribute, the
     caption also asks for the target's color, shade, pattern and second color, if these differ from
-    the reference. Free attributes, which may have any value, are not mentioned.
+    the reference and the change does not leave them open ("in blue" allows any shade).
 
     Args:
         reference: The garment to modify.
-        target: The garment that the modification should allow, different from the reference.
+        target: A garment that the caption has to allow, different from the reference.
         attribute: The attribute that the text changes, or "category".
         rng: Random generator by which the words are chosen.
+
+    Returns:
+        The caption, with the attribute values that it allows.
     """
     if attribute == "category":
         noun = rng.choice(nouns_for(target))
@@ -271,7 +277,7 @@ def draw_wish(
 def _say_changes(
     reference: Garment, target: Garment, changed: Sequence[str], rng: random.Random
 ) -> list[Statement]:
-    """Return random statements that ask for the target's values of the changed attributes."""
+    """Return random phrases that ask for the target's values of the changed attributes."""
     statements = say_look_change(reference, target, changed, rng)
     own = [name for name in changed if name not in COMMON]
     return statements + [say_change(reference, target, name, rng) for name in own]
@@ -377,7 +383,7 @@ def _exclude_category(reference: Garment, target: Garment, rng: random.Random) -
 
 
 def _as_statements(reference: Garment, exclusions: Iterable[Exclusion]) -> list[Statement]:
-    """Return statements that tell how exclusions change a reference garment.
+    """Return what exclusions change in a reference garment, as statements without words.
 
     There is one statement for each attribute whose value in the reference is excluded, with the
     values that remain allowed. For example, "no stripes" gives a statement for a striped dress, and
@@ -413,12 +419,11 @@ def _as_statement(noun: Noun) -> Statement:
 def _complete(
     reference: Garment, target: Garment, statements: list[Statement], rng: random.Random
 ) -> list[Statement]:
-    """Return the statements, extended so that they cover every difference in the overall look.
+    """Return the statements, and further ones for changes of the look that they leave out.
 
-    A statement is added for each difference in color, shade, pattern or second color that is
-    neither mentioned nor free (a free attribute may have any value). Which attributes are free
-    depends on the other statements: for example, "striped" leaves the second color free if the
-    reference is plain.
+    A statement is added for each difference in color, shade, pattern or second color that the given
+    statements neither mention nor leave open. For example, "striped" leaves the second color open
+    if the reference is plain: any second color is then allowed.
     """
     for name in COMMON:
         allowed, free = settle(reference, target.category, (s.allowed for s in statements))
@@ -435,7 +440,8 @@ def settle(
 ) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
     """Return the values that several statements together allow, and the free attributes.
 
-    Free attributes may have any value; the docstring of this module lists the conditions.
+    Free attributes may have any value: for example, "in blue" leaves the shade free. The docstring
+    of this module lists all conditions.
 
     Args:
         reference: The garment to modify.
@@ -500,8 +506,9 @@ def _read(
 def _names(reference: Garment, modification: Modification) -> tuple[str, ...]:
     """Return the names of the attributes that every allowed target has.
 
-    These are the attributes of the target's category. If the modification excludes the reference's
-    category and names no other, they are the attributes that all categories share (`COMMON`).
+    These are the attributes of the target's category. If the text only excludes the reference's
+    category ("not a dress"), the target's category is open; then they are the attributes that all
+    categories share (`COMMON`).
     """
     if modification.category is None and modification.changes_category(reference):
         return COMMON
@@ -509,11 +516,12 @@ def _names(reference: Garment, modification: Modification) -> tuple[str, ...]:
 
 
 def constraints(reference: Garment, modification: Modification) -> dict[str, frozenset[str]]:
-    """Return the constraints on the target garment, by attribute.
+    """Return the values that each attribute of the target garment may have.
 
     Returns:
-        A dict from each attribute that is not free to its allowed values. The values come from the
-        text if the text mentions the attribute, otherwise from the reference image.
+        A dict from attributes to allowed values. The values come from the text if it mentions the
+        attribute, otherwise from the reference image. Attributes that may have any value are left
+        out.
     """
     return {
         name: modification.allowed[name]
@@ -555,13 +563,13 @@ def picture_share(reference: Garment, modification: Modification) -> float:
 
         (picture_only + relative / 2) / (picture_only + relative + stated)
 
-    The terms are numbers of attributes: `picture_only` are determined by the image alone,
-    `relative` by both ("longer"), `stated` by the text alone. Attributes that may have any value
-    (`Modification.free`) are not counted. The category counts as an attribute: it is one of
-    `stated` if the text changes it, else one of `picture_only`.
+    `picture_only` is the number of attributes that the image alone determines, `relative` the
+    number that both determine ("longer"), `stated` the number that the text alone determines.
+    Attributes that may have any value are not counted. The category counts as an attribute: the
+    text determines it if the text changes it, else the image.
 
     An exclusion such as "no stripes" counts only if the image shows stripes; then the pattern is
-    one of `stated`.
+    one of the attributes that the text determines.
     """
     picture = len(picture_only(reference, modification))
     stated = len(modification.stated) + modification.changes_category(reference)

@@ -45,7 +45,7 @@ def paraphrase(text: str, reference: Garment | None, count: int) -> list[str]:
 
 
 class _Tables(NamedTuple):
-    """Tables that map phrases to meanings.
+    """Tables of phrases with their meanings, in which synonyms are looked up.
 
     Attributes:
         said: The tables for phrases that state a value or a category ("long sleeved").

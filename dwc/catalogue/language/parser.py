@@ -58,7 +58,7 @@ class Meaning(NamedTuple):
 
     @property
     def says_something(self) -> bool:
-        """Whether the phrase states or excludes anything; "to match" does neither."""
+        """Whether the phrase asks for something or excludes it; "to match" does neither."""
         return bool(self.allowed) or self.excludes
 
 
@@ -81,9 +81,9 @@ class Lexicon:
     Attributes:
         being: Phrases that follow "is" or stand before a noun: "long sleeved".
         having: Phrases that follow "with": "long sleeves".
-        lacking: The phrases of `excluded` that still mean an exclusion after "and": "no stripes and
-            belt" excludes stripes and a belt. Other phrases after "and" do not: "no stripes and
-            long sleeves" excludes stripes and asks for long sleeves.
+        lacking: Those phrases of `excluded` that continue an exclusion after "and", such as "belt"
+            in "no stripes and belt". Other phrases after "and" are asked for: "no stripes and long
+            sleeves" asks for long sleeves.
         excluded: Phrases that can follow "no", "not", "without" and similar words.
         names: Nouns: "dress".
         settings: Phrases that neither ask for a value nor exclude one: "to match" in "a bag to
@@ -117,7 +117,9 @@ class Lexicon:
             self.exclude(text, allowed, carries_on=True)
 
     def exclude(self, text: str, allowed: Allowed, carries_on: bool = False) -> None:
-        """Add a phrase to `excluded`, and to `lacking` too if `carries_on`.
+        """Add a phrase that can follow a negation, such as "belt" after "no".
+
+        The phrase is added to `excluded` and, if `carries_on` is True, also to `lacking`.
 
         Args:
             text: The phrase.
@@ -164,10 +166,10 @@ def words_of_category(category: str, is_named: bool) -> Lexicon:
 
     Args:
         category: The category.
-        is_named: If True, a noun of the category means that the target has this category. If False,
-            the target has this category anyway, and a noun only restricts the attributes that the
-            noun specifies ("cardigan": with buttons). If False, a noun that is also a phrase
-            for a value ("polo neck") has only the meaning of that phrase.
+        is_named: Whether the text has to name the category. If True, a noun of the category means
+            that the target has this category. If False, the category is known anyway: a noun only
+            restricts the attributes that the noun specifies ("cardigan": with buttons), and a noun
+            that is also a phrase for a value ("polo neck") has only the meaning of that phrase.
     """
     lexicon = Lexicon()
     for color in COLORS:
@@ -197,11 +199,12 @@ def words_of_category(category: str, is_named: bool) -> Lexicon:
 
 
 def _add_exclusions(lexicon: Lexicon, category: str) -> None:
-    """Add to a lexicon the phrases that can be excluded for a category, in singular and plural.
+    """Add to a lexicon the phrases that a text about a category can exclude.
 
-    The phrases are the names of all categories, and the names of the category's values. The name of
-    a category may also stand for all values of an attribute. It then excludes only the category.
-    For example, all shoes of the category "heels" have a heel, so "no heels" excludes the category.
+    The phrases are the names of all categories, and the names of the values that garments of this
+    category can have; both in the singular and the plural. Some names of categories also name a
+    part that all garments of the category have: all shoes of the category "heels" have a heel. Such
+    a name excludes the category, not the part: "no heels".
     """
     names = {text for name in CATEGORIES for text in category_names(name)}
     things: list[str] = []
@@ -246,10 +249,10 @@ _NO_OTHER_NUMBER = frozenset({"flats", "heels", "shorts"})
 
 
 def _add_other_numbers(phrases: Phrases, texts: Iterable[str]) -> None:
-    """Add the plural of each singular text, and the singular of each plural text, to `phrases`.
+    """Add the plurals of singular phrases, and the singulars of plural ones, to `phrases`.
 
-    The new phrase has the meaning of the text. Texts that are not in `phrases` are ignored, and
-    phrases that are already in `phrases` keep their meanings.
+    Each added form gets the meaning of the phrase in `texts` from which it is made. Texts that are
+    not in `phrases` are ignored, and phrases that are already in `phrases` keep their meanings.
     """
     for text in texts:
         other = other_number(text)
@@ -406,7 +409,7 @@ class Demand:
         return all(garment[name] in allowed for name, allowed in values.items())
 
     def allows_category(self, category: str) -> bool:
-        """Return whether the target garment may have a category."""
+        """Return whether the target garment may be of a given category."""
         return category == self.category if self.category else category in self.by_category
 
     def values_for(self, category: str) -> Mapping[str, frozenset[str]]:
@@ -420,7 +423,7 @@ class Demand:
 
     @property
     def is_possible(self) -> bool:
-        """Whether a category fits, and every attribute in `values` has an allowed value."""
+        """Whether a category fits, and no attribute in `values` lacks an allowed value."""
         possible = bool(self.category or self.by_category)
         return possible and all(self.values.values())
 
@@ -621,7 +624,7 @@ class _Reader:
             yield from self._carried_on(start, "denied")
 
     def _openings(self, start: int, mode: str) -> Iterator[_Step]:
-        """Yield parser steps for words that only decide which phrase may follow, such as "with"."""
+        """Yield parser steps for words that only decide what may follow, such as "with" or "is"."""
         token = self._tokens[start]
         after = self._tokens[start + 1 : start + 2]
         if token == "nothing" and after == ("but",):
@@ -641,9 +644,9 @@ class _Reader:
             yield _Step(1, start + 1, "be")
 
     def _excluded(self, start: int, after: str) -> Iterator[_Step]:
-        """Yield one parser step for each possible excluded phrase ("stripes") at a position.
+        """Yield one parser step for each phrase that can be read at a position after a negation.
 
-        Several phrases can start at one position: "long" and "long sleeves".
+        Several phrases can start at one position: "long" and "long sleeves" after "no".
 
         Args:
             start: The index of the first token of the phrases.
@@ -654,7 +657,7 @@ class _Reader:
             yield from self._matches(start, lexicon.excluded, after)
 
     def _carried_on(self, start: int, after: str) -> Iterator[_Step]:
-        """Yield one parser step for each phrase at a position that is excluded even after "and".
+        """Yield one parser step for each phrase that continues an exclusion after "and".
 
         In "no stripes and belt", "belt" is such a phrase.
 
@@ -674,10 +677,10 @@ class _Reader:
                 yield _Step(1, end, after, meaning)
 
     def _two_colors(self, start: int, lexicon: Lexicon) -> Iterator[_Step]:
-        """Yield one parser step for each phrase at a position like "navy and white striped".
+        """Yield one parser step for each phrase of two colors and a pattern.
 
-        Such a phrase names the main color, then the second color with the pattern. `start` is the
-        index of the phrase's first token.
+        In "navy and white striped", the main color comes first, then the second color with the
+        pattern. `start` is the index of the phrase's first token.
         """
         pattern_words = self._lexicons[0].pattern_words
         for color in self._matches(start, lexicon.colors, ""):
@@ -699,6 +702,8 @@ def _names_category(meaning: Meaning) -> bool:
 
 def _tokens(text: str) -> Tokens:
     """Split a text into lowercase words and commas; "an" becomes "a".
+
+    Negations are brought to a standard spelling first: "isnt" becomes "isn't".
 
     Returns:
         The tokens; empty if the text has other characters than letters, hyphens, apostrophes and
@@ -811,10 +816,10 @@ def _all_but(tokens: Tokens) -> Demand | None:
 
 @cache
 def _vacuous(category: str) -> Lexicon:
-    """Return a lexicon of exclusions that are always true of a category.
+    """Return a lexicon of phrases whose exclusion changes nothing for a category.
 
-    The lexicon has the phrases that can be excluded in other categories but not in this one: "no
-    sleeves" is true of every hat. These exclusions restrict nothing.
+    The phrases can be excluded in other categories but not in this one: "no sleeves" is true of
+    every hat. So their exclusion restricts nothing.
     """
     own = words_of_category(category, is_named=False).excluded
     says_nothing = {Meaning(excludes=True)}

@@ -52,7 +52,7 @@ class Statement:
 
 
 def say_color(rng: random.Random, color: str, shade: str | None) -> Statement:
-    """Return a statement of a color and its shade (`navy`), or of the color alone (`blue`).
+    """Return a phrase that names a color and its shade (`navy`), or only the color (`blue`).
 
     Black and white have only one shade, so their names always specify the shade as well.
     """
@@ -67,7 +67,7 @@ def say_color(rng: random.Random, color: str, shade: str | None) -> Statement:
 
 
 def say_pattern_in_color(rng: random.Random, pattern: str, second_color: str) -> Statement:
-    """Return a statement of a pattern and its color: `white stripes`."""
+    """Return a phrase that names a pattern and its color: `white stripes`."""
     frame = rng.choice(vocabulary.PATTERN_IN_COLOR[pattern])
     text = frame.format(_beside(rng, second_color))
     if text.startswith("a "):
@@ -77,11 +77,11 @@ def say_pattern_in_color(rng: random.Random, pattern: str, second_color: str) ->
 
 
 def say_two_colors(rng: random.Random, color: Statement, pattern: str, second: str) -> Statement:
-    """Return one statement of two colors and a pattern: `blue and white striped`.
+    """Return one phrase that names two colors and a pattern: `blue and white striped`.
 
     Args:
         rng: The random generator that chooses the words.
-        color: The statement of the main color.
+        color: The statement that names the main color.
         pattern: The pattern.
         second: The color of the pattern.
     """
@@ -98,14 +98,20 @@ def say_two_colors(rng: random.Random, color: Statement, pattern: str, second: s
 
 
 def say_second_color(rng: random.Random, second: str) -> Statement:
-    """Return a statement of the pattern's color alone: `white in the pattern`."""
+    """Return a phrase that names the color of the pattern, but not the pattern itself.
+
+    Example: `white in the pattern`.
+    """
     name = _beside(rng, second)
     frame = rng.choice(("{} in the pattern", "a pattern in {}", "{} as the second colour"))
     return Statement("has", frame.format(name), {"second_colour": frozenset({second})})
 
 
 def say_value(rng: random.Random, category: str, attribute: str, value: str) -> Statement:
-    """Return a statement of an attribute's value, for all attributes except the two colors."""
+    """Return a phrase that states a value of an attribute: `belted`, `long sleeves`.
+
+    The attribute is any except the main color and the second color.
+    """
     words = vocabulary.words_for(category, attribute, value)
     return _choose(rng, words, {attribute: frozenset({value})})
 
@@ -113,18 +119,17 @@ def say_value(rng: random.Random, category: str, attribute: str, value: str) -> 
 def say_covering(
     rng: random.Random, category: str, attribute: str, value: str, not_value: str | None = None
 ) -> Statement | None:
-    """Return a statement that allows several values: `sleeves` allows sleeves of any length.
+    """Return a phrase that allows several values: `sleeves` allows sleeves of any length.
 
     Args:
         rng: The random generator that chooses the words.
         category: The category of the garment.
         attribute: The attribute.
-        value: A value that the statement has to allow.
-        not_value: A value that the statement must not allow, or None.
+        value: A value that the phrase has to allow.
+        not_value: A value that the phrase must not allow, or None.
 
     Returns:
-        A statement that allows `value` but not `not_value`, or None if the language has no such
-        phrase.
+        The phrase with the allowed values, or None if the language has no such phrase.
     """
     present = frozenset(attributes_of(category)[attribute])
     if attribute == "pattern":
@@ -145,21 +150,24 @@ def say_compared(
     after: str,
     by_how_much: bool = True,
 ) -> Statement | None:
-    """Return a statement that compares two values: `longer`, `a lot looser`.
+    """Return a phrase that compares a garment with the reference: `longer`, `a lot looser`.
 
-    A comparative allows every value beyond `before`. With "a bit" it allows only the next value,
-    with "a lot" all except the next one.
+    The phrase asks for more or less of an attribute whose values have an order. Without "a bit" or
+    "a lot", it allows all greater (or all smaller) values. With "a bit" it allows only the next
+    one, with "a lot" all except the next one.
 
     Args:
         rng: The random generator that chooses the words.
         category: The category of the garment.
         attribute: The attribute.
         before: The value of the reference.
-        after: The value to express; the statement allows this value.
-        by_how_much: Whether "a bit" and "a lot" may be used. They cannot stand before a noun.
+        after: The value to express; the phrase allows this value.
+        by_how_much: Whether the phrase may contain words such as "a bit" and "a lot". They cannot
+            be used in front of a noun: "a longer dress".
 
     Returns:
-        The statement; None if the values are equal or the attribute has no order.
+        The phrase with the allowed values; None if `before` and `after` are equal or the values
+        have no order.
     """
     scale = vocabulary.scale(category, attribute)
     if before not in scale or after not in scale or before == after:
@@ -180,10 +188,11 @@ def say_compared(
 
 
 def say_busyness(rng: random.Random, category: str, before: str, after: str) -> Statement | None:
-    """Return the statement that a pattern is `busier` or `less busy` than the pattern `before`.
+    """Return a phrase that asks for a `busier` or `less busy` pattern than `before`.
 
     Returns:
-        A statement that allows `after`, or None if both patterns are equally busy.
+        The phrase with the allowed patterns, of which `after` is one; None if both patterns are
+        equally busy.
     """
     start, end = vocabulary.BUSYNESS[before], vocabulary.BUSYNESS[after]
     if start == end:
@@ -204,16 +213,16 @@ def say_busyness(rng: random.Random, category: str, before: str, after: str) -> 
 def say_shade_compared(
     rng: random.Random, color: str | None, before: str, after: str
 ) -> Statement | None:
-    """Return a statement that compares two shades: `darker blue`, or only `darker`.
+    """Return a phrase that compares two shades: `darker blue`, or only `darker`.
 
     Args:
         rng: The random generator that chooses the words.
         color: The color to name, or None to name none.
         before: The shade of the reference.
-        after: The shade to express; the statement allows this shade.
+        after: The shade to express; the phrase allows this shade.
 
     Returns:
-        The statement, or None if the shades are equal.
+        The phrase with the allowed shades, or None if the two shades are equal.
     """
     start, end = SHADES.index(before), SHADES.index(after)
     if start == end:
@@ -231,18 +240,18 @@ def say_shade_compared(
 def say_denial(
     rng: random.Random, category: str, attribute: str, value: str, actual: str
 ) -> Statement | None:
-    """Return a statement that denies a value of an attribute: `no stripes`, `not red`.
+    """Return a phrase that denies a value of an attribute: `no stripes`, `not red`.
 
     Args:
         rng: The random generator that chooses the words.
         category: The category of the garment.
         attribute: The attribute.
         value: The value to deny.
-        actual: The true value of the garment that the statement describes.
+        actual: The value that the garment really has.
 
     Returns:
-        The statement; None if the denial would also exclude `actual`, or if the language has no
-        words for the denial.
+        The phrase with the values that remain allowed. None if the denial would also exclude
+        `actual`, or if the language has no words for the denial.
     """
     if attribute == "colour":
         if value == actual:
@@ -259,10 +268,10 @@ def say_denial(
 def say_different(
     rng: random.Random, category: str, attribute: str, before: str
 ) -> Statement | None:
-    """Return a statement that allows every value except `before`: `a different neckline`.
+    """Return a phrase that allows every value except `before`: `a different neckline`.
 
     Returns:
-        The statement, or None if the language has no noun for the attribute.
+        The phrase with the allowed values, or None if the language has no noun for the attribute.
     """
     names = vocabulary.ATTRIBUTE_NAMES.get(attribute)
     if names is None:
@@ -288,9 +297,9 @@ def _choose(rng: random.Random, words: vocabulary.Words, allowed: Allowed) -> St
 
 
 def _pick(rng: random.Random, words: vocabulary.Words) -> tuple[str, Form]:
-    """Return a random phrase and its form.
+    """Return a random phrase, and where it can stand in a sentence (its form).
 
-    The form is chosen first ("is", "has" or "no"), then one of the phrases of this form.
+    The form is chosen first (after "is", "has" or "no"), then one of the phrases of this form.
     """
     by_form: tuple[tuple[Form, tuple[str, ...]], ...] = (
         ("is", words.being),
@@ -312,10 +321,10 @@ COVERED_SHARE = 0.2
 
 
 def say_change(reference: Garment, target: Garment, name: str, rng: random.Random) -> Statement:
-    """Return a random statement that asks for the target's value of the attribute `name`.
+    """Return a random phrase that asks to change one attribute to its value in the target.
 
-    Color, shade, pattern and second color are not expressed by this function but by
-    `say_look_change`.
+    Examples: `with long sleeves`, `longer`, `no hood`. `name` is the name of the attribute; for
+    color, shade, pattern and second color, use `say_look_change` instead.
     """
     category, before, after = target.category, reference[name], target[name]
     if rng.random() < DENIED_SHARE and (denial := say_denial(rng, category, name, before, after)):
@@ -344,11 +353,11 @@ def say_look_change(
     rng: random.Random,
     plainly: bool = False,
 ) -> list[Statement]:
-    """Return random statements that ask for the target's color, shade, pattern and second color.
+    """Return random phrases that ask to change color, shade, pattern and second color.
 
-    The statements are about the attributes in `changed`. If `plainly` is True, all statements name
-    the target's values ("blue"). If it is False, some compare or deny instead ("darker", "not
-    red").
+    The phrases ask for the target's values of those of the four attributes that are in `changed`.
+    If `plainly` is True, all phrases name these values ("blue"). If it is False, some compare or
+    deny instead ("darker", "not red").
     """
     color = _color_change(reference, target, changed, rng, plainly)
     pattern = _pattern_change(reference, target, changed, rng, plainly)
@@ -433,11 +442,16 @@ def _vague_pattern_change(
 def say_unchanged(
     target: Garment, mentioned: Collection[str], rng: random.Random
 ) -> list[Statement]:
-    """Return a list with one statement of a value of the target, or an empty list.
+    """State one random attribute of the target that no other phrase mentions.
 
-    The attribute is chosen at random from those that are not in `mentioned`, without shade, pattern
-    and second color. A color is stated with its shade. The list is empty if no attribute can be
-    stated.
+    Args:
+        target: The garment.
+        mentioned: The attributes that other phrases mention.
+        rng: The random generator that chooses the attribute and the words.
+
+    Returns:
+        A list with one statement, or an empty list if nothing can be stated. Shade, pattern and
+        second color are never chosen; a color is stated with its shade.
     """
     names = [
         name
@@ -479,7 +493,7 @@ def without(things: Sequence[str]) -> str:
 
 
 def adjectives(statements: Iterable[Statement]) -> list[Statement]:
-    """Return the statements whose phrases are adjectives, those with "not" at the end."""
+    """Return the statements whose phrases are adjectives; phrases with "not" come last."""
     matching = [statement for statement in statements if statement.form in ("colour", "is")]
     return sorted(matching, key=_denies)
 
@@ -489,7 +503,7 @@ def _denies(statement: Statement) -> bool:
 
 
 def _being(rng: random.Random, statements: Iterable[Statement]) -> list[str]:
-    """Return those phrases of the statements that can follow "is".
+    """Return the phrases that can follow "is", that is, the adjectives.
 
     In half of the cases, a color and a pattern are combined into one phrase: "blue striped".
     """
@@ -577,7 +591,7 @@ def predicate(rng: random.Random, statements: Sequence[Statement], plural: bool 
 
 
 def change(rng: random.Random, statements: Sequence[Statement]) -> str:
-    """Return a phrase for use after "but" or "make it" that expresses statements.
+    """Return a phrase that expresses all statements, for use after "but" or "make it".
 
     Example: `blue with a belt`.
     """

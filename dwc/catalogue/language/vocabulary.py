@@ -30,7 +30,7 @@ class Noun:
     says: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def suits(self, garment: Garment) -> bool:
-        """Return whether the garment has the values that the noun specifies."""
+        """Return whether the garment has the values that the noun implies: a "gown" is long."""
         return all(garment.get(name) in values for name, values in self.says.items())
 
 
@@ -229,7 +229,7 @@ PLURAL_HYPERNYMS = frozenset({"bottoms", "shoes", "kicks"})
 
 
 def generic_nouns(category: str) -> tuple[Noun, ...]:
-    """Return the nouns of a category that specify no attributes."""
+    """Return the nouns of a category that imply no attribute values: "dress", but not "gown"."""
     return tuple(noun for noun in NOUNS[category] if not noun.says)
 
 
@@ -304,7 +304,7 @@ SHADE_WORDS: dict[str, tuple[str, ...]] = {
 def shaded_names(color: str, shade: str) -> tuple[str, ...]:
     """Return the names of a color in a shade: "dark blue" and "navy" for a dark blue.
 
-    Black and white have no shades, so their names in `BARE` are returned.
+    Black and white have no shades, so names such as "black" and "jet black" are returned.
     """
     if color in UNSHADED:
         return BARE[color]
@@ -652,7 +652,10 @@ ATTRIBUTE_NAMES: dict[str, tuple[str, ...]] = {
 
 @cache
 def words_for(category: str, attribute: str, value: str) -> Words:
-    """Return the words for the value of any attribute except the two colors."""
+    """Return the words for a value of an attribute, such as "belted" and "a belt".
+
+    The attribute is any except the main color and the second color.
+    """
     special = _SPECIAL.get((category, attribute, value))
     return special or _GENERAL[attribute, value]
 
@@ -678,7 +681,7 @@ def scale(category: str, attribute: str) -> tuple[str, ...]:
 
 @cache
 def meant_by_denial(category: str, attribute: str, value: str) -> frozenset[str]:
-    """Return the values of an attribute that remain allowed if `value` is denied.
+    """Return the values of an attribute that remain allowed if a text denies `value`.
 
     "No stripes" also denies pinstripes, and "no pinstripes" also denies stripes.
     """

@@ -173,7 +173,7 @@ def find_garment(photograph: Pixels) -> GarmentMask | None:
 
 
 def _connected(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return a mask (96, 96) without its small connected regions outside the center.
+    """Remove small connected regions outside the center from the mask (96, 96) of a garment.
 
     A region is retained if more than 40 of its pixels are in the center, or if its area is more
     than 15 % of the largest region's.

@@ -56,8 +56,9 @@ class CatalogueBatches:
 
         The text of an image is its description, or a modification text whose target is the image.
         Modification texts teach CLIP words such as "longer" and "without", which a frozen CLIP
-        model could not learn later. Hard negatives mostly get full descriptions, since a
-        description of a few words would match all garments of a group.
+        model could not learn later. Some of the images are hard negatives: groups of similar
+        garments. They mostly get full descriptions, since a description of a few words would match
+        all garments of a group.
 
         Args:
             size: Number of images in a batch.

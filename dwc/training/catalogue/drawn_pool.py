@@ -69,7 +69,7 @@ class DrawnPool:
 
     @property
     def images(self) -> int:
-        """Number of garments; an index of `take` is below this number."""
+        """Number of garments in the pool; the indices of `take` are below this number."""
         return len(self.items)
 
     def take(self, indices: Tensor, generator: torch.Generator) -> Tensor:

@@ -43,7 +43,7 @@ class JointTexts:
 
     Attributes:
         captions: One caption per photograph.
-        short_texts: Four short texts per image: photographs first, then recolored photographs.
+        short_texts: Four short texts for each photograph, then four for each recolored photograph.
         drawing_names: For each drawing, a noun, mostly with a color, such as "red dress".
         descriptions: One description per drawing.
         modifications: Triplets of drawings: index of the reference, index of the target,
@@ -115,7 +115,7 @@ TRIPLETS_PER_PHOTOGRAPH = 8  # number of triplets for each photograph that serve
 
 @dataclass(frozen=True)
 class PhotographTriplets:
-    """Triplets of a joint training with photographs or recolored photographs as targets.
+    """Training triplets whose targets are photographs or recolored photographs.
 
     Attributes:
         attributes: Triplets of different photographs, from `attribute_triplets`.
@@ -158,6 +158,8 @@ class PhotographTriplets:
 class BatchMix:
     """Number of queries of each kind in a batch.
 
+    A composed query has a reference image and a text.
+
     Attributes:
         drawings: Composed queries with drawings; about half of their targets are hard negatives
             (drawings similar to one another).
@@ -186,7 +188,7 @@ class BatchMix:
 
 @dataclass(frozen=True)
 class MixedBatches(ABC):
-    """Batches of queries with drawings and photographs.
+    """Batches of training queries, some about drawings and some about photographs.
 
     A batch depends only on the seed and the step. Subclasses define how images and texts are
     represented in a batch.
@@ -225,7 +227,9 @@ class MixedBatches(ABC):
 
     @abstractmethod
     def _group(self, words: list[str] | None, images: list[Tensor] | None) -> dict[str, Tensor]:
-        """Return the model inputs of N queries with the same modalities, by argument name.
+        """Return the inputs of the model for N queries, by the name of the model's argument.
+
+        Either all of these queries have a text, or none; the same applies to images.
 
         Args:
             words: The texts of the queries; None for image-only queries.
@@ -329,15 +333,23 @@ class MixedBatches(ABC):
         return query_attribute_labels(records, QUERY_ATTRIBUTES)
 
     def _attributes_of(self, images: Sequence[int]) -> Tensor:
-        """Return the labels (n, attributes) of n images; an image -1 gets `NOT_APPLICABLE`."""
+        """Return the attribute labels (n, attributes) of n images of the pool.
+
+        Args:
+            images: The indices of the images. The index -1 stands for a drawing, which is not in
+                the pool; all its labels are `NOT_APPLICABLE`.
+        """
         rows = torch.tensor(images)
         return self._attributes[rows].masked_fill((rows < 0)[:, None], NOT_APPLICABLE)
 
     def _wanted_attributes(self, triplets: Sequence[PhotographTriplet]) -> Tensor:
-        """Return the labels (n, attributes) that the queries of n triplets ask for.
+        """Return the labels (n, attributes) of the attribute values that n queries ask for.
 
-        They are the target's labels. An attribute that is unknown for the reference may have any
-        value and gets `NOT_APPLICABLE`.
+        A query asks for the attribute values of its target. An attribute whose value is unknown for
+        the reference image is left open: its label is `NOT_APPLICABLE`.
+
+        Args:
+            triplets: The n triplets from which the queries are made.
         """
         wanted = self._attributes_of([triplet.target for triplet in triplets])
         known = self._attributes_of([triplet.reference for triplet in triplets]) != NOT_APPLICABLE
@@ -369,10 +381,10 @@ class MixedBatches(ABC):
         )
 
     def _completed(self, batch: TripletBatch, drawn_rows: list[int]) -> TripletBatch:
-        """Add the fields of a subclass to a batch; by default, return the batch unchanged.
+        """Return a batch with further fields that a subclass defines; by default, there are none.
 
         Args:
-            batch: The batch.
+            batch: The batch without these fields.
             drawn_rows: Row indices in `texts.modifications` of the triplets of drawings, which are
                 the first queries of the batch.
         """
@@ -381,7 +393,7 @@ class MixedBatches(ABC):
 
 @dataclass(frozen=True)
 class JointBatches(MixedBatches):
-    """Batches of drawings and photographs from cached features.
+    """Batches of training queries about drawings and photographs, made from cached features.
 
     Attributes:
         photographs: Cached outputs of the image networks for the photographs, followed by the
@@ -419,16 +431,17 @@ class JointBatches(MixedBatches):
     def _anchors(self, rows: list[int], count: int) -> dict[str, tuple[Tensor, Tensor]] | None:
         """Return the embeddings that the training should preserve for the queries of a batch.
 
-        The queries from triplets of drawings come first in the batch. Only they have such
-        embeddings.
+        The first queries of a batch come from triplets of drawings. Only these queries have
+        embeddings to preserve.
 
         Args:
-            rows: Row indices of these triplets in `texts.modifications`.
+            rows: Row indices in `texts.modifications` of the batch's triplets of drawings.
             count: Number of all queries in the batch.
 
         Returns:
-            For each stream's name, embeddings of size D of the queries and of their targets,
-            (count, D) each, with rows of NaN for the other queries. None if `anchors` is None.
+            For each stream's name, two tensors (count, D) of embeddings of size D: one for the
+            queries and one for their targets. The rows of queries without such embeddings are NaN.
+            None if the attribute `anchors` is None.
         """
         if self.anchors is None:
             return None
@@ -462,7 +475,16 @@ class JointBatches(MixedBatches):
 
 
 def _padded(rows: Tensor, first: int, count: int) -> Tensor:
-    """Return labels (count, A) with `rows` from row `first` on, and `NOT_APPLICABLE` elsewhere."""
+    """Extend labels to all queries of a batch; the added rows are filled with `NOT_APPLICABLE`.
+
+    Args:
+        rows: Labels (n, A) of some queries that follow each other in the batch.
+        first: Index of the first of these queries in the batch.
+        count: Number of all queries in the batch.
+
+    Returns:
+        Labels (count, A).
+    """
     padded = torch.full((count, rows.shape[1]), NOT_APPLICABLE)
     padded[first : first + len(rows)] = rows
     return padded
@@ -477,14 +499,16 @@ def _relevance(identities: Tensor, attributes: Tensor, wanted: Tensor, first: in
     """Return the relevance (B, B) of each target (column) of a batch to each query (row).
 
     In general, a target has the relevance 1 if it has the identity of the query's own target, and 0
-    otherwise. The n queries from row `first` on ask for attribute values. For them, a target with
-    all wanted values has the relevance 1, and each other value multiplies it by a constant factor.
+    otherwise. For n of the queries, however, the wanted attribute values are given. If the category
+    is among them, the relevance to such a query is graded: it is 1 for a target with all wanted
+    values, and each attribute with another value multiplies it by a constant factor. A very low
+    relevance, and that of a drawing, is set to 0.
 
     Args:
         identities: Identities of the targets (B,).
         attributes: Labels (B, A) of the targets' attributes, the category first.
-        wanted: Labels (n, A) of the values that the queries ask for.
-        first: Index of the first of these queries.
+        wanted: Labels (n, A) of the values that n successive queries of the batch ask for.
+        first: Index in the batch of the first of the n queries.
     """
     relevance = (identities[:, None] == identities[None, :]).float()
     missed = (attributes != wanted[:, None]) & (wanted[:, None] != NOT_APPLICABLE)  # (n, B, A)
@@ -520,12 +544,12 @@ def draw_photographs(
 
 
 def _stable(number: Any, name: tuple[object, ...]) -> int:
-    """Return the integer label of a target, given the tuple that identifies the target.
+    """Return an integer label for the target of a query; equal targets have equal labels.
 
     Args:
         number: Function that returns the label of a tuple such as ("text", "red dress").
-        name: The tuple. For an image ("image", index) or a drawing ("drawing", index), the label is
-            computed from the index, without `number`.
+        name: Tuple that identifies the target. For an image ("image", index) or a drawing
+            ("drawing", index), the label is computed from the index, without `number`.
     """
     offsets = {"image": 10_000_000, "drawing": 20_000_000}
     kind, value = name[0], name[1]

@@ -590,7 +590,7 @@ def fit_joint_ood(model: DWCModel, photographs: Sequence[ImageRows], drawings: I
 
 
 def _split(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Divide the rows of a tensor into two parts: four fifths, and a held-out fifth."""
+    """Return two parts of a tensor: the rows to fit, and every fifth row, which is held out."""
     held_out = torch.arange(len(features)) % _HELD_OUT == 0
     return features[~held_out], features[held_out]
 

@@ -275,10 +275,16 @@ def train_image_tower(
 def _pooled_sample(
     tower: EfficientNetLiteTower, parts: Sequence[FrozenOutputs], trained_from: int
 ) -> Tensor:
-    """Return the image projection's inputs for the first 2,000 images of each set in `parts`.
+    """Return the image projection's inputs for the first 2,000 images of each given set.
 
-    The inputs (N, 1280 + D) of all N images are 1280 pooled features from EfficientNet-Lite, and D
-    features from CLIP's small image encoder.
+    The mean and the spread of the inputs are estimated from these images. The inputs (N, 1280 + D)
+    of all N images are 1280 pooled features from EfficientNet-Lite, and D features from CLIP's
+    small image encoder.
+
+    Args:
+        tower: The image networks.
+        parts: For each set of images, the outputs of the networks' frozen parts.
+        trained_from: Index of EfficientNet-Lite's first trained block.
     """
     rows = []
     for outputs in parts:
@@ -315,14 +321,14 @@ def tune_text_tower(
 ) -> None:
     """Train CLIP's text tower (text encoder) in place on texts about photographs and drawings.
 
-    The features have an old part and a new part, the dimensions that widening added. There are
-    three goals:
+    CLIP's features have an old part and a new part. The new part consists of the dimensions that
+    widening added. The training has three goals:
 
-    - For texts about photographs, the new part equals the mapped vector of the teacher.
-    - Some of these texts are captions, each of one photograph. For a caption, the new part also
-      matches the image features of that photograph.
-    - For texts about drawings, the old part stays equal to the features of the drawings model (the
-      model before widening).
+    - For texts about photographs, the new part should equal the mapped vector of the teacher.
+    - Some of these texts are captions, each of one photograph. For a caption, the new part should
+      also match the image features of that photograph.
+    - For texts about drawings, the old part should stay equal to the features of the drawings model
+      (the model before widening).
 
     Args:
         model: The widened model, with trained image projection.
@@ -416,8 +422,9 @@ def start_new_channels(model: DWCModel, photographs: ImageRows, rows: int = 600)
     """Initialize the parameters of the CNN stream's new channels in place.
 
     The new channels start as linear maps of EfficientNet-Lite's feature map. Their weights are the
-    main right singular vectors of the projection to CLIP's new features, each with both signs. The
-    channels are scaled to the standard deviation of the ResNet's channels.
+    main right singular vectors of the projection to CLIP's new features; each vector is used for
+    two channels, once with each sign. The channels are scaled to the standard deviation of the
+    ResNet's channels.
 
     Args:
         model: The widened model, with trained image projection.

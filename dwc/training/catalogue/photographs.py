@@ -163,11 +163,17 @@ class PhotographPool:
         return len(self.pixels)
 
     def take(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the images with N given indices, (N, 3, H, W), uint8; `generator` is not used."""
+        """Return N images of the pool, (N, 3, H, W), uint8.
+
+        Args:
+            indices: Indices (N,) of the images.
+            generator: Not used; `DrawnPool.take`, which draws random styles, has the same
+                arguments.
+        """
         return self.pixels[indices]
 
     def with_recolorings(self, most: int) -> "PhotographPool":
-        """Return the pool with at most `most` recolored copies of each photograph."""
+        """Return a pool that has at most `most` of the recolored copies of each photograph."""
         seen: Counter[int] = Counter()
         chosen = []
         for number, new in enumerate(self.recolorings):

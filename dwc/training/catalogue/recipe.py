@@ -59,7 +59,7 @@ def scale_recipe(
 
     Args:
         recipe: A dataclass with the fields `pool` and `triplets`.
-        share: Factor by which these numbers are multiplied, above 0 and at most 1.
+        share: Factor for the numbers of steps, drawings and triplets, above 0 and at most 1.
         stages: Names of fields with the settings of a stage, whose `total_steps` and `warmup_steps`
             are scaled.
         counts: Names of further fields with a number to scale.

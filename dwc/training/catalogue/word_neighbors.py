@@ -1,13 +1,14 @@
 """Neighbors of unknown words: for each, a word of the model's vocabulary with a similar meaning.
 
-When a query contains an unknown word, its neighbor replaces it. The neighbors come from two
-sources, without a list made by hand:
+An unknown word in a query is replaced by its neighbor. The neighbors come from two sources, without
+a list made by hand:
 
 - WordNet is a dictionary that links each sense of a word to more general senses (hypernyms), such
   as "breeches" to "trousers". One such link is a step.
 - In the color survey of xkcd, thousands of people named colors on a screen.
 
-The neighbor of a garment or color word is the first word that one of these searches finds:
+To find the neighbor of a word for a garment or color, these searches are tried in this order until
+one of them finds a word:
 
 1. WordNet is searched for a word with the same or a more general sense, up to `MOST_STEPS` steps
    away. Only words of the texts about the catalogue count, since the model learned them with
@@ -136,13 +137,13 @@ class WordNet:
         return self._keys.keys()
 
     def keys(self, word: str) -> list[str]:
-        """Return the keys of a word's senses; for a plural, those of its singular as well."""
+        """Return the keys (ids) of a word's senses; for a plural, also those of its singular."""
         singulars = (word.removesuffix("s"), word.removesuffix("es"))
         singular = next((form for form in singulars if form in self._keys), word)
         return [key for form in dict.fromkeys((word, singular)) for key in self._keys.get(form, ())]
 
     def keys_of(self, word: str, kind: str) -> list[str]:
-        """Return the keys of a word's senses of one kind; `kind` is "garment" or "color"."""
+        """Return the keys (ids) of a word's senses of a kind; `kind` is "garment" or "color"."""
         return [key for key in self.keys(word) if self._is(key, kind)]
 
     def _is(self, key: str, kind: str) -> bool:
@@ -154,7 +155,7 @@ class WordNet:
         return bool(roots.intersection(self.ancestors(key)))
 
     def ancestors(self, key: str) -> set[str]:
-        """Return the key of a sense and the keys of all more general senses."""
+        """Return the key (id) of a sense and the keys of all more general senses."""
         found: set[str] = set()
         level = {key}
         while level:
@@ -163,9 +164,10 @@ class WordNet:
         return found
 
     def is_namesake(self, word: str) -> bool:
-        """Return whether a word's first noun sense is a thing that may give a color its name.
+        """Return whether a word means a thing whose name may also name a color, like "pumpkin".
 
-        Such things are artifacts, foods, plants and substances, for example "pumpkin".
+        This is assumed if the word's first noun sense is an artifact, a food, a plant or a
+        substance, and is not obscene.
         """
         nouns = [key for key in self._keys.get(word, ()) if key[0] == "n"]
         first = self.senses[nouns[0]] if nouns else None
@@ -193,7 +195,7 @@ def normalize(text: str) -> str:
 
 @dataclass(frozen=True)
 class ColorSurvey:
-    """Color names from a survey, and the color that belongs to each name.
+    """Names of colors from a survey, each with the color that people gave this name.
 
     Attributes:
         names: The names; a name may consist of several words.
@@ -205,7 +207,7 @@ class ColorSurvey:
 
     @classmethod
     def read(cls, file: Path) -> "ColorSurvey":
-        """Read a JSON file with a list of `{"name": "claret", "hex": "#680018"}`.
+        """Read the survey from a JSON file: a list of `{"name": "claret", "hex": "#680018"}`.
 
         Raises:
             TrainingError: The file is missing or has another format.
@@ -224,11 +226,11 @@ class ColorSurvey:
         return cls(names, srgb_to_oklab(levels / 255))
 
     def color_of(self, word: str, colors: Mapping[str, str]) -> str | None:
-        """Return the basic color of a survey name, such as "orange" for "pumpkin".
+        """Return the basic color of a name in the survey, such as "orange" for "pumpkin".
 
-        The candidates are all survey names that are a known color name, or end with one. Names
-        that contain `word` itself, such as "dark pumpkin", are no candidates. The candidate with
-        the most similar color is chosen, and its basic color is returned.
+        The candidates are the names in the survey that are a known color name or end with one,
+        except names that contain `word` itself, such as "dark pumpkin". The result is the basic
+        color of the candidate whose color is the most similar to that of `word`.
 
         Args:
             word: A name of the survey.
@@ -250,7 +252,7 @@ class ColorSurvey:
 
 
 class Neighbors:
-    """Search for the neighbor of an unknown word, the known word that replaces it."""
+    """Search for the neighbor of an unknown word: a known word that replaces it in queries."""
 
     def __init__(self, vocabulary: Iterable[str], wordnet: WordNet, survey: ColorSurvey) -> None:
         """Collect the known words and their senses.
@@ -283,10 +285,12 @@ class Neighbors:
             self._others[kind] = {key: words for key, words in senses.items() if key not in above}
 
     def _senses(self, words: Iterable[str], kind: str) -> dict[str, list[str]]:
-        """Return words grouped by their first sense of a kind ("garment" or "color").
+        """Group words by their first sense of a kind ("garment" or "color").
 
-        The result maps the key of a sense to the words with this sense. Words without a sense of
-        this kind are left out.
+        Words without a sense of this kind are left out.
+
+        Returns:
+            Key of a sense -> the words whose first sense of the kind this is.
         """
         senses: dict[str, list[str]] = {}
         for word in words:
@@ -303,11 +307,11 @@ class Neighbors:
         return found or self._climb(word, self._others, MOST_STEPS_TO_OTHERS)
 
     def _climb(self, word: str, known: Mapping[str, dict[str, list[str]]], most: int) -> str | None:
-        """Return a known word whose sense is that of an unknown word, or a more general one.
+        """Return a known word that has the same sense as an unknown word, or a more general sense.
 
-        For each sense of `word`, the search goes step by step to more general senses (hypernyms).
-        For example, one step leads from "breeches" to "trousers". The senses that are colors are
-        tried first, then those that are garments. The first known word is returned.
+        From each sense of `word`, the search goes step by step to more general senses (hypernyms),
+        such as from "breeches" to "trousers". Senses that are colors are tried first, then senses
+        that are garments. The first known word that is found is returned.
 
         Args:
             word: The unknown word.
@@ -330,9 +334,9 @@ class Neighbors:
 
 
 def taught_values() -> dict[str, dict[str, set[str]]]:
-    """Return the words that name a garment or a color in the texts about the catalogue.
+    """Return the words for garments and colors in the texts about the catalogue.
 
-    Names that consist of several words are left out.
+    Names of garments and colors that consist of several words are left out.
 
     Returns:
         "garment" or "color" -> word -> the categories or the colors that the word can mean.
@@ -357,10 +361,10 @@ def taught_values() -> dict[str, dict[str, set[str]]]:
 def word_neighbors(
     vocabulary: Collection[str], wordnet: WordNet, survey: ColorSurvey
 ) -> dict[str, str]:
-    """Return the known word that replaces each unknown word: unknown word -> known word.
+    """Return a mapping from unknown words to the known words that replace them (neighbors).
 
     Words are in lower case and without punctuation. Unknown words without a neighbor are omitted.
-    The plural of a known garment or color is mapped to its singular; plurals of unknown words are
+    The plural of a known garment or color is mapped to its singular. Plurals of unknown words are
     not included.
 
     Args:

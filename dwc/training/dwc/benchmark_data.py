@@ -58,7 +58,7 @@ _MOST_QUERIES = 2_000
 
 
 class TripletSource(Protocol):
-    """Source of training triplets by index; a triplet may depend on random choices."""
+    """Interface for access to training triplets by index; parts of a triplet may be random."""
 
     def __len__(self) -> int:
         """Return the number of triplets in an epoch."""
@@ -67,7 +67,7 @@ class TripletSource(Protocol):
         """Return the triplet with a given index; `generator` is the source of random choices."""
 
     def names(self) -> Iterable[str]:
-        """Return the names of all images that a triplet may contain, possibly with repetitions."""
+        """Return the names of all images that may occur in triplets; names may be repeated."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def read_benchmark(
 
 @dataclass
 class _Parts:
-    """Mutable parts of a `BenchmarkData`, filled in while the benchmark is read.
+    """Data of a benchmark, filled in while its files are read; the basis of a `BenchmarkData`.
 
     Attributes:
         evaluation: Category name ("" if the benchmark has no categories) -> gallery with the
@@ -205,7 +205,10 @@ class _Parts:
                 self.paths[name] = path
 
     def add_group(self, triplets: Sequence[Triplet]) -> None:
-        """Add the triplets as a group, without those whose reference or target image is missing."""
+        """Add the training triplets of one gallery to `groups`, without those that lack an image.
+
+        The numbers of triplets before and after this selection are added to `counts`.
+        """
         complete = [t for t in triplets if t.reference in self.paths and t.target in self.paths]
         self.groups.append(complete)
         counts = {"triplets": len(triplets), "triplets_with_pictures": len(complete)}
@@ -213,10 +216,10 @@ class _Parts:
             self.counts[name] = self.counts.get(name, 0) + count
 
     def hold_out(self, preset: BenchmarkPreset) -> None:
-        """Set `learned` to the training triplets, and hold some out if the preset requests it.
+        """Set `learned` to the triplets to train on; hold some out if the preset requests it.
 
-        Triplets with a held-out target become the queries of `held_out`. Triplets with a held-out
-        reference image are also excluded from training.
+        Triplets with a held-out target are not trained on, but become the queries of `held_out`.
+        Triplets with a held-out image as the reference are excluded from training, too.
         """
         learned = [triplet for group in self.groups for triplet in group]
         if preset.chooses_on == "held_out":
@@ -237,7 +240,7 @@ class _Parts:
 
 
 def is_held_out(target: str, preset: BenchmarkPreset) -> bool:
-    """Return whether a target is held out: not trained on, but used to select the best epoch.
+    """Return whether a target is held out, that is, used to select the best epoch, not to train.
 
     The choice is pseudorandom and depends only on the target, the seed and the share.
 
@@ -253,11 +256,11 @@ def is_held_out(target: str, preset: BenchmarkPreset) -> bool:
 def _held_out_benchmark(triplets: Sequence[Triplet], answers: Mapping[str, str]) -> Benchmark:
     """Return a benchmark with held-out triplets as queries and all their images as the gallery.
 
-    The hits (correct results) of a query are the gallery images with the target's identity.
+    The hits (correct results) of a query are the gallery images that count as its target.
 
     Args:
-        triplets: The triplets.
-        answers: Image name -> identity; see `BenchmarkData.answers`.
+        triplets: The held-out triplets.
+        answers: Image name -> identity. Images of equal identity count as the same target.
     """
     gallery = tuple(dict.fromkeys(_image_names(triplets)))
     by_answer: dict[str, set[str]] = {}
@@ -381,11 +384,9 @@ def cache_benchmark_features(
     accelerator: Accelerator,
     threads: int,
 ) -> ClipFeatureTable:
-    """Return CLIP's features of all training images and texts.
+    """Return CLIP's features of all training images and texts; compute those not yet in `folder`.
 
-    The texts are omitted if they are chosen at random during training.
-
-    Features that are not yet in `folder` are computed.
+    Texts are omitted if they are chosen at random during training, as for Fashion200k.
 
     Args:
         clip: The frozen CLIP model.
@@ -559,7 +560,7 @@ class _View(NamedTuple):
 
 @lru_cache(maxsize=2)
 def _order(count: int, seed: int, epoch: int) -> list[int]:
-    """Return an epoch's triplet indices in an order that depends only on the arguments."""
+    """Return the triplet indices 0 to `count` - 1, shuffled; equal arguments give equal orders."""
     indices = list(range(count))
     random.Random(f"{seed}/order/{epoch}").shuffle(indices)
     return indices
@@ -589,7 +590,7 @@ class _BySteps(Dataset):
 
 
 class BatchLoader:
-    """Loader that makes batches ahead of time in worker processes and moves them to a device.
+    """Loader that makes batches in advance, in worker processes, and moves them to a device.
 
     Without worker processes, a batch is made in this process when it is requested.
     """

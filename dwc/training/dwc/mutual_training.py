@@ -3,8 +3,8 @@
 As in the released code, each training step updates both streams: first the CLIP stream with the CNN
 stream as its teacher, then the CNN stream with the updated CLIP stream as its teacher. The CNN
 stream does not change before its own update, so one forward pass provides its outputs for both
-updates. The released code performs this forward pass twice. The only effect is that the running
-statistics of the CNN stream's batch norms change twice as fast.
+updates. The released code performs this forward pass twice, which makes only one difference: the
+running statistics of the CNN stream's batch norms change twice as fast.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -123,13 +123,13 @@ class MutualSettings:
         weight_distillation: Factor of `weight_loss`, our addition, which draws the CNN stream's
             image weights towards the CLIP stream's. 0, as in the paper, disables this loss.
         share_teaching: Factor of `share_loss`, our addition, which trains both streams' image
-            weights to correlate with the true image weights. It is used for batches with
-            `image_shares`. 0 disables this loss.
+            weights to correlate with the `image_shares` of a batch. It is used for batches that
+            have them. 0 disables this loss.
         anchoring: Factor of `anchor_loss`, our addition, which draws the embeddings towards the
             `anchors` of batches that have anchors. 0 disables this loss.
-        attribute_teaching: Factor of `attribute_loss`, our addition, of linear classifiers that
-            read the attributes from the embeddings of queries and targets. It is used for batches
-            with `attributes`. The classifiers are used in training only. 0 disables this loss.
+        attribute_teaching: Factor of `attribute_loss`, our addition. Linear classifiers, which are
+            used in training only, predict the attributes from the embeddings of queries and
+            targets. The loss is used for batches with `attributes`. 0 disables it.
         teacher_scale: Factor of the cosine similarities in the mutual loss.
         teacher_side: Images that the teacher's queries are compared with in the mutual loss: the
             targets ("target"), or, as in the released code, the reference images ("reference").
@@ -170,8 +170,8 @@ class StreamOutput:
         target: Embeddings of the targets (B, D).
         image_weight: Image weights of the queries (B, 1), in [0, 1].
         reference: Embeddings of the reference images (B, D); None if not requested.
-        attributes: Logits of the attributes, read from the queries and from the targets: two lists
-            with logits (B, classes) of each attribute.
+        attributes: Two lists with logits (B, classes) of each attribute, predicted from the query
+            embeddings and from the target embeddings.
     """
 
     query: Tensor
@@ -197,7 +197,7 @@ class ClipFeatures:
 
 
 class _AttributeClassifiers(nn.Module):
-    """Linear classifiers of attributes, which read embeddings of unit length.
+    """Linear classifiers that predict attributes from embeddings of unit length.
 
     Args:
         size: The length D of an embedding.
@@ -217,17 +217,19 @@ _EMBEDDING_SCALE = 8.0  # the norm of what the classifiers read
 
 
 def _weights(count: int) -> list[float]:
-    """Return the weights of the losses of `count` attributes; the first attribute is the category.
+    """Return the weights of the losses of `count` attributes: 2 for the first, 1 for the others.
 
-    Most wrong results of composed queries are of another category than the reference.
+    The first attribute is the category. It has the larger weight because most wrong results of
+    composed queries are of another category than the reference.
     """
     return [2.0] + [1.0] * (count - 1)
 
 
 class _ClipStudent(nn.Module):
-    """The CLIP stream, applied to CLIP's features of a batch.
+    """Module that computes the CLIP stream's outputs for a batch from CLIP's features.
 
-    A single module for the whole batch lets accelerate synchronize the gradients over devices.
+    It processes a batch in a single call, so that accelerate can synchronize the gradients over
+    devices.
     """
 
     def __init__(self, stream: ClipStream, classes: Sequence[int]) -> None:
@@ -248,7 +250,7 @@ class _ClipStudent(nn.Module):
 
 
 class _CnnStudent(nn.Module):
-    """The CNN stream, applied to the pixels and word ids of a batch."""
+    """Module that computes the CNN stream's outputs for a batch from its pixels and word ids."""
 
     def __init__(self, stream: CnnStream, classes: Sequence[int]) -> None:
         super().__init__()
@@ -285,7 +287,7 @@ class _CnnStudent(nn.Module):
 
 
 def _concatenate(groups: list[Composition]) -> tuple[Tensor, Tensor]:
-    """Return the embeddings (B, D) and image weights (B, 1) of all groups."""
+    """Return the embeddings (B, D) and image weights (B, 1) of the queries of all groups."""
     embeddings = torch.cat([group.embedding for group in groups])
     return embeddings, torch.cat([group.image_weight for group in groups])
 
@@ -328,9 +330,10 @@ def train_mutually(
     callback: Callback | None = None,
     classes: Sequence[int] = (),
 ) -> Mapping[str, float]:
-    """Train both streams of a model in place; a single stream is trained without a teacher.
+    """Train the streams of a model in place, with each stream as the other's teacher.
 
-    The model is left in training mode on the accelerator's device.
+    If the model has only one stream, the stream is trained without a teacher. The model is left in
+    training mode on the accelerator's device.
 
     Args:
         model: The model to train.
@@ -405,7 +408,7 @@ def build_adam(
 
 
 class StreamTrainer:
-    """A stream with its optimizer, its learning-rate schedule and its loss."""
+    """Trainer of one stream, with an optimizer, a learning-rate schedule and the loss."""
 
     def __init__(
         self,
@@ -423,7 +426,7 @@ class StreamTrainer:
     def step(
         self, name: str, outputs: Mapping[str, StreamOutput], batch: TripletBatch
     ) -> dict[str, float]:
-        """Perform one optimizer step of this stream, with the other stream, if any, as its teacher.
+        """Perform one optimizer step of this stream; its teacher is the other stream, if any.
 
         Args:
             name: Name of this stream, "clip" or "cnn".

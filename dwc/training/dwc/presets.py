@@ -1,9 +1,9 @@
 """Presets of all hyperparameters for training on a benchmark: the authors' recipe and ours.
 
 `AUTHORS` reproduces the authors' released code, including its mistakes; each mistake is controlled
-by a setting. There is one difference. When the released code evaluates an epoch, the embeddings of
-queries depend on the padding of their batch. Here, they do not depend on the batch, in evaluation
-or in later use of the checkpoint.
+by a setting. There is one difference. When the released code evaluates an epoch, the embedding of a
+query depends on the other queries of its batch, through the padding of the texts. Here, it does not
+depend on them, neither in evaluation nor in later use of the checkpoint.
 
 `RECOMMENDED` corrects the mistakes and adds techniques that are common today. These techniques were
 useful on drawn garments, but are not tuned on any of these benchmarks.
@@ -171,9 +171,9 @@ class BenchmarkPreset:
         return CAPTION_TEMPLATES["fashion_iq" if marked else "plain"]
 
     def measured_epochs(self) -> range:
-        """Return the numbers of finished epochs after which the model is evaluated.
+        """Return the epochs after which the model is evaluated; the first epoch is 1.
 
-        The number 0 means the evaluation before the first epoch.
+        0 stands for an evaluation before the first epoch.
         """
         first = 0 if self.measures == "before" else 1
         return range(first, first + self.epochs)

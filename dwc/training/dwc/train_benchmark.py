@@ -198,7 +198,8 @@ def train_benchmark(args: BenchmarkTraining) -> dict[str, Any]:
     Raises:
         DatasetError: the data cannot be read; for a damaged image the message names the triplet.
         CheckpointError: CLIP or the ResNet cannot be read.
-        TrainingError: `work` belongs to another training, or an argument is invalid.
+        TrainingError: `work` contains states of a training with other settings, or an argument is
+            invalid.
     """
     _check(args)
     categories = args.categories or CATEGORIES[args.dataset]
@@ -360,9 +361,9 @@ def _measure(
     """Evaluate the current model on the queries that select the best epoch.
 
     Returns:
-        The score of the epoch, and the recalls by name, each a mean over the galleries of
-        `data.selection`. Examples of names are "recall@10" for both streams together and
-        "clip_recall@10" for one stream. The score is the mean of the recalls of both streams
+        The score of the epoch, and the recalls by name. The names are, for example, "recall@10"
+        for both streams together and "clip_recall@10" for one stream. Each recall is a mean over
+        the galleries of `data.selection`. The score is the mean of the recalls of both streams
         together.
     """
     by_gallery: list[dict[str, float]] = []
@@ -386,7 +387,7 @@ def _measure(
 def _evaluate(
     args: BenchmarkTraining, categories: Sequence[str], device: torch.device
 ) -> dict[str, Any]:
-    """Evaluate the written checkpoint like `python -m dwc evaluate`.
+    """Evaluate the written checkpoint in the same way as `python -m dwc evaluate`.
 
     Args:
         args: Arguments of the training.

@@ -2,8 +2,8 @@
 
 The image weight determines in which proportion a query's image part and text part are combined. The
 parts and the gallery do not depend on the weight, so queries can be evaluated with other weights
-without a further forward pass. The oracle weight of a query is the weight that gives its target the
-best rank.
+without a further forward pass. A fixed weight is the same for all queries. The oracle weight of a
+query is the weight that gives its target the best rank.
 """
 
 from collections.abc import Sequence
@@ -72,10 +72,10 @@ def ranks_at(eval_set: AblationQueries, image_weight: Tensor | float) -> Tensor:
 
 
 def best_fixed_weight(eval_set: AblationQueries) -> float:
-    """Return the weight in `GRID` that gives the best recall at 1 (R@1) if all queries use it.
+    """Return the weight in `GRID` that gives the best recall at 1 (R@1) as every query's weight.
 
     If several weights give the same R@1, the one with the best mean rank is returned. For a fair
-    comparison with other weights, the weight should be selected and evaluated on different queries.
+    comparison with learned weights, evaluate this weight on other queries than `eval_set`.
     """
 
     def quality(weight: float) -> tuple[float, float]:
@@ -86,10 +86,11 @@ def best_fixed_weight(eval_set: AblationQueries) -> float:
 
 
 def oracle_weights(eval_set: AblationQueries) -> Tensor:
-    """Return for each query the weight in `GRID` that gives its target the best rank, (N, 1).
+    """Return, for each of N queries, the image weight that gives its target the best rank, (N, 1).
 
-    These weights depend on the targets, so their recall is an upper bound. If several weights give
-    the best rank, the middle one is returned.
+    The weights are chosen from `GRID`. Their choice requires the targets, so their recall is an
+    upper bound for all weights in `GRID`. If several weights give the best rank, the middle one is
+    chosen.
     """
     ranks = torch.stack([ranks_at(eval_set, weight) for weight in GRID], dim=-1)  # (N, grid)
     is_best = ranks == ranks.amin(dim=-1, keepdim=True)
@@ -136,8 +137,8 @@ def weight_ablation(
 def rank_queries(eval_set: AblationQueries, benchmark: Benchmark) -> RankReport:
     """Rank a benchmark's gallery for queries that `encode_queries` has encoded.
 
-    The result equals that of `dwc.evaluation.retrieval.run_benchmark` for a model that has only a
-    CLIP stream.
+    For a model that has only a CLIP stream, the result equals that of
+    `dwc.evaluation.retrieval.run_benchmark`.
     """
     queries = eval_set.queries
     vectors = QueryVectors(

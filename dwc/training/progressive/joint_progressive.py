@@ -83,7 +83,7 @@ class JointProgressiveRecipe:
 
     Attributes:
         seed: Seed of all random numbers.
-        combiner: Name of the combiner; "progressive" learns an image weight per query.
+        combiner: Name of the combiner; "progressive" predicts an image weight for each query.
         dropout: Dropout probability in the combiner.
         pool: Settings of the drawings to train on (the "pool").
         cached_views: Number of augmented copies ("views") of each photograph for which the inputs
@@ -96,7 +96,7 @@ class JointProgressiveRecipe:
         fashion: Settings of stage two.
         fashion_batch: Batch size of stage two; half of the images are drawings.
         hybrid: Settings of stage three.
-        mix: Number of queries of each kind in a batch of stage three.
+        mix: For each kind of query, its number in a batch of stage three.
         mixed_precision: Precision of both stages, in accelerate's terms: "no", "fp16" or "bf16".
         measured_gallery: Number of garments in the evaluation gallery of a split.
         measured_queries: Number of evaluation queries for that gallery.
@@ -141,9 +141,11 @@ class JointProgressiveRecipe:
 
     @classmethod
     def of(cls, seed: int = 0, share: float = 1.0) -> "JointProgressiveRecipe":
-        """Return the default recipe with a given seed; a `share` below 1 shortens the training.
+        """Return the default recipe with a given seed, shortened if `share` is below 1.
 
-        `share`, above 0 and at most 1, multiplies the numbers of steps, drawings and triplets.
+        Args:
+            seed: Seed of all random numbers.
+            share: Factor of the numbers of steps, drawings and triplets, above 0 and at most 1.
         """
         return scale_recipe(cls(seed=seed), share, STAGES)
 
@@ -159,9 +161,9 @@ class JointProgressiveBatches(MixedBatches):
         start: The pretrained CLIP model, whose tokenizer is used for the texts.
         items: The drawn garments.
         of_drawings: Cached inputs (items, K) for the drawings.
-        of_photographs: Cached inputs (images, K) for the photographs, one tensor per view. In the
-            first tensor, the recolored photographs follow the photographs; the other tensors do not
-            contain recolored photographs.
+        of_photographs: Cached inputs (images, K) for the photographs, one tensor per augmented copy
+            ("view"). The first tensor also has rows for the recolored photographs, after those for
+            the original photographs.
     """
 
     start: Start
@@ -188,10 +190,10 @@ class JointProgressiveBatches(MixedBatches):
     def fashion(self, size: int) -> Callable[[int], FashionBatch]:
         """Return a function that makes the batches of stage two.
 
-        Half of a batch are drawings with descriptions, mostly in groups of similar garments (hard
-        negatives). The other half are photographs with their captions. Every image has a tag and a
-        second image. The second image of a photograph is another view of it; the second image of a
-        drawing is the drawing itself.
+        Half of the `size` images of a batch are drawings with descriptions. About half of these
+        come in groups of similar garments (hard negatives). The other images are photographs with
+        their captions. Every image has a tag and a second image: another augmented copy ("view") of
+        a photograph, or the same drawing again.
 
         Returns:
             A function that takes a step number and returns the batch of that step.
@@ -243,7 +245,7 @@ def _token_ids(start: Start, texts: list[str]) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class _Photographed:
-    """Category and known attribute values of a photographed garment, for `Tag.suits`."""
+    """Category and known attribute values of a photographed garment, to check its tags."""
 
     category: str
     values: dict[str, str | None]
@@ -258,7 +260,7 @@ class _Photographed:
 
 
 def draw_photograph_tag(photograph: Photograph, rng: random.Random) -> Tag:
-    """Return a random tag that matches a photograph: a noun for it, or one of its attributes."""
+    """Return a random tag of a photographed garment: a noun, or words for one of its attributes."""
     known = {name: value for name in _TAG_ATTRIBUTES if (value := photograph.known(name))}
     name = rng.choice(["kind", *known])
     if name == "kind":
@@ -361,10 +363,11 @@ def _cached_inputs(
     work: Path,
     settings: Sequence[Any],
 ) -> Tensor:
-    """Return the inputs (images, K) of the image tower's last layer for one view of each image.
+    """Return the inputs (images, K) of the image tower's last layer for all images.
 
-    The inputs are computed if they are not in the work folder; see `cache_tower_inputs`. `seed` is
-    the seed of the augmentation. `settings` identify the CLIP model and the images.
+    Each image is augmented once. The inputs are computed if they are not in the work folder; see
+    `cache_tower_inputs`. `seed` is the seed of the augmentation. `settings` identify the CLIP model
+    and the images, and are part of the name of the cache file.
     """
     preprocessing = preprocessing_of(start.processor)
     name = description_digest([images.images, seed, preprocessing, *settings])

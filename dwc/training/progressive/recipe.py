@@ -1,6 +1,6 @@
 """Hyperparameters ("recipe") of Progressive Learning (PL), and CLIP models to start from.
 
-This is a reconstruction: every number is this project's own choice.
+The authors' code was not released. Every number here is this project's own choice.
 """
 
 import logging
@@ -35,12 +35,12 @@ _POOL_BYTES = 4_000_000_000
 
 @dataclass(frozen=True)
 class ProgressiveRecipe:
-    """All settings of a training run: data, stages and their lengths, and evaluation.
+    """All settings of a training run of Progressive Learning (PL), and of its evaluation.
 
     Attributes:
         seed: Seed of all random numbers.
         stages: The stages to run, in order.
-        combiner: Name of the combiner: "progressive" learns an image weight per query,
+        combiner: Name of the combiner: "progressive" predicts an image weight for each query,
             "progressive_fixed" gives image and text equal weights.
         dropout: Dropout probability in the combiner.
         pool: Settings of the drawings to train on (the "pool").
@@ -95,17 +95,20 @@ class ProgressiveRecipe:
 
     @classmethod
     def of(cls, seed: int = 0, share: float = 1.0) -> "ProgressiveRecipe":
-        """Return the default recipe with a given seed; a `share` below 1 shortens the training.
+        """Return the default recipe with a given seed, shortened if `share` is below 1.
 
-        `share`, above 0 and at most 1, multiplies the numbers of steps, drawings and triplets.
+        Args:
+            seed: Seed of all random numbers.
+            share: Factor of the numbers of steps, drawings and triplets, above 0 and at most 1.
         """
         return scale_recipe(cls(seed=seed), share, STAGES)
 
     def fine_tuning(self, size_px: int) -> "ProgressiveRecipe":
         """Return the recipe adapted to a pretrained CLIP model with another input image size.
 
-        The learning rate of CLIP's two encoders is divided by 100. Drawings are enlarged in
-        proportion to the input images, and their number is limited so that they take at most 4 GB.
+        The learning rate of CLIP's two encoders is divided by 100, because they are already
+        trained. Drawings are enlarged in proportion to the input images, and their number is
+        limited so that they take at most 4 GB.
 
         Args:
             size_px: Side of the CLIP model's input images in pixels.
@@ -147,7 +150,7 @@ class ProgressiveRecipe:
         )
 
     def stages_until(self, last: Stage) -> tuple[Stage, ...]:
-        """Return the stages up to and including `last`, in order."""
+        """Return the recipe's stages up to and including `last`, in order."""
         return tuple(s for s in self.stages if STAGES.index(s) <= STAGES.index(last))
 
 
@@ -197,8 +200,8 @@ def progressive_config(
         template: Format strings that join the captions of a query to one text.
         familiarity: Whether the model has out-of-distribution (OOD) statistics, which measure how
             unusual a reference image is.
-        ood_groups: Number of groups of training images with separate OOD statistics; 0 for common
-            statistics of all training images. See `DWCConfig`.
+        ood_groups: Number of groups of training images, such as photographs and drawings, with
+            separate OOD statistics; 0 for joint statistics of all training images. See `DWCConfig`.
     """
     return DWCConfig(
         clip_config=clip,

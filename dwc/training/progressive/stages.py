@@ -56,9 +56,9 @@ _LARGEST_SCALE = 100.0  # as in CLIP's own training
 class TowerSettings(AdamWSettings):
     """Optimizer settings of a training stage of Progressive Learning (PL).
 
-    `learning_rate` applies to the towers (CLIP's two encoders), `head_learning_rate` to all other
-    parameters. The default `learning_rate` suits untrained towers; a CLIP model from the Hub needs
-    about 1e-5.
+    `learning_rate` applies to the towers (CLIP's image and text encoders), `head_learning_rate` to
+    all other parameters. The default `learning_rate` suits untrained towers. For a pretrained CLIP
+    model from the Hub, about 1e-5 is suitable.
     """
 
     warmup_steps: int = 200
@@ -101,7 +101,7 @@ def train_towers(
     accelerator: Accelerator,
     loop: LoopSettings,
 ) -> dict[str, float]:
-    """Train a module in place, resuming from its last saved state, if there is one.
+    """Train a module in place on a stage's loss, resuming from the last saved state, if any.
 
     Args:
         stage: Name of the stage's log and state.
@@ -409,7 +409,7 @@ def train_fashion(
     loop: LoopSettings,
     stage: str = "fashion",
 ) -> dict[str, float]:
-    """Train CLIP's image and text encoders in place on the tasks of stage two.
+    """Train CLIP's image and text encoders in place on the tasks of stage two (fashion).
 
     Training resumes from the stage's last saved state, if there is one.
 
@@ -437,7 +437,8 @@ class HybridSettings(TowerSettings):
 
     Attributes:
         weight_loss: Factor of the self-supervised loss, which trains the image weight towards the
-            pseudo weight; at 0 the image weight is trained by the retrieval loss alone.
+            pseudo weight, a training target computed from the batch. At 0, the image weight is
+            trained by the retrieval loss alone.
         gamma: How strongly the pseudo weight favors the modality that finds the target better; see
             `pseudo_weights`.
         pseudo_temperature: Temperature of the softmax over the batch's targets from which the
@@ -501,9 +502,9 @@ def hybrid_objective(
 ) -> tuple[Tensor, dict[str, float]]:
     """Compute the loss of stage three of Progressive Learning (PL).
 
-    This loss is a weighted sum of the retrieval loss and the self-supervised loss, which trains the
-    image weights towards pseudo weights. The pseudo weight of a query is computed over all targets
-    of the batch.
+    This loss is a weighted sum of the retrieval loss and the self-supervised loss. The latter
+    trains the image weights towards pseudo weights, which are computed from the similarities of
+    image and text to the targets of the batch.
 
     Returns:
         The loss, a scalar, and numbers to log by name.

@@ -121,7 +121,7 @@ class Tag:
 
 
 def draw_tag(garment: Garment, rng: random.Random) -> Tag:
-    """Return a random tag that matches a garment: a noun for it, its color or another attribute."""
+    """Return a random tag of a garment: a noun for it, or words for one of its attributes."""
     name = rng.choice(["kind", *(name for name in garment.attributes if name != "second_colour")])
     if name == "kind":
         noun = rng.choice(nouns_for(garment))
@@ -145,8 +145,8 @@ class ProgressiveBatches(CatalogueBatches):
         mean: Mean to subtract from each channel, for values in [0, 1].
         std: Standard deviation to divide each channel by.
         cached: Inputs (views, garments, K) of CLIP's last image layer, from `cache_tower_inputs`: K
-            numbers for each augmented copy ("view") of each drawing. The batches have these inputs
-            instead of pixels. None for batches with pixels.
+            numbers for each augmented copy ("view") of each drawing. If given, batches have these
+            inputs instead of pixels; if None, batches have pixels.
     """
 
     size_px: int = PICTURE_PX
@@ -228,7 +228,7 @@ class ProgressiveBatches(CatalogueBatches):
 
 @dataclass(frozen=True)
 class TrainedProgressive:
-    """Result of a training run: the model in eval mode, and its processor."""
+    """Result of a training run: the trained model, in eval mode, and its processor."""
 
     model: DWCModel
     processor: DWCProcessor
@@ -357,7 +357,7 @@ def _with_cached_images(
     preprocessing: Preprocessing,
     work: Path,
 ) -> _Parts:
-    """Return a copy of `parts` that uses cached inputs of CLIP's last image layer, not pixels.
+    """Return a copy of `parts` that trains on cached inputs of CLIP's last image layer, not pixels.
 
     The inputs are computed if they are not in the work folder; see `cache_tower_inputs`.
     """
@@ -421,7 +421,10 @@ def preprocessing_of(processor: DWCProcessor) -> Preprocessing:
 
 
 def _claimed(recipe: ProgressiveRecipe, start: Start | None) -> dict[str, Any]:
-    """Return all settings that affect the trained parameters; evaluation settings are excluded."""
+    """Return all settings that affect the trained parameters, to compare runs in a work folder.
+
+    Settings of the evaluation are left out.
+    """
     described = {k: v for k, v in recipe_record(recipe).items() if not k.startswith("measured_")}
     return {**described, "start": None if start is None else start_name(start)}
 
@@ -488,8 +491,8 @@ def evaluate_progressive(loaded: Checkpoint, garments: int, count: int) -> dict[
 
     Returns:
         Entries of `evaluation.json`: `catalogue`, counts and recalls with the learned weights; and
-        `weights`, recalls with the learned weights, with the same weight for all queries, and with
-        the weight that ranks each query's target best.
+        `weights`, recalls with the learned weights, with several fixed weights (the same for all
+        queries), and with the weight that ranks each query's target best.
     """
     drawn, test = _encode_split(loaded, garments, count, "test")
     _, val = _encode_split(loaded, garments, count, "val")
@@ -509,7 +512,16 @@ def write_results(out: Path, numbers: Mapping[str, Any], work: Path) -> None:
 def _encode_split(
     loaded: Checkpoint, garments: int, count: int, split: Split
 ) -> tuple[Benchmark, AblationQueries]:
-    """Encode the queries and gallery of a catalogue split, the same as in `evaluate_catalogue`."""
+    """Build the benchmark of a catalogue split, and encode its queries and gallery.
+
+    Queries and gallery are the same as in `evaluate_catalogue`.
+
+    Args:
+        loaded: The checkpoint that encodes them.
+        garments: Number of garments in the gallery.
+        count: Number of queries.
+        split: Name of the split.
+    """
     items = gallery(split, garments)
     drawn = benchmark(items, queries(items, count, 0), f"catalogue-{split}")
     images = CatalogueImages(items)

@@ -157,7 +157,7 @@ def _points(bins: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, f
 
 
 def draw_rows(title: str, rows: Sequence[PlotRow]) -> str:
-    """Render rows of a plot as SVG: the mean, the values and a whisker of each row.
+    """Render a plot as SVG, with one row per system variant: the mean, the values and a whisker.
 
     The whisker extends from the mean by one standard deviation to both sides.
     """
@@ -253,9 +253,9 @@ def _ticks(top: float) -> list[float]:
 
 
 def _rounded_up(value: float) -> float:
-    """Return the end of an axis that includes `value`: the next multiple of 10, at least 10.
+    """Return the upper end of an axis: the smallest positive multiple of 10 not below `value`.
 
-    The ticks divide the axis into five equal parts, so they are integers.
+    The ticks divide the axis into five equal parts, so their values are integers.
     """
     return max(10.0, 10.0 * -(-value // 10))
 

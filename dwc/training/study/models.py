@@ -74,7 +74,8 @@ class StudySettings:
         cnn_hidden_dim: Hidden size of the CNN stream's LSTM, smaller than in the bundled models.
         mixed_precision: Precision of all training runs, in accelerate's terms: "no", "fp16" or
             "bf16".
-        wrong_texts: Shares of wrong training texts to train with, each in [0, 1].
+        wrong_texts: Shares of the training triplets that get the text of another triplet, each in
+            [0, 1]. Variants are trained with each share.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -107,8 +108,8 @@ class StudySettings:
     def runs_name(self, fingerprint: str) -> str:
         """Return a name for all runs with these settings: a hash of the settings that affect them.
 
-        A run is the training and evaluation of a system variant with a seed. The variant and the
-        seed do not affect the name.
+        A run is the training and evaluation of one system variant with one seed. All runs of a
+        study have the same name.
 
         Args:
             fingerprint: Hash of the checkpoint that provides the frozen encoders.
@@ -140,8 +141,8 @@ class StudyFeatures:
     def pool_with(self, wrong_share: float) -> CachedPool:
         """Return the training data with wrong modification texts for some of the triplets.
 
-        A wrong text is the text of the previous triplet. Texts that are wrong at a smaller share
-        are also wrong at a larger share.
+        A wrong text is the text of the previous triplet. The triplets that have wrong texts at a
+        smaller share also have them at a larger share.
 
         Args:
             wrong_share: Share of triplets with a wrong text, 0 to 1.
@@ -259,7 +260,7 @@ def _require_catalogue_model(checkpoint: Checkpoint) -> None:
 
 
 class _Constant(nn.Module):
-    """Stand-in for an MLP; outputs the same fixed number for every query and output dimension."""
+    """Stand-in for an MLP that outputs one fixed number in all dimensions, for any input."""
 
     def __init__(self, value: float, out_dim: int) -> None:
         super().__init__()
@@ -284,7 +285,7 @@ class _UneditedCnnStream(CnnStream):
 
 
 def build_dwc(variant: Variant, features: StudyFeatures, settings: StudySettings) -> DWCModel:
-    """Return an untrained DWC model that takes cached features and has the parts of a variant.
+    """Return an untrained DWC model for a system variant; the model takes cached features.
 
     Args:
         variant: The system variant to build, a variant of DWC.
@@ -367,8 +368,8 @@ class LinearTowers(nn.Module):
     def image_features(self, rows: Tensor) -> Tensor:
         """Apply the image layer to CLIP's cached features of N images; return the result (N, F).
 
-        `rows` has the cached features of all image networks, one row per image. CLIP's features are
-        the first F columns.
+        `rows` has one row of cached features per image, from all image networks. CLIP's features
+        are the first F columns; the others are ignored.
         """
         return self.image_layer(rows[:, : self.dim])
 
@@ -397,9 +398,9 @@ def build_pl(variant: Variant, features: StudyFeatures) -> PLModel:
     """Return an untrained Progressive Learning (PL) model that takes cached features.
 
     Args:
-        variant: The system variant to build, a variant of PL. CLIP is the result of stage one. So
-            if the variant includes stage one, the initial features are those of CLIP. Otherwise,
-            the layers after CLIP are initialized at random.
+        variant: The system variant to build, a variant of PL. If it includes stage one, the initial
+            features are those of CLIP, since training CLIP is stage one. Otherwise, the layers
+            after CLIP are initialized at random.
         features: Cached features, which determine the sizes of the model.
     """
     dim, config = features.pool.images.feature_dim, features.config

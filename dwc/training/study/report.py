@@ -111,7 +111,7 @@ def _row(variant: Variant, by_seed: BySeed) -> dict[str, Any]:
 
 
 def _stream_paths(names: Sequence[str]) -> dict[str, str]:
-    """Return the dotted paths that lead to both streams' metrics in a run's results.
+    """Return the dotted paths of both streams' metrics in the nested metrics of a run.
 
     Args:
         names: Names of metrics of a stream, such as "recall@1".
@@ -143,10 +143,10 @@ def _spreads(by_seed: BySeed, paths: Mapping[str, str]) -> dict[str, dict[str, f
 
 
 def _labels(variant: Variant) -> str:
-    """Return the kind of loss with which a system variant is trained on wrong texts.
+    """Return the name of the loss with which a system variant is trained.
 
-    "doubted" is the generalized cross entropy (a `gce_q` above 0). Otherwise the loss is the cross
-    entropy with soft labels ("soft") or hard labels ("hard").
+    The name is "doubted" for the generalized cross entropy (a `gce_q` above 0), and "soft" or
+    "hard" for the cross entropy with soft or hard labels.
     """
     if variant.gce_q > 0:
         return "doubted"
@@ -239,8 +239,8 @@ def _error_of_queries(better: BySeed, worse: BySeed, view: str) -> float:
     R@1 is the recall at 1. The difference of each query is averaged over seeds first.
 
     Args:
-        better: Seed -> metrics of one system variant's run.
-        worse: Seed -> metrics of the other system variant's run.
+        better: Seed -> metrics of the run of the variant that is expected to be better.
+        worse: Seed -> metrics of the run of the other variant.
         view: "together" for all streams together, or the name of a stream.
     """
     hits = [
@@ -298,9 +298,9 @@ def _by_share(by_seed: BySeed) -> list[dict[str, Any]]:
 def _weights(by_seed: BySeed) -> dict[str, Any]:
     """Return mean and deviation over seeds of R@1 (recall at 1) for each kind of image weight.
 
-    The kinds are the learned weights; the weights 1 ("image_only"), 0 ("text_only") and 0.5
-    ("half"); the best weight for all queries ("best_fixed"); and the best weight for each query
-    ("oracle").
+    The kinds are: "learned", the learned weights; "image_only" (1 for every query), "text_only" (0)
+    and "half" (0.5); "best_fixed", the best single weight for all queries; and "oracle", the best
+    weight for each query.
     """
     return _spreads(by_seed, {name: f"weights.{name}.recall@1" for name in _WEIGHTS})
 
@@ -329,7 +329,7 @@ _SYSTEMS = {"dwc_clip_alone": "DWC's CLIP stream", "pl": "PL"}
 
 
 def write_markdown(summary: Mapping[str, Any]) -> str:
-    """Return the Markdown page of the study; `summary` is the result of `summarize`."""
+    """Return the study's results as a Markdown page; `summary` is the result of `summarize`."""
     sections = [_how(summary), _verdicts(summary["verdicts"])]
     for family, title in _FAMILIES.items():
         rows = [row for row in summary["variants"] if family in row["families"]]

@@ -67,8 +67,8 @@ def evaluate_dwc(model: DWCModel, features: StudyFeatures) -> Numbers:
 
     Returns:
         The metrics of `evaluate`; and, if the model has a CLIP stream, `weights`: the recalls of
-        the CLIP stream with the learned image weights, with the same weight for all queries, and
-        with the weight that ranks each query's target best ("oracle").
+        the CLIP stream with the learned image weights, with several fixed weights (the same for all
+        queries), and with the weight that ranks each query's target best ("oracle").
     """
     streams = embed_queries(model, features.test)
     numbers = evaluate(streams, features.test)
@@ -84,8 +84,8 @@ def evaluate_pl(model: PLModel, features: StudyFeatures) -> Numbers:
 
     Returns:
         The metrics of `evaluate`; and `weights`: the recalls with the learned image weights, with
-        the same weight for all queries, and with the weight that ranks each query's target best
-        ("oracle").
+        several fixed weights (the same for all queries), and with the weight that ranks each
+        query's target best ("oracle").
     """
     streams = {"clip": _embed_pl(model, features.test)}
     numbers = evaluate(streams, features.test)
@@ -95,7 +95,7 @@ def evaluate_pl(model: PLModel, features: StudyFeatures) -> Numbers:
 
 
 def evaluate(streams: Streams, eval_set: CachedEvalSet) -> Numbers:
-    """Evaluate the ranking by each stream's scores and the ranking by their sum.
+    """Evaluate the rankings by each stream's scores, and the ranking by the sum of the scores.
 
     Args:
         streams: For each stream name, the queries and the gallery embeddings.
@@ -106,10 +106,10 @@ def evaluate(streams: Streams, eval_set: CachedEvalSet) -> Numbers:
     Returns:
         A dict with the keys:
         `queries`: the number of queries.
-        `recall@K`: the recalls of all streams together, for several K.
+        `recall@K`: the recalls of all streams together, for K = 1, 10 and 50.
         `streams`: for each stream, its `recall@K`, its `image_weight_mean` and its
         `weight_truth_correlation`, the correlation of predicted and true image weights (None if all
-        predicted weights are equal).
+        predicted weights are equal, or if there are fewer than 30 queries).
         `by_share`: the same metrics for each bin of true image weights.
         `found_first`: for "together" and for each stream, a string with one character per query:
         "1" if the first result is correct, else "0".
@@ -161,7 +161,7 @@ def _numbers(
         weights: For each stream, the image weights (N,) of the queries.
         eval_set: The N queries.
         mask: Boolean mask (N,) of the queries to include. If it selects none, all metrics except
-            the number of queries are None.
+            the number of queries are None. If it selects fewer than 30, correlations are None.
     """
     count = int(mask.sum())
     streams = {
@@ -209,7 +209,7 @@ def _other_weights(
 
 
 def run_variant(run: Run, features: StudyFeatures, settings: StudySettings) -> Numbers:
-    """Train and evaluate a system variant with a seed, on the CPU.
+    """Train a system variant with a seed on the CPU, and evaluate the trained model.
 
     Returns:
         The metrics of `evaluate_dwc` or `evaluate_pl`, and the run time `seconds`.
@@ -226,9 +226,9 @@ def run_variant(run: Run, features: StudyFeatures, settings: StudySettings) -> N
 def fashion_batches(cached: CachedPool, size: int, seed: int) -> Callable[[int], FashionBatch]:
     """Return a function that makes the batches of stage two of Progressive Learning (PL).
 
-    A batch has two augmented copies ("views") of each drawing, and a description of it. About half
-    of the drawings come in groups of similar garments (hard negatives). A batch depends only on the
-    seed and the step number.
+    A batch has `size` drawings: for each, two augmented copies ("views") and a description. About
+    half of the drawings come in groups of similar garments (hard negatives). A batch depends only
+    on the seed and the step number.
 
     Args:
         cached: Cached features of the pool.
@@ -397,7 +397,14 @@ def _file(folder: Path, run: Run) -> Path:
 def _finished(
     runs: Sequence[Run], folder: Path, settings: StudySettings, workers: int
 ) -> Iterator[tuple[Run, Numbers]]:
-    """Perform runs in `workers` processes; yield each run with its metrics when it finishes."""
+    """Perform runs and yield each one with its metrics as soon as it is finished.
+
+    Args:
+        runs: The runs to perform.
+        folder: Folder of the cached features.
+        settings: Settings of the study.
+        workers: Number of worker processes; if 1, this process performs the runs.
+    """
     if workers == 1:
         features = load_features(folder)
         threads = torch.get_num_threads()

@@ -62,7 +62,7 @@ class Variant:
 
     @property
     def cost(self) -> float:
-        """Estimated run time in seconds on one core; long runs are started first."""
+        """Estimated run time in seconds on one core; the longest runs are started first."""
         seconds = 60.0 if "cnn" in self.streams else 15.0
         if self.combiner == "clip4cir":
             seconds *= 4
@@ -84,7 +84,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Claim:
-    """Statement that a system variant's metric exceeds another variant's metric, or a number.
+    """Statement that a metric of a system variant exceeds that of another variant, or a number.
 
     The claim holds if `metric` of the variant `better` exceeds `metric` of the variant `worse` by
     more than `least`, and the excess over `least` is larger than two standard errors.
@@ -205,7 +205,8 @@ def all_variants(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Va
     """Return all system variants of the study, with the variants of DWC first.
 
     Args:
-        wrong_texts: Shares of wrong training texts to train with, each in [0, 1].
+        wrong_texts: Shares of the training triplets that get the text of another triplet, each in
+            [0, 1]. There are variants for each share.
     """
     return [
         _FULL,
@@ -232,8 +233,9 @@ def _changed(
 def _noise(wrong_texts: Sequence[float]) -> Iterator[Variant]:
     """Yield a system variant for each share of wrong texts and each of three kinds of loss.
 
-    Soft labels without wrong texts are left out: they are the same system as another variant, DWC's
-    CLIP stream alone.
+    The losses are the cross entropy with soft labels, the cross entropy with hard labels, and the
+    generalized cross entropy. The variant with soft labels and no wrong texts is left out, because
+    it equals another variant, DWC's CLIP stream alone.
     """
     for share in wrong_texts:
         for kind, (alpha, gce_q, label) in _NOISE.items():
@@ -257,10 +259,14 @@ _LEARNED, _BEST_FIXED = "weights.learned.recall@1", "weights.best_fixed.recall@1
 def _follows(text: str, variant: str, metric: str, source: Source = "DWC") -> Claim:
     """Return the claim that a variant's image weights correlate with the true image weights.
 
+    The true image weight of a query is the fraction of the target's attributes that come from the
+    reference image and not from the text.
+
     Args:
         text: The claim, as a sentence.
         variant: Name of the system variant.
-        metric: Dotted path of the correlation in the variant's numbers.
+        metric: Dotted path of the correlation in the metrics of a run, such as
+            "streams.clip.weight_truth_correlation".
         source: Source of the claim, such as "DWC" for the paper on DWC.
     """
     return Claim(text, variant, None, metric, source, least=CORRELATED)
@@ -397,7 +403,8 @@ def all_claims(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Clai
     """Return all claims that the study evaluates.
 
     Args:
-        wrong_texts: Shares of wrong training texts of the system variants, each in [0, 1].
+        wrong_texts: Shares of wrong training texts for which there are system variants, each in
+            [0, 1].
     """
     percents = [round(100 * share) for share in wrong_texts if share > 0]
     return [

@@ -67,7 +67,7 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
 
 
 def render_attention(searcher: Searcher, query: EncodedQuery) -> str:
-    """Return the HTML of a query's attention maps, or a sentence that says why there are none."""
+    """Return the HTML of a query's attention maps, or a sentence on why there are none."""
     checkpoint = searcher.checkpoint
     maps = attention_maps(checkpoint, query, searcher.compose.image_features)
     if query.image is None:
@@ -83,7 +83,8 @@ def render_attention(searcher: Searcher, query: EncodedQuery) -> str:
 def render_attention_maps(maps: AttentionMaps, reference: Image.Image) -> str:
     """Return the HTML of the attention map and the gate map, with legends and descriptions.
 
-    On the page, a visitor chooses the word whose attention is drawn.
+    The attention map shows the attention of one word, which a visitor chooses on the page. The gate
+    map shows the factors by which the CNN stream multiplies the features of the image's regions.
 
     Args:
         maps: The attention maps.
@@ -117,9 +118,11 @@ def locate_maximum(maps: AttentionMaps, grid: Grid) -> str:
 
 
 def describe_word(maps: AttentionMaps, word: WordAttention) -> str:
-    """Return a sentence that says where in the image a word's attention is highest.
+    """Describe in a sentence where in the image a word's attention is highest.
 
-    Example: `“long” looks most at the bottom (16 % of its attention, 2.6 times an even share).`
+    Example: `“long” looks most at the bottom (16 % of its attention, 2.6 times an even share).` So
+    16 % of the word's attention is in a single region. This is 2.6 times the share that the region
+    would have if the attention were the same in all regions.
     """
     times = word.focus * word.attention.size
     location = locate_maximum(maps, word.attention)
@@ -135,10 +138,10 @@ def describe_word(maps: AttentionMaps, word: WordAttention) -> str:
 
 
 def describe_gate(maps: AttentionMaps) -> str:
-    """Return a sentence that says where the gate is highest and where it is lowest.
+    """Describe in a sentence where the gate is highest and where it is lowest.
 
     The gate of a region is the factor by which the network multiplies the image features of this
-    region. If the gate is nearly the same for all regions, the sentence says so.
+    region. If the gate is nearly the same for all regions, the sentence gives this value only.
     """
     gate = maps.image_gate
     least, most = (f"{100 * float(end):.0f}\N{NO-BREAK SPACE}%" for end in (gate.min(), gate.max()))
@@ -264,7 +267,8 @@ def _paint(colors: NDArray[Any], strength: Grid) -> str:
 
     Args:
         colors: The color of each pixel (height, width, 3), from 0 to 255.
-        strength: The opacity of each pixel (height, width), in [0, 1].
+        strength: The strength of the color at each pixel (height, width), from 0 (transparent) to
+            1 (the opacity `_MAX_OPACITY`).
     """
     opaque = np.round(255 * _MAX_OPACITY * strength)[..., None]
     pixels = np.concatenate([colors, opaque], axis=-1).astype(np.uint8)

@@ -1,8 +1,11 @@
 """Panel that shows several rankings for one query side by side, each in a column.
 
-A relevant image matches everything that the query asks for. If the relevant images are known, they
-are marked and counted. A visitor can pin a search result, to compare later searches with it. The
-class `ComparisonHandlers` has the event handlers of this panel and of the paraphrase panel.
+The rankings are by the learned weights, by the image alone, by the text alone, and by both with
+equal weights. Further columns show the rankings by other models, and a pinned search result: one
+that the visitor has kept to compare later searches with it. If the relevant images (those that
+match everything that the query asks for) are known, they are marked and counted.
+
+The class `ComparisonHandlers` has the event handlers of this panel and of the paraphrase panel.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -104,7 +107,7 @@ def render(
     pin: Pin | None = None,
     others: Mapping[str, Searcher] | None = None,
 ) -> str:
-    """Return the HTML of the panel for a search result.
+    """Return the HTML of the panel that compares several rankings for the query of a search.
 
     Args:
         searcher: Not used; every panel's `render` has this parameter.
@@ -223,8 +226,8 @@ def _describe_relevance(relevance: Relevance, images: GalleryImages) -> str:
 def _pinning(pin: Pin | None, is_present: bool) -> str:
     """Return the HTML of the buttons that pin a search result or remove the pin.
 
-    One button has the id `pin`. The keyboard focus moves to this button after an update of the
-    panel.
+    One of the buttons has the id `pin`, so that a script can move the keyboard focus to it after an
+    update of the panel.
 
     Args:
         pin: The pinned search result; None if no result is pinned.
@@ -269,8 +272,8 @@ def _ids(column: ComparisonColumn) -> list[str]:
 class ComparisonHandlers:
     """Handlers for the events of the comparison panel and of the paraphrase panel.
 
-    The browser stores the data to repeat the pinned search. The server caches the result of that
-    search.
+    A visitor can pin a search, to compare later searches with it. The browser stores the data to
+    repeat the pinned search. The server caches its result.
     """
 
     def __init__(
@@ -299,9 +302,9 @@ class ComparisonHandlers:
     def pin_or_drop(
         self, state: SearchState | None, screen: Mapping[str, Any] | None, event: gr.EventData
     ) -> dict[Any, Any]:
-        """Pin the search result on the screen, or remove the pin.
+        """Pin the search result on the screen, or remove the pin, as the pressed button requires.
 
-        The button that the visitor pressed decides which of the two is done.
+        Later searches are compared with the pinned result.
         """
         try:
             current = self._current_state(state, screen)
@@ -319,7 +322,7 @@ class ComparisonHandlers:
     def add_columns(
         self, state: SearchState | None, screen: object, pin: object, cache: Pin | None
     ) -> dict[Any, Any]:
-        """Add columns for the pinned search result and for the other models in memory."""
+        """Add columns for the pinned search and other models in memory to the comparison panel."""
         try:
             current = self._current_state(state, screen)
             if current is None or (pin is None and not self._other_models(current)):
@@ -332,7 +335,7 @@ class ComparisonHandlers:
     def probe(
         self, state: SearchState | None, screen: object, event: gr.EventData
     ) -> dict[Any, Any]:
-        """Search with the wordings that a visitor entered, and compare the results."""
+        """Search with the alternative wordings that a visitor entered, and compare the results."""
         try:
             current = self._current_state(state, screen)
             if current is None:

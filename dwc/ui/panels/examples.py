@@ -81,7 +81,7 @@ CATALOGUE_WORDS_ONLY = "a yellow floral skirt"
 
 
 def choose_examples(images: StoreImages) -> list[Example]:
-    """Return example searches for a gallery, which may have drawn garments or any other images."""
+    """Return example searches for a gallery of drawn garments or of any other images."""
     if images.garments:
         return choose_from_catalogue(images.garments)
     return choose_generic(images)
@@ -107,8 +107,8 @@ def choose_from_catalogue(garments: Mapping[str, Garment]) -> list[Example]:
 def choose_generic(images: GalleryImages) -> list[Example]:
     """Return example searches for a gallery of any images.
 
-    Each text in `GENERIC_WORDS` gets an image as its reference. These images are evenly spaced in
-    the order of the gallery.
+    Each text in `GENERIC_WORDS` is combined with an image. These images are evenly spaced in the
+    order of the gallery. A gallery with fewer images than texts gets one example per image.
     """
     total = len(images.ids)
     indices = dict.fromkeys(

@@ -58,7 +58,10 @@ def _fitting_positions(images: GalleryImages, filter: str) -> Sequence[int] | ND
 
 
 def count_pages(images: GalleryImages, filter: str = "") -> int:
-    """Return the number of pages needed for the images that fit a filter, at least 1."""
+    """Return on how many pages the gallery browser shows the images that fit a filter.
+
+    If there are no such images, there is one empty page.
+    """
     return max(1, -(-len(_fitting_positions(images, filter)) // PAGE_SIZE))
 
 
@@ -74,11 +77,11 @@ def parse_page(page: object, images: GalleryImages, filter: str = "") -> int:
 
 
 def render_gallery(images: GalleryImages, page: int, filter: str = "") -> str:
-    """Return the HTML of one page of the gallery, and of the buttons to other pages.
+    """Return the HTML of one page of the gallery browser, with buttons to the other pages.
 
     Args:
         images: The gallery.
-        page: The index of the page, from 0.
+        page: The index of the page in the gallery browser, from 0.
         filter: The condition on the metadata of the images to show, as text; empty for none.
 
     Raises:
@@ -103,8 +106,8 @@ def render_gallery(images: GalleryImages, page: int, filter: str = "") -> str:
 def render_left_out(images: GalleryImages) -> str:
     """Return the HTML of a collapsed note on files that the gallery does not show.
 
-    The note has remarks on missing files and on images that were left out, and a list of the files
-    that cannot be read. The result is empty if there is nothing to report.
+    The note contains remarks, for example on missing files, and a list of the files that cannot be
+    read. The result is empty if there is nothing to report.
     """
     skipped = list(images.skipped.items())
     items = [f"<li>{escape(remark)}</li>" for remark in images.remarks]
@@ -263,8 +266,8 @@ def _render_column(
 ) -> str:
     """Return the HTML of the part of the filter section for one column of the metadata.
 
-    The result is empty for a column of texts with fewer than two or more than `MAX_FACET_VALUES`
-    different texts.
+    A text column with fewer than 2 or with more than `MAX_FACET_VALUES` different texts has no such
+    part. The result is then empty.
 
     Args:
         number: The index of the column; it makes the ids of the HTML elements unique.

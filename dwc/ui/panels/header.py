@@ -1,6 +1,7 @@
-"""The top of the page: the header, and the line with the progress of indexing.
+"""The top of the web page: the header, and the line with the progress of indexing.
 
-The header has the title, the model in use, the gallery, and the theme toggle.
+The header has the title, the model in use, the gallery, and a button that switches between light
+and dark colors.
 
 The progress line exists only if the page opened before the complete gallery was indexed. A script
 reads the line from the server when the page opens, and then every two seconds. When more pictures
@@ -24,7 +25,9 @@ COMMIT_DIGITS = 7
 
 
 def render_header(names: Sequence[str], chosen: str, origin: Origin, images: GalleryImages) -> str:
-    """Return the HTML of the page header; the script `page.js` implements the theme toggle.
+    """Return the HTML of the page header: the title, the model, the gallery and the theme toggle.
+
+    The theme toggle switches between light and dark colors; the script `page.js` implements it.
 
     Args:
         names: The names of the available models; if there are several, a selector is shown.
@@ -89,8 +92,9 @@ def render_indexing(status: IndexingStatus | None, noun: str) -> str:
     """Return the HTML of the line with the progress of indexing.
 
     Args:
-        status: The progress; None if the page opened with the complete gallery.
-        noun: The plural noun for the images.
+        status: The progress; None if the page opened with the complete gallery. The result is then
+            empty.
+        noun: The plural noun for the images, such as "garments".
     """
     if status is None:
         return ""

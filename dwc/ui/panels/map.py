@@ -95,7 +95,7 @@ _ROWS = ("upper", "", "lower")
 
 
 def name_location(x: float, y: float) -> str:
-    """Describe where on the map a point is: "upper left", "top", "middle" and so on.
+    """Return the part of the map that contains a point: "upper left", "top", "middle" and so on.
 
     Args:
         x: Horizontal position, from 0 (left) to 1 (right).
@@ -132,7 +132,7 @@ def describe_map(
     describe: Describe,
     kinds: Sequence[str] | None = None,
 ) -> str:
-    """Return the HTML of a note that says in words where query, reference and results are.
+    """Return the HTML of a note that describes where query, reference and results are on the map.
 
     Args:
         marks: The markers of the reference, the query and the results.
@@ -227,9 +227,10 @@ PROJECTIONS = ProjectionCache()
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Return the HTML of the map with its markers, or a notice that the map is being computed.
+    """Return the HTML of the map with its markers, or a notice if there is no map yet.
 
-    While the gallery is being indexed, there is no map, since it would be outdated soon.
+    A new gallery has no map until a browser requests it and the map is computed. While the gallery
+    is being indexed, no map is computed, since it would be outdated soon.
     """
     if searcher.store.indexed_part is not None:
         return f'<p class="hint">{_UNFINISHED}</p>'
@@ -405,9 +406,9 @@ def _get(request: object, name: str) -> object:
 def add_map_service(models: ModelPool, images: GalleryImages) -> gr.HTML:
     """Create the hidden element through which `map.js` calls `MapService`, and return it.
 
-    `map.js` triggers two events of the element. The event `laid_out` says that a gallery's map has
-    been computed and can be shown. The event `follow` makes an image the reference, and contains
-    the image's id. Call this function inside `gr.Blocks`.
+    `map.js` triggers two events of the element: `laid_out` when a gallery's map has been computed
+    and can be shown, and `follow` when a visitor makes an image the next reference. The second
+    event contains the image's id. Call this function inside `gr.Blocks`.
     """
     service = MapService(models, images)
 
@@ -449,8 +450,8 @@ def map_table(searcher: Searcher, start: object, limit: object) -> dict[str, Any
         A dict with these entries:
 
         - `gallery_size`: the number of images in the gallery.
-        - `laid_out`: the number of images that t-SNE placed. Every other image is between the three
-          of these images that are most similar to it.
+        - `laid_out`: the number of images that t-SNE placed. Every other image is then placed
+          between the three of these images that are most similar to it.
         - `neighbours_kept`: the mean fraction of an image's 10 nearest neighbors that are also
           among its 10 nearest neighbors on the map. None for a gallery of 20 images or fewer.
         - `start`: the argument.

@@ -29,7 +29,7 @@ _SUGGESTED = 3
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Return the HTML of the input field for other wordings, filled with suggestions.
+    """Return the HTML of the input field for other wordings of a query's text, with suggestions.
 
     The result is empty for a query without text.
     """
@@ -39,9 +39,10 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
 
 
 def render_answered_form(searcher: Searcher, state: SearchState, wordings: object) -> str:
-    """Search with other wordings; return the HTML of the input field and of a comparison.
+    """Search with other wordings of the query's text; return the input field and a comparison.
 
-    If the wordings are invalid or cannot be searched, an error message replaces the comparison.
+    Both are HTML. The comparison shows how much the results depend on the wording. If the wordings
+    are invalid or cannot be searched, an error message replaces the comparison.
 
     Args:
         searcher: The searcher of the model in use.
@@ -62,7 +63,8 @@ def render_form(wordings: Sequence[str], are_suggested: bool = False) -> str:
 
     Args:
         wordings: The wordings.
-        are_suggested: Whether the wordings are suggestions. If so, the label of the field says it.
+        are_suggested: Whether the wordings are suggestions. If so, the label of the field mentions
+            this.
     """
     label = "Say the same in other words, one wording a line, and see what changes."
     if are_suggested and wordings:

@@ -35,7 +35,10 @@ NO_WEIGHT = render_hint("There is nothing to lean to: give a picture and words."
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Return the HTML of the rank trace; a hint if the query has only an image or only a text."""
+    """Return the HTML of the rank trace: how the best images' ranks change with the image weight.
+
+    For a query with only an image or only a text, the result is a hint instead.
+    """
     if not state.has_two_modalities:
         return NO_WEIGHT
     steps = range(1, POSITIONS - 1)
@@ -44,7 +47,7 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
 
 
 def render_trace(trace: RankTrace, images: GalleryImages) -> str:
-    """Return the HTML of the chart, a summary of the chart in a sentence, and a table of the ranks.
+    """Return the HTML of a rank trace: the chart, its summary in a sentence, and a table of ranks.
 
     The best images by the text part alone are shown to the left of the chart, the best images by
     the image part alone to the right.
@@ -138,8 +141,8 @@ def _x(weight: float) -> float:
 def _y(rank: int | None) -> float:
     """Return the y coordinate of a rank in the chart, which has a logarithmic scale.
 
-    Rank 1 is at the top edge. Ranks above `LIMIT` are at the bottom edge. None means a rank that
-    was too large to be computed; it is also at the bottom edge.
+    Rank 1 is at the top edge. All ranks greater than `LIMIT` are at the bottom edge, and so is
+    None, which stands for a rank that was too large to be computed.
     """
     share = 1.0 if rank is None or rank > LIMIT else math.log(rank) / math.log(LIMIT + 1)
     return _TOP + (_BOTTOM - _TOP) * share
@@ -161,10 +164,10 @@ def _leaders(trace: RankTrace, step: int, end: str, images: GalleryImages) -> st
 
 
 def _steadiness(trace: RankTrace, weights: Sequence[float]) -> str:
-    """Return a sentence about the share of image weights at which the first result stays first.
+    """Return a sentence on how much the image weight can change while the first result stays first.
 
-    The first result is the best image at the learned weights. A share of 100 % is the whole range
-    of image weights, from 0 to 1. The sentence is empty if the trace has no first result.
+    The first result is the best image at the learned weights. The sentence gives the percentage of
+    the range from 0 to 1 at which it is first. It is empty if the trace has no first result.
 
     Args:
         trace: The rank trace.

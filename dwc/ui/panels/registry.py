@@ -61,7 +61,7 @@ class ExplanationPanel:
 
     @property
     def template(self) -> str:
-        """The HTML template of the section around the output of `render`."""
+        """The HTML template of the section, with `${value}` in place of the output of `render`."""
         if not self.label:
             return "${value}"
         if not self.title:
@@ -135,8 +135,9 @@ def render_panels(
 
     Returns:
         The HTML of each panel, in the same order. If a panel cannot be rendered, its HTML is an
-        error message; the other panels are not affected. If there are no results, all HTML is
-        empty.
+        error message; the other panels are not affected. If the model cannot be loaded, only the
+        first panel has an error message, and the others are empty. If there are no results, all
+        panels are empty.
     """
     if state is None or not state.result.hits or not panels:
         return ["" for _ in panels]

@@ -1,8 +1,9 @@
 """Panels that explain a result and its query: the score split, the word effects, the model's input.
 
-- The score split shows the score of the selected result as a waterfall chart, and lists the
-  result's ranks. In the chart, the bar of each score part begins where the previous bar ends, so
-  the last bar ends at the score.
+- The score split shows the parts of which the score of the selected result is the sum: for each
+  stream of the model, one part for the image and one for the text. It is a waterfall chart: the bar
+  of each part begins where the previous bar ends, so the last bar ends at the score. The panel also
+  lists the result's ranks.
 - The word effects show how much each word changes the image weight and the score of the selected
   result. To measure an effect, the model encodes the query again without the word.
 - The model's input is the preprocessed reference image and the tokenized text.
@@ -40,13 +41,13 @@ _RANKED = {
 
 
 def render_score_panel(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Return the HTML of the score split of the selected result."""
+    """Return the HTML of the selected result's explanation: a chart of its score, and its ranks."""
     explanation = explain_score(state.sweep, state.selected_hit, state.request.shift)
     return render_score_split(explanation, images)
 
 
 def render_score_split(explanation: ScoreExplanation, images: GalleryImages) -> str:
-    """Return the HTML of the waterfall chart of a result's score, and of facts about its rank.
+    """Return the HTML of the waterfall chart of a result's score parts, and of its ranks.
 
     Args:
         explanation: The result's score parts and ranks.
@@ -122,7 +123,7 @@ def render_words_panel(searcher: Searcher, images: GalleryImages, state: SearchS
 
 
 def render_word_effects(effects: WordEffects, rank: int | None) -> str:
-    """Return the HTML of a table with one row per word.
+    """Return the HTML of a table of the words' effects, with one row per word.
 
     A bar to the right means that the word increases the image weight; a bar to the left means that
     the word decreases the image weight.
@@ -185,11 +186,12 @@ def render_input_panel(searcher: Searcher, images: GalleryImages, state: SearchS
 
 
 def render_model_input(model_input: ModelInput, typed: TypedText | None = None) -> str:
-    """Return the HTML of a collapsed note with the input of each stream.
+    """Return the HTML of a collapsed note with the input of each of the model's streams.
 
     Args:
         model_input: The input of each stream.
-        typed: The typed text. It is shown if a part of it was cut off. None to omit it.
+        typed: The text that the visitor typed. It is shown only if its end was cut off because the
+            text was too long. None to omit it.
     """
     figure = ""
     if model_input.picture is not None:
@@ -223,9 +225,9 @@ def render_model_input(model_input: ModelInput, typed: TypedText | None = None) 
 
 
 def _typed_row(typed: TypedText) -> str:
-    """Return the HTML of the typed text, in which the part that was cut off is struck through.
+    """Return the HTML of the typed text, in which the part that is not read is struck through.
 
-    The result is empty if nothing was cut off.
+    This part is the end of a text that is too long. For other texts, the result is empty.
     """
     if not typed.cut:
         return ""

@@ -1,9 +1,9 @@
 """The results of a search: the result cards, and the toolbar to save them or copy a link.
 
-Each card shows a result's rank, image, score and score parts, and has buttons for actions on the
-result. A switch above the cards folds near-duplicates, that is, hides each near-duplicate under the
-better-ranked image. A button below the cards shows more results. The toolbar saves the results as
-CSV or JSON, or copies a link to the search.
+Each card shows a result's rank, image and score, and the parts of the score. It also has buttons,
+for example to use the result as the next reference. A switch above the cards folds near-duplicates,
+that is, hides each near-duplicate under the better-ranked image. A button below the cards shows
+more results. The toolbar saves the results as CSV or JSON, or copies a link to the search.
 """
 
 import csv
@@ -56,10 +56,11 @@ class Scale:
     """The common scale of the bars that show the scores of a search's results.
 
     Attributes:
-        negative: The length of the scale to the left of zero, as a positive number. It is the
-            largest sum of the negative score parts of any result.
-        positive: The length of the scale to the right of zero. It is the largest sum of the
-            positive score parts of any result.
+        negative: The length of the scale to the left of zero, in units of the score, 0 or more. For
+            each result, the absolute values of its negative score parts are added; this is the
+            largest of these sums.
+        positive: The length of the scale to the right of zero, in units of the score. For each
+            result, its positive score parts are added; this is the largest of these sums.
     """
 
     negative: float
@@ -78,7 +79,7 @@ class Scale:
         return cls(negative, positive)
 
     def percent(self, value: float) -> float:
-        """Convert a length in units of the score to a percentage of the scale's length."""
+        """Convert a length from units of the score to a percentage of the scale's length."""
         span = self.negative + self.positive
         return 100 * value / span if span > 0 else 0.0
 
@@ -102,7 +103,7 @@ def render_results(
     is_folded: bool = False,
     relevance: Relevance | None = None,
 ) -> str:
-    """Return the HTML of all hits, preceded by a legend and remarks on the search.
+    """Return the HTML of all results (hits), below a legend and remarks on the search.
 
     Args:
         result: The search result.
@@ -110,9 +111,11 @@ def render_results(
         ranked: The number of images that were ranked: those that fit the filter, without the
             reference and its copies. None to omit the button for more results.
         groups: The near-duplicates among the hits, which the page can hide; None if unknown.
-        is_folded: Whether the near-duplicates are hidden now. Hidden hits do not count as shown.
-        relevance: The relevant images. If they are known, hits that contradict the text are marked,
-            and a remark says which part of the query no image of the gallery matches.
+        is_folded: Whether the near-duplicates are hidden now. They are then not counted as results
+            on the screen.
+        relevance: The relevant images (those that match the whole query). If they are known,
+            results that contradict the text are marked. If there are none, a remark describes what
+            the gallery lacks.
     """
     garments = garments_of(images)
     scale = Scale.of(hit.parts for hit in result.hits)
@@ -141,7 +144,7 @@ def render_results(
 
 
 def describe_duplicates(groups: DuplicateGroups) -> str:
-    """Return sentences that say how many near-duplicates were folded and how they are defined."""
+    """Return sentences on the number of near-duplicates and on what counts as a near-duplicate."""
     total = len(groups.duplicate_of)
     if groups.count == 0:
         counted = f"None of these {total} looks nearly like a better one"
@@ -262,17 +265,17 @@ def _sum_positive(parts: Mapping[str, float]) -> float:
 def _group_of(
     index: int, hits: Sequence[Hit], groups: DuplicateGroups | None
 ) -> tuple[int | None, int]:
-    """Return the role of a hit in its group of near-duplicates, as two numbers.
+    """Return how a result is related to its near-duplicates among all results, as two numbers.
 
     Args:
-        index: The index of the hit, from 0.
-        hits: All hits.
-        groups: The near-duplicates among the hits; None if unknown.
+        index: The index of the result in `hits`, from 0.
+        hits: All results, best first.
+        groups: The near-duplicates among the results; None if unknown.
 
     Returns:
-        Two values. If the hit is a near-duplicate of a better hit, the first value is the rank of
-        that better hit, otherwise None. The second value is the number of worse hits that are
-        near-duplicates of this hit.
+        Two values. The first is the rank of the better result of which this result is a
+        near-duplicate; None if there is none. The second is the number of worse results that are
+        near-duplicates of this result.
     """
     if groups is None:
         return None, 0

@@ -1,7 +1,7 @@
 """Section with the results of the ablation study of DWC and Progressive Learning (PL).
 
-The study trains each model with and without a part, to measure the contribution of that part. If
-the file with the study's results is missing, the section is empty.
+To measure the contribution of a part of a model, the study trains the model with and without that
+part. If the file with the study's results is missing, the section is empty.
 """
 
 import json
@@ -44,7 +44,7 @@ Spread = Mapping[str, float | None]
 
 
 def read_study(file: Path = STUDY_FILE) -> dict[str, Any] | None:
-    """Return the study's results as written by `python -m dwc study`.
+    """Return the results of the ablation study, read from the output of `python -m dwc study`.
 
     The result is None if the file does not exist, cannot be read, or does not contain a dict.
     """
@@ -59,7 +59,7 @@ def read_study(file: Path = STUDY_FILE) -> dict[str, Any] | None:
 
 
 def render_study_file(file: Path = STUDY_FILE) -> str:
-    """Return the HTML of the study section, given the file with the study's results.
+    """Return the HTML of the section with the ablation study's results, read from a file.
 
     The result is empty if the file cannot be read.
     """
@@ -68,7 +68,7 @@ def render_study_file(file: Path = STUDY_FILE) -> str:
 
 
 def render_study(summary: Mapping[str, Any]) -> str:
-    """Return the HTML of the study section, which is collapsed at first.
+    """Return the HTML of the section with the results of the ablation study, collapsed at first.
 
     Args:
         summary: The study's results, as `read_study` returns them.
@@ -105,8 +105,8 @@ def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> str:
 def _family(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the HTML of a table of models; each row shows a model's R@1 as a bar and as a number.
 
-    R@1 (recall at 1) is the fraction of queries whose first result is correct. The style sheet
-    draws the first bar darker than the others.
+    R@1 (recall at 1) is the fraction of queries whose first result is correct. The bars are scaled
+    so that the longest bar, that of the best model, fills its column.
 
     Args:
         title: The title of the table.

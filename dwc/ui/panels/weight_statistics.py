@@ -1,9 +1,9 @@
 """Panel with statistics of a checkpoint's image weights for the reference queries (a fixed set).
 
 The panel shows the distribution of the weights, and the queries with the highest and the lowest
-weights. It also shows the correlation of the weights with the true image weights. The true image
-weight of a query is the fraction of its target's attributes that are determined by the reference
-image, not by the text. The id of the panel on the page is "atlas".
+weights. It also compares the weight of each query with the fraction of the target's attributes that
+only the reference image determines, not the text: ideally, a higher fraction goes with a higher
+weight. The id of the panel on the page is "atlas".
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,10 +41,10 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 26, 346, 22, 138
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Return the HTML of the panel, in which the weights of the current search are marked.
+    """Return the HTML of the weight statistics, with marks at the current search's image weights.
 
-    A search with only an image or only a text is not marked. If the checkpoint has no weights of
-    reference queries, the HTML is a message that says so.
+    There are no marks for a search with only an image or only a text. If the checkpoint has no
+    weights of reference queries, the HTML is a message instead.
     """
     if state.reference_weights is None:
         return _NO_WEIGHTS
@@ -55,7 +55,7 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
 def render_statistics(
     statistics: WeightStatistics, weights: Mapping[str, Weight], images: GalleryImages
 ) -> str:
-    """Return the HTML of the charts, the queries with extreme weights, and tables of the data.
+    """Return the HTML of the statistics: charts, queries with extreme image weights, and tables.
 
     Args:
         statistics: The statistics of the model's image weights.
@@ -304,7 +304,8 @@ def _percent(share: float) -> str:
 def statistics_table(searcher: Searcher) -> dict[str, Any]:
     """Return the response of the `/atlas` endpoint, with the fields of `WeightStatistics`.
 
-    If the checkpoint has no weights of reference queries, the response has no streams.
+    These are statistics of a checkpoint's image weights for the reference queries (a fixed set). If
+    the checkpoint does not contain these weights, the field `streams` is empty.
     """
     reference_weights: ReferenceWeights | None = searcher.reference_weights
     if reference_weights is None:

@@ -28,9 +28,10 @@ it is in the bar under each result, exactly, part by part.</p></details>
 
 
 def render_answer_weights(state: SearchState) -> str:
-    """Return the HTML of a search's weights: a sentence, a comparison with other queries, a dial.
+    """Return the HTML of a search's weights: two sentences and a dial.
 
-    The weights are those of the current ranking: the learned weights, or the weights that the
+    One sentence states the weights, the other compares them with those of other queries. The
+    weights are those of the current ranking: the learned weights, or the weights that the
     visitor set with the slider.
     """
     weights, shift = state.result.weights, state.result.shift
@@ -49,7 +50,7 @@ def render_weights(
 
     Args:
         weights: The weights by the stream's name; empty before the first search.
-        is_shifted: Whether the visitor changed the weights. If so, the sentence says it.
+        is_shifted: Whether the visitor changed the weights. If so, the sentence mentions this.
         summary: A sentence that compares the weights with those of other queries; empty to omit it.
         reference_weights: The model's weights for the reference queries (a fixed set), drawn as a
             curve behind the dial; None to omit the curve.
@@ -136,9 +137,10 @@ def _dial(weights: Mapping[str, Weight], reference_weights: ReferenceWeights | N
 
 
 def _distribution(reference_weights: ReferenceWeights | None) -> str:
-    """Return an SVG curve for the dial: the distribution of the weights of the reference queries.
+    """Return an SVG curve for the dial: the distribution of the model's image weights.
 
-    The result is empty if `reference_weights` is None.
+    These are its weights for the reference queries (a fixed set). The result is empty if
+    `reference_weights` is None.
     """
     if reference_weights is None:
         return ""

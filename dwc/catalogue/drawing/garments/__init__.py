@@ -1,4 +1,4 @@
-"""Builders of garments: for each category, a function that builds the garment's `Shape`."""
+"""Builders of garments: for each category, a function that returns pieces, lines and buttons."""
 
 from collections.abc import Callable
 

@@ -50,7 +50,7 @@ class BagBody:
     height: float
 
     def outline(self, dip: float) -> Points:
-        """Return the outline of the front; its upper edge is `dip` lower in the middle."""
+        """Return the outline of the front; its upper edge sags by `dip` in the middle."""
         edge = arc((-self.top, 0.0), (0.0, 2 * dip), (self.top, 0.0), 14)
         return np.concatenate([edge, self.right, mirror(self.right)])
 
@@ -85,7 +85,7 @@ def _bag_body(shape: str, rng: np.random.Generator) -> BagBody:
 def bag(garment: Garment, rng: np.random.Generator) -> Shape:
     """Build a bag, seen from the front or at an angle.
 
-    A long strap stands upright or lies next to the bag.
+    A shoulder strap or a chain stands upright or lies next to the bag.
     """
     shape, strap, fastening = garment["shape"], garment["strap"], garment["fastening"]
     body = _bag_body(shape, rng)
@@ -127,13 +127,13 @@ def _ribbon(path: Points, width: float) -> Points:
 
 
 def _handle(foot: float, reach: float, gap: float, sewn: float) -> list[Item]:
-    """Return a short handle.
+    """Return a short handle of a bag.
 
     Args:
-        foot: Vertical position (y) of both ends.
-        reach: Height of the handle above its ends.
+        foot: Vertical position (y) at which the handle leaves the bag, on both sides.
+        reach: Height of the handle above `foot`.
         gap: Half the distance between the two ends.
-        sewn: Length by which the ends overlap the bag.
+        sewn: Length by which the ends extend below `foot`, onto the bag.
     """
     knots = [
         (-gap, foot + sewn), (-gap, foot - 0.06), (-gap * 0.78, foot - 0.72 * reach),
@@ -311,7 +311,7 @@ def _ring(radius: float | Floats, height: float | Floats, angle: Floats = ROUND)
 
 
 def _near(camera: Camera, radius: float, height: float, count: int = 17) -> Points:
-    """Return the half of a ring that is nearer to the camera, as image points (count, 2)."""
+    """Return the half of a horizontal ring that is nearer to the camera, as image points."""
     start = -camera.yaw - math.pi
     return camera.project(_ring(radius, height, start + np.linspace(0, math.pi, count)))
 

@@ -81,7 +81,7 @@ def buckled_belt(torso: Torso, y: float, height: float, sag: float, loops: bool)
         torso: The body of the garment.
         y: Vertical position of the belt's middle line at the sides.
         height: Height of the belt.
-        sag: How much lower the belt lies in the middle.
+        sag: How much lower the belt lies in the middle than at the sides.
         loops: Whether to add two belt loops.
     """
     items = _belt(torso, y, height, sag)
@@ -107,7 +107,7 @@ def tied_belt(torso: Torso, y: float, height: float, sag: float, at: float) -> l
         torso: The body of the garment.
         y: Vertical position of the belt's middle line at the sides.
         height: Height of the belt.
-        sag: How much lower the belt lies in the middle.
+        sag: How much lower the belt lies in the middle than at the sides.
         at: Horizontal position (x) of the knot.
     """
     items = _belt(torso, y, height, sag)
@@ -214,7 +214,7 @@ def hem_band(torso: Torso, depth: float, sag: float, taper: float, ribs: int) ->
     Args:
         torso: The body of the garment.
         depth: Height of the band.
-        sag: How much lower the band lies in the middle.
+        sag: How much lower the band lies in the middle than at the sides.
         taper: Width of the band's lower edge as a fraction of the hem's width.
         ribs: The number of knitted ribs; 0 for a plain band.
     """

@@ -66,19 +66,20 @@ def _spline_basis(knots: int) -> Floats:
 class Upper:
     """The surface of an upper (the part of a shoe above its sole), seen by one camera.
 
-    Points on the surface are given as (k, v). k is the index of the cross-section: 0 is the tip of
-    the toe, and a fraction lies between two cross-sections. v is the position across the shoe, -1
-    to 1.
+    A point on the surface is given as (k, v). k is the index of a cross-section: 0 is the tip of
+    the toe, and an index such as 2.5 lies between two cross-sections. v is the position on the
+    cross-section: -1 is the lower edge of one side of the shoe, 0 the top, 1 the lower edge of the
+    other side.
 
     Args:
         rows: The n cross-sections (n, 8), starting at the toe. The columns are: x and z of the
-            lower or back end, x and z of the upper or front end, y of the center, half the width,
-            angle (0.5: an arch that stands on the sole; 1: a closed ring), and how far the sides
-            sag.
+            lowest or rearmost point; x and z of the highest or foremost point; y of the center;
+            half the width; the fraction of a full circle that the cross-section covers (0.5 for an
+            arch that stands on the sole, 1 for a closed ring); how far the sides sag.
         camera: The camera.
 
     Attributes:
-        last_section: k of the last cross-section, the opening for the foot.
+        last_section: Index of the last cross-section, which is the opening for the foot.
         camera: The camera.
     """
 
@@ -106,11 +107,12 @@ class Upper:
         return places
 
     def _visible_range(self) -> tuple[Floats, Floats]:
-        """Return the visible range of each interpolated cross-section.
+        """Return which part of each interpolated cross-section is visible.
 
         Returns:
-            Two arrays (s,) with one value per cross-section: the smallest and the largest position
-            v (-1 to 1 across the shoe) at which the surface faces the camera.
+            Two arrays (s,) with one value for each of the s cross-sections: the smallest and the
+            largest position at which the surface faces the camera. Positions run from -1 (lower
+            edge of one side of the shoe) to 1 (lower edge of the other side).
         """
         along = np.gradient(self._mesh, axis=0)
         across = np.gradient(self._mesh, axis=1)
@@ -135,12 +137,13 @@ class Upper:
         return np.interp(rows, some, low[some]), np.interp(rows, some, high[some])
 
     def places(self, k: ArrayLike, v: ArrayLike) -> Floats:
-        """Return the coordinates (n, 3) of n points on the surface, in space.
+        """Return the three-dimensional coordinates (n, 3) of n points on the surface of the shoe.
 
         Args:
-            k: Indices of cross-sections, an array (n,) or one number; 0 is the tip of the toe. A
-                fraction lies between two cross-sections.
-            v: Positions across the shoe, an array (n,) or one number, -1 to 1.
+            k: Indices of the cross-sections on which the points lie, an array (n,) or one number; 0
+                is the tip of the toe. An index such as 2.5 lies between two cross-sections.
+            v: Positions on these cross-sections, an array (n,) or one number, from -1 (lower edge
+                of one side of the shoe) to 1 (lower edge of the other side).
         """
         position = np.atleast_1d(np.asarray(k, dtype=np.float64)) * STRETCH
         position = np.minimum(np.maximum(position, 0), len(self._sections) - 1)
@@ -151,55 +154,62 @@ class Upper:
         return self._surface(sections.T, np.asarray(v, dtype=np.float64))
 
     def visible(self, k: ArrayLike) -> tuple[Floats, Floats]:
-        """Return the range of visible positions of each cross-section in `k`.
+        """Return which part of each of the given cross-sections faces the camera.
 
         Args:
-            k: Indices of cross-sections, an array (n,) or one number; 0 is the tip of the toe. A
-                fraction lies between two cross-sections.
+            k: Indices of cross-sections, an array (n,) or one number; 0 is the tip of the toe. An
+                index such as 2.5 lies between two cross-sections.
 
         Returns:
-            For each cross-section, the smallest and the largest visible position, each from -1 to 1
-            across the shoe. A position is visible if the surface there faces the camera.
+            For each cross-section, the smallest and the largest visible position. Positions run
+            from -1 (lower edge of one side of the shoe) to 1 (lower edge of the other side).
         """
         position = np.asarray(k, dtype=np.float64) * STRETCH
         grid = np.arange(len(self._low))
         return np.interp(position, grid, self._low), np.interp(position, grid, self._high)
 
     def on_view(self, k: ArrayLike, v: ArrayLike) -> Points:
-        """Return the coordinates (n, 2) of n points on the surface, in the image.
+        """Return the image coordinates (n, 2) of n points on the surface of the shoe.
 
         A hidden point is moved to the nearest visible point of its cross-section.
 
         Args:
-            k: Indices of cross-sections, an array (n,) or one number; 0 is the tip of the toe. A
-                fraction lies between two cross-sections.
-            v: Positions across the shoe, an array (n,) or one number, -1 to 1.
+            k: Indices of the cross-sections on which the points lie, an array (n,) or one number; 0
+                is the tip of the toe. An index such as 2.5 lies between two cross-sections.
+            v: Positions on these cross-sections, an array (n,) or one number, from -1 (lower edge
+                of one side of the shoe) to 1 (lower edge of the other side).
         """
         low, high = self.visible(k)
         return self.camera.project(self.places(k, np.maximum(np.minimum(v, high), low)))
 
     def hidden(self, k: float, v: float) -> bool:
-        """Return whether the surface faces away from the camera at a point.
+        """Return whether the surface of the shoe faces away from the camera at a point.
 
-        `k` is the index of the point's cross-section (0 is the tip of the toe), `v` its position
-        across the shoe, -1 to 1.
+        Args:
+            k: Index of the cross-section on which the point lies; 0 is the tip of the toe.
+            v: Position on this cross-section, from -1 (lower edge of one side of the shoe) to 1
+                (lower edge of the other side).
         """
         low, high = self.visible(k)
         return not float(low) - 0.02 <= v <= float(high) + 0.02
 
     def ring(self, k: float, start: float = -1.0, end: float = 1.0, count: int = 24) -> Points:
-        """Return a cross-section as points (count, 2) in the image, including its hidden parts.
+        """Return a cross-section of the shoe, including hidden parts, as image points (count, 2).
 
         Args:
             k: Index of the cross-section; 0 is the tip of the toe.
-            start: Position across the shoe at which the curve starts, -1 to 1.
+            start: Position at which the curve starts, from -1 (lower edge of one side of the shoe)
+                to 1 (lower edge of the other side).
             end: Position at which the curve ends.
             count: The number of points.
         """
         return self.camera.project(self.places(k, np.linspace(start, end, count)))
 
     def outline(self) -> Points:
-        """Return the outline (n, 2) of the upper in the image; it includes the opening."""
+        """Return the outline (n, 2), in the image, of a shoe without its sole.
+
+        The opening for the foot lies within the outline.
+        """
         if self.camera.from_above:
             return hull(self.camera.project(self._mesh.reshape(-1, 3)))
         k = np.arange(len(self._sections)) / STRETCH
@@ -216,20 +226,19 @@ class Upper:
         return self.camera.project(np.concatenate(chains))
 
     def opening(self) -> Points:
-        """Return the outline of the shoe's opening, as points (23, 2) in the image."""
+        """Return the outline of the shoe's opening for the foot, as image points (23, 2)."""
         return self.ring(self.last_section)[:-1]
 
     def band(
         self, front: tuple[float, float], back: tuple[float, float], reach: float = 1.0
     ) -> Points:
-        """Return the outline (n, 2) of the visible part of a strap across the upper.
-
-        The short sides of the strap follow the surface.
+        """Return the outline (n, 2), in the image, of the visible part of a strap across the shoe.
 
         Args:
-            front: Indices of the cross-sections at which the front edge starts and ends, on the two
-                sides of the shoe; 0 is the tip of the toe.
-            back: Indices of the cross-sections at which the back edge starts and ends.
+            front: Indices of the cross-sections at which the front edge of the strap starts and
+                ends, on the two sides of the shoe; 0 is the tip of the toe. Different indices make
+                a diagonal strap.
+            back: Indices of the cross-sections at which the back edge of the strap starts and ends.
             reach: Half the strap's length; 1 reaches from the lower edge of one side over the shoe
                 to the lower edge of the other.
         """
@@ -276,8 +285,8 @@ class Upper:
     def inside_of_band(self, front: float, back: float) -> Points:
         """Return the outline (32, 2) of the part of an ankle strap that lies behind the leg.
 
-        This part shows the inner side of the strap. `front` and `back` are the cross-sections of
-        the strap's edges; the tip of the toe is 0.
+        This part shows the inner side of the strap. `front` and `back` are the indices of the
+        cross-sections of the shoe at which the two edges of the strap lie; 0 is the tip of the toe.
         """
         (low_front, low_back), (high_front, high_back) = self.visible([front, back])
         near = self.places(
@@ -291,12 +300,13 @@ class Upper:
         return self.camera.project(np.concatenate([near, far]))
 
     def along(self, v: float, start: float, end: float, count: int = 12) -> Points:
-        """Return a line (count, 2) along the shoe in the image.
+        """Return a line along the visible surface of the shoe, as image points (count, 2).
 
         Args:
-            v: Position across the shoe, -1 to 1.
-            start: Number of the cross-section at which the line starts; 0 is the tip of the toe.
-            end: Number of the cross-section at which the line ends.
+            v: Position of the line across the shoe: -1 is the lower edge of one side, 0 the top, 1
+                the lower edge of the other side.
+            start: Index of the cross-section at which the line starts; 0 is the tip of the toe.
+            end: Index of the cross-section at which the line ends.
             count: The number of points.
         """
         return self.on_view(np.linspace(start, end, count), v)
@@ -304,15 +314,15 @@ class Upper:
     def flank(
         self, side: int, knots: tuple[tuple[float, float], ...], *, clamped: bool = True
     ) -> Points:
-        """Return the outline of a piece of the surface on one side of the shoe.
+        """Return the outline, in the image, of a piece on one side of the shoe.
 
         Args:
-            side: -1 or 1: the sign of the positions across the shoe (v) on that side.
+            side: Side of the shoe, -1 or 1.
             knots: Corners of the piece. Each corner is a pair: the index of a cross-section (0 is
                 the tip of the toe), and the distance from the middle of the shoe (1 is the lower
                 edge of a side).
-            clamped: Whether hidden points are moved to the visible part of the surface. Otherwise,
-                parts that face away from the camera are included.
+            clamped: Whether points that face away from the camera are moved to the nearest visible
+                point of the surface. Otherwise, they stay where they are.
         """
         corners = np.array([*knots, knots[0]])
         steps = np.arange(4 * len(knots)) / 4
@@ -322,11 +332,12 @@ class Upper:
         return self.on_view(k, v) if clamped else self.camera.project(self.places(k, v))
 
     def across(self, k: float, start: float = -1.0, end: float = 1.0, count: int = 14) -> Points:
-        """Return the visible part of a cross-section in the image, as a line (count, 2).
+        """Return a line along the visible part of a cross-section, as image points (count, 2).
 
         Args:
             k: Index of the cross-section; 0 is the tip of the toe.
-            start: Position across the shoe at which the line starts, -1 to 1.
+            start: Position at which the line starts, from -1 (lower edge of one side of the shoe)
+                to 1 (lower edge of the other side).
             end: Position at which the line ends.
             count: The number of points.
         """
@@ -390,11 +401,12 @@ def boot_shaft(top: float, calf: float) -> tuple[Rows, float]:
     """Return the cross-sections of a boot's shaft and the vertical distance between neighbors.
 
     Args:
-        top: Height of the shaft's upper end above the footbed, in lengths of the shoe.
+        top: Height of the shaft's upper end above the footbed, divided by the length of the shoe.
         calf: How much wider the shaft gets at the calf.
 
     Returns:
-        The cross-sections, as `Base.rows` needs them; and the distance in lengths of the shoe.
+        The cross-sections, as `Base.rows` needs them; and the distance divided by the length of the
+        shoe.
     """
     levels = np.linspace(0.45, top, max(2, round((top - 0.3) / 0.28)))
     rows = []
@@ -407,12 +419,12 @@ def boot_shaft(top: float, calf: float) -> tuple[Rows, float]:
 
 
 def start_at(rows: NDArray[np.float64], section: float) -> NDArray[np.float64]:
-    """Cut off the toe of an upper, for an open-toed shoe; return the other cross-sections.
+    """Cut off the toe of a shoe, to make it open-toed; return the remaining cross-sections.
 
     Args:
-        rows: Cross-sections (n, 8) of the complete upper, starting at the tip of the toe.
-        section: Index of the first cross-section to keep; a fraction interpolates between two
-            cross-sections.
+        rows: Cross-sections (n, 8) of the complete shoe, starting at the tip of the toe.
+        section: Index of the first cross-section to keep; an index such as 2.6 stands for an
+            interpolation between two cross-sections.
     """
     start = int(section)
     share = section - start
@@ -478,16 +490,15 @@ class Base:
     def rows(
         self, back: tuple[tuple[float, ...], ...], toe_height: float = 1.0, lifted: float = 0.5
     ) -> Floats:
-        """Return the n cross-sections (n, 8) of an upper on this sole, as `Upper` needs them.
+        """Return the n cross-sections (n, 8) from which `Upper` models a shoe on this sole.
 
         Args:
             back: The cross-sections behind the toe, such as `PUMP`, one per row: (back x, back z,
                 front x, front z, half width, angle, sag). Heights (z) are above the footbed.
             toe_height: Factor for the height of the toe.
-            lifted: How much the instep rises with the heel, 0 to 1. With 0, the height of a front
-                point is measured from the footbed below this point; with 1, from the footbed below
-                the back point of the same cross-section; with other values, from a level between
-                the two.
+            lifted: How much the instep rises with the heel, 0 to 1. The height of a front point is
+                front z plus the height of the footbed at front x if `lifted` is 0, at back x if it
+                is 1, and at a point in between for other values.
         """
         out: list[tuple[float, ...]] = [
             (x, 0.0, x, height * toe_height, width, 0.5, 0.0)
@@ -585,9 +596,9 @@ def _swept(camera: Camera, plan: Points, top: Floats, bottom: Floats) -> Points:
 
     Args:
         camera: The camera.
-        plan: Outline (n, 2) of the slab from above.
-        top: Height (n,) of the upper edge at each point.
-        bottom: Height (n,) of the lower edge at each point.
+        plan: Outline (n, 2) of the body from above.
+        top: Height (n,) of the upper edge at each point of `plan`.
+        bottom: Height (n,) of the lower edge at each point of `plan`.
     """
     upper = camera.project(_lifted(plan, top))
     lower = camera.project(_lifted(plan, bottom))
@@ -620,9 +631,9 @@ def _halves(camera: Camera, plan: Points) -> tuple[NDArray[np.intp], NDArray[np.
 
 
 def closed_upper(upper: Upper, rng: np.random.Generator, roundness: float = 0.6) -> list[Item]:
-    """Return the drawing elements of an upper and of its opening for the foot.
+    """Return the drawing elements of a shoe without its sole, and of its opening for the foot.
 
-    In half of the views from above, the insole is visible as well.
+    In half of the views from above, the insole is visible in the opening.
     """
     ring = upper.opening()
     items: list[Item] = [
@@ -672,9 +683,9 @@ def bow(
 
     Args:
         upper: The surface on which the bow lies.
-        k: Position of the bow along the shoe: the index of a cross-section of the upper, counted
-            from 0 at the tip of the toe.
-        size: Size of the bow, in lengths of the shoe.
+        k: Position of the bow along the shoe: the index of a cross-section, counted from 0 at the
+            tip of the toe.
+        size: Length of each loop of the bow as a fraction of the shoe's length.
         kind: "lace" for a bow of laces, "trim" for a bow of ribbon.
     """
     centre = upper.on_view([k], 0.0)[0]
@@ -703,11 +714,11 @@ def buckle(upper: Upper, front: float, back: float, *, v: float, size: float) ->
 
     Args:
         upper: The surface on which the strap lies.
-        front: Number of the cross-section of the strap's front edge; 0 is the tip of the toe.
-        back: Number of the cross-section of the strap's back edge.
-        v: Position across the shoe, from one side (-1) to the other (1). If this position is
-            hidden, the buckle is moved to the visible side.
-        size: Width of the buckle, in lengths of the shoe.
+        front: Index of the cross-section at the strap's front edge; 0 is the tip of the toe.
+        back: Index of the cross-section at the strap's back edge.
+        v: Position of the buckle across the shoe, from one side (-1) to the other (1). If this
+            position is hidden, the buckle is moved to the visible side.
+        size: Width of the buckle as a fraction of the shoe's length.
     """
     low, high = (float(bound) for bound in upper.visible((front + back) / 2))
     v = max(min(v, max(high - 0.12, (low + high) / 2)), low + 0.12)
@@ -733,8 +744,8 @@ def buckled_strap(
 
     Args:
         upper: The surface on which the strap lies.
-        front: Number of the cross-section of the strap's front edge; 0 is the tip of the toe.
-        back: Number of the cross-section of the strap's back edge.
+        front: Index of the cross-section at the strap's front edge; 0 is the tip of the toe.
+        back: Index of the cross-section at the strap's back edge.
         reach: Half the strap's length; 1 reaches from the lower edge of one side over the shoe to
             the lower edge of the other.
         button: Whether the strap is closed by a button instead of a buckle.

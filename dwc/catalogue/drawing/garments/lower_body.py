@@ -45,7 +45,7 @@ def waistband(top: float, bottom: float, depth: float, dip: float) -> list[Item]
         top: Half the width of the band's upper edge.
         bottom: Half the width of the band's lower edge.
         depth: Height of the band.
-        dip: How much lower the band lies in the middle.
+        dip: How much lower the band lies in the middle than at the sides.
     """
     above, below = waist_line(top, 0.0, dip), waist_line(bottom, depth, dip)
     back = waist_line(top, 0.0, -0.35 * dip)
@@ -62,7 +62,7 @@ def belt_loops(half_width: float, depth: float, dip: float) -> list[Item]:
     Args:
         half_width: Half the width of the band.
         depth: Height of the band.
-        dip: How much lower the band lies in the middle.
+        dip: How much lower the band lies in the middle than at the sides.
     """
     items: list[Item] = []
     for share in (-0.72, -0.34, 0.34, 0.72):
@@ -79,7 +79,7 @@ def belt(half_width: float, depth: float, dip: float, rng: np.random.Generator) 
     Args:
         half_width: Half the width of the belt.
         depth: Height of the belt.
-        dip: How much lower the belt lies in the middle.
+        dip: How much lower the belt lies in the middle than at the sides.
         rng: The random generator.
     """
     centre = float(rng.uniform(-0.05, 0.05))
@@ -112,7 +112,7 @@ def drawstring(half_width: float, depth: float, dip: float, rng: np.random.Gener
     Args:
         half_width: Half the width of the waistband.
         depth: Height of the waistband.
-        dip: How much lower the waistband lies in the middle.
+        dip: How much lower the waistband lies in the middle than at the sides.
         rng: The random generator.
     """
     items: list[Item] = []
@@ -161,7 +161,7 @@ class Cut:
         hem: Half the width of one leg at the hem.
         inseam: Length from the crotch to the hem.
         knee_at: Distance from the crotch to the knee.
-        dip: How much lower the waist is in the middle.
+        dip: How much lower the waist is in the middle than at the sides.
     """
 
     waist: float

@@ -62,7 +62,7 @@ class Stance:
 
     @property
     def roundness(self) -> float:
-        """Roundness of the body's shading, 0 (flat) to 1; highest for worn garments."""
+        """Strength of the shading that makes the body look round, 0 to 1; highest if worn."""
         return {"flat": 0.4, "hung": 0.5, "worn": 0.65}[self.setting]
 
     @property
@@ -232,7 +232,7 @@ def place(
 ) -> Shape:
     """Return the drawing elements of a garment as a shape in the image.
 
-    The elements are distorted as `stance` says, centered, and scaled.
+    The elements are distorted as `stance` describes, then centered and scaled.
 
     Args:
         items: The pieces, lines and buttons of the garment, in meters.
@@ -240,8 +240,8 @@ def place(
         print_box: Area (left, top, right, bottom) for a chest print, in meters.
         held_at: Point (x, y) of the right shoulder, in meters, where a hanger holds the garment.
             The point is used only if the garment hangs.
-        largest_scale: Upper limit of the scale (image units per meter). This limit makes short
-            garments smaller than long ones.
+        largest_scale: Upper limit of the scale (image units per meter; the image is 2 units wide).
+            Without a limit, short garments would be drawn as large as long ones.
     """
     arrays: list[Points] = []
     for item in items:
@@ -315,7 +315,7 @@ class Camera:
 
     @property
     def from_above(self) -> bool:
-        """Whether the camera is so high that mainly the opening of a shoe is visible."""
+        """Whether the camera is so high that it mainly sees the opening of a shoe."""
         return self.elevation > FROM_ABOVE
 
     @property

@@ -189,7 +189,8 @@ class Block:
         Args:
             neck: Half the neckline's width, in meters.
             length: Vertical position (y) of the hem, in meters.
-            drop: Meters by which shoulders and armpits are lower than usual.
+            drop: Meters by which shoulders and armpits are lower than in a garment that is laid
+                flat.
             sleeveless: Whether the garment has no sleeves. If so, the shoulders are narrow.
         """
         shoulder = (self.shoulder, 0.052 + 0.25 * (self.shoulder - 0.2) + drop)
@@ -263,14 +264,20 @@ def waist_gathers(torso: Torso, y: float, depth: float, rng: np.random.Generator
 
 
 def darts(torso: Torso, y: float, length: float) -> list[Line]:
-    """Return two darts (short seams that narrow the waist) that end at `y`."""
+    """Return two darts (short seams that narrow the waist), one on each side of the front.
+
+    `y` is the height of their lower ends, `length` their length, both in meters.
+    """
     x = torso.half_width(y) * 0.5
     dart = arc((x * 1.08, y - length), (x, y - length / 2), (x, y), 4)
     return [Line(side_of(dart, side), "seam", 0.008) for side in (-1, 1)]
 
 
 def yoke(torso: Torso, y: float, sag: float) -> Line:
-    """Return the seam across the chest at `y`; its middle is sag / 2 lower than its ends."""
+    """Return the seam across the chest at the height `y`, from armhole to armhole.
+
+    The middle of the seam is sag / 2 lower than its ends.
+    """
     x = float(np.interp(y, torso.armhole[:, 1], torso.armhole[:, 0])) - 0.002
     return Line(arc((-x, y), (0, y + sag), (x, y), 9), "seam", 0.010)
 
@@ -311,7 +318,8 @@ class Sleeve:
         """Return a line (7, 2) across the sleeve, from its outer to its inner edge.
 
         Args:
-            distance: Distance beyond the end of the sleeve; negative values are before the end.
+            distance: Distance of the line from the end of the sleeve, in meters; positive values
+                are beyond the end, negative values are on the sleeve.
             taper: Length of the line as a fraction of the sleeve's width.
         """
         outer, inner = self.outer[-1], self.inner[-1]
@@ -346,16 +354,16 @@ class Sleeve:
         return Part(np.concatenate([near, far[::-1]]), role, self.grain, roundness=0.8)
 
     def turn_up(self, depth: float) -> Part:
-        """Return the folded end of the sleeve, `depth` long and a little wider than the sleeve."""
+        """Return the turned-up end of the sleeve: `depth` meters long, wider than the sleeve."""
         near, far = self.edge_beyond(-depth, 1.06), self.edge_beyond(0.002, 1.06)
         return Part(np.concatenate([near, far[::-1]]), "main", self.grain, 0.8, patterned=False)
 
     def ribbing(self, depth: float, taper: float = 0.92) -> Line:
-        """Return the ribs of a knitted cuff that is `depth` long."""
+        """Return the ribs of a knitted cuff that is `depth` meters long, as one zigzag line."""
         return Line(comb(self.edge_beyond(0.0), self.edge_beyond(depth, taper), 9), "seam", 0.005)
 
     def across(self, distance: float) -> Points:
-        """Return a line (7, 2) across the sleeve at `distance` before its end."""
+        """Return a line (7, 2) across the sleeve, `distance` meters before the sleeve's end."""
         return self.edge_beyond(-distance)
 
     def creases(self, rng: np.random.Generator) -> list[Line]:
@@ -378,7 +386,7 @@ class Sleeve:
         return lines
 
     def cuff_button(self, depth: float) -> Disc:
-        """Return the button of a cuff that reaches `depth` along the sleeve from its end."""
+        """Return the button of a cuff; `depth` is the length of the cuff in meters."""
         edge = self.edge_beyond(depth * 0.5, 0.6)
         return Disc((float(edge[1, 0]), float(edge[1, 1])), 0.009)
 
@@ -395,8 +403,9 @@ def cut_sleeve(
     Args:
         torso: The garment's body.
         side: 1 for the right side of the image, -1 for the left.
-        arm: Position of the sleeve. A sleeve that ends above the elbow does not bend, and a short
-            sleeve is lifted more.
+        arm: Position of the sleeve. The bend at the elbow is reduced for sleeves shorter than 0.55
+            m, and is 0 up to 0.2 m. A short sleeve sticks out by 0.55 - 0.75 * `length` radians
+            even if `arm.lift` is smaller.
         length: Length from the tip of the shoulder, in meters.
         widths: Half the sleeve's width at its start, middle and end, in meters.
     """
@@ -515,8 +524,9 @@ def cut_neckline(kind: str, half_width: float, depth: float) -> Points:
 def neck_lining(neckline: Points, rise: float = 0.012) -> list[Item]:
     """Return what is visible inside the neckline: the inner side of the back, and the brand label.
 
-    These pieces have to be painted before the body. `rise` is the height of the back of the neck
-    above y = 0.
+    These pieces have to be painted before the body. `neckline` is the right half of the neckline.
+    `rise` is the height in meters by which the back of the neckline is above its two ends at the
+    shoulders.
     """
     half_width = float(neckline[-1, 0])
     back = arc((half_width, 0), (0, -2 * rise), (-half_width, 0), 9)
@@ -564,6 +574,10 @@ def neck_band(
 
 def roll_neck(half_width: float, height: float) -> tuple[list[Item], list[Item]]:
     """Build a roll neck, a folded knitted tube around the neck.
+
+    Args:
+        half_width: Half the width of the neckline, in meters.
+        height: Height of the roll neck above the shoulder seams, in meters.
 
     Returns:
         The drawing elements of the back of the roll neck, to paint before the body, and those of
@@ -614,13 +628,16 @@ def turned_collar(
 ) -> NeckPiece:
     """Return the collar of a shirt, two halves that meet in the middle of the front.
 
+    Lengths are in meters; y = 0 is where the shoulder seams meet the neck, and y points down.
+
     Args:
         neck: Half the neck's width at the shoulder.
         drop: Vertical position (y) at which the two halves meet.
         size: Factor for the size of the halves.
         pointed: Whether the halves have sharp tips; otherwise they are round.
         role: Role of the collar, which determines the collar's color; see `parts.Role`.
-        stand: Factor for the height of the collar at the back of the neck.
+        stand: Determines the height of the collar at the back of the neck, which is 1.35 * `stand`
+            above y = 0.
     """
     top = arc((neck * 0.95, -stand * 0.6), (0, -stand * 2.1), (-neck * 0.95, -stand * 0.6), 9)
     well = np.concatenate([top, arc((-neck, 0), (0, 2.0 * drop), (neck, 0), 9)])
@@ -653,10 +670,12 @@ def turned_collar(
 def lapels(neck: float, gorge: float, break_y: float, size: float, notch: float) -> NeckPiece:
     """Return a collar with lapels, as on a blazer.
 
+    Lengths are in meters; y = 0 is where the shoulder seams meet the neck, and y points down.
+
     Args:
         neck: Half the neck's width at the shoulder.
         gorge: Vertical position (y) at which collar and lapel meet.
-        break_y: Vertical position at which the lapels end in the middle of the front.
+        break_y: Vertical position (y) at which the lapels end in the middle of the front.
         size: Factor for the breadth of the lapels.
         notch: Depth of the notch between collar and lapel, 0 to 1.
     """
@@ -692,6 +711,8 @@ def lapels(neck: float, gorge: float, break_y: float, size: float, notch: float)
 
 def hood_up(neck: float, drop: float, height: float, width: float) -> NeckPiece:
     """Return a hood that stands above the neck, with its opening to the front.
+
+    Lengths are in meters; y = 0 is where the shoulder seams meet the neck, and y points down.
 
     Args:
         neck: Half the neck's width at the shoulder.
@@ -738,6 +759,8 @@ def hood_up(neck: float, drop: float, height: float, width: float) -> NeckPiece:
 def hood_down(neck: float, drop: float, size: float) -> NeckPiece:
     """Return a hood that lies on the shoulders as a broad soft roll around the neck.
 
+    Lengths are in meters; y = 0 is where the shoulder seams meet the neck, and y points down.
+
     Args:
         neck: Half the neck's width at the shoulder.
         drop: Vertical position (y) of the neckline in the middle of the front.
@@ -766,9 +789,11 @@ def hood_down(neck: float, drop: float, size: float) -> NeckPiece:
 def drawstrings(start_y: float, spread: float, lengths: tuple[float, float]) -> list[Item]:
     """Return two cords that hang from a hood.
 
+    Lengths are in meters; y = 0 is where the shoulder seams meet the neck, and y points down.
+
     Args:
         start_y: Vertical position (y) of the upper ends of the cords.
-        spread: Distance of each cord from the middle.
+        spread: Distance of each cord from the middle of the front.
         lengths: Lengths of the left and the right cord.
     """
     items: list[Item] = []
@@ -786,6 +811,8 @@ def drawstrings(start_y: float, spread: float, lengths: tuple[float, float]) -> 
 
 def standing_collar(neck: float, height: float, drop: float, gap: float) -> NeckPiece:
     """Return a collar that stands up around the neck.
+
+    Lengths are in meters; y = 0 is where the shoulder seams meet the neck, and y points down.
 
     Args:
         neck: Half the neck's width at the shoulder.

@@ -620,8 +620,8 @@ def _fastening(
 def _cutaway(torso: Torso, rise: float) -> Points:
     """Return a hem from right to left for a front that is open at the bottom.
 
-    In the middle, the two halves of the front curve away from each other. `rise` is the height of
-    this curve.
+    In the middle, the two halves of the front curve upwards, away from each other. They meet 2.2 *
+    `rise` meters above the ends of the hem at the side seams.
     """
     x, y = torso.hem
     right = np.concatenate(
