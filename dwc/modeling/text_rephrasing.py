@@ -646,8 +646,9 @@ def rephrase_exclusions(text: str) -> Rephrased:
     if "" in changes.values():
         text = _JOINTS_AT_ENDS.sub("", _REPEATED_JOINTS.sub(r"\1 ", text))
     text = _drop_request(text)
-    still_named = {item.name for item in find_exclusions(text)[0]}
-    excluded += [name for name in details if name not in still_named]
+    # "The same except the collar: green" excludes nothing; it became "with green collar".
+    lower = text.lower()
+    excluded += [name for name in details if not re.search(rf"\b{re.escape(name)}\b", lower)]
     return Rephrased(text, _join_changes(changes), tuple(dict.fromkeys(excluded)))
 
 

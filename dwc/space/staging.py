@@ -288,10 +288,10 @@ def _order(models: Sequence[str], bundled: Sequence[str], commits: Sequence[Comm
     Args:
         models: The models' names as given by the user.
         bundled: The names in `models` that are bundled checkpoints.
-        commits: The commit to use for each model on the Hub.
+        commits: The commit to use for each model on the Hub, in the order of `models`.
     """
-    by_repo = {commit.repo: f"{commit.repo}@{commit.hash}" for commit in commits}
-    return [m if m in bundled else by_repo[m.partition("@")[0]] for m in models]
+    on_hub = (f"{commit.repo}@{commit.hash}" for commit in commits)
+    return [model if model in bundled else next(on_hub) for model in models]
 
 
 def _render_requirements(hardware: str) -> str:

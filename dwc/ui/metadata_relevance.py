@@ -531,7 +531,7 @@ class _Reader:
             UnclearQueryError: Several columns remain, and too few images have the value in all.
         """
         everywhere = {**values, **phrases}
-        ends = {name: self._name_beside(name, words, first, last) for name in everywhere}
+        ends = {name: self._name_beside(name, words, last) for name in everywhere}
         named = {name: everywhere[name] for name, end in ends.items() if end > last}
         chosen = named or phrases or values
         if len(chosen) > 1:
@@ -546,13 +546,12 @@ class _Reader:
             )
         return _Match(first, max(ends[name] for name in chosen), meanings, bool(named))
 
-    def _name_beside(self, name: str, words: Sequence[str], first: int, last: int) -> int:
+    def _name_beside(self, name: str, words: Sequence[str], last: int) -> int:
         """Return the index after the name of a column, if the name follows a value in a text.
 
         Args:
             name: The name of the column.
             words: The words of the text.
-            first: Not used.
             last: The index after the value, where the column's name may begin.
 
         Returns:

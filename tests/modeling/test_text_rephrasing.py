@@ -16,6 +16,8 @@ from dwc.negation import NEGATIONS, find_exclusions
         ("from striped to plain", ()),
         ("no stripes, with dots", ()),  # the text still names them
         ("never red", ()),
+        ("no short sleeves", ("short sleeves",)),
+        ("the same except the collar: green", ()),  # the search moved away from collars
     ],
 )
 def test_excluded_patterns_that_the_text_no_longer_names_are_returned(typed, excluded) -> None:

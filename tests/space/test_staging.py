@@ -6,12 +6,14 @@ from importlib import metadata
 
 import pytest
 
+from dwc.checkpoints.hub import Commit
 from dwc.checkpoints.load import ALL_BUNDLED
 from dwc.checkpoints.save import list_files
 from dwc.errors import CheckpointError, SpaceError
 from dwc.files import asset_path
 from dwc.space.staging import (
     SpaceSettings,
+    _render_app,
     check,
     find_problems,
     list_staged,
@@ -156,6 +158,14 @@ def test_a_model_of_the_hub_is_named_by_its_commit_and_loaded_when_the_space_is_
     assert defaults_of(folder, monkeypatch) == {
         "DWC_MODEL": f"dwc-catalogue,owner/tiny@{commit}", "DWC_GALLERY": "owner/clothes",
     }  # fmt: skip
+
+
+def test_each_revision_of_a_model_keeps_its_own_commit():
+    """Two revisions of one model both got the commit of the last."""
+    models = ("owner/tiny@old", "dwc-catalogue", "owner/tiny@new")
+    commits = [Commit("owner/tiny", sha, {}, name) for sha, name in (("1a", "old"), ("2b", "new"))]
+    app = _render_app(SpaceSettings(models=models), ["dwc-catalogue"], commits)
+    assert "'owner/tiny@1a,dwc-catalogue,owner/tiny@2b'" in app
 
 
 def test_the_settings_of_the_space_come_before_those_of_its_files(light, monkeypatch):
