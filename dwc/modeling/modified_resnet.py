@@ -21,10 +21,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dwc.modeling.configuration_dwc import ModifiedResNetConfig
+from dwc.modeling.fused_convolution import Activation, convolve
 
 
 class NormalizedConvolution(nn.Module):
-    """Bias-free convolution, then batch norm; no activation."""
+    """Bias-free convolution, then batch norm and, if requested, an activation."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1):
         super().__init__()
@@ -38,12 +39,13 @@ class NormalizedConvolution(nn.Module):
         )
         self.normalisation = nn.BatchNorm2d(out_channels)
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor, activation: Activation = "none") -> Tensor:
         """Map N feature maps (N, C, H, W) to (N, out_channels, H / stride, W / stride).
 
-        C is the number of input channels, H the height and W the width.
+        C is the number of input channels, H the height and W the width. The activation is applied
+        last.
         """
-        return self.normalisation(self.convolution(features))
+        return convolve(self.convolution, self.normalisation, features, activation)
 
 
 class AntiAliasedBottleneck(nn.Module):
@@ -69,8 +71,8 @@ class AntiAliasedBottleneck(nn.Module):
 
         C is the number of input channels, H the height and W the width.
         """
-        residual = functional.relu(self.reduce(features))
-        residual = self.downsample(functional.relu(self.spatial(residual)))
+        residual = self.reduce(features, "relu")
+        residual = self.downsample(self.spatial(residual, "relu"))
         residual = self.expand(residual)
         if self.shortcut is not None:
             features = self.shortcut(self.downsample(features))
@@ -162,7 +164,7 @@ class ModifiedResNet(nn.Module):
         """
         features = pixel_values
         for layer in self.stem:
-            features = functional.relu(layer(features))
+            features = layer(features, "relu")
         features = functional.avg_pool2d(features, 2)  # (N, width, H / 4, W / 4)
         for stage in self.stages:
             features = stage(features)

@@ -24,7 +24,7 @@ def layers(kernel_size=3, groups=1):
     return convolution, normalization
 
 
-@pytest.mark.parametrize("activation", ["none", "relu6"])
+@pytest.mark.parametrize("activation", ["none", "relu", "relu6"])
 @pytest.mark.parametrize(("kernel_size", "groups"), [(1, 1), (3, 8), (5, 8)])
 @pytest.mark.parametrize("count", [1, 5])
 def test_it_equals_the_separate_modules(activation, kernel_size, groups, count) -> None:
@@ -32,10 +32,38 @@ def test_it_equals_the_separate_modules(activation, kernel_size, groups, count) 
     features = 3 * torch.randn(count, 8, 11, 9)
     with torch.no_grad():
         expected = normalization(convolution(features))
-        if activation == "relu6":
-            expected = functional.relu6(expected)
+        if activation != "none":
+            expected = getattr(functional, activation)(expected)
         fused = convolve(convolution, normalization, features, activation)
     torch.testing.assert_close(fused, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_features_of_any_size_and_number_may_follow_each_other() -> None:
+    """The weights have the layout for the first of them."""
+    convolution, normalization = layers(1)
+    for shape in ((1, 8, 11, 9), (5, 8, 7, 7), (1, 8, 1, 3), (2, 8, 30, 40), (1, 8, 11, 9)):
+        features = torch.randn(shape)
+        with torch.no_grad():
+            expected = normalization(convolution(features))
+            fused = convolve(convolution, normalization, features)
+        torch.testing.assert_close(fused, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_no_call_rearranges_the_weights(capfd) -> None:
+    """With AVX2, that took longer than the convolutions: six of EfficientNet-Lite's layers did."""
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(672, 112, 1, bias=False).eval()
+    normalization = nn.BatchNorm2d(112).eval()
+    for count in (1, 8):
+        features = torch.randn(count, 672, 12, 12).contiguous(memory_format=torch.channels_last)
+        with torch.no_grad():
+            convolve(convolution, normalization, features)
+            capfd.readouterr()
+            with torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON):
+                convolve(convolution, normalization, features)
+        log = capfd.readouterr().out
+        assert "convolution" in log
+        assert "reorder" not in log
 
 
 def test_a_changed_parameter_is_noticed() -> None:
