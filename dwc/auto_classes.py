@@ -12,9 +12,9 @@ and importing the classes needs torch.
 """
 
 import sys
-from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
-from typing import Any
+
+from dwc.import_hooks import after_import
 
 _MODEL_TYPE = "dwc"
 _ALIAS = f"transformers.models.{_MODEL_TYPE}"
@@ -40,13 +40,7 @@ def register() -> None:
     The tables map model types to class names. A table that is not loaded yet gets its entry when
     transformers loads it. Repeated calls have no further effect.
     """
-    if not any(isinstance(finder, _TableFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _TableFinder())
-    for name in _TABLES:
-        if name in sys.modules:
-            # If another thread is importing the module, this waits until the import ends.
-            __import__(name)
-            _add_entries(sys.modules[name])
+    after_import(dict.fromkeys(_TABLES, _add_entries))
 
 
 def _add_entries(module: ModuleType) -> None:
@@ -69,55 +63,3 @@ def _add_entries(module: ModuleType) -> None:
     model_types = getattr(mapping, "_reverse_config_mapping", None)
     if isinstance(model_types, dict):
         model_types.setdefault(_CONFIG_CLASS, _MODEL_TYPE)
-
-
-class _TableFinder:
-    """Import hook for the modules of transformers that contain the tables.
-
-    The tables map model types to class names. The hook finds these modules with the standard
-    `PathFinder`, but replaces their loader by a `_TableLoader`, which adds this project's entries
-    to the tables. It ignores all other modules.
-    """
-
-    def find_spec(self, name: str, path: Any, target: ModuleType | None = None) -> Any:
-        """Return the import spec of a module; None for a module without a table.
-
-        The modules with a table are those of transformers that map model types to class names. For
-        them, the loader in the spec adds this project's entry to the table.
-        """
-        if name not in _TABLES:
-            return None
-        spec = PathFinder.find_spec(name, path, target)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _TableLoader(spec.loader)  # type: ignore[assignment]
-        return spec
-
-
-class _TableLoader:
-    """Import loader for a module of transformers with a table that maps model types to class names.
-
-    It runs the module's standard loader, then adds this project's entry to the table. While the
-    module is executed, its attributes `__loader__` and `__spec__.loader` are the standard loader,
-    as if this class did not exist.
-    """
-
-    def __init__(self, loader: Any):
-        self._loader = loader
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loader, name)
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Let the module's standard loader create the module."""
-        return self._loader.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Execute the module with its standard loader, then add this project's entry to its table.
-
-        The table maps model types to class names.
-        """
-        module.__loader__ = self._loader
-        if module.__spec__ is not None:
-            module.__spec__.loader = self._loader
-        self._loader.exec_module(module)
-        _add_entries(module)

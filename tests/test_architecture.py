@@ -16,7 +16,8 @@ PACKAGE = ROOT / "dwc"
 # it may import. What is not listed is not allowed.
 MAY_IMPORT = {
     "errors": set(),
-    "auto_classes": set(),
+    "import_hooks": set(),
+    "auto_classes": {"import_hooks"},
     "files": {"errors"},
     "progress": set(),
     "negation": set(),
@@ -40,7 +41,7 @@ MAY_IMPORT = {
     },
     "ui": {  # `negation`: what a text excludes is compared with the metadata
         "errors", "files", "modeling", "checkpoints", "datasets", "gallery", "catalogue", "search",
-        "explain", "negation",
+        "explain", "negation", "import_hooks",
     },
     # The one command that serves the page.
     "commands.app": {"errors", "files", "gallery", "commands", "ui"},

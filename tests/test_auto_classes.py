@@ -200,7 +200,7 @@ import dwc, importlib, sys
 entries()
 importlib.reload(dwc)
 importlib.reload(sys.modules["{AUTO}.configuration_auto"])
-print(*entries(), sum("_TableFinder" in str(type(finder)) for finder in sys.meta_path))
+print(*entries(), sum("import_hooks" in str(type(finder)) for finder in sys.meta_path))
 """
     assert stand_in(code) == [*EXPECTED, "1"]
 

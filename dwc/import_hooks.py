@@ -1,0 +1,88 @@
+"""Functions that run as soon as another package's module is imported.
+
+With such a function, this project can change a module of another package without importing it,
+which may take seconds. The function also runs if the module is imported later.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import Any
+
+Action = Callable[[ModuleType], None]
+"""Function that changes a module that was just imported."""
+
+
+def after_import(actions: Mapping[str, Action]) -> None:
+    """Run a function after each of some modules is imported; at once if it is imported already.
+
+    Repeated calls with the same functions run them again for imported modules, and have no further
+    effect.
+
+    Args:
+        actions: The function for each module, by the full name of the module.
+    """
+    if not any(
+        isinstance(finder, _Finder) and finder.actions == actions for finder in sys.meta_path
+    ):
+        sys.meta_path.insert(0, _Finder(actions))
+    for name, action in actions.items():
+        if name in sys.modules:
+            # If another thread is importing the module, this waits until the import ends.
+            __import__(name)
+            action(sys.modules[name])
+
+
+class _Finder:
+    """Import hook that runs a function after a module is imported.
+
+    The hook finds the modules with the standard `PathFinder`, but replaces their loader by a
+    `_Loader`. It ignores all modules without a function.
+
+    Attributes:
+        actions: The function for each module, by the full name of the module.
+    """
+
+    def __init__(self, actions: Mapping[str, Action]):
+        self.actions = dict(actions)
+
+    def find_spec(self, name: str, path: Any, target: ModuleType | None = None) -> Any:
+        """Return the import spec of a module, with a loader that runs the module's function.
+
+        The result is None for a module without a function.
+        """
+        action = self.actions.get(name)
+        if action is None:
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader, action)  # type: ignore[assignment]
+        return spec
+
+
+class _Loader:
+    """Import loader that runs a module's standard loader, and then a function.
+
+    While the module is executed, its attributes `__loader__` and `__spec__.loader` are the standard
+    loader, as if this class did not exist.
+    """
+
+    def __init__(self, loader: Any, action: Action):
+        self._loader = loader
+        self._action = action
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Let the module's standard loader create the module."""
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Execute the module with its standard loader, then run the function."""
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        self._action(module)
