@@ -62,6 +62,9 @@ REFERENCE_WEIGHTS = "reference_weights.json"
 The file does not influence the checkpoint's fingerprint.
 """
 
+EVALUATION = "evaluation.json"
+"""File with what was measured with a checkpoint, not part of the checkpoint's fingerprint."""
+
 GALLERY_VECTORS = "gallery.safetensors"
 """File with the vectors of the default gallery, not part of the checkpoint's fingerprint."""
 
@@ -142,6 +145,7 @@ def load(
         known_fingerprint = fingerprint(folder, location.hashes)
         if key:
             save_cached_digest(folder, key, known_fingerprint)
+    _warn_of_other_content(folder, known_fingerprint)
     return Checkpoint(model, processor, known_fingerprint, name, location.revision, folder)
 
 
@@ -161,6 +165,32 @@ def _warn_of_unread_settings(folder: Path, processor: DWCProcessor) -> None:
             "says. Remove the file, or correct processor_config.json.",
             file,
             ", ".join(differing[:5]),
+        )
+
+
+def _warn_of_other_content(folder: Path, fingerprint: str) -> None:
+    """Log a warning if a checkpoint was evaluated with other weights, settings or vocabularies.
+
+    A file that was edited or copied in part can be valid in itself, such as a list of words in
+    another order.
+
+    Args:
+        folder: The folder of the checkpoint, which may have the results of an evaluation.
+        fingerprint: The fingerprint of the checkpoint's present content.
+    """
+    file = folder / EVALUATION
+    try:
+        measured = read_json(file).get("fingerprint")
+    except (OSError, CheckpointError):
+        return  # the checkpoint does not need the file
+    if measured is not None and measured != fingerprint:
+        logger.warning(
+            "%s was measured with other content (fingerprint %s) than the checkpoint beside it has "
+            "now (%s). If you have not changed the checkpoint, one of its files was edited or "
+            "copied in part: fetch it again.",
+            file,
+            measured,
+            fingerprint,
         )
 
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -37,6 +37,7 @@ _TYPES = {
 }  # fmt: skip
 _LENGTH_BYTES = 8  # a file begins with the length of its header, little-endian
 _SUMMED_FAST = (torch.float32, torch.float64)  # types that NumPy sums quickly
+_ZERO_TAIL = 1 << 16  # shortest run of zeros, in bytes, at the end of an incomplete file
 # How many numbers are added up at a time. Small pieces would be slow, because a thread waits for
 # the Python interpreter before each sum.
 _PIECE = 1 << 25
@@ -132,6 +133,7 @@ def map_tensors(file: Path) -> dict[str, Tensor]:
     start = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "little")
     header = orjson.loads(content[_LENGTH_BYTES:start])
     header.pop("__metadata__", None)
+    _refuse_zero_tail(file, content, start, header)
     by_type: dict[torch.dtype, Tensor] = {}  # views of the whole file, which keep the mapping open
     tensors = {}
     for name, entry in header.items():
@@ -152,6 +154,38 @@ def map_tensors(file: Path) -> dict[str, Tensor]:
             numbers = by_type[kind].narrow(0, begin // kind.itemsize, length)
         tensors[name] = numbers.view(entry["shape"])
     return tensors
+
+
+def _refuse_zero_tail(
+    file: Path, content: mmap.mmap, start: int, header: Mapping[str, dict[str, Any]]
+) -> None:
+    """Raise an error if a safetensors file ends in zeros, as an interrupted download leaves it.
+
+    Some programs create a file of full size before they write its content. A trained model can have
+    tensors of zeros, but hardly a matrix of zeros that is followed by nothing but zeros.
+
+    Args:
+        file: The path of the file, for the message.
+        content: The content of the file.
+        start: The offset of the tensors in the content, in bytes.
+        header: The entry of each tensor, by its name: its shape, and its offsets after `start`.
+    """
+    end = len(content)
+    while end > start and not content[max(start, end - _ZERO_TAIL) : end].strip(b"\0"):
+        end = max(start, end - _ZERO_TAIL)
+    if len(content) - end < _ZERO_TAIL:
+        return
+    empty = [
+        name
+        for name, entry in header.items()
+        if start + entry["data_offsets"][0] >= end and sum(side > 1 for side in entry["shape"]) > 1
+    ]
+    if empty:
+        raise CheckpointError(
+            f"{file}: its last {len(content) - end:,} of {len(content):,} bytes are zeros, and so "
+            f"are tensors such as {empty[0]}; an interrupted download or copy leaves a file so. "
+            "Fetch or copy it again"
+        )
 
 
 def find_non_finite(tensors: Mapping[str, Tensor]) -> list[str]:

@@ -194,7 +194,8 @@ def load_reference_weights(checkpoint: Checkpoint) -> ReferenceWeights | None:
         return weights
     owner = weights.fingerprint
     logger.warning(
-        "%s %s, not to %s; weights are not compared with it. To renew it: python -m dwc weights %s",
+        "%s %s, not to %s; weights are not compared with it. If you changed the checkpoint, "
+        "renew it: python -m dwc weights %s",
         Path(checkpoint.folder) / REFERENCE_WEIGHTS,
         "belongs to an unnamed model" if owner is None else f"belongs to model {owner}",
         checkpoint.fingerprint,

@@ -403,6 +403,24 @@ def test_settings_of_pictures_that_are_not_read_are_said(folder, caplog):
     assert "preprocessor_config.json is not read, although its image_mean differ" in message
 
 
+def test_content_other_than_what_was_measured_is_said(folder, caplog):
+    """A list of words in another order is as valid as that of the training."""
+    file = folder / "evaluation.json"
+    file.write_text(json.dumps({"fingerprint": load.fingerprint(folder)}))
+    load.load(folder)
+    assert caplog.messages == []
+    images = json.loads((folder / "processor_config.json").read_text())["image_processor"]
+    edit_json(folder / "processor_config.json", image_processor={**images, "image_std": [0.2] * 3})
+    load.load(folder)
+    (message,) = caplog.messages
+    assert "was measured with other content" in message
+    assert "fetch it again" in message
+    caplog.clear()
+    file.write_text("no JSON")
+    load.load(folder)
+    assert caplog.messages == []
+
+
 def test_a_setting_given_twice_is_refused(folder):
     file = folder / "processor_config.json"
     file.write_text(file.read_text().rstrip()[:-1] + ', "rephrase_exclusions": true}')

@@ -101,6 +101,26 @@ def sharded(folder, locations, **contents):
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
+def test_a_file_that_ends_in_zeros_is_refused(tmp_path):
+    """A download that was interrupted had the right size, and was loaded."""
+    file = tmp_path / "a.safetensors"
+    save_file({name: torch.randn(100, 300) for name in "abc"}, file)
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2].ljust(len(content), b"\0"))
+    with pytest.raises(CheckpointError, match="zeros, and so are tensors such as c"):
+        map_tensors(file)
+
+
+def test_zeros_that_a_model_can_have_are_accepted(tmp_path):
+    file = tmp_path / "a.safetensors"
+    save_file({"a": torch.zeros(100, 300), "b": torch.ones(20_000)}, file)
+    assert not map_tensors(file)["a"].any()
+    save_file({"a": torch.randn(100, 300), "b": torch.zeros(20_000)}, file)
+    assert not map_tensors(file)["b"].any()
+    save_file({"a": torch.randn(100, 300), "b": torch.zeros(100, 100)}, file)
+    assert not map_tensors(file)["b"].any()
+
+
 def test_several_files_are_one_set_of_weights(tmp_path):
     a, b = {"a": torch.ones(2).half()}, {"b": torch.zeros(3), "c": torch.arange(2)}
     sharded(tmp_path, {"a": "x.safetensors", "b": "y.safetensors", "c": "y.safetensors"}, x=a, y=b)
