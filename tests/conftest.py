@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,14 +57,19 @@ def default_log_levels() -> Iterator[None]:
             logging.getLogger(name).setLevel(logging.NOTSET)
 
 
-LONG = {"browser", "training", "slow"}
+# About how many seconds a test with a marker takes.
+SECONDS = {"browser": 5, "training": 10, "slow": 1}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run files with long tests first, so that at the end no process waits for another."""
-    long = {item.path for item in items if LONG & {mark.name for mark in item.iter_markers()}}
-    items.sort(key=lambda item: item.path not in long)
+    """Run the files that take longest first, so that at the end no process waits for another."""
+    seconds: Counter[Path] = Counter()
+    for item in items:
+        seconds[item.path] += max(
+            (SECONDS.get(mark.name, 0) for mark in item.iter_markers()), default=0
+        )
+    items.sort(key=lambda item: -seconds[item.path])
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -221,6 +221,7 @@ def test_an_arrow_that_points_the_other_way_is_seen():
     ]
 
 
+@pytest.mark.slow
 def test_only_the_entry_point_knows_the_page():
     users = [m.name for m in MODULES if m.room != "ui" and any("dwc.ui" in i for i in m.imported)]
     assert users == ["dwc.commands.app"]
@@ -240,6 +241,7 @@ def _is_plain_call(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", ["gallery", "catalogue"])
 def test_gallery_and_catalogue_need_no_torch_whatever_they_call(room):
     """Imports inside functions count too, and those of everything imported."""
@@ -255,6 +257,7 @@ def test_gallery_and_catalogue_need_no_torch_whatever_they_call(room):
     assert {name for name in reached if packages(by_name[name]) & HEAVY} == set()
 
 
+@pytest.mark.slow
 def test_gallery_and_catalogue_are_imported_without_torch():
     names = sorted(m.name for room in ("gallery", "catalogue") for m in named(f"dwc.{room}"))
     assert _loaded_after(names) == ""
@@ -282,6 +285,7 @@ def _loaded_after(names: list[str]) -> str:
     return run.stdout.strip()
 
 
+@pytest.mark.slow
 def test_the_authors_names_stay_with_the_converter():
     known = {name: set() for name in AUTHORS_NAMES}
     for module in MODULES:
@@ -292,6 +296,7 @@ def test_the_authors_names_stay_with_the_converter():
     assert known == {name: {"convert"} for name in AUTHORS_NAMES}
 
 
+@pytest.mark.slow
 def test_who_talks_to_the_hub():
     callers = {
         module.name

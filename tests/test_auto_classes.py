@@ -98,6 +98,7 @@ print(*loaded)
     assert printed == ["DWCConfig"] * 6
 
 
+@pytest.mark.slow
 def test_the_classes_of_this_process_are_registered(checkpoint):
     from transformers import AutoConfig, AutoModel, AutoModelForImageClassification, AutoProcessor
 
@@ -166,6 +167,7 @@ def test_entries_are_added_whatever_is_loaded_before(stand_in, before):
     assert stand_in(f"{imports}\nimport dwc\n{ENTRIES}\nprint(*entries())") == EXPECTED
 
 
+@pytest.mark.slow
 def test_a_table_that_another_thread_is_loading_gets_its_entry(stand_in):
     """`import dwc` finds the module in sys.modules before its table exists."""
     slow = (

@@ -100,6 +100,7 @@ def test_index_names_and_counts_what_it_skips(model, odd_files, tmp_path):
     store.verify()
 
 
+@pytest.mark.slow
 def test_vectors_stay_with_their_names_after_skipped_files(model, odd_files, indexed):
     folder, good, _ = odd_files
     store = Store.open(indexed)
@@ -113,6 +114,7 @@ def test_vectors_stay_with_their_names_after_skipped_files(model, odd_files, ind
     assert (rotated.width, rotated.height) == (60, 90)
 
 
+@pytest.mark.slow
 def test_search_prints_what_the_searcher_answers(model, odd_files, indexed, capsys):
     image = odd_files[0] / "rotated.jpg"
     arguments = ["search", str(indexed), "--image", str(image), "--text", "is red zork", "--k", "3"]
@@ -131,6 +133,7 @@ def test_search_prints_what_the_searcher_answers(model, odd_files, indexed, caps
         assert hit["id"] in table
 
 
+@pytest.mark.slow
 def test_a_result_whose_file_was_missing_is_marked(model, tmp_path, capsys):
     photos, store = tmp_path / "photos", tmp_path / "away.store"
     photos.mkdir()
@@ -196,6 +199,7 @@ def test_mistakes_are_told_in_one_line(arguments, says, indexed, capsys, tmp_pat
     assert message.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_mistake_shows_no_traceback_and_exits_with_2(tmp_path):
     done = run("search", tmp_path, "--text", "is red")
     assert done.returncode == 2
@@ -218,6 +222,7 @@ def test_an_interrupt_exits_with_130(monkeypatch, capsys):
     assert capsys.readouterr().err == "interrupted\n"
 
 
+@pytest.mark.slow
 def test_a_command_runs_with_a_collector_that_scans_its_imports_rarely(monkeypatch):
     usual = gc.get_threshold()
     gc.set_threshold(700, 10, 10)

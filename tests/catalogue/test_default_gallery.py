@@ -36,6 +36,7 @@ def test_its_first_page_is_varied(items: list[CatalogueItem]) -> None:
     assert len({garment["colour"] for garment in page}) >= 8
 
 
+@pytest.mark.slow
 def test_a_garment_exists_in_every_color(items: list[CatalogueItem]) -> None:
     garments = {item.garment for item in items}
     assert {garment.category for garment in garments} < set(CATEGORIES)

@@ -14,6 +14,7 @@ def items() -> list[CatalogueItem]:
     return gallery("test", 400)
 
 
+@pytest.mark.slow
 def test_matching_at_once_equals_one_by_one(items: list[CatalogueItem]) -> None:
     garments = [item.garment for item in items]
     pool = EncodedGarments(garments)
@@ -92,6 +93,7 @@ def share_granted(drawn: list[Wish]) -> float:
     return sum(bool(wish.hits) for wish in drawn) / len(drawn)
 
 
+@pytest.mark.slow
 def test_the_default_gallery_grants_wishes_that_a_random_one_does_not(
     default_items: list[CatalogueItem],
 ) -> None:
@@ -101,6 +103,7 @@ def test_the_default_gallery_grants_wishes_that_a_random_one_does_not(
     assert share_granted(wishes(random_items, 1000, 0, are_offered=True)) < 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("are_offered", [True, False])
 def test_a_wish_means_what_it_says(default_items: list[CatalogueItem], are_offered: bool) -> None:
     garments = {item.id: item.garment for item in default_items}
@@ -126,6 +129,7 @@ def test_a_wish_means_what_it_says(default_items: list[CatalogueItem], are_offer
     assert len({wish.attribute for wish in drawn}) >= 6
 
 
+@pytest.mark.slow
 def test_what_is_offered_is_a_value_of_the_gallery(default_items: list[CatalogueItem]) -> None:
     offered = wishes(default_items, 1000, 1, are_offered=True)
     everything = wishes(default_items, 1000, 1, are_offered=False)

@@ -13,6 +13,7 @@ def combination(garment: Garment) -> tuple[str, str, str]:
     return garment.category, garment["colour"], garment["pattern"]
 
 
+@pytest.mark.slow
 def test_splits_share_no_combination_and_training_knows_every_part() -> None:
     rng = random.Random(0)
     combinations: dict[str, set[tuple[str, str, str]]] = {split: set() for split in SPLITS}
@@ -72,6 +73,7 @@ def test_the_catalogue_is_the_same_everywhere() -> None:
     assert sha256("\n".join(lines).encode()).hexdigest()[:16] == "7c180c3aab6135c3"
 
 
+@pytest.mark.slow
 def test_triplets_span_all_numbers_of_changes() -> None:
     items = gallery("train", 3000)
     changes: Counter[int] = Counter()
@@ -86,6 +88,7 @@ def test_triplets_span_all_numbers_of_changes() -> None:
     assert all(changes[count] > 120 for count in range(1, 9))
 
 
+@pytest.mark.slow
 def test_the_noise_dial_changes_the_words_and_nothing_else() -> None:
     items = gallery("train", 500)
     clean = list(training_triplets(items, 3, 800))

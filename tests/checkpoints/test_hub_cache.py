@@ -66,6 +66,7 @@ def test_a_cache_that_may_only_be_read_serves_as_well(file, later):
     assert not hub_client.was_checked(file, "abc")
 
 
+@pytest.mark.slow
 def test_a_second_load_hashes_nothing_and_damage_is_still_seen(
     hub, cache, tiny, later, monkeypatch
 ):
@@ -94,6 +95,7 @@ def test_a_second_load_hashes_nothing_and_damage_is_still_seen(
         load.load("owner/tiny")
 
 
+@pytest.mark.slow
 def test_cached_weights_are_scanned_once(hub, cache, tiny, later, monkeypatch):
     looked = []
     has_finite_sum = safetensors_files._has_finite_sum
@@ -111,6 +113,7 @@ def test_cached_weights_are_scanned_once(hub, cache, tiny, later, monkeypatch):
     assert looked
 
 
+@pytest.mark.slow
 def test_numbers_that_are_not_finite_are_refused_at_every_load(hub, cache, tiny, later, tmp_path):
     broken = shutil.copytree(tiny, tmp_path / "broken")
     state = load_file(broken / "model.safetensors")
@@ -138,6 +141,7 @@ def test_an_incomplete_stored_digest_is_not_loaded(file):
     assert hub_client.load_cached_digest(folder, "key") is None
 
 
+@pytest.mark.slow
 def test_a_fingerprint_is_computed_once_and_again_for_other_content(
     hub, cache, tiny, other, monkeypatch
 ):

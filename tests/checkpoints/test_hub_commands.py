@@ -82,6 +82,7 @@ def test_evaluate_reports_a_missing_model_in_one_line(hub, tmp_path):
     assert "Traceback" not in errors
 
 
+@pytest.mark.slow
 def test_evaluate_loads_a_hub_name(hub, cache, capsys, monkeypatch, fingerprint):
     from dwc.cli import main
     from dwc.commands import evaluate

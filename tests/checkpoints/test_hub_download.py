@@ -23,6 +23,7 @@ def commit_again(hub, tiny, tmp_path, edit):
 # What is found
 
 
+@pytest.mark.slow
 def test_a_model_is_fetched_checked_and_the_same(hub, cache, fingerprint):
     loaded = load.load("owner/tiny")
     assert loaded.fingerprint == fingerprint
@@ -31,6 +32,7 @@ def test_a_model_is_fetched_checked_and_the_same(hub, cache, fingerprint):
     assert hub.count("README") == 0  # nothing that is not read
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("requested", [("owner/tiny@v2", None), ("owner/tiny", "v2")])
 def test_a_revision_resolves_to_its_commit(hub, cache, other, requested):
     commit = hub.repositories["models/owner/tiny"].commit(other, branch="v2")
@@ -45,6 +47,7 @@ def test_two_revisions_are_one_too_many(hub, cache):
     assert hub.count("tiny") == 0
 
 
+@pytest.mark.slow
 def test_every_file_is_of_the_commit_that_was_found_first(hub, cache, tiny, other):
     """A push between two files is not seen."""
     repository = hub.repositories["models/owner/tiny"]
@@ -61,6 +64,7 @@ def test_every_file_is_of_the_commit_that_was_found_first(hub, cache, tiny, othe
     assert load.load("owner/tiny").fingerprint == load.fingerprint(other)
 
 
+@pytest.mark.slow
 def test_a_private_model_needs_the_token(hub, cache, fingerprint):
     hub.repositories["models/owner/tiny"].private = True
     assert "private (401)" in refusal()
@@ -68,6 +72,7 @@ def test_a_private_model_needs_the_token(hub, cache, fingerprint):
     assert TOKEN not in "".join(file.read_text() for file in cache.rglob("refs/*"))
 
 
+@pytest.mark.slow
 def test_what_is_here_is_not_fetched_again(hub, cache):
     load.load("owner/tiny")
     hub.heal()
@@ -107,6 +112,7 @@ def test_a_gated_model_says_where_to_consent(hub, cache):
     assert f"{hub.address}/owner/tiny" in refusal(token=TOKEN)
 
 
+@pytest.mark.slow
 def test_a_missing_revision_is_named(hub, cache):
     load.load("owner/tiny")  # what the cache has of another revision does not stand in
     assert "no revision 'v9' (404)" in refusal("owner/tiny@v9")
@@ -161,6 +167,7 @@ def test_a_stumble_is_waited_out(hub, cache, no_waits, fingerprint, status, patt
     assert no_waits
 
 
+@pytest.mark.slow
 def test_it_waits_as_long_as_requested_within_bounds(hub, cache, no_waits):
     hub.fail("api/models", refused(429, retry_after="7"), times=1)
     hub.fail("api/models", refused(429, retry_after="86400"), times=1)
@@ -168,12 +175,14 @@ def test_it_waits_as_long_as_requested_within_bounds(hub, cache, no_waits):
     assert no_waits == [7, 30]
 
 
+@pytest.mark.slow
 def test_a_hub_that_is_down_for_good_is_reported(hub, cache, no_waits):
     hub.fail("api/models", refused(503))
     assert "answered 503" in refusal()
     assert hub.count("api/models") == 4
 
 
+@pytest.mark.slow
 def test_a_cut_download_goes_on_where_it_was(hub, cache, no_waits, fingerprint, monkeypatch):
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1_000)
     hub.fail(WEIGHTS, cut_after(5_000), times=2)
@@ -188,6 +197,7 @@ def test_a_cut_download_goes_on_where_it_was(hub, cache, no_waits, fingerprint, 
 # What is damaged
 
 
+@pytest.mark.slow
 def test_a_wrong_length_is_never_loaded(hub, cache, fingerprint):
     hub.fail(WEIGHTS, shorter_by(10))
     assert "another length" in refusal()
@@ -196,6 +206,7 @@ def test_a_wrong_length_is_never_loaded(hub, cache, fingerprint):
     assert leftovers(cache) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", [WEIGHTS, "GET .*resolve.*word_tokenizer/tokenizer.json"])
 def test_content_damaged_on_the_way_is_fetched_again(hub, cache, fingerprint, file):
     hub.fail(file, damaged, times=1)
@@ -203,6 +214,7 @@ def test_content_damaged_on_the_way_is_fetched_again(hub, cache, fingerprint, fi
     assert hub.count(file) == 2
 
 
+@pytest.mark.slow
 def test_content_that_stays_damaged_is_never_loaded(hub, cache, fingerprint):
     hub.fail(WEIGHTS, damaged)
     assert "model.safetensors of owner/tiny came damaged twice" in refusal()
@@ -210,6 +222,7 @@ def test_content_that_stays_damaged_is_never_loaded(hub, cache, fingerprint):
     assert "model.safetensors" in refusal() or "cannot be reached" in refusal()
 
 
+@pytest.mark.slow
 def test_a_file_that_was_damaged_on_disk_is_fetched_again(hub, cache, fingerprint):
     load.load("owner/tiny")
     weights = next(cache.rglob("model.safetensors")).resolve()
@@ -219,6 +232,7 @@ def test_a_file_that_was_damaged_on_disk_is_fetched_again(hub, cache, fingerprin
     assert load.load("owner/tiny").fingerprint == fingerprint
 
 
+@pytest.mark.slow
 def test_offline_a_damaged_file_is_reported_and_not_loaded(hub, cache, no_waits, monkeypatch):
     load.load("owner/tiny")
     weights = next(cache.rglob("model.safetensors")).resolve()

@@ -23,11 +23,13 @@ def test_a_stalling_hub_is_given_up_in_bounded_time(hub, cache, no_waits, patter
     assert leftovers(cache) == []
 
 
+@pytest.mark.slow
 def test_a_dead_hub_is_reported(hub, cache, no_waits):
     hub.close()
     assert f"{hub.address} cannot be reached" in refusal()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["offline", "dead", "down"])
 def test_what_was_loaded_once_loads_without_the_hub(
     hub, cache, no_waits, monkeypatch, fingerprint, way
@@ -50,6 +52,7 @@ def test_offline_and_never_loaded_is_reported(hub, cache, monkeypatch):
     assert hub.count("tiny") == 0
 
 
+@pytest.mark.slow
 def test_a_new_commit_that_came_in_part_leaves_the_old_one_usable(
     hub, cache, other, fingerprint, monkeypatch
 ):
@@ -62,6 +65,7 @@ def test_a_new_commit_that_came_in_part_leaves_the_old_one_usable(
     assert (again.fingerprint, again.revision) == (fingerprint, first.revision)
 
 
+@pytest.mark.slow
 def test_a_first_download_that_came_in_part_is_not_loaded(hub, cache, monkeypatch):
     commit = hub.repositories["models/owner/tiny"].branches["main"]
     hub.fail(WEIGHTS, shorter_by(1))
@@ -71,6 +75,7 @@ def test_a_first_download_that_came_in_part_is_not_loaded(hub, cache, monkeypatc
     assert "weights are missing" in refusal(revision=commit)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_reported_and_leaves_what_was_there(
     hub, tmp_path, cache, monkeypatch, other
 ):

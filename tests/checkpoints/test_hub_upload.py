@@ -25,6 +25,7 @@ def push(*arguments):
     return main(["push", *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_what_is_published_loads_back_identical(hub, tiny, capsys):
     assert push(tiny, "owner/fresh") == 0
     loaded = load.load("owner/fresh")
@@ -36,6 +37,7 @@ def test_what_is_published_loads_back_identical(hub, tiny, capsys):
     assert not repository.private
 
 
+@pytest.mark.slow
 def test_reference_weights_go_along_and_go_when_they_are_gone(hub, tiny, tmp_path):
     folder = shutil.copytree(tiny, tmp_path / "known")
     weights, own = {"clip": [0.25], "cnn": [0.5]}, load.fingerprint(tiny)
@@ -49,12 +51,14 @@ def test_reference_weights_go_along_and_go_when_they_are_gone(hub, tiny, tmp_pat
     assert load_reference_weights(load.load("owner/known")) is None
 
 
+@pytest.mark.slow
 def test_a_branch_is_made_and_main_stays(hub, tiny, other):
     assert push(other, "owner/tiny", "--revision", "v2") == 0
     assert load.load("owner/tiny@v2").fingerprint == load.fingerprint(other)
     assert load.load("owner/tiny").fingerprint == load.fingerprint(tiny)
 
 
+@pytest.mark.slow
 def test_one_commit_replaces_another_checkpoint_and_leaves_other_files(hub, tiny, tmp_path):
     loaded = load.load(tiny)
     split = save_checkpoint(loaded.model, loaded.processor, tmp_path / "split", max_shard_mb=0.1)
@@ -91,6 +95,7 @@ def cardless(tiny, tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_a_folder_without_a_card_is_given_one_with_license_data_and_numbers(
     hub, cardless, tmp_path, capsys
 ):
@@ -117,6 +122,7 @@ def test_a_folder_without_a_card_is_given_one_with_license_data_and_numbers(
     assert not (cardless / "README.md").exists()
 
 
+@pytest.mark.slow
 def test_a_card_says_what_is_not_known(hub, cardless):
     assert push(cardless, "owner/fresh") == 0
     repository = hub.repositories["models/owner/fresh"]
@@ -152,6 +158,7 @@ def test_what_does_not_load_is_not_published(hub, tiny, tmp_path, capsys):
     assert hub.requested == []
 
 
+@pytest.mark.slow
 def test_private_is_private_and_never_a_public_one(hub, tiny, capsys):
     assert push(tiny, "owner/mine", "--private") == 0
     assert hub.repositories["models/owner/mine"].private
@@ -161,6 +168,7 @@ def test_private_is_private_and_never_a_public_one(hub, tiny, capsys):
     assert hub.repositories["models/owner/tiny"].branches == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pattern", "fault", "message"),
     [
@@ -176,6 +184,7 @@ def test_a_refusal_is_reported_and_changes_nothing(hub, tiny, other, pattern, fa
     assert hub.repositories["models/owner/tiny"].branches == before
 
 
+@pytest.mark.slow
 def test_a_push_of_someone_else_meanwhile_is_not_overwritten(hub, tiny, other):
     repository = hub.repositories["models/owner/tiny"]
     theirs = []

@@ -52,6 +52,7 @@ def answer(model, processor):
         return model.compose(pixel_values=pixels, **processor(text=["top red", "bottom"])).embedding
 
 
+@pytest.mark.slow
 def test_read_back_it_answers_the_same(saved, model, processor):
     loaded = load.load(saved)
     assert not loaded.model.training
@@ -64,6 +65,7 @@ def test_read_back_it_answers_the_same(saved, model, processor):
     torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
 
 
+@pytest.mark.slow
 def test_half_precision_is_on_disk_only(saved, model, processor, tmp_path):
     folder = save_checkpoint(model, processor, tmp_path / "half", dtype=torch.float16)
     size, full_size = (
@@ -89,6 +91,7 @@ def test_weights_are_split_below_the_limit(model, processor, tmp_path):
     assert torch.equal(load.load(folder).model.clip.logit_scale, model.clip.logit_scale)
 
 
+@pytest.mark.slow
 def test_saving_over_a_checkpoint_leaves_nothing_of_it(model, processor, tmp_path):
     folder = save_checkpoint(model, processor, tmp_path / "twice", max_shard_mb=0.1)
     (folder / "README.md").write_text("stays")
@@ -99,6 +102,7 @@ def test_saving_over_a_checkpoint_leaves_nothing_of_it(model, processor, tmp_pat
     load.load(folder)
 
 
+@pytest.mark.slow
 def test_reference_weights_are_stored_with_a_checkpoint_and_go_with_its_weights(
     model, processor, tmp_path
 ):
@@ -139,6 +143,7 @@ def test_fingerprint_is_of_the_content(saved, folder):
     assert load.fingerprint(folder) == expected
 
 
+@pytest.mark.slow
 def test_a_leftover_shard_that_the_index_does_not_name_changes_nothing(processor, tmp_path):
     folder = save_checkpoint(tiny_model(processor), processor, tmp_path / "c", max_shard_mb=0.1)
     expected = load.fingerprint(folder)
@@ -294,6 +299,7 @@ def test_a_processor_of_another_model_is_refused(model, processor, tmp_path, cha
     assert not (tmp_path / "mixed").exists()
 
 
+@pytest.mark.slow
 def test_without_clips_tokenizer_it_composes_from_ids_and_is_not_loaded_for_search(
     model, processor, tmp_path
 ):

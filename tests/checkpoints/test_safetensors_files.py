@@ -152,6 +152,7 @@ def test_an_index_of_nothing_is_refused(tmp_path, content):
         read_weights(tmp_path)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     lengths=st.lists(st.integers(0, 40), min_size=1, max_size=6),

@@ -21,6 +21,7 @@ def gallery(tmp_path, monkeypatch):
     return str(draw_gallery(tmp_path / "gallery", 4))
 
 
+@pytest.mark.slow
 def test_a_model_is_loaded_again_by_its_first_commit(hub, cache, tiny, other, gallery):
     """What is pushed meanwhile is not taken for the model that embedded the gallery."""
     repository = hub.repositories["models/owner/tiny"]
@@ -39,6 +40,7 @@ def test_a_model_is_loaded_again_by_its_first_commit(hub, cache, tiny, other, ga
             assert searcher.checkpoint.revision == commit
 
 
+@pytest.mark.slow
 def test_a_model_in_the_cache_is_loaded_again_without_the_hub(hub, cache, other, gallery):
     hub.repositories["models/owner/tiny"].commit(other, branch="v2")
     models, _ = open_models(["owner/tiny", "owner/tiny@v2"], gallery, silently, 1)

@@ -159,6 +159,7 @@ def test_an_unknown_layout_says_what_is_there_and_what_to_do(
     assert told.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_checkpoint_from_its_folder_meets_broken_pictures_and_long_texts(
     data: Path,
     tmp_path: Path,

@@ -50,6 +50,7 @@ def index(model, tmp_path, capsys):
     return index
 
 
+@pytest.mark.slow
 def test_the_json_counts_what_was_taken_and_left_out(gallery, index):
     (gallery / "@eaDir").mkdir()
     (gallery / "a.jxl").write_bytes(b"x")
@@ -68,6 +69,7 @@ def test_the_json_counts_what_was_taken_and_left_out(gallery, index):
     assert index(gallery, "--exclude", "drafts/", "--exclude", "q2.*")[1]["embedded"] == 0
 
 
+@pytest.mark.slow
 def test_what_is_not_read_is_counted_with_what_to_do_for_its_kind(gallery, index):
     (gallery / "a.zip").write_bytes(b"PK")
     (gallery / "b.jxl").write_bytes(b"x")
@@ -84,6 +86,7 @@ def test_what_is_not_read_is_counted_with_what_to_do_for_its_kind(gallery, index
     assert "\n2 RAW pictures are not read. Export them from your raw converter as JPEG.\n" in err
 
 
+@pytest.mark.slow
 def test_a_pattern_that_leaves_nothing_out_is_reported_with_the_reason(gallery, index):
     for name in ("#1 drafts", "raw [old]"):
         (gallery / name).mkdir()
@@ -111,6 +114,7 @@ def test_a_pattern_that_leaves_nothing_out_is_reported_with_the_reason(gallery, 
     assert "left nothing out" not in err
 
 
+@pytest.mark.slow
 def test_an_away_subtree_is_kept_said_and_removed_on_request(gallery, index, tmp_path):
     index(gallery)
     shutil.move(gallery / "nas", tmp_path / "elsewhere")
@@ -124,6 +128,7 @@ def test_an_away_subtree_is_kept_said_and_removed_on_request(gallery, index, tmp
     assert "3 removed from the store" in err
 
 
+@pytest.mark.slow
 def test_a_picture_that_became_unreadable_counts_as_removed(gallery, index):
     index(gallery)
     (gallery / "p1.png").write_text("no picture any more")
@@ -134,6 +139,7 @@ def test_a_picture_that_became_unreadable_counts_as_removed(gallery, index):
     assert index(gallery)[1]["removed"] == 0
 
 
+@pytest.mark.slow
 def test_pruning_an_emptied_folder_removes_nothing_and_says_so(gallery, index, tmp_path):
     index(gallery)
     shutil.rmtree(gallery)
@@ -161,6 +167,7 @@ def test_a_file_instead_of_a_folder_is_named(gallery, index):
     assert "is a file; a gallery is a folder" in err
 
 
+@pytest.mark.slow
 def test_a_store_instead_of_its_pictures_is_named(gallery, index, tmp_path):
     index(gallery)
     code, _, err = index(tmp_path / "store", out=tmp_path / "another")
@@ -169,6 +176,7 @@ def test_a_store_instead_of_its_pictures_is_named(gallery, index, tmp_path):
     assert f"that it was made of, such as {gallery}." in err
 
 
+@pytest.mark.slow
 def test_another_folder_into_a_store_is_refused(gallery, index, tmp_path):
     index(gallery)
     other = tmp_path / "other"
@@ -255,6 +263,7 @@ def test_output_fails_for_no_name_and_no_encoding(gallery, model, tmp_path):
                 assert b"Zo\\xeb.png" in done.stdout
 
 
+@pytest.mark.slow
 def test_orphans_are_listed_and_removed_on_request(gallery, index, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DWC_CACHE", str(tmp_path / "cache"))
     for name in ("gone", "here"):
@@ -335,6 +344,7 @@ def test_metadata_is_typed_and_counted_in_what_is_printed(gallery, index):
     assert "4 pictures are not listed in the metadata." in err
 
 
+@pytest.mark.slow
 def test_an_index_is_built_used_and_checked(gallery, index, monkeypatch, tmp_path, capsys):
     """With limits so low that a few pictures are many."""
     pytest.importorskip("faiss")

@@ -68,6 +68,7 @@ def test_each_query_is_kept_with_its_weights_and_its_truth(tmp_path):
             assert float(stream.image_weight) == pytest.approx(weight, abs=2e-5)
 
 
+@pytest.mark.slow
 def test_the_gallery_alone_is_embedded_again(tmp_path, capsys):
     torch.set_num_threads(1)
     folder = write_tiny_checkpoint(tmp_path / "model")

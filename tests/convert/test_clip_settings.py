@@ -37,6 +37,7 @@ def activation(folder):
     return config["vision_config"]["hidden_act"], config["text_config"]["hidden_act"]
 
 
+@pytest.mark.slow
 def test_an_assumed_activation_is_reported_and_in_the_card(files, tmp_path):
     out, report = run(files, tmp_path)
     assert activation(out) == ("quick_gelu", "quick_gelu")
@@ -45,6 +46,7 @@ def test_an_assumed_activation_is_reported_and_in_the_card(files, tmp_path):
     assert "quick_gelu, which is assumed" in ModelCard.load(out / "README.md").content
 
 
+@pytest.mark.slow
 def test_a_given_activation_is_taken_and_named(files, tmp_path):
     out, report = run(files, tmp_path, clip_activation="gelu")
     assert activation(out) == ("gelu", "gelu")
@@ -52,6 +54,7 @@ def test_a_given_activation_is_taken_and_named(files, tmp_path):
     assert "assumed" not in report + ModelCard.load(out / "README.md").content
 
 
+@pytest.mark.slow
 def test_preprocessing_of_a_config_is_taken_and_can_be_overruled(files, tmp_path):
     write_config(tmp_path, SHOWN, embed_dim=24)
     out, report = run(files, tmp_path)
@@ -71,6 +74,7 @@ def test_preprocessing_of_a_config_is_taken_and_can_be_overruled(files, tmp_path
     assert processor.image_mean[0] == pytest.approx(0.48145466)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "actual"),
     [
@@ -147,6 +151,7 @@ def write_transformers_clip(folder):
     ).save_pretrained(folder)
 
 
+@pytest.mark.slow
 def test_a_transformers_clip_brings_its_preprocessing(tmp_path):
     write_transformers_clip(tmp_path)
     assert read_clip(tmp_path).preprocessing is None
@@ -205,6 +210,7 @@ def test_a_transformers_clip_of_integers_is_refused(tmp_path, sharded):
         read_clip(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_settings_of_a_clip_saved_by_transformers_5_are_read(tmp_path):
     """It writes them to processor_config.json, and reads them there first."""
     write_transformers_clip(tmp_path)
@@ -236,6 +242,7 @@ def test_a_safetensors_file_reads_the_config_beside_it(tmp_path):
     assert source.assumed == ()
 
 
+@pytest.mark.slow
 def test_a_square_that_is_cropped_stays_one(files, tmp_path):
     write_transformers_clip(tmp_path / "clip")
     values = {"image_mean": 0.5, "image_std": 0.5, "size": {"height": 56, "width": 56},
@@ -264,6 +271,7 @@ def write_preprocessor(folder, **fields):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fields", "peak"),
     [

@@ -220,6 +220,7 @@ def test_over_the_network_one_file_is_fetched(clip, tmp_path):
     assert files == {f"/{OPENAI_REPO}/resolve/{OPENAI_COMMIT}/merges.txt"}
 
 
+@pytest.mark.slow
 def test_a_server_that_says_nothing_is_not_waited_for(clip, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr(clip_tokenizer, "_TIMEOUT_S", 0.2)
@@ -274,6 +275,7 @@ def test_with_openais_merges_ids_are_openais(golden, tmp_path):
     assert [actual(text)["input_ids"] for text in TEXTS["queries"]] == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "ids"),
     [

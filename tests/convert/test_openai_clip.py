@@ -155,6 +155,7 @@ def test_a_clip_whose_shapes_make_none_is_refused(shape, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_hub_name_is_read_from_the_cache(tmp_path, monkeypatch):
     """As the Hub's client lays its cache out, with the network off."""
     commit = "0123456789abcdef0123456789abcdef01234567"

@@ -33,6 +33,7 @@ def same(first, second):
     return first.keys() == second.keys() and all(torch.equal(first[n], second[n]) for n in first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["vit", "resnet"])
 def test_a_clip_stream_goes_there_and_back_bit_by_bit(kind, tmp_path, capsys):
     stream, clip = fill(global_shapes()), fill(tiny_clip_shapes(kind), seed=1)
@@ -125,6 +126,7 @@ def clip_alone(tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tower", "change", "message"),
     [

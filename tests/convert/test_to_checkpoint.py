@@ -28,6 +28,7 @@ from tests.fork_server import PYTHON
 from tests.merges import merges_text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["vit", "resnet"])
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 def test_a_clip_stream_alone_becomes_a_whole_checkpoint(files, tmp_path, kind, suffix):
@@ -51,6 +52,7 @@ def test_a_clip_stream_alone_becomes_a_whole_checkpoint(files, tmp_path, kind, s
     assert model.config.caption_template["pair"] == "<BOS> {0} <AND> {1} <EOS>"
 
 
+@pytest.mark.slow
 def test_half_precision_archives_as_openai_releases_them_are_read(files, tmp_path):
     class Released(nn.Module):
         """A TorchScript archive with OpenAI's names, in half precision."""
@@ -82,6 +84,7 @@ def test_half_precision_archives_as_openai_releases_them_are_read(files, tmp_pat
     assert torch.equal(weights["visual_projection.weight"], expected)
 
 
+@pytest.mark.slow
 def test_a_transformers_clip_brings_its_own_tokenizer(files, tmp_path):
     text = {"vocab_size": 530, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1,
             "num_attention_heads": 2, "max_position_embeddings": 12, "bos_token_id": 528,
@@ -131,6 +134,7 @@ def test_the_command_converts_and_says_where_to(files, tmp_path):
     assert model.config.caption_template == {"single": "{0}", "pair": "{0} and {1}"}
 
 
+@pytest.mark.slow
 def test_without_a_tokenizer_it_is_written_and_the_cure_given(files, tmp_path, caplog):
     out = convert(tmp_path / "out", **files)
     (message,) = [record.getMessage() for record in caplog.records if record.name.startswith("dwc")]
@@ -150,6 +154,7 @@ def test_without_a_tokenizer_it_is_written_and_the_cure_given(files, tmp_path, c
     assert not [record for record in caplog.records if record.name.startswith("dwc")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["given", "sorted", "table"])
 def test_the_order_of_the_words_is_not_reported_as_checked(local_files, tmp_path, form):
     captions = CAPTIONS if form == "given" else sorted(CAPTIONS)
@@ -163,6 +168,7 @@ def test_the_order_of_the_words_is_not_reported_as_checked(local_files, tmp_path
     assert ("are in alphabetical order" in report) == (form == "sorted")
 
 
+@pytest.mark.slow
 def test_what_was_mapped_is_reported_module_by_module(files, tmp_path, capsys):
     arguments = ["--global-weights", str(files["global_weights"]), "--clip", str(files["clip"])]
     assert main(["convert", *arguments, "--out", str(tmp_path / "out")]) == 0
@@ -183,6 +189,7 @@ def test_what_was_mapped_is_reported_module_by_module(files, tmp_path, capsys):
     assert message.splitlines()[-1].startswith(f"wrote {tmp_path / 'out'} (fingerprint ")
 
 
+@pytest.mark.slow
 def test_the_card_says_what_is_known_and_no_more(files, tmp_path):
     facts = CardFacts(license="mit", datasets=("fashion_iq",), base_model="someone/clip")
     out = convert(tmp_path / "out", **files, card=facts)
@@ -206,6 +213,7 @@ def test_the_card_says_what_is_known_and_no_more(files, tmp_path):
     assert (out / "README.md").read_text() == "my own words"
 
 
+@pytest.mark.slow
 def test_a_tensor_that_came_out_wrong_keeps_the_checkpoint_from_its_place(
     files, tmp_path, monkeypatch
 ):
@@ -224,6 +232,7 @@ def test_a_tensor_that_came_out_wrong_keeps_the_checkpoint_from_its_place(
     assert sorted(file.name for file in tmp_path.iterdir()) == ["clip.pt", "global.pth"]
 
 
+@pytest.mark.slow
 def test_weights_that_compose_nothing_finite_are_refused(files, tmp_path):
     rewrite(
         files["global_weights"],

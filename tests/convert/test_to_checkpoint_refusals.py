@@ -118,6 +118,7 @@ def test_tensors_that_are_not_plain_numbers_are_named(files, tmp_path, which, ch
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_integers_that_nothing_reads_are_no_obstacle(files, tmp_path):
     rewrite(files["global_weights"], loss_weight=torch.tensor([10]))
     state = torch.load(files["clip"], weights_only=True)
@@ -138,6 +139,7 @@ def test_captions_that_are_neither_list_nor_table_are_refused(local_files, tmp_p
         convert(tmp_path / "out", **local_files)
 
 
+@pytest.mark.slow
 def test_a_cnn_stream_that_is_not_whole_is_refused(local_files, tmp_path):
     rewrite(local_files["local_weights"], **{"img_model.layer3.5.bn2.running_var": None})
     with pytest.raises(CheckpointError, match=r"stages\.2\.layers\.5\..*running_var"):

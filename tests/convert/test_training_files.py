@@ -109,6 +109,7 @@ def test_numbers_that_are_not_finite_are_named_with_their_file(tmp_path, files, 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_numbers_that_nothing_reads_may_be_anything(tmp_path, files):
     state = {**STATE, "loss_weight": torch.full_like(STATE["loss_weight"], float("nan"))}
     torch.save(state, files["global_weights"])

@@ -134,6 +134,7 @@ def test_missing_files_and_unknown_splits(tmp_path: Path) -> None:
         cirr_queries(tmp_path, "test")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("DWC_TEST_DATA" not in os.environ, reason="DWC_TEST_DATA is not set")
 def test_the_real_files_have_the_documented_counts() -> None:
     root = Path(os.environ["DWC_TEST_DATA"]) / "cirr"

@@ -83,6 +83,7 @@ def test_other_pictures_are_no_collage(image):
     assert not is_collage(image)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("DWC_TEST_DATA" not in os.environ, reason="needs the wardrobe's photographs")
 def test_photographs_of_clothes_are_no_collage():
     files = sorted((Path(os.environ["DWC_TEST_DATA"]) / "wardrobe" / "photos").iterdir())

@@ -98,6 +98,7 @@ words = st.lists(st.sampled_from(["red", "blue", "long", "dress"]), min_size=1, 
 captions = st.lists(words.map(" ".join), min_size=2, max_size=8)
 
 
+@pytest.mark.slow
 @given(captions=captions, seed=st.integers(0, 9))
 def test_training_pairs_are_all_those_one_word_apart(captions: list[str], seed: int) -> None:
     pictures = [LabeledImage(str(n), caption) for n, caption in enumerate(captions)]

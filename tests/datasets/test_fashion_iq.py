@@ -172,6 +172,7 @@ def test_an_unknown_protocol(root: Path) -> None:
         fashion_iq_benchmark(root, "dress", "P5")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("DWC_TEST_DATA" not in os.environ, reason="DWC_TEST_DATA is not set")
 def test_the_real_files_have_the_documented_counts() -> None:
     root = Path(os.environ["DWC_TEST_DATA"]) / "fashion_iq"

@@ -95,6 +95,7 @@ def test_a_complete_progressive_jpeg_is_read(quality, options):
         assert decode(content).size == (240, 320)
 
 
+@pytest.mark.slow
 def test_a_large_jpeg_that_ends_early_is_refused():
     content = saved(photograph((1200, 1600)), "JPEG")
     assert decode(content).size == (600, 800)

@@ -277,6 +277,7 @@ def test_missing_files_and_folders_are_named(tmp_path):
         decode(Image.new("RGB", (0, 3)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["JPEG", "PNG"])
 @pytest.mark.parametrize("size", [(1200, 1050), (4200, 8400), (1023, 1023)])
 def test_large_pictures_come_back_smaller_but_large_enough(format, size):
@@ -493,6 +494,7 @@ def test_the_profile_of_srgb_changes_nothing():
         assert plain.tobytes() == profiled.tobytes()
 
 
+@pytest.mark.slow
 def test_profiles_of_transparent_gray_and_reduced_pictures_are_obeyed():
     profile = rgb_profile(*SWAPPED)
     glass = two_halves(left=(10, 220, 10)).convert("RGBA")
@@ -775,6 +777,7 @@ def test_a_targa_file_is_read(tmp_path):
     assert_close(decode(tmp_path / "a.tga").getpixel((5, 20)), LEFT)
 
 
+@pytest.mark.slow
 def test_a_huge_jpeg_is_read_reduced(tmp_path, recwarn):
     picture = Image.new("RGB", (12_000, 9_000), LEFT)
     picture.paste(RIGHT, (6_000, 0, 12_000, 9_000))
@@ -875,6 +878,7 @@ ENCODED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL.*")
 @settings(max_examples=400, deadline=None)
 @given(

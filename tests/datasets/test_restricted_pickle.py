@@ -60,6 +60,7 @@ plain_arrays = hnp.arrays(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(array=plain_arrays, protocol=st.sampled_from([2, 3, 4]))
 def test_arrays_come_through_in_every_protocol(
@@ -202,6 +203,7 @@ def whole_file(tmp_path: Path) -> bytes:
     return save(tmp_path / "whole.npy", value).read_bytes()
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_damage_is_read_or_refused_and_never_anything_else(

@@ -45,6 +45,7 @@ def test_the_report_has_what_scripts_read(world):
         assert -1 <= stream["weight_truth_correlation"] <= 1
 
 
+@pytest.mark.slow
 def test_the_seed_draws_the_queries_and_leaves_the_gallery(world):
     first, same, other = [], [], []
     assert evaluate(world, 0, first) == evaluate(world, 0, same)
@@ -54,6 +55,7 @@ def test_the_seed_draws_the_queries_and_leaves_the_gallery(world):
     assert first[40:] != other[40:]
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn_as_the_gallery_shows_them():
     items = gallery("test", 2)
     pictures = CatalogueImages(items, workers=1)
@@ -63,6 +65,7 @@ def test_pictures_are_drawn_as_the_gallery_shows_them():
         pictures("test-99999")
 
 
+@pytest.mark.slow
 def test_wishes_of_both_kinds_are_counted_in_all_and_by_attribute(world):
     def pictures(name):
         place = int(name.split("-")[1])

@@ -104,6 +104,7 @@ def test_the_numbers_are_the_naive_rankers(tmp_path: Path, base: str) -> None:
     assert "have 90 gallery pictures, the published split 2,297" in report["comparability"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["val", "test1"])
 def test_blank_captions_are_counted_logged_and_compared(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, split: str
@@ -237,6 +238,7 @@ def test_the_real_test_split_gives_the_servers_files(tmp_path: Path) -> None:
         assert Path(file).stat().st_size < 5_000_000  # what the server takes
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("DWC_TEST_DATA" not in os.environ, reason="DWC_TEST_DATA is not set")
 def test_only_the_hard_target_is_a_hit() -> None:
     """In the real validation file 37 soft targets hold the reference and lack the target."""

@@ -67,6 +67,7 @@ def test_the_numbers_of_every_category_and_their_means(world, tmp_path, tree):
     assert report["mean_of_averages"] == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_blank_captions_are_counted_and_logged(world, tmp_path, caplog):
     write(tmp_path, TREES[0])
     assert "blank_captions" not in evaluate_benchmark("fashion_iq", *world, tmp_path)

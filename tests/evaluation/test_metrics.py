@@ -17,6 +17,7 @@ from dwc.evaluation.metrics import (
 small_scores = st.lists(st.integers(-3, 3), min_size=1, max_size=12)
 
 
+@pytest.mark.slow
 @given(small_scores, st.data())
 def test_first_hit_rank_is_that_of_a_pessimistic_sort(
     scores: list[int], data: st.DataObject

@@ -91,6 +91,7 @@ def test_a_folder_without_a_table_is_refused(tmp_path):
         read_labeled_photographs(tmp_path)
 
 
+@pytest.mark.slow
 def test_precision_is_the_share_of_the_class_among_the_first(folder, world):
     model, processor = world
     photographs = read_labeled_photographs(folder)
@@ -139,6 +140,7 @@ def test_classes_without_a_photograph_are_named(folder, world, caplog):
     assert "none of the classes: Hat (2), Trousers (2)" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_class_is_recognized_however_it_is_spelled(folder, world):
     photographs = read_labeled_photographs(folder)
     others = [label.lower().replace("-", " ") for label in photographs.labels]

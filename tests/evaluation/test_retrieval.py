@@ -53,6 +53,7 @@ def naive_rank(scores, names, query, reference_removed):
     return NEVER
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=50)
 @given(data=st.data(), removed=st.booleans(), chunk=st.integers(1, 4))
 def test_ranks_are_the_naive_ones(data, removed, chunk):
@@ -107,6 +108,7 @@ def test_batches_are_the_items_in_order(size):
     assert all(len(chunk) == size for chunk in chunks[:-1])
 
 
+@pytest.mark.slow
 def test_vectors_do_not_depend_on_the_batch(world):
     model, processor = world
     whole = embed_gallery(model, processor, "abcde", open_picture)
@@ -127,6 +129,7 @@ def test_vectors_do_not_depend_on_the_batch(world):
         )
 
 
+@pytest.mark.slow
 def test_a_benchmark_is_run_for_both_streams_and_each(world):
     model, processor = world
     queries = tuple(

@@ -69,6 +69,7 @@ def rank(scores: np.ndarray, hits: list[int], left_out: int | None = None) -> in
     return 1 + min(order.index(hit) for hit in hits)
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_numbers_are_those_of_a_naive_version(wardrobe, world, report) -> None:
     (folder, photographs), (model, processor) = wardrobe, world
@@ -124,6 +125,7 @@ def rewrite(folder, target, photographs):
     write_table(target, photographs)
 
 
+@pytest.mark.slow
 def test_words_in_another_language_are_counted(wardrobe, tmp_path, caplog) -> None:
     folder, photographs = wardrobe
     world = english_world(photographs)
@@ -159,6 +161,7 @@ def test_words_in_another_language_are_counted(wardrobe, tmp_path, caplog) -> No
     assert count_unknown_words(without, ["ein kleid"]) == {}
 
 
+@pytest.mark.slow
 def test_captions_of_other_rows_are_reported(wardrobe, tmp_path, caplog) -> None:
     folder, photographs = wardrobe
     named = [replace(one, caption=f"a {one.attributes['colour']} top") for one in photographs]
@@ -183,6 +186,7 @@ def test_captions_of_other_rows_are_reported(wardrobe, tmp_path, caplog) -> None
         assert (message in caplog.text) == (name == "shifted")
 
 
+@pytest.mark.slow
 def test_fitting_results_are_counted_for_words_that_people_type(wardrobe) -> None:
     _, photographs = wardrobe
     model, processor = english_world(photographs)
@@ -209,6 +213,7 @@ def test_fitting_results_are_counted_for_words_that_people_type(wardrobe) -> Non
     assert not any(words.startswith("maxi") for words in report["words"])  # nothing fits
 
 
+@pytest.mark.slow
 def test_readings_are_compared_with_the_table(wardrobe) -> None:
     _, photographs = wardrobe
     model, processor = english_world(photographs)
@@ -239,6 +244,7 @@ def test_open_words_of_a_kind_that_no_photograph_has_are_named(wardrobe, world, 
     assert "none of the garments is measured, since no photograph has a category of" in caplog.text
 
 
+@pytest.mark.slow
 def test_repeated_captions_are_counted(wardrobe, world, report, tmp_path, caplog) -> None:
     folder, photographs = wardrobe
     assert report["captions"]["repeated"] == 0
@@ -286,6 +292,7 @@ def test_a_table_without_composed_queries_is_refused_with_the_reason(
     assert f"csv: no composed query can be made of the split 'eval': {reason}" in message
 
 
+@pytest.mark.slow
 def test_photographs_that_cannot_be_read_are_left_out_and_counted(wardrobe, world, tmp_path):
     _, photographs = wardrobe
     for one in photographs[1:]:
@@ -299,6 +306,7 @@ def test_photographs_that_cannot_be_read_are_left_out_and_counted(wardrobe, worl
     assert found["captions"]["queries"] == 39
 
 
+@pytest.mark.slow
 def test_the_command_takes_any_split_of_the_table(wardrobe, tmp_path, capsys) -> None:
     folder, _ = wardrobe
     model = write_tiny_checkpoint(tmp_path / "model")

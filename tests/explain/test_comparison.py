@@ -40,6 +40,7 @@ def another(pictures, tmp_path_factory):
     return Searcher(loaded, made)
 
 
+@pytest.mark.slow
 def test_columns_are_searches(searcher, another):
     asked = searcher.encode_query(**QUESTION)
     found = compare(searcher.sweep(asked), asked, 6, {"another": another})

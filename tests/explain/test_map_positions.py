@@ -37,6 +37,7 @@ def marked(searcher, projection, k=12, **question):
     return locate_answer(searcher, projection, asked, result), result
 
 
+@pytest.mark.slow
 def test_pictures_lie_at_their_own_places(searcher, projection):
     reference = searcher.store.ids[7]
     marks, result = marked(searcher, projection, text="is red", reference_id=reference)

@@ -17,6 +17,7 @@ def searcher(loaded, store):
     return Searcher(loaded, store)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shift", [0.0, 1.0, -math.inf])
 def test_an_explanation_agrees_with_the_search(searcher, shift):
     question = {"reference_id": "p04.png", "text": "is red"}

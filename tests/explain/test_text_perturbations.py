@@ -77,6 +77,7 @@ def test_a_word_that_is_not_there_cannot_go(text, position):
         remove_word(text, position)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.text(alphabet="ab ,.;!?()\"'[]-é\n", max_size=30))
 def test_exactly_one_word_goes(text):
@@ -212,6 +213,7 @@ def bundled(pictures, tmp_path_factory):
     return Searcher(checkpoint, made)
 
 
+@pytest.mark.slow
 def test_a_wording_is_read_as_a_search_reads_it(bundled):
     """Words that are only written unusually were listed as unknown, and no note was given."""
     long = "is red and striped with a belt " * 30

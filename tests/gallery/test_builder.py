@@ -189,6 +189,7 @@ def test_drawings_are_made_by_other_processes(tmp_path):
         assert np.array_equal(store.vectors[position], drawn)
 
 
+@pytest.mark.slow
 def test_the_catalogue_becomes_a_store(tmp_path):
     source = CatalogueSource("val", 6, 32)
     store = build_store(source, mean_colors, tmp_path / "store", IDENTITY)

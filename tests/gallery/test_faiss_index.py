@@ -46,6 +46,7 @@ def copy(built, tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_it_finds_nearly_all_of_the_best(built):
     store, index = built
     assert index.recall >= faiss_index.TARGET_RECALL
@@ -133,6 +134,7 @@ def test_any_flipped_bit_or_cut_is_noticed(copy):
         FaissIndex.open(store)
 
 
+@pytest.mark.slow
 def test_the_index_of_other_vectors_is_refused_and_built_again(copy, gallery, caplog):
     vectors, _ = gallery
     with StoreWriter(copy, MODEL, {"kind": "folder", "folder": "/nowhere"}, "/nowhere") as writer:
@@ -167,6 +169,7 @@ def test_a_folder_that_cannot_be_written_has_an_index_in_memory(copy, caplog):
     assert "built again when it is next needed" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_failed_write_leaves_the_former_file(copy, monkeypatch, caplog):
     before = (copy / FILE).read_bytes()
 
@@ -180,6 +183,7 @@ def test_a_failed_write_leaves_the_former_file(copy, monkeypatch, caplog):
     assert sorted(file.name for file in copy.iterdir() if "faiss" in file.name) == [FILE]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "large", "installed", "build", "expected"),
     [
@@ -273,6 +277,7 @@ def test_search_parameters_of_a_refined_index_reset_its_factor(points):
     assert recall(params=parameters) == recall()
 
 
+@pytest.mark.slow
 def test_search_parameters_of_hnsw_reset_its_breadth(points):
     index = faiss.IndexHNSWFlat(16, 8)
     index.add(points)

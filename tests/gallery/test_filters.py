@@ -235,6 +235,7 @@ def fits(filter, row):
     return value in filter.values
 
 
+@pytest.mark.slow
 @given(st.recursive(conditions, compound, max_leaves=6))
 def test_writing_and_reading_and_the_definitions_agree(filter):
     again = parse_filter(format_filter(filter), METADATA)

@@ -55,6 +55,7 @@ def test_any_files_can_be_selected(positions):
         assert len(selected) == len(positions)
 
 
+@pytest.mark.slow
 def test_a_long_list_takes_no_more_memory_than_a_short_one():
     peaks = []
     for count in (10_000, 60_000):

@@ -178,6 +178,7 @@ def test_damaged_vectors_of_a_part_are_computed_again(photos, tmp_path):
     assert_equal(store, alone)
 
 
+@pytest.mark.slow
 def test_moved_copied_changed_and_new_pictures_update_as_one_process_does(
     source, photos, alone, tmp_path
 ):

@@ -48,6 +48,7 @@ def test_a_store_of_precomputed_vectors_equals_one_that_was_embedded(tmp_path, s
     assert store.fingerprint == first.fingerprint
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn_when_they_are_shown(tmp_path, store) -> None:
     first = Store.open(tmp_path / "first")
     id = store.ids[2]
@@ -85,6 +86,7 @@ def test_vectors_of_another_model_or_a_damaged_file_are_not_used(file, caplog) -
     assert load_precomputed(file.with_name("none"), "abc") == {}
 
 
+@pytest.mark.slow
 def test_garments_of_another_drawing_version_are_embedded(file, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(drawing, "DRAWING_VERSION", "another")
     known = load_precomputed(file, "abc")

@@ -22,6 +22,7 @@ def nearest_on_map(projection):
     return distances.argsort(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("landmarks", [LANDMARKS, 60])
 def test_what_is_alike_lies_close(landmarks):
     vectors, group = groups(4, 40)
@@ -33,6 +34,7 @@ def test_what_is_alike_lies_close(landmarks):
     assert (group[nearest] == group).mean() > 0.95
 
 
+@pytest.mark.slow
 def test_the_map_is_the_same_every_time_and_fills_its_square():
     vectors, _ = groups(3, 20)
     first, second = project(vectors), project(vectors)

@@ -61,6 +61,7 @@ def test_another_stores_map_is_refused_and_gives_way(build, photos, tmp_path, ma
     assert made == [13, 12]
 
 
+@pytest.mark.slow
 def test_a_store_that_was_added_to_gets_a_new_map(build, photos, made):
     ProjectionCache().get(build(photos))
     shutil.copy(photos / "p3.png", photos / "p3-again.png")

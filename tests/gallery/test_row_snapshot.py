@@ -178,6 +178,7 @@ def test_a_store_of_the_former_format_gets_a_copy_when_it_is_indexed_again(
     assert again.rows == first.rows
 
 
+@pytest.mark.slow
 def test_an_open_store_keeps_its_rows_while_another_process_changes_them(
     build, photos, tmp_path, mapped
 ):

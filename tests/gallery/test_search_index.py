@@ -1,12 +1,14 @@
 """Exact search against a ranker of three lines, ties included."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dwc.gallery.search_index import ExactIndex, best_positions
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.integers(-3, 3), max_size=40), st.integers(1, 50), st.data())
 def test_best_positions_agrees_with_sorting(values, k, data):

@@ -98,6 +98,7 @@ def test_a_snapshot_of_the_writer_stays_as_it_is(writer):
     assert writer.snapshot().content_keys.find("key of new.png") == [4]
 
 
+@pytest.mark.slow
 def test_rows_take_no_memory_of_their_own(tmp_path):
     """Ten thousand rows of a reader and of a writer take less than 20 bytes each."""
     count = 12_000

@@ -14,6 +14,7 @@ COMBINERS = ["dwc", "concat_mlp", "clip4cir", "average", "image_only", "text_onl
 SHIFTS = st.one_of(st.floats(-30, 30), st.sampled_from([math.inf, -math.inf]))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 2**16),
@@ -39,6 +40,7 @@ def test_parts_add_up_to_the_cosine_of_any_model(seed, combiner, vision, given_p
     torch.testing.assert_close(total, query.embedding @ gallery.T, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),

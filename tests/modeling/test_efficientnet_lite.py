@@ -75,6 +75,7 @@ def head_map_by_hand(weights: dict[str, Tensor], pixels: Tensor) -> Tensor:
     return relu6(layer(features, "_conv_head", "_bn1"))
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize("size", [(96, 96), (75, 101)])
 def test_the_package_weights_give_the_published_network(
@@ -132,6 +133,7 @@ def pictures() -> Tensor:
     return torch.randn(3, 3, PX, PX, generator=torch.Generator().manual_seed(1))
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_a_tower_pools_its_map_and_adds_the_details() -> None:
     tower = lite_model().clip.vision_model
@@ -147,6 +149,7 @@ def test_details_are_read_as_the_small_networks_were_trained() -> None:
     torch.testing.assert_close(reduced(gray, 32), torch.full((1, 3, 32, 32), 1.0))
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize("shared", [0, 8])
 def test_both_streams_read_pictures_alone_and_in_a_batch(shared: int) -> None:
@@ -180,6 +183,7 @@ def test_a_shared_map_is_computed_once_and_reaches_the_regions(
         built.cnn_stream.embed(pictures())
 
 
+@pytest.mark.slow
 def test_a_config_is_read_back_whole_and_checked(tmp_path) -> None:
     built = lite_model(shared=8)
     built.save_pretrained(tmp_path)

@@ -122,6 +122,7 @@ def test_calling_the_model_composes():
     assert torch.equal(called.embedding, composed.embedding)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_ood_score_comes_with_the_query_where_the_checkpoint_can_tell():
     built = model(familiarity=True)

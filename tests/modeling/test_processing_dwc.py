@@ -51,6 +51,7 @@ def test_word_ids_follow_first_appearance():
     assert vocabulary == {word: i for i, word in enumerate(words)}
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.text() | st.text(st.characters(max_codepoint=127)) | st.text(alphabet="a-<UNK> bisé\x1c"))
 def test_words_are_read_as_the_rule_says(text):
@@ -62,6 +63,7 @@ def test_words_are_read_as_the_rule_says(text):
     assert read == [table.get(word, 0) for word in naive_words(text)]
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=5))
 def test_vocabulary_from_captions_knows_every_word_of_theirs(captions):
@@ -244,6 +246,7 @@ def test_converted_checkpoints_crop_as_torchvision(height, first_row):
     ]
 
 
+@pytest.mark.slow
 def test_rounding_and_cleaning_travel_with_the_checkpoint(processor, tmp_path):
     converted = DWCProcessor(
         authors_image_processor(224), processor.clip_tokenizer, clip_text_cleaning="openai"

@@ -47,6 +47,7 @@ def naive_probability(query: Tensor, gallery: Tensor, row: int, temperature: flo
     )
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 1000),
     gamma=st.sampled_from([0.0, 0.5, 1.0, 3.0]),

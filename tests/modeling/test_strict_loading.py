@@ -31,6 +31,7 @@ def damage(folder: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
     save_file(tensors, file, metadata={"format": "pt"})
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize("vision", ["vit", "resnet"])
 def test_saved_and_loaded_it_is_the_same_model_in_eval_mode(vision, tmp_path):
@@ -52,10 +53,12 @@ def test_saved_and_loaded_it_is_the_same_model_in_eval_mode(vision, tmp_path):
     torch.testing.assert_close(actual.ood_score, expected.ood_score)
 
 
+@pytest.mark.slow
 def test_the_files_names_are_the_models_names(checkpoint):
     assert load_file(checkpoint / "model.safetensors").keys() == model("resnet").state_dict().keys()
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_half_precision_shards_load_into_float32(tmp_path):
     built = model()
@@ -79,6 +82,7 @@ def poison(value: float) -> Callable[[dict[str, Tensor]], object]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -126,6 +130,7 @@ def settings_of(config: PretrainedConfig) -> dict[str, Any]:
     return {name: value for name, value in told.items() if name != "_name_or_path"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_a_folder_is_read_as_transformers_would(checkpoint, dtype):
     """With an option that only transformers' own loading knows, and without."""
@@ -142,6 +147,7 @@ def test_a_folder_is_read_as_transformers_would(checkpoint, dtype):
             assert actual[name].requires_grad == tensor.requires_grad, name
 
 
+@pytest.mark.slow
 def test_a_folder_is_not_read_by_transformers(checkpoint, monkeypatch):
     def read(*_, **__):
         raise AssertionError("this takes several times as long")
@@ -150,6 +156,7 @@ def test_a_folder_is_not_read_by_transformers(checkpoint, monkeypatch):
     DWCModel.from_pretrained(checkpoint)
 
 
+@pytest.mark.slow
 def test_transformers_loading_is_held_to_the_same(checkpoint):
     def change(tensors: dict[str, Tensor]) -> None:
         tensors["stray"] = tensors.pop("clip_stream.project_image.bias")
@@ -164,6 +171,7 @@ def test_transformers_loading_is_held_to_the_same(checkpoint):
     assert told[0] == told[1]
 
 
+@pytest.mark.slow
 def test_loading_leaves_the_random_start_of_other_models_as_it_was(checkpoint):
     """Also when several are loaded at once, each skipping the start of its own."""
     functions = {name: getattr(nn.init, name) for name in dir(nn.init) if name.endswith("_")}
@@ -175,6 +183,7 @@ def test_loading_leaves_the_random_start_of_other_models_as_it_was(checkpoint):
         assert all(torch.equal(t, weights[name]) for name, t in other.state_dict().items())
 
 
+@pytest.mark.slow
 def test_training_a_loaded_model_leaves_its_file_alone(checkpoint):
     before = (checkpoint / "model.safetensors").read_bytes()
     loaded = DWCModel.from_pretrained(checkpoint)
@@ -184,6 +193,7 @@ def test_training_a_loaded_model_leaves_its_file_alone(checkpoint):
     assert (checkpoint / "model.safetensors").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_several_faults_are_listed_at_once(checkpoint):
     def change(tensors: dict[str, Tensor]) -> None:
         tensors["stray"] = tensors.pop("clip_stream.project_image.bias")
@@ -214,6 +224,7 @@ def test_a_folder_that_is_empty_cut_short_or_of_a_wrong_config_is_an_error(check
         DWCModel.from_pretrained(checkpoint)
 
 
+@pytest.mark.slow
 def test_no_thread_reads_the_weights_after_an_error(checkpoint, monkeypatch):
     """A thread that read a file while it was shortened ended the process."""
     running = []
@@ -233,6 +244,7 @@ def test_no_thread_reads_the_weights_after_an_error(checkpoint, monkeypatch):
     assert running == []
 
 
+@pytest.mark.slow
 def test_pickled_weights_are_not_read(checkpoint):
     weights = load_file(checkpoint / "model.safetensors")
     (checkpoint / "model.safetensors").unlink()
@@ -241,6 +253,7 @@ def test_pickled_weights_are_not_read(checkpoint):
         DWCModel.from_pretrained(checkpoint)
 
 
+@pytest.mark.slow
 def test_loading_info_is_given_where_asked_for(checkpoint):
     loaded, info = DWCModel.from_pretrained(checkpoint, output_loading_info=True)
     assert isinstance(loaded, DWCModel)

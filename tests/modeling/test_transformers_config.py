@@ -41,6 +41,7 @@ def test_a_config_needs_no_arguments(kind, tmp_path):
     assert as_json(kind.from_json_file(tmp_path / "alone.json")) == as_json(default)
 
 
+@pytest.mark.slow
 def test_the_default_is_the_papers_model_with_the_reserved_words_alone():
     assert as_json(DWCConfig()) == as_json(DWCConfig.paper(vocab_size=4))
     assert as_json(AutoConfig.for_model("dwc")) == as_json(DWCConfig())

@@ -184,6 +184,7 @@ def test_saved_and_loaded_a_model_gives_the_same_outputs(changes, tmp_path):
         assert again == (tmp_path / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_shards_are_written_and_read(tmp_path):
     original = model()
     original.save_pretrained(tmp_path, max_shard_size="40KB")
@@ -195,6 +196,7 @@ def test_shards_are_written_and_read(tmp_path):
         assert_same_outputs(DWCModel.from_pretrained(tmp_path, **options), original)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device_map", ["cpu", {"": "cpu"}, torch.device("cpu"), "auto"])
 def test_a_device_map_loads_the_same_model(device_map, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda *_: None)
@@ -220,6 +222,7 @@ def test_a_model_is_not_divided_among_devices(device_map, monkeypatch):
     assert received == {"device_map": {"": device}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.bfloat16, "float16", "auto"])
 def test_a_dtype_loads_the_model_in_it(dtype, tmp_path):
     original = model()
@@ -244,6 +247,7 @@ def test_half_precision_gives_nearly_the_same_embeddings(cast):
     assert small(**arguments).embedding.isfinite().all()
 
 
+@pytest.mark.slow
 def test_a_state_dict_can_be_given():
     original = model()
     loaded = DWCModel.from_pretrained(
@@ -252,6 +256,7 @@ def test_a_state_dict_can_be_given():
     assert_same_outputs(loaded, original)
 
 
+@pytest.mark.slow
 def test_copies_give_the_same_outputs():
     original = model()
     file = io.BytesIO()
@@ -267,6 +272,7 @@ def test_copies_give_the_same_outputs():
         assert not any(parameter.requires_grad for parameter in again.clip.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 @torch.no_grad()
 def test_quantized_linear_layers_give_nearly_the_same_embeddings():
@@ -320,6 +326,7 @@ def test_every_part_with_attention_gets_the_implementation(changes, tmp_path):
             assert_same_outputs(one, original, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_parts_can_get_different_implementations(tmp_path):
     original = model()
     original.save_pretrained(tmp_path)
@@ -357,6 +364,7 @@ def test_the_input_embeddings_are_those_of_the_words():
     assert alone.get_input_embeddings() is alone.clip.text_model.get_input_embeddings()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [15, 20, 11])
 def test_the_word_vectors_can_be_resized(words, tmp_path):
     original = model()
@@ -377,6 +385,7 @@ def test_the_word_vectors_can_be_resized(words, tmp_path):
     assert torch.equal(loaded(**last).embedding, resized(**last).embedding)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_learns_new_words(tmp_path):
     first = load.load(write_tiny_checkpoint(tmp_path / "first"))
     assert first.processor.unknown_words("velvet") == ["velvet"]

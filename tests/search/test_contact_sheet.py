@@ -12,6 +12,7 @@ def pixels(picture):
     return picture.convert("RGB").tobytes()
 
 
+@pytest.mark.slow
 def test_a_row_shows_the_reference_and_the_results_in_order(loaded, store):
     searcher = Searcher(loaded, store)
     tile = 64

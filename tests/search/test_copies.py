@@ -71,6 +71,7 @@ def ids(result):
     return [hit.id for hit in result.hits]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("save", [None, *SAVED_AGAIN.values()])
 def test_the_references_own_copies_are_left_out(searcher, folder, save):
     """Uploaded as it is, or as a messenger saved it once more."""
@@ -102,6 +103,7 @@ def exact_copies(loaded, tmp_path_factory):
     return Searcher(loaded, made)
 
 
+@pytest.mark.slow
 def test_exact_copies_that_are_left_out_are_named(exact_copies):
     """The list was empty, and nothing said why."""
     by_id = exact_copies.search(reference_id="b.png", text="is red")

@@ -140,6 +140,7 @@ def test_a_kind_of_garment_is_excluded(phrase, first_garments):
         assert sum(garment.category == kind for garment in garments) <= 1, kind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "attribute", "value"),
     [
@@ -195,6 +196,7 @@ def test_the_wanted_kind_is_found_beside_an_excluded_one(phrase, wanted, other, 
     assert kinds.count(other) <= 1, kinds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shown", "wished", "text"),
     [
@@ -219,6 +221,7 @@ def test_another_kind_than_the_pictures_is_found(shown, wished, text, gallery):
     assert kinds.count(wished) >= 0.6 * len(kinds), kinds
 
 
+@pytest.mark.slow
 def test_the_pictures_own_kind_is_no_change(gallery):
     rows = [at for at, item in enumerate(gallery.items) if item.garment.category == "dress"]
     pictures = [draw(gallery.items[at].garment, gallery.items[at].picture_seed) for at in rows[:6]]
@@ -249,6 +252,7 @@ def test_an_exclusion_takes_few_passes_of_the_model(text, passes, gallery):
     assert len(calls) == passes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("excluded", ["not white", "not red", "no belt", "without a hood"])
 @pytest.mark.parametrize(
     ("wanted", "pattern"), [("in stripes", "striped"), ("with checks", "checked")]

@@ -116,6 +116,7 @@ def test_a_search_without_filter_says_nothing_of_filters(searcher):
     assert answer(searcher, FILTER).to_dict()["filter_fits"] == 8
 
 
+@pytest.mark.slow
 def test_filters_of_the_command_line_all_have_to_fit(searcher, checkpoint_folder, capsys):
     store = str(searcher.store.path)
     options = ["--reference-id", "p12.png", "--k", "30", "--model", str(checkpoint_folder)]

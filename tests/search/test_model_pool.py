@@ -74,6 +74,7 @@ def test_what_cannot_be_offered(names, kept):
         ModelPool(names, Room().open, kept)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(NAMES), max_size=25), st.integers(1, 4))
 def test_what_was_used_longest_ago_is_let_go(asked, kept):

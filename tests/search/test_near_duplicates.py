@@ -29,6 +29,7 @@ def cosine(one, other):
     return (float(one[:8] @ other[:8]) + float(one[8:] @ other[8:])) / 2
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 1000), st.sampled_from([0.0, 0.02, 0.1, 0.3]), st.randoms())
 def test_each_is_folded_under_the_first_better_one_that_it_looks_like(seed, noise, shuffler):
@@ -129,6 +130,7 @@ def test_an_id_that_the_gallery_lacks_is_told():
         NearDuplicates(vectors, ids).group(["g1", "nobody"])
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 1000), st.integers(1, 25), st.randoms())
 def test_folded_pages_are_filled_up(seed, k, shuffler):

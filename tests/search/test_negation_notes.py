@@ -84,6 +84,7 @@ def test_two_garments_are_found(text, garments):
     assert find_two_garments(find_exclusions(text)[1]) == garments
 
 
+@pytest.mark.slow
 def test_notes_on_two_garments_several_excluded_colors_and_empty_wishes(tmp_path, pictures):
     """Of the first 12 for "striped t-shirt but not white and not black", 6 were white or black."""
 
@@ -111,6 +112,7 @@ def test_notes_on_two_garments_several_excluded_colors_and_empty_wishes(tmp_path
     assert "nothing about clothes" not in notes("longer")
 
 
+@pytest.mark.slow
 def test_results_that_do_not_look_as_wished_are_said(tmp_path):
     """Of the first 12 for a red dress and "in pink", 0 to 2 were pink, and no note said so."""
     folder = tmp_path / "red"

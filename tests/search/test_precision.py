@@ -30,6 +30,7 @@ def with_instructions(monkeypatch, has_them):
     )
 
 
+@pytest.mark.slow
 def test_large_networks_use_bfloat16_where_the_processor_multiplies_it(monkeypatch, checkpoint):
     with torch.device("meta"):
         config = DWCConfig(clip_config=ClipBackboneConfig.vit_b32(), cnn_config=CnnStreamConfig())

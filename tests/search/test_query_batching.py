@@ -120,6 +120,7 @@ def test_a_batch_has_the_context_of_its_oldest_item(queue):
     assert queue.submit("a", 1, 1, lambda items: [name.get()]) == "who asked"
 
 
+@pytest.mark.slow
 def test_an_idle_queue_holds_no_work_and_ends_its_thread(queue, monkeypatch):
     monkeypatch.setattr("dwc.search.query._IDLE_SECONDS", 0.05)
     worker = Worker()
@@ -194,6 +195,7 @@ def compose_alone(loaded, inputs):
     return loaded.model.compose(**inputs)
 
 
+@pytest.mark.slow
 def test_a_query_is_composed_as_by_the_model_itself(loaded, composer, images):
     process = loaded.processor
     for inputs in (
@@ -205,6 +207,7 @@ def test_a_query_is_composed_as_by_the_model_itself(loaded, composer, images):
         assert_equal(composer(inputs), compose_alone(loaded, inputs))
 
 
+@pytest.mark.slow
 def test_waiting_queries_share_a_pass_and_equal_those_alone(loaded, images):
     """Eight visitors, with texts of different lengths, one of them without words."""
     counted = Counted(loaded.model, holds=True)
@@ -225,6 +228,7 @@ def test_waiting_queries_share_a_pass_and_equal_those_alone(loaded, images):
     assert (counted.queries, counted.images) == ([1, 8], [0, 8])
 
 
+@pytest.mark.slow
 def test_one_visitors_error_is_not_anothers(loaded, images):
     """Words alone of which the CNN stream knows none are an error; with others', too."""
     counted = Counted(loaded.model, holds=True)
@@ -249,6 +253,7 @@ def test_one_visitors_error_is_not_anothers(loaded, images):
                 assert_equal(future.result(WAIT), alone)
 
 
+@pytest.mark.slow
 def test_the_same_image_is_encoded_once(loaded, composer, counted, images):
     for text in TEXTS:
         composer(loaded.processor(images=images[0], text=text))
@@ -288,6 +293,7 @@ def test_an_image_that_was_not_used_before_is_encoded_for_its_features(loaded, c
     torch.testing.assert_close(features.cnn_map, alone.cnn_map)
 
 
+@pytest.mark.slow
 def test_few_queries_run_in_one_thread_of_torch_and_other_threads_keep_theirs(loaded, images):
     before = torch.get_num_threads()
     counts = []
@@ -310,6 +316,7 @@ def test_few_queries_run_in_one_thread_of_torch_and_other_threads_keep_theirs(lo
         torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_the_caches_are_bounded(loaded, images):
     inputs = [loaded.processor(images=image, text=TEXTS[0]) for image in images]
     size = loaded.model.image_features(inputs[0]["pixel_values"]).size_bytes
@@ -327,6 +334,7 @@ def test_the_caches_are_bounded(loaded, images):
     assert len(composer._queries._values) == 0
 
 
+@pytest.mark.slow
 def test_searches_at_the_same_time_find_what_each_alone_finds(loaded, store, pictures):
     questions = [(pictures / f"p{n:02}.png", text) for n in range(6) for text in ("is red", "")]
     alone = [Searcher(loaded, store).search(image, text) for image, text in questions]

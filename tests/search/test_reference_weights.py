@@ -125,6 +125,7 @@ def test_a_file_of_weights_alone_still_loads(tmp_path):
     assert (kept.weights, kept.reference_queries) == ({"clip": [0.25, 0.5]}, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", ["0123456789ab", None])
 def test_weights_of_another_checkpoint_are_ignored_with_a_warning(tmp_path, caplog, other):
     checkpoint = load(write_tiny_checkpoint(tmp_path / "model"))

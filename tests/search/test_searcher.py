@@ -198,6 +198,7 @@ def disc(color, alpha, ground=0):
     return picture
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("picture", "told"),
     [
@@ -337,6 +338,7 @@ def test_a_reference_that_is_no_picture_is_a_picture_error(searcher, tmp_path):
         searcher.search(tmp_path / "letter.jpg", "is red")
 
 
+@pytest.mark.slow
 def test_a_store_of_another_model_is_refused(store, tmp_path):
     other = load.load(write_tiny_checkpoint(tmp_path / "other", seed=1))
     with pytest.raises(StoreError) as raised:
@@ -356,6 +358,7 @@ def test_an_empty_store_is_refused(loaded, tmp_path):
         Searcher(loaded, store)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shift", [0.0, -2.0, math.inf])
 def test_a_joint_part_is_told_and_counts(pictures, tmp_path, shift):
     joint = load.load(write_tiny_checkpoint(tmp_path / "joint", combiner="clip4cir"))
@@ -384,6 +387,7 @@ def test_texts_composed_together_are_those_composed_alone(searcher, reference):
         assert row.numpy() == pytest.approx(alone.numpy(), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_threads_do_not_disturb_each_other(searcher, pictures):
     files = sorted(pictures.glob("*.png"))
     questions = [
@@ -400,6 +404,7 @@ def test_threads_do_not_disturb_each_other(searcher, pictures):
         assert np.allclose(*scores, atol=1e-6)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

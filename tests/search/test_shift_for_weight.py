@@ -23,6 +23,7 @@ def mean(weights):
     return sum(weight.image for weight in weights.values()) / len(weights)
 
 
+@pytest.mark.slow
 @given(st.floats(0.001, 0.999), st.floats(0.02, 0.98), st.floats(0.02, 0.98))
 def test_the_shift_leads_to_the_position(position, clip, cnn):
     sweep = sweep_of((clip, cnn), count=3)

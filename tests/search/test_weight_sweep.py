@@ -67,6 +67,7 @@ def test_a_sweep_is_the_search_at_every_shift(searcher, question, shift):
         assert sweep.parts(position, shift) == parts
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.floats(allow_nan=False),

@@ -16,6 +16,7 @@ def space(*arguments):
     return main(["space", *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_the_staged_files_are_uploaded_and_older_ones_deleted(hub, tmp_path, capsys):
     options = ["--model", "owner/tiny", "--no-start", "--out", tmp_path / "space"]
     assert space("owner/demo", *options) == 0
@@ -45,6 +46,7 @@ def test_a_dry_run_uploads_nothing(hub, capsys):
     assert hub.count("POST|PUT") == 0
 
 
+@pytest.mark.slow
 def test_a_space_of_another_project_stays_as_it_is(hub, tiny, capsys):
     theirs = hub.add("owner/theirs", tiny, kind="spaces")
     before = dict(theirs.branches)
@@ -53,6 +55,7 @@ def test_a_space_of_another_project_stays_as_it_is(hub, tiny, capsys):
     assert theirs.branches == before
 
 
+@pytest.mark.slow
 def test_a_private_space_is_private_and_without_a_token_it_says_to_log_in(hub, monkeypatch, capsys):
     options = ["--model", "owner/tiny", "--no-start"]
     assert space("owner/mine", *options, "--private") == 0

@@ -47,6 +47,7 @@ def defaults_of(folder, monkeypatch):
     return {n: os.environ[n] for n in ("DWC_MODEL", "DWC_GALLERY") if n in os.environ}
 
 
+@pytest.mark.slow
 def test_the_files_are_those_that_the_app_needs(staged):
     folder, sizes = staged
     package = {
@@ -89,6 +90,7 @@ def test_the_readme_of_the_checkout_configures_a_space_too():
     assert find_problems(fields, lambda path: (ROOT / path).is_file()) == []
 
 
+@pytest.mark.slow
 def test_a_space_is_staged_again_over_an_earlier_one(light):
     (light / "dwc" / "outdated.py").write_text("")
     stage(light, SpaceSettings(title="Wardrobe"))
@@ -104,6 +106,7 @@ def test_a_folder_with_other_files_is_left_as_it_is(tmp_path):
     assert {file.name for file in tmp_path.iterdir()} == {"app.py", "letters.txt"}
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_a_space_that_breaks_a_rule(tmp_path):
     with pytest.raises(SpaceError, match=r"suggested_hardware is 'a-toaster'"):
         stage(tmp_path / "space", SpaceSettings(hardware="a-toaster"))
@@ -132,6 +135,7 @@ def test_a_file_that_the_hub_refuses_or_nobody_needs_is_named(light, path, conte
     assert f"{path} {problem}." in str(error.value)
 
 
+@pytest.mark.slow
 def test_links_and_missing_files_are_named(light):
     (light / "dwc" / "link.py").symlink_to(ROOT / "app.py")
     (light / "requirements.txt").unlink()
@@ -183,12 +187,14 @@ def test_what_is_on_this_machine_alone_is_refused(hub, cache, tiny, tmp_path):
     assert hub.count("POST|PUT") == 0
 
 
+@pytest.mark.slow
 def test_zero_gpu_gets_the_versions_that_it_supports(light):
     stage(light, SpaceSettings(hardware="zero-a10g"))
     assert "\ntorch>=2.8,<2.12\n" in (light / "requirements.txt").read_text()
     assert read_front_matter(light / "README.md")["python_version"] == "3.12.12"
 
 
+@pytest.mark.slow
 def test_without_a_checkout_the_package_states_its_requirements_itself(light, monkeypatch):
     """As in a wheel: around the staged copy there is no pyproject.toml."""
     monkeypatch.setattr("dwc.space.staging._PACKAGE", light / "dwc")

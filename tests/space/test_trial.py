@@ -29,16 +29,19 @@ def app(tmp_path):
     return write
 
 
+@pytest.mark.slow
 def test_an_app_that_ends_is_reported_with_its_last_words(app):
     with pytest.raises(SpaceError, match=r"(?s)ends with status 3\..*output:\nno model here$"):
         try_out(app("import sys; print('no model here'); sys.exit(3)"))
 
 
+@pytest.mark.slow
 def test_an_app_that_only_loads_is_given_up_and_stopped(app):
     with pytest.raises(SpaceError, match="not ready in time"):
         try_out(app(SERVER.replace("STATUS", "503")), timeout=0.5)
 
 
+@pytest.mark.slow
 def test_an_app_that_serves_and_does_not_search_is_reported(app, monkeypatch):
     def fail(address, picture):
         raise RuntimeError("no endpoint /search")
@@ -48,6 +51,7 @@ def test_an_app_that_serves_and_does_not_search_is_reported(app, monkeypatch):
         try_out(app(SERVER.replace("STATUS", "200")))
 
 
+@pytest.mark.slow
 def test_the_app_gets_its_own_folder_and_caches_and_few_variables(app, monkeypatch):
     for name in ("DWC_MODEL", "PYTHONPATH", "GRADIO_ROOT_PATH", "SECRET_KEY", "HF_HUB_CACHE"):
         monkeypatch.setenv(name, "/nowhere")

@@ -27,6 +27,7 @@ def move(model: DWCModel, by: float) -> None:
                 tensor.add_(by if tensor.is_floating_point() else 1)
 
 
+@pytest.mark.slow
 def test_the_average_is_that_of_the_formula(model: DWCModel) -> None:
     average = WeightAverage(model, decay=0.5)
     name = "cnn_stream.resnet.embedder.embedder.normalization.running_mean"
@@ -58,6 +59,7 @@ def test_the_trained_weights_are_back_after_an_error(model: DWCModel) -> None:
     assert {name: id(parameter) for name, parameter in model.named_parameters()} == before
 
 
+@pytest.mark.slow
 def test_an_average_continues_from_its_state(model: DWCModel) -> None:
     first = WeightAverage(model, decay=0.9)
     first.update()
@@ -87,6 +89,7 @@ def weight(model: DWCModel) -> float:
     return float(model.cnn_stream.project_image.bias[0].detach())
 
 
+@pytest.mark.slow
 def test_the_first_of_the_best_epochs_is_selected(model: DWCModel, tmp_path: Path) -> None:
     selection = select(model, [0.2, 0.7, 0.7, 0.1], tmp_path)
     weights = {}

@@ -51,6 +51,7 @@ def batches(data: BenchmarkData, table: ClipFeatureTable | None) -> BenchmarkBat
     return BenchmarkBatches(data, tiny_processor(), TEMPLATE, SIZE, seed=5, clip_table=table)
 
 
+@pytest.mark.slow
 def test_a_batch_has_clips_features_of_its_images_and_texts(
     data: BenchmarkData, model: DWCModel, tmp_path: Path
 ) -> None:

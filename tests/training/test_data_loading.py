@@ -20,6 +20,7 @@ def make(number: int) -> tuple[int, int]:
     return number, os.getpid()
 
 
+@pytest.mark.slow
 def test_processes_get_different_batches() -> None:
     dealt = [shard_and_prefetch(make, 3, processes(rank, 2)) for rank in range(2)]
     assert [one(step)[0] for step in range(3) for one in dealt] == [0, 1, 2, 3, 4, 5]
@@ -43,6 +44,7 @@ def test_batches_are_prefetched_where_a_core_is_free(
     assert isinstance(shard_and_prefetch(make, 3, processes(0, 1, device)), PrefetchLoader) == ahead
 
 
+@pytest.mark.slow
 def test_prefetched_batches_are_the_same_from_any_start() -> None:
     ahead = PrefetchLoader(make, 5)
     found = [ahead(step) for step in (0, 1, 3, 4, 0)]
@@ -50,6 +52,7 @@ def test_prefetched_batches_are_the_same_from_any_start() -> None:
     assert os.getpid() not in {maker for _, maker in found}
 
 
+@pytest.mark.slow
 def test_its_process_ends_with_the_last_batch_and_when_it_is_closed() -> None:
     def is_running(process_id: int) -> bool:
         return process_id in {child.pid for child in multiprocessing.active_children()}

@@ -237,6 +237,7 @@ def test_other_errors_pass_through(tmp_path: Path) -> None:
         raise RuntimeError("of another kind")
 
 
+@pytest.mark.slow
 def test_a_really_full_disk_raises_instead_of_a_bus_error(small_disk: Path) -> None:
     script = (
         "import sys, numpy; from pathlib import Path\n"

@@ -126,6 +126,7 @@ def visit(world):
     return Visit(world)
 
 
+@pytest.mark.slow
 def test_a_visitor_begins_with_an_empty_state_which_opening_fills(visit):
     states = [block for block in visit.page.blocks.values() if isinstance(block, gr.State)]
     assert [state.value for state in states] == [None, None]
@@ -182,6 +183,7 @@ def test_a_model_that_is_none_leaves_the_choice(visit):
     assert "no model &#x27;gone&#x27; here" in filled["message"]
 
 
+@pytest.mark.slow
 def test_a_link_fills_the_whole_page_and_begins_the_way(visit):
     filled = visit.open(address=f"?ref={visit.ids[2]}&text=red&model=two")
     assert visit.request["model"] == visit.values["chosen-model"] == "two"
@@ -212,6 +214,7 @@ def bare_visit(parts):
     return Visit((build_page(models, pictures, []), pictures))
 
 
+@pytest.mark.slow
 def test_settings_of_a_link_without_a_search_apply_to_the_first_search(bare_visit):
     """The page waited for an answer for good, and the next search ignored the link."""
     visit = bare_visit
@@ -228,11 +231,13 @@ def test_settings_of_a_link_without_a_search_apply_to_the_first_search(bare_visi
     assert (visit.request["filter"], visit.request["shift"]) == ("kind = plain", 0.0)
 
 
+@pytest.mark.slow
 def test_an_address_without_a_search_ends_the_wait_for_one(bare_visit):
     filled = bare_visit.restore(address="", screen={"request": {"words": 5}})
     assert (filled["screen"], filled["message"]) == (None, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", ["ref=gone&text=blue", "text=" + "w+" * 80])
 def test_a_link_that_cannot_be_followed_keeps_its_settings(bare_visit, wrong):
     visit = bare_visit
@@ -243,6 +248,7 @@ def test_a_link_that_cannot_be_followed_keeps_its_settings(bare_visit, wrong):
     assert (request["filter"], request["shift"], request["model"]) == ("kind = plain", "inf", "two")
 
 
+@pytest.mark.slow
 def test_a_wrong_setting_of_a_link_leaves_the_others(bare_visit):
     filled = bare_visit.open(address="?shift=much&filter=kind+%3D+plain")
     assert "shift is &#x27;much&#x27;" in filled["message"]
@@ -268,6 +274,7 @@ def test_what_a_link_has_in_vain_is_named(visit, link, ignored, searches):
         assert (visit.request["words"], visit.request["filter"]) == ("is red", "")
 
 
+@pytest.mark.slow
 def test_what_a_link_with_settings_alone_has_in_vain_is_named(bare_visit):
     filled = bare_visit.open(address="?shift=2&K=3")
     assert "Not used of the link: &#x27;K&#x27;" in filled["message"]

@@ -17,6 +17,7 @@ from dwc.ui.format import (
 parts = st.lists(st.floats(-2, 2), min_size=1, max_size=6)
 
 
+@pytest.mark.slow
 @given(parts)
 def test_rounded_parts_add_up_to_the_rounded_total(values):
     rounded = round_to_sum(values, sum(values))
@@ -33,6 +34,7 @@ def test_percents_sum_to_100_and_hide_nothing(weight):
     assert (words == 0) == (weight == 1)
 
 
+@pytest.mark.slow
 @given(st.floats(0, 99.9999))
 def test_a_percentile_is_never_rounded_up(percentile):
     shown = float(format_percentile(percentile).split()[1])

@@ -55,6 +55,7 @@ def client(images):
     return TestClient(app)
 
 
+@pytest.mark.slow
 def test_a_picture_comes_reduced_and_without_metadata(client, images):
     answer = client.get("/" + large_url("a b/\u00e9.jpg"))
     assert answer.status_code == 200
@@ -80,6 +81,7 @@ def test_other_requests_go_on(client):
     assert client.get("/").text == "the page"
 
 
+@pytest.mark.slow
 def test_a_drawn_garment_is_drawn_larger_and_a_photograph_opened(tmp_path):
     drawn = StoreImages(
         build_store(CatalogueSource(size=3), mean_colors, tmp_path / "drawn", IDENTITY)

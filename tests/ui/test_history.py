@@ -85,6 +85,7 @@ returns = st.tuples(st.just("back"), st.floats(0, 1))
 moves = st.lists(st.one_of(asks, returns), max_size=80)
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(moves)
 def test_whatever_is_done_the_tree_is_whole_bounded_and_drawn_once(done):

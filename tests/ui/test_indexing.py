@@ -29,6 +29,7 @@ def operate(app, name, **arguments):
     return app.post(f"/api/{name}", arguments).json
 
 
+@pytest.mark.slow
 def test_every_answer_says_how_much_of_the_gallery_was_searched(tmp_path):
     with serve_growing(tmp_path) as growing:
         app = growing.app
@@ -72,6 +73,7 @@ def test_every_answer_says_how_much_of_the_gallery_was_searched(tmp_path):
         assert (line["state"], line["searchable"]) == ("complete", PICTURES)
 
 
+@pytest.mark.slow
 def test_the_end_is_the_gallery_that_one_indexing_makes(tmp_path):
     with serve_growing(tmp_path) as growing:
         growing.go_on(3)
@@ -86,6 +88,7 @@ def test_the_end_is_the_gallery_that_one_indexing_makes(tmp_path):
     assert again.indexed_part is None
 
 
+@pytest.mark.slow
 def test_what_explains_an_answer_searches_the_pictures_that_it_searched(tmp_path):
     with serve_growing(tmp_path) as growing:
         models, images = growing.models, growing.images
@@ -102,6 +105,7 @@ def test_what_explains_an_answer_searches_the_pictures_that_it_searched(tmp_path
         assert render_panels(panels, models, images, after) != explained
 
 
+@pytest.mark.slow
 def test_a_saved_answer_says_how_much_of_the_gallery_was_searched(tmp_path):
     with serve_growing(tmp_path) as growing:
         request = SearchRequest("is blue")
@@ -119,6 +123,7 @@ def test_a_saved_answer_says_how_much_of_the_gallery_was_searched(tmp_path):
         assert state.origin.gallery_fingerprint != whole.origin.gallery_fingerprint
 
 
+@pytest.mark.slow
 def test_another_model_waits_for_the_end_and_then_searches_the_same_pictures(tmp_path):
     with serve_growing(tmp_path, models=2) as growing:
         with (
@@ -133,6 +138,7 @@ def test_another_model_waits_for_the_end_and_then_searches_the_same_pictures(tmp
             assert len(searcher.store) == PICTURES
 
 
+@pytest.mark.slow
 def test_an_answer_that_the_server_forgot_is_not_taken_for_one_over_more_pictures(tmp_path):
     with serve_growing(tmp_path) as growing:
         models, images = growing.models, growing.images
@@ -149,6 +155,7 @@ def test_an_answer_that_the_server_forgot_is_not_taken_for_one_over_more_picture
             handlers.current_state(None, screen)
 
 
+@pytest.mark.slow
 def test_the_end_of_the_app_ends_what_a_further_model_embeds(tmp_path, caplog):
     with serve_growing(tmp_path, models=2) as growing:
         growing.go_on(3)
@@ -161,6 +168,7 @@ def test_the_end_of_the_app_ends_what_a_further_model_embeds(tmp_path, caplog):
         assert "cannot be opened" not in caplog.text
 
 
+@pytest.mark.slow
 def test_a_failure_is_told_and_what_is_indexed_can_be_searched(tmp_path, caplog):
     with serve_growing(tmp_path, fails=True) as growing:
         growing.end()
@@ -176,6 +184,7 @@ def test_a_failure_is_told_and_what_is_indexed_can_be_searched(tmp_path, caplog)
         assert growing.app.get("/health").json["gallery"]["indexing"]["running"] is False
 
 
+@pytest.mark.slow
 def test_a_gallery_that_is_indexed_within_seconds_opens_as_a_whole(tmp_path, monkeypatch):
     with serve_growing(tmp_path) as growing:
         growing.end()
@@ -192,6 +201,7 @@ def test_a_gallery_that_is_indexed_within_seconds_opens_as_a_whole(tmp_path, mon
     assert store.indexed_part is None
 
 
+@pytest.mark.slow
 def test_an_error_before_any_picture_can_be_searched_ends_the_start(tmp_path, monkeypatch):
     monkeypatch.setenv("DWC_CACHE", str(tmp_path / "cache"))
     (tmp_path / "gallery").mkdir()
@@ -206,6 +216,7 @@ def test_an_error_before_any_picture_can_be_searched_ends_the_start(tmp_path, mo
         )
 
 
+@pytest.mark.slow
 def test_an_app_that_ends_stops_at_the_next_batch_and_the_next_start_goes_on(tmp_path):
     with serve_growing(tmp_path) as growing:
         growing.indexing.is_stopped = True

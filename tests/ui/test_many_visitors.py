@@ -161,6 +161,7 @@ async def start_searches(model, people, files):
     return searches
 
 
+@pytest.mark.slow
 def test_light_actions_pass_while_searches_wait_and_these_share_a_pass(served, uploads):
     async def run():
         async with connected(served) as (client, model):
@@ -201,6 +202,7 @@ def test_light_actions_pass_while_searches_wait_and_these_share_a_pass(served, u
         assert ids == [hit.id for hit in alone.hits]
 
 
+@pytest.mark.slow
 def test_who_waits_sees_their_place_and_is_served_in_turn(served, uploads, one_at_a_time):
     async def run():
         async with connected(served) as (client, model):
@@ -230,6 +232,7 @@ def test_who_waits_sees_their_place_and_is_served_in_turn(served, uploads, one_a
     run_in_thread(run())
 
 
+@pytest.mark.slow
 def test_beyond_the_limit_the_answer_says_when_to_ask_again(served, uploads, one_at_a_time):
     served.page._queue.max_size = 2
 
@@ -255,6 +258,7 @@ def test_beyond_the_limit_the_answer_says_when_to_ask_again(served, uploads, one
     run_in_thread(run())
 
 
+@pytest.mark.slow
 def test_the_same_picture_of_two_visitors_is_encoded_once_and_shown_to_each(served, uploads):
     async def run():
         async with connected(served) as (client, model):

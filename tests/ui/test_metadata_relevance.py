@@ -248,6 +248,7 @@ def gallery(tmp_path_factory):
     return Searcher(loaded, store), StoreImages(store)
 
 
+@pytest.mark.slow
 def test_the_page_outlines_what_fits_and_says_which_values_were_compared(gallery):
     searcher, images = gallery
     state = search(searcher, images, "figure-01.png", "in blue")
@@ -312,6 +313,7 @@ def test_a_question_is_read_once_for_all_steps_of_the_slider(gallery):
     assert relevance_of(images, query) is relevance_of(images, query)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("DWC_TEST_DATA" not in os.environ, reason="needs the wardrobe's photographs")
 def test_what_fits_is_right_by_the_rule_of_the_wardrobe_benchmark():
     folder = Path(os.environ["DWC_TEST_DATA"]) / "wardrobe"

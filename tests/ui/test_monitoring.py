@@ -136,6 +136,7 @@ def observed():
     return {f.fn.__name__: f.fn for f in page.fns.values() if f.fn is not None}, reports
 
 
+@pytest.mark.slow
 def test_an_event_is_reported_with_the_searches_that_it_makes(observed):
     handlers, reports = observed
     assert handlers["search"]("is red", None) == "IS RED"
@@ -145,6 +146,7 @@ def test_an_event_is_reported_with_the_searches_that_it_makes(observed):
     assert (report.request_id, report.wait_seconds) == ("", 0.0)
 
 
+@pytest.mark.slow
 def test_errors_are_reported_and_raised(observed):
     handlers, reports = observed
     with pytest.raises(gr.Error):
@@ -157,6 +159,7 @@ def test_errors_are_reported_and_raised(observed):
     assert "a secret" not in repr(reports.events)
 
 
+@pytest.mark.slow
 def test_gradio_sees_the_same_signature(observed):
     from gradio.helpers import special_args
 

@@ -89,6 +89,7 @@ def test_a_store_belongs_to_one_model_and_one_gallery(monkeypatch, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_every_model_embeds_the_gallery_once_and_answers_for_itself(tinies, gallery, monkeypatch):
     embedded = []
 
@@ -112,6 +113,7 @@ def test_every_model_embeds_the_gallery_once_and_answers_for_itself(tinies, gall
     assert sum(embedded) == 12
 
 
+@pytest.mark.slow
 def test_a_renamed_gallery_is_not_embedded_again(tinies, gallery):
     counts = Counts()
     _, store = open_models([str(tinies[0])], str(gallery), counts.show)
@@ -125,6 +127,7 @@ def test_a_renamed_gallery_is_not_embedded_again(tinies, gallery):
     assert counts.embedded == [("one", 6)] + [("one", 0)] * 3
 
 
+@pytest.mark.slow
 def test_a_gallery_whose_drive_is_off_is_shown_as_away(tinies, gallery, caplog):
     counts = Counts()
     open_models([str(tinies[0])], str(gallery), counts.show)
@@ -138,6 +141,7 @@ def test_a_gallery_whose_drive_is_off_is_shown_as_away(tinies, gallery, caplog):
         open_models([str(tinies[0])], str(gallery.with_name("nowhere")), counts.show)
 
 
+@pytest.mark.slow
 def test_models_whose_stores_differ_in_away_pictures_answer_together(tinies, gallery):
     counts = Counts()
     paths = [str(path) for path in tinies]
@@ -151,6 +155,7 @@ def test_models_whose_stores_differ_in_away_pictures_answer_together(tinies, gal
         assert len(searcher.search(text="is blue", k=9).hits) == 5
 
 
+@pytest.mark.slow
 def test_the_first_answers_while_the_others_are_opened(tinies, gallery, caplog):
     counts = Counts()
     arguments = [str(tinies[0]), "/nowhere/model", str(tinies[1])]
@@ -176,6 +181,7 @@ def test_those_that_come_with_the_package_are_offered_where_they_are_made(monkey
     assert list_bundled() == ["dwc-catalogue", "progressive-catalogue"]
 
 
+@pytest.mark.slow
 def test_what_was_let_go_answers_the_same_again(tinies, gallery):
     counts = Counts()
     models, store = open_models([str(path) for path in tinies], str(gallery), counts.show, 1)
@@ -187,6 +193,7 @@ def test_what_was_let_go_answers_the_same_again(tinies, gallery):
         assert searcher.store is store  # the page's, which stays in any case
 
 
+@pytest.mark.slow
 def test_a_later_model_that_cannot_be_loaded_is_named_and_left_out(tinies, gallery, caplog):
     arguments = [str(tinies[0]), "/nowhere/model", str(tinies[1])]
     with caplog.at_level(logging.WARNING):
@@ -201,6 +208,7 @@ def test_the_first_model_has_to_load(tinies, gallery):
         open_models(["/nowhere/model", str(tinies[0])], str(gallery), Counts().show)
 
 
+@pytest.mark.slow
 def test_a_model_that_changed_or_went_is_told_and_the_others_answer(tinies, gallery, tmp_path):
     changing = shutil.copytree(tinies[1], tmp_path / "changing")
     models, _ = open_models([str(tinies[0]), str(changing)], str(gallery), Counts().show, 1)

@@ -104,6 +104,7 @@ def assert_alike(result, other):
         assert weight.image == pytest.approx(other.weights[name].image, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_every_pass_of_the_model_borrows_it(lender, loaded, store, question):
     plain, searcher = Searcher(loaded, store), Searcher(loaded, store)
     expected = plain.search(**question)
@@ -126,6 +127,7 @@ def test_every_pass_of_the_model_borrows_it(lender, loaded, store, question):
     assert lender.calls == 4
 
 
+@pytest.mark.slow
 def test_searches_that_wait_together_borrow_it_once(lender, loaded, store, gallery):
     questions = [(gallery / f"figure-{n:02}.png", "is red") for n in range(6)]
     expected = [Searcher(loaded, store).search(*question) for question in questions]
@@ -175,6 +177,7 @@ def test_elsewhere_nothing_is_changed(loaded, store, monkeypatch, lends):
     assert searcher.compose.run_model is run_model
 
 
+@pytest.mark.slow
 def test_every_model_borrows_it_also_after_it_was_unloaded(
     lender, checkpoints, gallery, question, tmp_path, monkeypatch
 ):

@@ -68,6 +68,7 @@ def test_the_same_arguments_give_the_same_picture(style: Style) -> None:
         assert not np.array_equal(first, np.asarray(draw(garment, 6, 64, style)))
 
 
+@pytest.mark.slow
 def test_another_process_draws_the_same_picture() -> None:
     """Python's own hash differs between processes; a picture must not."""
     code = (
@@ -87,6 +88,7 @@ def test_another_process_draws_the_same_picture() -> None:
     assert len(digests) == 1
 
 
+@pytest.mark.slow
 def test_earlier_pictures_leave_no_trace_in_later_ones() -> None:
     """Tiles and colors are kept between calls, and must not be changed by one."""
     garment = tee(pattern="leopard", second_colour="black")
@@ -96,6 +98,7 @@ def test_earlier_pictures_leave_no_trace_in_later_ones() -> None:
     assert np.array_equal(before, np.asarray(draw(garment, 1, 64, "training")))
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(size=st.integers(16, 130), seed=st.integers(-(2**40), 2**40), pick=st.integers(0, 10**6))
 def test_any_size_and_seed(size: int, seed: int, pick: int) -> None:
@@ -129,6 +132,7 @@ def test_colors_are_told_from_the_picture(color: str, shade: str) -> None:
             assert nearest_color(seen) == (color, shade), (seen, seed, style)
 
 
+@pytest.mark.slow
 def test_colors_survive_the_hasty_photograph_mostly() -> None:
     right = 0
     for color in COLORS:
@@ -138,6 +142,7 @@ def test_colors_survive_the_hasty_photograph_mostly() -> None:
     assert right > 0.6 * 8 * len(COLORS)
 
 
+@pytest.mark.slow
 def test_garments_stand_out_from_gallery_backgrounds() -> None:
     for color, shade in CLASSES:
         for seed in range(4):

@@ -28,6 +28,7 @@ def changed(picture: Image.Image, grid: list[int]) -> bool:
     return bool(np.abs(difference).max() > LEVELS)
 
 
+@pytest.mark.slow
 def test_pictures_stay_until_their_version_is_raised(drawn, golden):
     assert golden["version"] == DRAWING_VERSION, f"the version was raised; renew: {RENEWAL}"
     assert golden["pictures"].keys() == drawn.keys(), f"other garments; renew: {RENEWAL}"

@@ -114,6 +114,7 @@ def proportion(garment: Garment, seed: int) -> float:
     return (bottom - top) / (right - left)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("category", "fixed"),
     [
@@ -131,6 +132,7 @@ def test_longer_is_longer(category: str, fixed: dict[str, str]) -> None:
     assert (ratios > 1.2).all(), medians
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("category", ["trousers", "shorts"])
 def test_looser_is_wider(category: str) -> None:
     medians = []
@@ -179,6 +181,7 @@ TURNED = st.builds(Camera, st.floats(-1.1, 0.0), st.floats(0.1, 0.8))
 HEAD_ON = st.builds(Camera, st.floats(-1.57, -1.1), st.floats(0.48, 0.8))
 
 
+@pytest.mark.slow
 @given(camera=st.one_of(TURNED, HEAD_ON), k=st.floats(0.5, 10.0), v=st.floats(-1.0, 1.0))
 @settings(max_examples=60, deadline=None)
 def test_visible_places_lie_within_the_silhouette(camera: Camera, k: float, v: float) -> None:

@@ -208,6 +208,7 @@ def test_longer_sleeves_reach_further(category: str) -> None:
         assert (reach[0] == 0) == (sleeves[0] == "sleeveless")
 
 
+@pytest.mark.slow
 def test_flared_dresses_are_widest_at_the_hem_and_ruffled_ones_have_more_pieces() -> None:
     for seed in range(25):
         shapes = {
@@ -313,6 +314,7 @@ def flat_plain_pieces(shape: Shape) -> list[Part]:
     ]
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000), st.sampled_from(UPPER))
 @settings(max_examples=60, deadline=None)
 def test_prints_and_hanging_points_lie_on_the_garment(seed: int, category: str) -> None:
@@ -352,6 +354,7 @@ def test_stances_show_every_setting_and_arms_down_spread_and_bent() -> None:
     assert sum(not arm.in_front for arm in arms) > 120
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(sorted(BLOCKS)),
     st.floats(0.17, 0.62),

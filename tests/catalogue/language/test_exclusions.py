@@ -77,6 +77,7 @@ def test_singular_and_plural(text: str, other: str | None) -> None:
         assert other_number(other) == text
 
 
+@pytest.mark.slow
 @given(seeds)
 @settings(max_examples=400, deadline=None)
 def test_a_target_fits_the_exclusion_drawn_for_it(seed: int) -> None:
@@ -96,6 +97,7 @@ def test_a_target_fits_the_exclusion_drawn_for_it(seed: int) -> None:
         assert "  " not in caption
 
 
+@pytest.mark.slow
 @given(seeds, seeds)
 @settings(max_examples=300, deadline=None)
 def test_an_exclusion_between_any_two_garments(first: int, second: int) -> None:
@@ -138,6 +140,7 @@ def test_excluding_what_the_picture_lacks_changes_nothing() -> None:
     assert needless
 
 
+@pytest.mark.slow
 @given(seeds)
 @settings(max_examples=300, deadline=None)
 def test_a_description_by_exclusion_is_true(seed: int) -> None:
@@ -149,6 +152,7 @@ def test_a_description_by_exclusion_is_true(seed: int) -> None:
         assert (garment.category if name == "category" else garment.get(name)) not in values
 
 
+@pytest.mark.slow
 def test_everything_is_excluded_in_every_form_sooner_or_later() -> None:
     rng = random.Random(0)
     items = gallery("train", 800)
@@ -165,6 +169,7 @@ def test_everything_is_excluded_in_every_form_sooner_or_later() -> None:
     } <= words  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_share_of_the_texts_excludes_and_none_by_default() -> None:
     items = gallery("train", 800)
     changes = [

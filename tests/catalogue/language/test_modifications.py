@@ -32,6 +32,7 @@ def pair(seed: int) -> tuple[Garment, Garment, Modification]:
     return reference, target, draw_modification(reference, target, rng)
 
 
+@pytest.mark.slow
 @given(seeds)
 @settings(max_examples=400, deadline=None)
 def test_a_target_fits_its_own_modification(seed: int) -> None:
@@ -39,6 +40,7 @@ def test_a_target_fits_its_own_modification(seed: int) -> None:
     assert fits(reference, change, target)
 
 
+@pytest.mark.slow
 @given(seeds, seeds)
 @settings(max_examples=300, deadline=None)
 def test_a_target_of_any_two_garments_fits_too(first: int, second: int) -> None:
@@ -49,6 +51,7 @@ def test_a_target_of_any_two_garments_fits_too(first: int, second: int) -> None:
         assert fits(reference, draw_modification(reference, target, rng), target)
 
 
+@pytest.mark.slow
 @given(seeds)
 @settings(max_examples=300, deadline=None)
 def test_the_reference_fits_only_where_all_that_differs_is_left_open(seed: int) -> None:
@@ -57,6 +60,7 @@ def test_the_reference_fits_only_where_all_that_differs_is_left_open(seed: int) 
     assert fits(reference, change, reference) == (change.category is None and not mentioned)
 
 
+@pytest.mark.slow
 @given(seeds)
 @settings(max_examples=300, deadline=None)
 def test_changing_what_stays_in_the_picture_no_longer_fits(seed: int) -> None:
@@ -69,6 +73,7 @@ def test_changing_what_stays_in_the_picture_no_longer_fits(seed: int) -> None:
                 assert not fits(reference, change, changed)
 
 
+@pytest.mark.slow
 @given(seeds)
 @settings(max_examples=300, deadline=None)
 def test_every_attribute_has_exactly_one_source(seed: int) -> None:
@@ -83,6 +88,7 @@ def test_every_attribute_has_exactly_one_source(seed: int) -> None:
     assert counts == Counter(list(attributes_of(target.category)))
 
 
+@pytest.mark.slow
 @given(seeds)
 @settings(max_examples=200, deadline=None)
 def test_relative_words_mean_other_things_of_other_pictures(seed: int) -> None:
@@ -120,6 +126,7 @@ def test_the_picture_share_of_hand_made_modifications(change: Modification, shar
     assert picture_share(DRESS, change) == pytest.approx(share)
 
 
+@pytest.mark.slow
 @given(seeds)
 @settings(max_examples=200, deadline=None)
 def test_the_picture_share_is_a_share(seed: int) -> None:
@@ -179,6 +186,7 @@ def test_a_modification_to_the_same_garment_is_refused() -> None:
         draw_modification(DRESS, DRESS, random.Random(0))
 
 
+@pytest.mark.slow
 def test_all_three_manners_are_used() -> None:
     items = gallery("train", 1500)
     rng = random.Random(0)

@@ -29,6 +29,7 @@ def items():
     return gallery("test", 500)
 
 
+@pytest.mark.slow
 def test_queries_are_parsed_as_they_are_meant(items):
     garments = {item.id: item.garment for item in items}
     parsed = 0
@@ -44,6 +45,7 @@ def test_queries_are_parsed_as_they_are_meant(items):
     assert parsed >= 0.97 * len(drawn)
 
 
+@pytest.mark.slow
 def test_descriptions_fit_what_they_describe(items):
     rng = random.Random(3)
     parsed = 0

@@ -193,6 +193,7 @@ def test_a_category_without_sleeves_has_none() -> None:
     assert demand.by_category["dress"]["sleeve"] == {"sleeveless"}
 
 
+@pytest.mark.slow
 def test_drawn_exclusions_are_read_as_they_are_meant() -> None:
     rng = random.Random(5)
     garments = [item.garment for item in gallery("test", 400)]

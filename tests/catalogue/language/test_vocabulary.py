@@ -41,6 +41,7 @@ def texts() -> list[str]:
     return drawn
 
 
+@pytest.mark.slow
 def test_the_vocabulary_is_large(texts: list[str]) -> None:
     words = {word for text in texts for word in re.findall(r"[a-z'-]+", text)}
     assert len(words) >= 400
@@ -106,6 +107,7 @@ def test_a_shaded_color_name_means_one_color_and_shade() -> None:
     assert meanings["navy"] == {("blue", "dark")}
 
 
+@pytest.mark.slow
 @given(seeds)
 @settings(max_examples=60, deadline=None)
 def test_a_full_description_tells_any_change_of_one_attribute(seed: int) -> None:

@@ -63,6 +63,7 @@ def test_frequent_words_become_one_token(tokenizer):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
 def test_any_text_can_be_read(tokenizer, text):

@@ -54,6 +54,7 @@ def widened() -> tuple[DWCModel, DWCModel, list[int]]:
     return old, widen(old, config, package_names(lite.state_dict()), rows), rows
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_pictures_and_words_give_what_they_gave(widened) -> None:
     old, new, rows = widened

@@ -45,6 +45,7 @@ def learned(data) -> list:
     return [data.learned.draw(place, rng) for place in range(len(data.learned))]
 
 
+@pytest.mark.slow
 def test_held_out_targets_are_never_trained_on(fashion_iq: Path) -> None:
     data = read_benchmark("fashion_iq", fashion_iq, OURS)
     asked = {hit for b in data.selection for query in b.queries for hit in query.hits}
@@ -193,6 +194,7 @@ def references(batches: BenchmarkBatches, step: int) -> list[str]:
     return [known[row.numpy().tobytes()] for row in found]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_step_has_the_same_batch_for_any_start_and_number_of_workers(
     batches: BenchmarkBatches, workers: int

@@ -65,6 +65,7 @@ def test_ranks_are_those_of_a_naive_ranker(seed: int) -> None:
     check_ranks(case, torch.full_like(learned, 0.25))
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(seed=st.integers(0, 500))
 def test_no_weight_of_the_grid_beats_the_oracle(seed: int) -> None:
@@ -111,6 +112,7 @@ def small_benchmark() -> tuple[Benchmark, dict[str, Tensor]]:
     return Benchmark("tiny", tuple(names), tuple(q for q in queries if q.hits)), pictures
 
 
+@pytest.mark.slow
 def test_ranks_of_a_benchmark_are_those_of_the_evaluation() -> None:
     from PIL import Image
 

@@ -47,6 +47,7 @@ def test_a_tag_suits_by_its_values_and_its_kind() -> None:
     assert not Tag(dress["colour"], colour, "hat").suits(dress)
 
 
+@pytest.mark.slow
 def test_stage_one_pairs_images_and_captions(batches: ProgressiveBatches) -> None:
     batch = batches.open_domain(6)(0)
     assert batch.pixels.shape == (6, 3, 16, 16)

@@ -58,6 +58,7 @@ def test_names_are_unique_and_claims_are_about_existing_variants() -> None:
         )
 
 
+@pytest.mark.slow
 def test_without_editors_the_parts_are_the_features_as_they_are(features: StudyFeatures) -> None:
     model, composed = _compose(VARIANTS["dwc_no_editors"], features)
     clip = features.pool.images.rows[0, :, :FEATURES].float()

@@ -83,6 +83,7 @@ def columns_of(html):
     }
 
 
+@pytest.mark.slow
 def test_each_reading_is_a_column_and_the_learned_one_is_first(world, standing):
     searchers, pictures = world
     html = compare_panel.render(
@@ -188,6 +189,7 @@ def did(**data):
     return gr.EventData(None, data)
 
 
+@pytest.mark.slow
 def test_a_pinned_answer_stands_beside_the_next(world, standing):
     searchers, pictures = world
     page = Page(world, ["one"])
@@ -210,6 +212,7 @@ def test_a_pinned_answer_stands_beside_the_next(world, standing):
     assert "Pinned" not in read(html).full_text()
 
 
+@pytest.mark.slow
 def test_nothing_is_added_where_there_is_nothing_to_add(world, standing):
     page = Page(world, ["one"])
     assert page.add_columns(standing) is None
@@ -217,6 +220,7 @@ def test_nothing_is_added_where_there_is_nothing_to_add(world, standing):
     assert page.handlers.pin_or_drop(None, None, did(keep=True)) == gr.skip()
 
 
+@pytest.mark.slow
 def test_models_in_memory_have_their_columns_and_no_other_is_loaded(world, standing):
     page = Page(world)
     with page.models.using("one"):
@@ -227,6 +231,7 @@ def test_models_in_memory_have_their_columns_and_no_other_is_loaded(world, stand
     assert "two" in columns_of(page.add_columns(standing))
 
 
+@pytest.mark.slow
 def test_a_pin_says_which_model_answered_where_there_are_several(world, standing):
     pin = pin_answer(standing, world[1], screen_of(standing), "one")
     assert pin.description.endswith("is blue <b> (one)")

@@ -73,6 +73,7 @@ def test_the_slider_stands_at_the_learned_mean():
     assert tree.one("button").style("--at") == "65.00%"
 
 
+@pytest.mark.slow
 def test_the_weights_in_their_context(world, standing):
     searcher, _ = world
     context = ReferenceWeights(

@@ -76,6 +76,7 @@ def test_the_first_result_is_looked_at_until_another_is_chosen(two_models, pictu
     assert [select_hit(standing, other) for other in ("gone", None, 3, ["x"])] == [None] * 4
 
 
+@pytest.mark.slow
 def test_panels_of_one_row_stand_side_by_side(two_models, pictures):
     opening = search(two_models, pictures, None, "blue")
     panels = [

@@ -19,6 +19,7 @@ def drawn(answer, chosen):
     return scale, read(render_bar(chosen, sum(chosen.values()), scale))
 
 
+@pytest.mark.slow
 @given(st.lists(parts, min_size=1, max_size=5))
 def test_widths_are_the_parts_on_one_scale(answer):
     scale = Scale.of(answer)
@@ -38,6 +39,7 @@ def test_widths_are_the_parts_on_one_scale(answer):
                 assert sum(width(part) for part in side.all(cls="part")) <= 100.01
 
 
+@pytest.mark.slow
 @given(parts)
 def test_every_part_is_told_once_and_adds_up(one):
     _, tree = drawn([one], one)

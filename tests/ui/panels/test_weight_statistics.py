@@ -149,6 +149,7 @@ def test_queries_of_another_gallery_can_be_read_only(context, pictures):
     assert parse_reference_query("words", 0, standing(other), pictures) is None
 
 
+@pytest.mark.slow
 def test_a_reference_of_the_benchmarks_gallery_is_described(context, pictures):
     elsewhere = ReferenceQueries(
         ["test-00012"] * COUNT,
