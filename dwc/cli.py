@@ -14,7 +14,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Protocol, cast
 
-from dwc import __version__
+from dwc import __version__, import_shortcuts
 from dwc.commands.console import CommandParser, printable_lines
 from dwc.errors import DWCError
 from dwc.files import relax_collector
@@ -70,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     args = _parser(arguments).parse_args(_attach_values(arguments))
     relax_collector()
+    import_shortcuts.register()
     try:
         return args.run(args)
     except DWCError as error:

@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "errors": set(),
     "import_hooks": set(),
     "auto_classes": {"import_hooks"},
+    "import_shortcuts": {"import_hooks"},
     "files": {"errors"},
     "progress": set(),
     "negation": set(),
@@ -41,7 +42,7 @@ MAY_IMPORT = {
     },
     "ui": {  # `negation`: what a text excludes is compared with the metadata
         "errors", "files", "modeling", "checkpoints", "datasets", "gallery", "catalogue", "search",
-        "explain", "negation", "import_hooks",
+        "explain", "negation", "import_shortcuts",
     },
     # The one command that serves the page.
     "commands.app": {"errors", "files", "gallery", "commands", "ui"},
@@ -49,7 +50,7 @@ MAY_IMPORT = {
         "errors", "files", "modeling", "checkpoints", "convert", "datasets", "catalogue", "gallery",
         "search", "explain", "evaluation", "training", "space",
     },
-    "cli": {"errors", "files", "commands", "commands.app"},
+    "cli": {"errors", "files", "import_shortcuts", "commands", "commands.app"},
     "__main__": {"cli"},
     "__init__": {"auto_classes", "modeling", "search"},  # the public names, imported on first use
 }  # fmt: skip

@@ -1,0 +1,54 @@
+"""Shortcuts through slow imports of gradio and transformers, which double the time of a start.
+
+Each shortcut replaces one function of such a package when the package is imported. If another
+version of the package does not have the function, nothing is replaced.
+"""
+
+import os
+from types import ModuleType
+
+from dwc.import_hooks import after_import
+
+
+def register() -> None:
+    """Register the shortcuts, best before gradio and transformers are imported."""
+    after_import(
+        {
+            "gradio.component_meta": _write_no_stubs,
+            "transformers.utils.import_utils": _scan_models_once,
+        }
+    )
+
+
+def _write_no_stubs(module: ModuleType) -> None:
+    """Let gradio define its components without a stub file (`.pyi`) for each of them.
+
+    gradio 6.31 parses the source of every component and its stub file whenever it is imported. That
+    takes 40 % of its import, and only editors read stub files.
+
+    Args:
+        module: The module `gradio.component_meta`.
+    """
+    if hasattr(module, "create_or_modify_pyi"):
+        module.create_or_modify_pyi = lambda *arguments: None  # type: ignore[attr-defined]
+
+
+def _scan_models_once(module: ModuleType) -> None:
+    """Let transformers list its models once instead of twice.
+
+    transformers 5.24 reads all 1,700 source files of its models for this. It caches the list, but
+    asks for it first by a `Path` of the folder and then by the name of a file in the folder.
+
+    Args:
+        module: The module `transformers.utils.import_utils`.
+    """
+    scan = getattr(module, "create_import_structure_from_path", None)
+    if scan is None or hasattr(scan, "scans_once"):
+        return
+
+    def scan_folder(path: str | os.PathLike[str]) -> object:
+        folder = os.fspath(path)
+        return scan(os.path.dirname(folder) if os.path.isfile(folder) else folder)
+
+    scan_folder.scans_once = True  # type: ignore[attr-defined]
+    module.create_import_structure_from_path = scan_folder  # type: ignore[attr-defined]
