@@ -8,6 +8,10 @@ oneDNN chooses the memory layout of the weights by the size of the features, and
 of another layout in each call. In torch 2.13 on a processor with AVX2, this took half the time of
 EfficientNet-Lite for one image. So the folded weights are stored in the layout for the features to
 which they are first applied, separately for one image and for several.
+
+With one thread, CLIP's RN50 takes 0.85 of the time of the separate operations. A small network for
+images of 64 pixels takes as long for one image and 0.9 of the time for eight. The CNN stream's maps
+of 4 x 4 cells are not worth it: there, the fused operation takes 1.5 times as long.
 """
 
 from typing import Any, Literal, NamedTuple
