@@ -6,7 +6,8 @@ ARGS ?=
 WARDROBE ?=
 # The processes that share the tests; tests/conftest.py says how.
 WORKERS ?= 2
-PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS)
+# A process that dies fails its test, and the others run the rest.
+PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --max-worker-restart 0
 
 .PHONY: run test test-fast bench wardrobe checkpoint neighbors progressive gallery study lint format clean
 
