@@ -21,7 +21,9 @@ The checks depend on the file format:
   component. If the last scans are missing, the picture is blurred. This is recognized. It is not
   recognized if only the end of the very last scan is missing; then only the last bit of some
   coefficients is lost.
-- BMP, TIFF, PPM and TGA are not checked, since zero bytes may be uncompressed black pixels.
+- Uncompressed BMP, TIFF, PPM and TGA: zero bytes may be black pixels. So these files are never
+  called damaged. `missing_share` finds files that end with zeros without a transition; they may be
+  incomplete.
 - PNG, GIF and JPEG 2000 need no check here: PNG has checksums, and the decoders of GIF and JPEG
   2000 report missing data.
 """
@@ -30,11 +32,13 @@ import hashlib
 import os
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
 from itertools import islice
-from typing import IO
+from typing import IO, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin, WebPImagePlugin
 
 # If an image's data end with at least `_SUSPICIOUS_ZEROS`, they are checked: without
@@ -51,6 +55,12 @@ _FRAMES = (*_HUFFMAN_FRAMES, 0xC9, 0xCA)  # and those with arithmetic codes
 _COEFFICIENTS = 64  # of a block of 8 x 8 pixels
 _MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")  # none of those within a scan's data
 _MORE_DATA = bytes(range(1, 255)) * 16
+# Of an uncompressed image, the smallest share of its rows that may be missing if they are zeros,
+# the number of rows before them that are compared, and the largest share of zero pixels in these.
+_LEAST_MISSING = 1 / 16
+_ROWS_BEFORE = 8
+_MOST_ZERO_PIXELS = 0.1
+_UNCOMPRESSED = {"BMP": ("raw",), "TIFF": ("raw",), "TGA": ("raw",), "PPM": ("raw", "ppm")}
 
 
 def damage(image: Image.Image, file: IO[bytes]) -> str | None:
@@ -70,6 +80,52 @@ def damage(image: Image.Image, file: IO[bytes]) -> str | None:
     if image.format in ("AVIF", "HEIF"):
         return _damage_of_iso_media(file)
     return None
+
+
+def missing_share(image: Image.Image, tiles: Sequence[Any]) -> float | None:
+    """Return the share of an uncompressed image that may be missing, since it is zeros.
+
+    A file that was preallocated for a download has zero bytes from some pixel to its end. A picture
+    on black ends with zeros, too. But then the rows before them have black at their edges, or the
+    first row is black as well.
+
+    Args:
+        image: The image as its decoder returned it, loaded and not yet converted.
+        tiles: The image's `tile`, as it was before loading.
+
+    Returns:
+        The share (0 to 1) of the rows that are zeros from the file's last row on; None if the image
+        is not uncompressed or gives no sign that a part is missing.
+    """
+    codecs = _UNCOMPRESSED.get(image.format or "", ())
+    if not tiles or any(tile[0] not in codecs for tile in tiles):
+        return None
+    tile_height = max(tile[1][3] - tile[1][1] for tile in tiles if tile[1] is not None)
+    is_tiled = any(tile[1][2] - tile[1][0] < image.width for tile in tiles)
+    arguments = tiles[0][3]
+    is_upward = isinstance(arguments, tuple) and arguments[-1] == -1  # the last row comes first
+    raw_mode = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    zero = 255 if isinstance(raw_mode, str) and raw_mode.endswith("I") and ";" in raw_mode else 0
+    pixels = np.asarray(image.convert("L") if image.mode == "1" else image)
+    colors = [band not in "AaX" for band in image.getbands()]
+    pixels = pixels.reshape(image.height, image.width, -1)[..., colors]
+    pixels = pixels[::-1] if is_upward else pixels
+
+    def zeros(first: int, last: int) -> NDArray[np.bool_]:
+        return (pixels[first:last] == zero).all(axis=-1)
+
+    end = image.height
+    while end and bool(zeros(end - 1, end).all()):
+        end -= 1
+    share = 1 - end / image.height
+    # The row or the tiles in which the data end are zeros in part.
+    whole = end - (tile_height if is_tiled else 1)
+    if end == 0 or whole < 1 or share < _LEAST_MISSING:
+        return None
+    before = zeros(max(0, whole - _ROWS_BEFORE), whole)
+    if before.mean() > _MOST_ZERO_PIXELS or bool(zeros(0, 1).all()):
+        return None
+    return share
 
 
 def _is_zeros_from_the_middle(decodes_alike: Callable[[int], bool], zeros: int) -> bool:

@@ -5,7 +5,8 @@ The model, the thumbnails and the web page all use this decoder, so that they ge
 - The image is rotated according to its EXIF orientation, converted to sRGB, and decoded at its true
   brightness even if it is stored with more than 8 bits per channel.
 - In a file with several frames or pages, the first one that is neither a single color nor faint
-  noise is used. Pages that are a smaller copy or a mask of another page are skipped.
+  noise is used, and of an animation that fades in, the first one with nearly its full contrast.
+  Pages that are a smaller copy or a mask of another page are skipped.
 - A transparent background is replaced with a color that contrasts with the object.
 - A large image is reduced in size, during decoding if the file format allows it.
 """
@@ -33,7 +34,7 @@ from dwc.datasets.image_color import (
     jpeg2000_profile,
     png_chunk,
 )
-from dwc.datasets.image_damage import damage
+from dwc.datasets.image_damage import damage, missing_share
 from dwc.datasets.image_kinds import (
     HEIC,
     IMAGE_SUFFIXES,
@@ -70,7 +71,7 @@ SUFFIXES = IMAGE_SUFFIXES | ({".heic", ".heif", ".hif"} if HAS_HEIF else set())
 DECODER_VERSION = f"2, Pillow {Image.__version__}, {' '.join(FORMATS)}"
 """Identifies the set of readable formats. If it changes, unreadable files are tried again."""
 
-RENDERING_VERSION = 11
+RENDERING_VERSION = 12
 """Version of the decoder's output, incremented when decoded pixels or their hashes change.
 
 The images of a gallery that was indexed with another version are decoded and hashed again.
@@ -95,7 +96,23 @@ MIN_SHORT_SIDE = 512
 # checkpoint; the similarity to the embedding at full size was 0.93, 0.95 and 0.97.
 SMALL_SIDE = 48
 # Maximum number of frames of an animation that are decoded to find one with more than one color.
+# After such a frame, the limit of pixels applies to all frames together, too.
 _MAX_FRAMES = 48
+# The first frame of an animation with content is used if it has this share of the highest contrast
+# of the picture that fades in, and otherwise the first frame that has nearly all of it.
+_LEAST_CONTRAST = 0.8
+_FULL_CONTRAST = 0.95
+# Frames are compared on a grid of 32 x 32 fields. A frame shows another picture than the one that
+# is used if both of these hold: its colors, in 64 bins, differ in more than this share of the
+# fields, and its levels correlate less. The first excludes that a garment moves or turns (of 300
+# photographs that were moved and scaled, none differed by more; of pairs of photographs, 95 % by
+# 0.42 or more), the second that it fades.
+_OTHER_COLORS = 0.35
+_FADE_CORRELATION = 0.9
+_COMPARED_GRID = 32
+# A page of a TIFF is a copy of another page, such as an untagged preview, if the mean difference
+# of their fields is at most this many levels.
+_COPIED_PAGE_DIFFERENCE = 6
 _SINGLE_COLOR_RANGE = 8
 # A frame whose levels differ by more than that, but at most by `_NOISE_RANGE`, is noise around a
 # single color if its means differ by at most `_NOISE_MEAN_RANGE` in a grid of 8 x 8 fields. In each
@@ -154,6 +171,32 @@ FRAME = "frame"
 """Key in the `info` of a decoded image that is one of several frames or pages of its file.
 
 The key's value is the number of the frame or page, from 1.
+"""
+
+OTHER_FRAMES = "other_frames"
+"""Key that is set in the `info` of a decoded image if its file also shows other pictures.
+
+These are pages of a TIFF, and frames of an animation with other colors. Smaller copies of the
+image do not count, and neither do frames in which a garment moves or fades.
+"""
+
+MISSING_SHARE = "missing_share"
+"""Key in the `info` of a decoded image whose file may be incomplete, since its last part is zeros.
+
+The key's value is this part's share of the image's pixels, between 0 and 1.
+"""
+
+BLANK = "blank"
+_DOUBTS_BY_KEY = {
+    IGNORED_PROFILE: "ignored_profiles",
+    OTHER_FRAMES: "other_frames",
+    MISSING_SHARE: "incomplete",
+}
+DOUBTS = (*_DOUBTS_BY_KEY.values(), BLANK)
+"""Names of what may be doubtful about a decoded image.
+
+Its color profile is broken, its file also shows other pictures, its file may be incomplete, or
+nothing can be seen in it.
 """
 
 FILLED_WITH = "filled_with"
@@ -350,9 +393,11 @@ def _convert(
         part_of = image.info.get(PART_OF)  # set if the given image was decoded here before
         strip_part = image.info.get(STRIP_PART) if file is None else None
         frame = image.info.get(FRAME) if file is None else None
+        has_other_frames = file is None and bool(image.info.get(OTHER_FRAMES))
+        missing = image.info.get(MISSING_SHARE) if file is None else None
         if is_animated:
-            _seek_content(image, name, limit)
-            frame = image.tell() + 1
+            pages, has_other_frames = _seek_content(image, name, limit)
+            frame = image.tell() + 1 if pages > 1 else None
             width, height = image.size
             shrink = _shrink_divisor(image.size)
         raw_mode = _deep_raw_mode(image)
@@ -360,7 +405,10 @@ def _convert(
         _prevent_rotation_by_xmp(image)
         _read_byte_palette(image)
         is_premultiplied = _read_premultiplied_planes(image)
+        tiles = list(getattr(image, "tile", ()))
         image.load()
+        if file is not None:
+            missing = missing_share(image, tiles)
         if file is not None and (sign := damage(image, file)) is not None:
             raise UndecodableImageError(
                 f"{name}: is cut short or damaged ({sign}). Replace it, or take it out."
@@ -405,6 +453,10 @@ def _convert(
             result.info[STRIP_PART] = strip_part
         if frame is not None:
             result.info[FRAME] = frame
+        if has_other_frames:
+            result.info[OTHER_FRAMES] = True
+        if missing is not None:
+            result.info[MISSING_SHARE] = missing
         return result
     except _DECODER_ERRORS as error:
         raise _damaged(name, error) from error
@@ -508,40 +560,116 @@ def _seek_full_page(image: Image.Image) -> None:
     image.seek(first)
 
 
-def _seek_content(image: Image.Image, name: str, limit: int) -> None:
-    """Seek to the first frame with content, beginning with the current frame.
+def _seek_content(image: Image.Image, name: str, limit: int) -> tuple[int, bool]:
+    """Seek to the frame to use, beginning with the current frame.
 
-    A frame has no content if it is a single color or faint noise. If no frame has content, the
-    position does not change.
+    It is the first frame with content; see `_has_content`. If this frame of an animation is a paler
+    version of a following frame, or if a frame without content precedes it and it has clearly less
+    contrast than a following frame, the first frame with nearly the highest contrast is used
+    instead. If no frame has content, the position does not change.
 
     Args:
         image: The image.
         name: Name of the image in error messages.
         limit: Maximum number of pixels to decode.
+
+    Returns:
+        The number of decoded frames or pages, without copies and masks of a page; and whether a
+        frame or page shows another picture than the one that is used.
     """
     first = image.tell()
+    grids: dict[int, NDArray[np.float64]] = {}  # by number of the frame, (32, 32, 3)
+    pixels = blank = 0
     for frame in range(first, _MAX_FRAMES):
         try:
             image.seek(frame)
+            if frame > first and _is_secondary(image):
+                continue
+            pixels += image.width * image.height
+            if grids and pixels > limit:
+                break
+            _check_size(image, name, limit, 1)
+            _prevent_rotation_by_xmp(image)
+            _read_byte_palette(image)
+            layers = image.convert("RGBA")
         except EOFError:
             break
-        if frame > first and _is_secondary(image):
-            continue
-        _check_size(image, name, limit, 1)
-        _prevent_rotation_by_xmp(image)
-        _read_byte_palette(image)
-        if _has_content(image.convert("RGBA")):
-            return
-    image.seek(first)
+        except _DECODER_ERRORS:
+            if grids:  # what follows is not needed
+                break
+            raise
+        if _has_content(layers):
+            grids[frame] = _grid(layers)
+        else:
+            blank += 1
+    if not grids:
+        image.seek(first)
+        return blank, False
+    used = min(grids)
+    if image.format == "TIFF":
+        others = [
+            grid
+            for grid in grids.values()
+            if np.abs(grid - grids[used]).mean() > _COPIED_PAGE_DIFFERENCE
+        ]
+        image.seek(used)
+        return blank + 1 + len(others), bool(others)
+    contrasts = {
+        frame: float(grid.std(axis=(0, 1)).sum())
+        for frame, grid in grids.items()
+        if used > first or _is_fade(grid, grids[used])
+    }
+    highest = max(contrasts.values())
+    if contrasts[used] < _LEAST_CONTRAST * highest:
+        used = next(n for n, value in contrasts.items() if value >= _FULL_CONTRAST * highest)
+    image.seek(used)
+    is_other = any(_shows_another(grid, grids[used]) for grid in grids.values())
+    return blank + len(grids), is_other
+
+
+def _grid(frame: Image.Image) -> NDArray[np.float64]:
+    """Return the mean levels (32, 32, 3) of an RGBA image over white in a grid of fields."""
+    size = (_COMPARED_GRID, _COMPARED_GRID)
+    means = frame.resize(size, Image.Resampling.BOX)
+    means = Image.alpha_composite(Image.new("RGBA", size, "white"), means)
+    return np.asarray(means.convert("RGB"), dtype=np.float64)
+
+
+def _shows_another(grid: NDArray[np.float64], used: NDArray[np.float64]) -> bool:
+    """Return whether a frame shows another picture than the frame that is used.
+
+    Args:
+        grid: The frame's mean levels (32, 32, 3).
+        used: The mean levels of the frame that is used.
+    """
+    histograms = []
+    for levels in (grid, used):
+        bins = (levels.astype(np.int64) >> 6) @ (16, 4, 1)
+        histograms.append(np.bincount(bins.ravel(), minlength=64) / bins.size)
+    if 1 - np.minimum(*histograms).sum() <= _OTHER_COLORS:
+        return False
+    return not _is_fade(grid, used)
+
+
+def _is_fade(grid: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    """Return whether a frame is a paler or more colorful version of another one, or alike.
+
+    Args:
+        grid: The frame's mean levels (32, 32, 3).
+        other: The other frame's mean levels.
+    """
+    centered = [levels - levels.mean(axis=(0, 1)) for levels in (grid, other)]
+    norms = [float(np.linalg.norm(levels)) for levels in centered]
+    return float((centered[0] * centered[1]).sum()) >= _FADE_CORRELATION * norms[0] * norms[1]
 
 
 def _has_content(frame: Image.Image) -> bool:
-    """Return whether an RGBA image has content.
+    """Return whether an RGB or RGBA image has content.
 
     An image has no content if it is transparent, a single color, or a single color with faint
     noise.
     """
-    if frame.getchannel("A").getextrema() == (0, 0):
+    if frame.mode == "RGBA" and frame.getchannel("A").getextrema() == (0, 0):
         return False
     span = _largest_span(frame)
     if not _SINGLE_COLOR_RANGE < span <= _NOISE_RANGE:
@@ -714,9 +842,15 @@ def _reduce(image: Image.Image, shrink: int) -> Image.Image:
     return image.reduce(shrink) if shrink > 1 else image
 
 
-def is_single_color(image: Image.Image) -> bool:
-    """Return whether all pixels of a decoded image have nearly the same color."""
-    return _largest_span(image) <= _SINGLE_COLOR_RANGE
+def find_doubts(image: Image.Image) -> frozenset[str]:
+    """Return what is doubtful about a decoded image, as names in `DOUBTS`."""
+    found = {name for key, name in _DOUBTS_BY_KEY.items() if key in image.info}
+    return frozenset(found | {BLANK} if is_blank(image) else found)
+
+
+def is_blank(image: Image.Image) -> bool:
+    """Return whether a decoded image shows a single color, or a single color with faint noise."""
+    return not _has_content(image)
 
 
 def _flatten(layers: Image.Image) -> Image.Image:

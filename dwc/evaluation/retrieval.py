@@ -37,6 +37,10 @@ from dwc.progress import progress_bar
 
 logger = logging.getLogger(__name__)
 
+# An image with a shorter side is no photograph of a garment. Shops' servers send images of 1 x 1
+# pixel for missing ones.
+_LEAST_SIDE = 8
+
 OpenImage = Callable[[str], Image.Image]
 Vectors = NDArray[np.float32]
 Item = TypeVar("Item")
@@ -304,14 +308,26 @@ def embed_readable(
 def _open(open_image: OpenImage, name: str, unreadable: dict[str, str]) -> Image.Image | None:
     """Return the image with the id `name`.
 
-    If the image cannot be read, None is returned, and the reason is added to `unreadable`.
+    If the image cannot be read or is a placeholder of a few pixels, None is returned, and the
+    reason is added to `unreadable`.
     """
     try:
-        return open_image(name)
+        image = open_image(name)
+        if _is_placeholder(image):
+            raise ImageError(
+                f"{name}: has {image.width} x {image.height} pixels, as the placeholder that a "
+                f"server sends for a missing picture; expected at least {_LEAST_SIDE} x "
+                f"{_LEAST_SIDE}. Fetch it again."
+            )
     except ImageError as error:
         logger.warning("skipped: %s", error)
         unreadable[name] = str(error)
         return None
+    return image
+
+
+def _is_placeholder(image: Image.Image) -> bool:
+    return min(image.size) < _LEAST_SIDE
 
 
 @torch.inference_mode()
@@ -435,7 +451,8 @@ def encode_benchmark(
 
     def open_and_hash(name: str) -> Image.Image:
         image = open_image(name)
-        by_pixels.setdefault(hash_pixels(image), []).append(name)
+        if not _is_placeholder(image):
+            by_pixels.setdefault(hash_pixels(image), []).append(name)
         return image
 
     gallery, unreadable = embed_readable(

@@ -34,9 +34,10 @@ from safetensors.numpy import save
 from dwc.datasets.image_kinds import ARCHIVE, UndecodableImageError, UnsupportedImageError
 from dwc.datasets.image_loading import (
     DECODER_VERSION,
-    IGNORED_PROFILE,
+    DOUBTS,
     RENDERING_VERSION,
     SMALL_SIDE,
+    find_doubts,
     hash_pixels,
 )
 from dwc.datasets.image_prefetch import background_process, prefetched, worker_pool
@@ -107,13 +108,13 @@ class EmbeddedPicture(NamedTuple):
         row: The picture's row for the gallery store.
         vector: The vector (D,) of the picture.
         thumbnail: The file of the thumbnail. The build moves it into the store.
-        has_ignored_profile: Whether the picture's color profile is broken and was ignored.
+        doubts: What is doubtful about the picture, as names in `image_loading.DOUBTS`.
     """
 
     row: StoredImage
     vector: NDArray[np.float32]
     thumbnail: Path
-    has_ignored_profile: bool
+    doubts: frozenset[str]
 
 
 FindEmbedded = Callable[[Item], EmbeddedPicture | None]
@@ -133,12 +134,16 @@ class BuildResult(NamedTuple):
 
 
 class _Prepared(NamedTuple):
-    """A decoded picture to embed, with its thumbnail and its row for the gallery store."""
+    """A decoded picture to embed, with its thumbnail and its row for the gallery store.
+
+    `doubts` is what is doubtful about it, as names in `image_loading.DOUBTS`.
+    """
 
     item: Item
     row: StoredImage
     image: Image.Image
     thumbnail: bytes
+    doubts: frozenset[str]
 
 
 class _Embedded(NamedTuple):
@@ -315,7 +320,7 @@ class _Build:
         self._computed = source.computed
         self._batch_size, self._workers = batch_size, workers
         self._unsupported = dict(listing.unsupported)
-        self._profiles = set(writer.report.get("ignored_profiles", ()))
+        self._doubtful = {name: set(writer.report.get(name, ())) for name in DOUBTS}
         self._gone_by_key: dict[str, list[str]] = {}
 
     def run(self, progress: Progress | None, prune: bool) -> None:
@@ -406,10 +411,12 @@ class _Build:
                     if isinstance(result, _Unreadable):
                         writer.skip(item.id, result.reason)
                         self._count_kind(result)
-                    elif result is not None:
+                    elif isinstance(result, str):
                         changed[item.id] = (item, result)
                         continue
                     else:
+                        if result is not None:
+                            self._note_doubts(item.id, result)
                         self._note(item, rows[item.id].content_key)
                     clock.advance(1)
         return changed
@@ -502,23 +509,25 @@ class _Build:
             return
         vectors = self._vectors(prepared)
         finite = [bool(np.isfinite(vector).all()) for vector in vectors]
-        rows = []
+        rows, has_doubts = [], False
         for result, is_finite in zip(prepared, finite, strict=True):
             id = result.item.id
             if not is_finite:
                 writer.skip(id, f"{id}: the model gave no finite embedding for it.")
                 continue
             if isinstance(result, _Embedded):
-                row, has_ignored_profile = result.picture.row, result.picture.has_ignored_profile
+                row, doubts = result.picture.row, result.picture.doubts
                 target = thumbnail_file(writer.path, row.content_key)
                 _move_thumbnail(result.picture.thumbnail, target)
             else:
-                row, has_ignored_profile = result.row, IGNORED_PROFILE in result.image.info
+                row, doubts = result.row, result.doubts
                 write_bytes(thumbnail_file(writer.path, row.content_key), result.thumbnail)
             self._note(result.item, row.content_key)
             rows.append(row)
-            if has_ignored_profile:
-                self._profiles.add(id)
+            self._note_doubts(id, doubts)
+            has_doubts |= bool(doubts)
+        if has_doubts:  # a later build does not decode these pictures again
+            writer.save_report({name: sorted(ids) for name, ids in self._doubtful.items()})
         writer.append(rows, vectors[finite])
         self.embedded += len(prepared)
 
@@ -551,8 +560,12 @@ class _Build:
             else:
                 copied.append(result)
         writer.rename(moved)
+        for former, id in moved.items():
+            self._copy_doubts(former, id)
         if copied:
             origins = [stored.index(result.content_key) for result in copied]
+            for n, result in zip(origins, copied, strict=True):
+                self._copy_doubts(writer.rows[n].id, result.item.id)
             rows = [
                 writer.rows[n]._replace(id=result.item.id)
                 for n, result in zip(origins, copied, strict=True)
@@ -584,6 +597,10 @@ class _Build:
             if candidates := self._gone_by_key.get(key):
                 dropped.add(candidates.pop(0))
             self._note(item, key)
+        origins = {id: writer.rows[position].id for id, position in reused.items()}
+        doubts = {origin: self._doubts(origin) for origin in origins.values()}
+        for id, origin in origins.items():
+            self._note_doubts(id, doubts[origin])
         positions, rows = [], []
         for n, row in enumerate(writer.rows):
             if row.id in reused:
@@ -614,6 +631,21 @@ class _Build:
                 stamp = stamp._replace(mtime_ns=_UNSETTLED)
             self._writer.note_file(item.id, KnownFile(stamp, content_key, reason))
 
+    def _doubts(self, id: str) -> frozenset[str]:
+        return frozenset(name for name, ids in self._doubtful.items() if id in ids)
+
+    def _note_doubts(self, id: str, doubts: frozenset[str]) -> None:
+        """Record what is doubtful about a picture, as names in `image_loading.DOUBTS`."""
+        for name, ids in self._doubtful.items():
+            if name in doubts:
+                ids.add(id)
+            else:
+                ids.discard(id)
+
+    def _copy_doubts(self, origin: str, id: str) -> None:
+        """Record for a picture what is recorded for another one with the same content."""
+        self._note_doubts(id, self._doubts(origin))
+
     def _count_kind(self, result: _Unreadable) -> None:
         if result.kind is not None:
             self._unsupported[result.kind] = self._unsupported.get(result.kind, 0) + 1
@@ -633,7 +665,10 @@ class _Build:
         return {
             "left_out": left_out,
             "unsupported": self._unsupported,
-            "ignored_profiles": sorted(self._writer.content_keys.select(self._profiles)),
+            **{
+                name: sorted(self._writer.content_keys.select(ids))
+                for name, ids in self._doubtful.items()
+            },
             "small": self._writer.rows.count_small(SMALL_SIDE),
             "unused_patterns": self._listing.unused_patterns,
             "metadata": self._describe_metadata(listed),
@@ -780,7 +815,7 @@ def _is_unchanged(former: Stamp, present: Stamp | None, compare_inodes: bool) ->
 
 def _compare(
     item: Item, rows: dict[str, StoredImage], decode_again: bool
-) -> str | _Unreadable | None:
+) -> str | frozenset[str] | _Unreadable | None:
     """Compare a file with its row in the store.
 
     Args:
@@ -790,15 +825,19 @@ def _compare(
             has changed.
 
     Returns:
-        None if the file is unchanged; the file's content key (hash of its content) if it has
-        changed; an `_Unreadable` with the reason if it cannot be read.
+        None if the file is unchanged, or what is doubtful about the picture (see `DOUBTS`) if it
+        was decoded, too; the file's content key (hash of its content) if it has changed; an
+        `_Unreadable` with the reason if it cannot be read.
     """
     row = rows[item.id]
     try:
         key = item.content_key()
-        if key == row.content_key and not (decode_again and hash_pixels(item.open()) != row[2]):
+        if key != row.content_key:
+            return key
+        if not decode_again:
             return None
-        return key
+        image = item.open()
+        return find_doubts(image) if hash_pixels(image) == row.pixel_hash else key
     except ImageError as error:
         return _Unreadable.from_error(item, error)
 
@@ -811,7 +850,7 @@ def _prepare(item: Item, known: Collection[str]) -> _Result:
     if image is None:
         return _Known(item, key)
     row = StoredImage(item.id, key, hash_pixels(image), image.width, image.height, checksum=0)
-    return _Prepared(item, row, image, encode_thumbnail(image))
+    return _Prepared(item, row, image, encode_thumbnail(image), find_doubts(image))
 
 
 def _move_thumbnail(file: Path, target: Path) -> None:

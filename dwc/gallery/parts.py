@@ -330,7 +330,7 @@ class EmbeddedParts:
         # A run that was killed while it joined the parts may have moved the thumbnail already.
         if not thumbnail.is_file() and not thumbnail_file(self._path, row.content_key).is_file():
             return None
-        return EmbeddedPicture(row, vector, thumbnail, item.id in part.ignored_profiles)
+        return EmbeddedPicture(row, vector, thumbnail, part.doubts(item.id))
 
 
 class _Part:
@@ -351,8 +351,12 @@ class _Part:
             raise StoreError(
                 f"{folder}: {DATABASE} cannot be read ({error}). Delete the folder and index again."
             ) from error
-        profiles = self._manifest.ignored_profiles if self._manifest else ()
-        self.ignored_profiles = frozenset(profiles)
+        doubtful = self._manifest.doubtful if self._manifest else {}
+        self._doubtful = {name: frozenset(ids) for name, ids in doubtful.items()}
+
+    def doubts(self, id: str) -> frozenset[str]:
+        """Return what is doubtful about a picture, as names in `image_loading.DOUBTS`."""
+        return frozenset(name for name, ids in self._doubtful.items() if id in ids)
 
     def vector(self, position: int) -> NDArray[np.float32] | None:
         """Return the vector (D,) of the picture at a position; None if it is missing."""

@@ -46,7 +46,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dwc.datasets.image_kinds import ARCHIVE, advice_for
-from dwc.datasets.image_loading import SMALL_SIDE, decode, hash_pixels
+from dwc.datasets.image_loading import BLANK, DOUBTS, SMALL_SIDE, decode, hash_pixels
 from dwc.errors import ImageError, StoreError
 from dwc.files import collector_paused, refuse_lfs_pointer, write_bytes
 from dwc.gallery.metadata import Metadata, list_some
@@ -146,7 +146,8 @@ class Manifest:
         left_out: Number of files and folders that were left out, by reason.
         unsupported: Number of pictures in formats that cannot be read, by format.
         away: Ids of the stored pictures whose files were missing at the last build.
-        ignored_profiles: Ids of the pictures whose color profile is broken and was ignored.
+        doubtful: The ids of the pictures about which something is doubtful, by its name in
+            `image_loading.DOUBTS`.
         small: Number of pictures with a side of fewer than `SMALL_SIDE` pixels.
         unused_patterns: The exclude patterns that matched nothing, with the likely reasons.
         metadata: A summary of the metadata of the pictures: `columns`, a dict from names to
@@ -167,7 +168,7 @@ class Manifest:
     left_out: dict[str, int] = field(default_factory=dict)
     unsupported: dict[str, int] = field(default_factory=dict)
     away: frozenset[str] = frozenset()
-    ignored_profiles: tuple[str, ...] = ()
+    doubtful: dict[str, tuple[str, ...]] = field(default_factory=dict)
     small: int = 0
     unused_patterns: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -177,8 +178,9 @@ class Manifest:
 
         Returns:
             `pictures`, the number of rows; `away`, how many of them had no file at the last build;
-            `left_out`, `unsupported`, `skipped`, `ignored_profiles`, `small` and `unused_patterns`,
-            the attributes with these names; and the attribute `metadata` if it is not empty.
+            `left_out`, `unsupported`, `skipped`, `small` and `unused_patterns`, the attributes with
+            these names; the lists in `doubtful` (`ignored_profiles`, `other_frames`, `incomplete`
+            and `blank`); and the attribute `metadata` if it is not empty.
         """
         metadata = {"metadata": dict(self.metadata)} if self.metadata else {}
         return {
@@ -187,7 +189,7 @@ class Manifest:
             "left_out": {name: self.left_out[name] for name in REASONS if name in self.left_out},
             "unsupported": dict(self.unsupported),
             "skipped": dict(self.skipped),
-            "ignored_profiles": list(self.ignored_profiles),
+            **{name: list(self.doubtful.get(name, ())) for name in DOUBTS},
             "small": self.small,
             "unused_patterns": dict(self.unused_patterns),
             **metadata,
@@ -196,8 +198,8 @@ class Manifest:
     def remarks(self) -> list[str]:
         """Return sentences that tell the user what the last build found missing or doubtful.
 
-        They concern missing, unsupported and small pictures, broken color profiles, other files
-        that were left out, unused exclude patterns, and the metadata; not the files in `skipped`.
+        They concern missing, unsupported, doubtful and small pictures, other files that were left
+        out, unused exclude patterns, and the metadata; not the files in `skipped`.
         """
         sentences = []
         if self.away:
@@ -209,9 +211,7 @@ class Manifest:
         for kind, count in sorted(self.unsupported.items()):
             noun = kind if kind == ARCHIVE else f"{kind} picture"
             sentences.append(f"{_count(count, noun)} not read. {advice_for(kind, count)}")
-        if self.ignored_profiles:
-            count = len(self.ignored_profiles)
-            sentences.append(f"{_count(count, 'broken color profile')} ignored.")
+        sentences += self._doubt_remarks()
         if self.small:
             sentences.append(
                 f"{_count(self.small, 'picture')} too small to compare well: a side has fewer than "
@@ -223,6 +223,30 @@ class Manifest:
         for pattern, reason in self.unused_patterns.items():
             sentences.append(f"--exclude {pattern!r} left nothing out. {reason}")
         return sentences + self._metadata_remarks()
+
+    def _doubt_remarks(self) -> list[str]:
+        sentences = []
+        if count := len(self.doubtful.get("ignored_profiles", ())):
+            sentences.append(f"{_count(count, 'broken color profile')} ignored.")
+        if several := self.doubtful.get("other_frames"):
+            have = "file has" if len(several) == 1 else "files have"
+            of = "" if len(several) == 1 else " of each"
+            sentences.append(
+                f"{len(several):,} {have} several pages or frames; one{of} is searched. To search "
+                f"the others, save them as files of their own: {list_some(several)}."
+            )
+        if incomplete := self.doubtful.get("incomplete"):
+            sentences.append(
+                f"{_count(len(incomplete), 'picture')} possibly incomplete: a large last part of "
+                "the file is zero bytes, as an interrupted download leaves it. Compare with the "
+                f"original: {list_some(incomplete)}."
+            )
+        if blank := self.doubtful.get(BLANK):
+            sentences.append(
+                f"{_count(len(blank), 'picture')} blank: nothing can be seen but a single color: "
+                f"{list_some(blank)}."
+            )
+        return sentences
 
     def _metadata_remarks(self) -> list[str]:
         sentences = list(self.metadata.get("problems", ()))
@@ -352,7 +376,7 @@ def read_manifest(connection: sqlite3.Connection, folder: Path) -> Manifest | No
         left_out=report.get("left_out", {}),
         unsupported=report.get("unsupported", {}),
         away=frozenset(id for (id,) in away),
-        ignored_profiles=tuple(report.get("ignored_profiles", ())),
+        doubtful={name: tuple(report[name]) for name in DOUBTS if report.get(name)},
         small=report.get("small", 0),
         unused_patterns=report.get("unused_patterns", {}),
         metadata=report.get("metadata", {}),

@@ -281,6 +281,16 @@ class StoreWriter:
         self._has_leftovers = True
         _remove(former)
 
+    def save_report(self, entries: dict[str, Any]) -> None:
+        """Save entries of the build's report before `finish`, in case that the build is killed.
+
+        Args:
+            entries: Results of the build so far, as JSON-compatible values by name.
+        """
+        values = [(name, json.dumps(value)) for name, value in entries.items()]
+        with self._transaction():
+            self._connection.executemany("INSERT OR REPLACE INTO report VALUES (?, ?)", values)
+
     def finish(self, away: Collection[str] = (), report: dict[str, Any] | None = None) -> None:
         """Mark the store as complete, and delete thumbnails and metadata that no row uses.
 

@@ -18,10 +18,11 @@ from dwc.datasets.image_loading import (
     FILLED_WITH,
     FRAME,
     HALF_TRANSPARENT,
+    MISSING_SHARE,
     SMALL_SIDE,
     STRIP_PART,
     decode,
-    is_single_color,
+    is_blank,
 )
 from dwc.datasets.wardrobe import VALUE_TEXTS
 from dwc.errors import ImageError, QueryError, StoreError
@@ -651,11 +652,12 @@ def _image_notes(image: Image.Image) -> list[str]:
     - the image has a single color, is small, or is a collage of several pictures;
     - the original picture is very tall or wide, and only a square part of it is used;
     - the file has several frames or pages, and only one of them is used;
+    - the file of an uncompressed picture may be incomplete;
     - transparent parts of the picture were filled with a color.
     """
     notes = []
     filling = image.info.get(FILLED_WITH)
-    if is_single_color(image):
+    if is_blank(image):
         reason = "it is of a single color" if filling is None else f"on {filling}, it vanishes"
         notes.append(f"Nothing can be seen in the picture: {reason}. Give another one.")
     elif image.info.get(HALF_TRANSPARENT):
@@ -672,6 +674,11 @@ def _image_notes(image: Image.Image) -> list[str]:
         notes.append(
             f"The file has several pictures, such as pages or the frames of an animation: number "
             f"{frame} is used. To use another one, save it as a file of its own."
+        )
+    if (missing := image.info.get(MISSING_SHARE)) is not None:
+        notes.append(
+            f"The picture may be incomplete: the last {missing:.0%} of its file are zero bytes, as "
+            "an interrupted download leaves them. Compare it with the original."
         )
     if is_collage(image):
         notes.append(

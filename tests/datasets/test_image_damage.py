@@ -12,7 +12,7 @@ from PIL import Image
 
 from dwc.datasets.image_damage import damage
 from dwc.datasets.image_kinds import UndecodableImageError
-from dwc.datasets.image_loading import HAS_HEIF, decode
+from dwc.datasets.image_loading import HAS_HEIF, MISSING_SHARE, decode, decode_file
 
 HEIF = pytest.param("HEIF", {}, marks=pytest.mark.skipif(not HAS_HEIF, reason="no pillow-heif"))
 PADDED = [("WEBP", {}), ("WEBP", {"lossless": True}), ("AVIF", {}), HEIF]
@@ -191,3 +191,33 @@ def test_the_tiles_of_the_main_image_alone_are_checked(version, zeros_in, is_dam
     assert (found is not None) == is_damaged
     for end in range(0, len(content), 7):
         damage(SimpleNamespace(format="HEIF"), BytesIO(content[:end]))
+
+
+def missing_share_of(content, format):
+    decoded = decode_file(BytesIO(content), f"picture.{format.lower()}")
+    assert decode(decoded).info == decoded.info
+    return decoded.info.get(MISSING_SHARE)
+
+
+UNCOMPRESSED = [("BMP", "RGB"), ("BMP", "L"), ("TIFF", "RGB"), ("TIFF", "L"), ("TIFF", "CMYK"),
+                ("TIFF", "RGBA"), ("PPM", "RGB"), ("PPM", "L"), ("TGA", "RGB")]  # fmt: skip
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
+@pytest.mark.parametrize(("format", "mode"), UNCOMPRESSED)
+def test_an_uncompressed_file_that_ends_in_zeros_may_be_incomplete(format, mode, share):
+    content = saved(photograph().convert(mode), format)
+    assert missing_share_of(content, format) is None
+    left = int(share * len(content))
+    zeroed = content[:left] + bytes(len(content) - left)
+    assert missing_share_of(zeroed, format) == pytest.approx(1 - share, abs=0.02)
+
+
+@pytest.mark.parametrize("format", ["BMP", "TIFF", "PPM", "TGA"])
+def test_an_uncompressed_picture_on_black_is_complete(format):
+    on_black, with_bars, turned = (Image.new("RGB", (240, 320)) for _ in range(3))
+    on_black.paste(photograph((120, 160)), (60, 0))  # a garment that ends above the middle
+    with_bars.paste(photograph((240, 200)), (0, 60))
+    turned.paste(photograph((120, 160)), (60, 160))  # BMP has the last row first
+    for picture in (on_black, with_bars, turned, Image.new("RGB", (240, 320))):
+        assert missing_share_of(saved(picture, format), format) is None

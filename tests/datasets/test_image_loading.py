@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin
 
 from dwc.datasets.image_kinds import UnsupportedImageError
-from dwc.datasets.image_loading import HAS_HEIF, IGNORED_PROFILE, decode, hash_pixels
+from dwc.datasets.image_loading import (
+    FRAME,
+    HAS_HEIF,
+    IGNORED_PROFILE,
+    OTHER_FRAMES,
+    decode,
+    find_doubts,
+    hash_pixels,
+)
 from dwc.errors import ImageError
 
 LEFT, RIGHT = (200, 30, 30), (20, 40, 220)
@@ -355,6 +363,74 @@ def frames_of(format, first):
     options = {"WEBP": {"lossless": True}}.get(format, {})
     rest = [two_halves(first.size), two_halves(first.size)]
     return saved(first, format, save_all=True, append_images=rest, duration=99, **options)
+
+
+FADES = [("GIF", {}), ("WEBP", {"lossless": True}), ("PNG", {})]
+
+
+@pytest.mark.parametrize("strengths", [(0, 0.1, 0.5, 1, 1), (0.1, 0.3, 0.6, 1), (0, 0.02, 0.2, 1)])
+@pytest.mark.parametrize(("format", "options"), FADES)
+@pytest.mark.parametrize("ground", ["white", "black", "teal"])
+def test_of_a_picture_that_fades_in_a_frame_of_full_contrast_is_used(
+    format, options, ground, strengths
+):
+    blank, full = Image.new("RGB", (60, 40), ground), two_halves()
+    frames = [Image.blend(blank, full, strength) for strength in strengths]
+    encoded = saved(
+        frames[0], format, save_all=True, append_images=frames[1:], duration=80, **options
+    )
+    decoded = decode(encoded)
+    assert decoded.info[FRAME] == 4
+    assert OTHER_FRAMES not in decoded.info
+    assert_close(decoded.getpixel((5, 20)), LEFT)
+
+
+def test_a_cut_animation_shows_its_first_frame():
+    frames = [Image.effect_noise((60, 40), 90).convert("RGB") for _ in range(6)]
+    encoded = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    decoded = decode(encoded[: len(encoded) // 2])
+    assert decoded.info[FRAME] == 1
+    assert decoded.tobytes() == decode(encoded).tobytes()
+
+
+def garment(color, box):
+    picture = Image.new("RGB", (90, 120), "white")
+    picture.paste(color, box)
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("format", "second", "is_other"),
+    [
+        *((format, garment("blue", (10, 10, 80, 110)), True) for format in ("GIF", "WEBP", "TIFF")),
+        *((format, garment("red", (15, 14, 85, 116)), False) for format in ("GIF", "WEBP", "PNG")),
+        ("TIFF", garment("red", (10, 10, 80, 110)).resize((45, 60)), False),  # a preview
+        ("TIFF", Image.new("RGB", (90, 120), "white"), False),
+        ("MPO", garment("blue", (10, 10, 80, 110)), False),
+    ],
+)
+def test_a_file_that_shows_several_pictures_is_doubtful(format, second, is_other):
+    first = garment("red", (10, 10, 80, 110))
+    decoded = decode(saved(first, format, save_all=True, append_images=[second]))
+    assert (OTHER_FRAMES in decoded.info) == is_other
+    assert find_doubts(decoded) == ({"other_frames"} if is_other else set())
+
+
+def test_a_preview_page_is_no_further_picture_of_a_tiff():
+    first = garment("red", (10, 10, 80, 110))
+    encoded = saved(first, "TIFF", save_all=True, append_images=[first.resize((45, 60))])
+    assert FRAME not in decode(encoded).info
+
+
+def test_a_picture_in_which_nothing_can_be_seen_is_doubtful():
+    transparent = two_halves().convert("RGBA")
+    faint = np.random.default_rng(0).integers(0, 14, (96, 64, 3), np.uint8)
+    for alpha in (0, 3):
+        transparent.putalpha(alpha)
+        assert find_doubts(decode(saved(transparent, "PNG"))) == {"blank"}
+    for blank in (Image.new("RGB", (60, 40), "white"), Image.fromarray(faint)):
+        assert find_doubts(decode(saved(blank, "PNG"))) == {"blank"}
+    assert find_doubts(decode(saved(two_halves(), "PNG"))) == set()
 
 
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG"])

@@ -49,7 +49,7 @@ def write_pictures(root: Path, places: Mapping[str, str]) -> None:
         red, green, blue = colour(name)
         original = originals / f"{red}{green}{blue}.png"
         if not original.exists():
-            Image.new("RGB", (2, 2), (red * STEP, green * STEP, blue * STEP)).save(original)
+            Image.new("RGB", (8, 8), (red * STEP, green * STEP, blue * STEP)).save(original)
         path = root / place
         path.parent.mkdir(parents=True, exist_ok=True)
         os.link(original, path)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from dwc.datasets.annotation_files import NamedImages
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
@@ -68,6 +69,21 @@ def test_what_cannot_be_read_counts_as_missing_and_apart(root: Path) -> None:
     told = measured.to_dict()
     assert (told["missing"], told["unreadable"], told["queries"]) == (2, 1, 3)
     assert "is empty" in measured.encoded.unreadable["g5"]
+
+
+def test_placeholders_of_missing_pictures_cannot_be_read(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lose(root, "g1", "g5")
+    identical = run(root).to_dict()["identical_pictures"]
+    for name in ("g1", "g5"):
+        Image.new("RGB", (1, 1), "white").save(root / "images" / f"{name}.png")
+    measured = run(root)
+    told = measured.to_dict()
+    assert (told["unreadable"], told["missing_pictures"]) == (2, ["g1", "g5"])
+    assert told["identical_pictures"] == identical
+    assert "has 1 x 1 pixels" in measured.encoded.unreadable["g1"]
+    assert "skipped: g1: has 1 x 1 pixels" in caplog.text
 
 
 def test_a_draw_is_counted_against_what_is_left(root: Path) -> None:

@@ -200,7 +200,7 @@ def test_more_blank_captions_than_published_are_a_deviation(published, deviates)
 def test_placeholders_in_place_of_pictures_are_reported(tmp_path):
     names = [f"g{n}" for n in range(40)]
     for n, name in enumerate(names):
-        Image.new("RGB", (4, 4), (6 * max(0, n - 11), 40, 40)).save(tmp_path / f"{name}.png")
+        Image.new("RGB", (8, 8), (6 * max(0, n - 11), 40, 40)).save(tmp_path / f"{name}.png")
     queries = tuple(RetrievalQuery(name, ("are red",), frozenset({"g39"})) for name in names[:5])
     benchmark = Benchmark("made", tuple(names), queries)
     result = evaluate_files(benchmark, NamedImages([tmp_path], "the"), *WORLD).to_dict()
@@ -208,7 +208,7 @@ def test_placeholders_in_place_of_pictures_are_reported(tmp_path):
     assert result["comparable"] is False
     assert "12 of 40 gallery pictures are one and the same" in result["comparability"]
     for name in names[:4]:  # below the number of a placeholder
-        Image.new("RGB", (4, 4), (0, int(name[1:]), 200)).save(tmp_path / f"{name}.png")
+        Image.new("RGB", (8, 8), (0, int(name[1:]), 200)).save(tmp_path / f"{name}.png")
     result = evaluate_files(benchmark, NamedImages([tmp_path], "the"), *WORLD).to_dict()
     assert (result["identical_pictures"], result["comparable"]) == (7, True)
 

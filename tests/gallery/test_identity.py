@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from dwc.datasets import image_loading
+from dwc.datasets.image_loading import DOUBTS
 from dwc.errors import ImageError, StoreError
 from dwc.gallery import sources
 from dwc.gallery.builder import build_store, update_store
@@ -317,6 +318,80 @@ def test_pictures_that_are_too_small_to_compare_well_are_counted(build, photos):
     manifest = build(photos, prune=True).manifest
     assert manifest.small == 0
     assert not any("too small" in text for text in manifest.remarks())
+
+
+def doubtful_files(folder):
+    """Write one file of each kind that is counted; return the ids by kind."""
+    noise = Image.effect_noise((64, 96), 80).convert("RGB")
+    noise.save(folder / "profile.png", icc_profile=b"broken")
+    red, blue = Image.new("RGB", (64, 96), "white"), Image.new("RGB", (64, 96), "white")
+    red.paste("red", (8, 8, 56, 88))
+    blue.paste("blue", (8, 8, 56, 88))
+    red.save(folder / "pages.tif", save_all=True, append_images=[blue])
+    Image.new("RGB", (64, 96), "white").save(folder / "white.bmp")
+    noise.save(folder / "half.bmp")
+    content = (folder / "half.bmp").read_bytes()
+    (folder / "half.bmp").write_bytes(content[: len(content) // 2] + bytes(len(content) // 2))
+    return {"ignored_profiles": ["profile.png"], "other_frames": ["pages.tif"],
+            "incomplete": ["half.bmp"], "blank": ["white.bmp"]}  # fmt: skip
+
+
+def doubts_of(store):
+    summary = Store.open(store.path).manifest.summary()
+    return {name: summary[name] for name in DOUBTS}
+
+
+def test_doubtful_pictures_are_counted_until_they_change(build, tmp_path):
+    folder = tmp_path / "doubtful"
+    folder.mkdir()
+    expected = doubtful_files(folder)
+    make_old(folder)
+    store = build(folder)
+    assert doubts_of(store) == expected
+    remarks = " ".join(store.manifest.remarks())
+    for text in ("1 broken color profile is ignored", "1 file has several pages or frames; one is",
+                 "'pages.tif'", "1 picture is possibly incomplete", "'half.bmp'",
+                 "1 picture is blank", "'white.bmp'"):  # fmt: skip
+        assert text in remarks
+    assert doubts_of(build(folder)) == expected
+    assert build.embedded == 0
+    with sqlite3.connect(store.path / DATABASE) as connection:  # as of an earlier version
+        connection.execute("DELETE FROM report")
+    connection.close()
+    assert doubts_of(build(folder)) == expected
+    assert build.embedded == 0
+    for name in ("pages.tif", "half.bmp", "white.bmp", "profile.png"):
+        (folder / name).rename(folder / f"moved-{name}")
+    shutil.copyfile(folder / "moved-half.bmp", folder / "copy.bmp")
+    moved = {kind: [f"moved-{id}" for id in ids] for kind, ids in expected.items()}
+    moved["incomplete"].insert(0, "copy.bmp")
+    assert doubts_of(build(folder, prune=True)) == moved
+    assert build.embedded == 0
+    for seed, file in enumerate(sorted(folder.iterdir())):
+        Image.effect_noise((64, 96 + seed), 80).convert("RGB").save(file)
+    assert doubts_of(build(folder, prune=True)) == {kind: [] for kind in expected}
+
+
+def test_the_doubts_that_a_killed_build_found_are_counted(build, tmp_path):
+    folder = tmp_path / "doubtful"
+    folder.mkdir()
+    Image.effect_noise((64, 96), 90).convert("RGB").save(folder / "a.png")
+    store = build(folder)
+    expected = doubtful_files(folder)
+    make_old(folder)
+    batches = []
+
+    def die_in_the_second_batch(images):
+        batches.append(len(images))
+        if len(batches) == 2:
+            raise KeyboardInterrupt
+        return mean_colors(images)
+
+    source = FolderSource(folder)
+    with pytest.raises(KeyboardInterrupt):
+        build_store(source, die_in_the_second_batch, store.path, IDENTITY, batch_size=2)
+    assert doubts_of(build(folder)) == expected
+    assert build.embedded == 2
 
 
 def test_pictures_that_icloud_takes_off_the_disk_keep_their_rows(build, photos):

@@ -190,6 +190,18 @@ def test_a_reference_of_several_frames_names_the_used_one(loaded, pictures, tmp_
     assert not any("several pictures" in note for note in notes)
 
 
+def test_a_reference_whose_file_ends_in_zeros_may_be_incomplete(loaded, pictures, tmp_path):
+    picture = Image.effect_noise((60, 60), 60).convert("RGB")
+    searcher, _ = searcher_with(picture, "one.png", loaded, pictures, tmp_path)
+    picture.save(tmp_path / "half.bmp")
+    content = (tmp_path / "half.bmp").read_bytes()
+    (tmp_path / "half.bmp").write_bytes(content[: len(content) // 2] + bytes(len(content) // 2))
+    note = "The picture may be incomplete: the last 50% of its file are zero bytes"
+    for image in (tmp_path / "half.bmp", decode(tmp_path / "half.bmp")):
+        assert any(note in text for text in searcher.search(image, "is red").notes)
+    assert not any(note in text for text in searcher.search(picture, "is red").notes)
+
+
 def disc(color, alpha, ground=0):
     """A disc with a line in it; `alpha` is that of the disc, `ground` that of all else."""
     picture = Image.new("RGBA", (120, 160), (*color, ground))
