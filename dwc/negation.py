@@ -267,6 +267,12 @@ _CONTRACTION = re.compile(
 )
 _WITH = re.compile(r"(?<![\w/-])w/(?=\s*[^\W\d_])(?!o(?:ut)?\b)", re.IGNORECASE)
 _WITHOUT = re.compile(r"(?<![\w/-])(?:w/o(?:ut)?|with[\s-]out)(?![\w/-])", re.IGNORECASE)
+# "Red. No: green", a correction. In a list such as "Yes: red. No: green" it excludes.
+_CORRECTING_NO = re.compile(
+    rf"^(?P<before>[^:=]*\b(?:(?P<color>{COLORS})|(?P<pattern>{PATTERN_NAMES}|plain))\b[^:=]*[.!?]\s*no)"
+    rf"\s*:(?=\s*(?:in\s+)?(?:(?:dark|light|bright|pale)\s+)?(?:(?(color)(?:{COLORS})|(?:{PATTERN_NAMES}|plain))\b))",
+    re.IGNORECASE,
+)
 # "without: hood" and "not: red", but not "no: red" at the start, which answers a question.
 _COLON_AFTER_NEGATION = re.compile(
     r"(?<![\w'-])(without|not|(?<=[\w,;.]\s)no)\s*:\s*[-\u2022*]*\s*(?=[^\W\d_])|"
@@ -383,10 +389,12 @@ def spell_out_negations(text: str) -> str:
       So `unknown_function_words` can find these signs.
     - A comma is added after an answer such as "no". Otherwise the two lines "belt: no" and "red:
       yes" would be read as "no red".
-    - A colon after a negation is removed: "without: hood" becomes "without hood".
+    - A colon after a negation is removed: "without: hood" becomes "without hood". After a sentence
+      with a color or a pattern, "No: green" corrects it, and becomes "No, green".
     - An arrow between words becomes "to": "red -> blue" becomes "red to blue".
     - A leading minus becomes "without", see `spell_out_minus`.
     """
+    text = _CORRECTING_NO.sub(r"\g<before>,", text)
     text = _COLON_AFTER_NEGATION.sub(lambda match: f"{match[1] or match[2]} ", text)
     text = _ARROW.sub(" to ", text)
     text = _CONTRACTION.sub(r"\1\2'\3", text)

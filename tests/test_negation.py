@@ -78,6 +78,9 @@ def test_negations_of_a_text(text: str, found: list[str]) -> None:
         ("belt=no", "belt = no"), ("Belt: No\nRed: Yes", "Belt: No,\nRed: Yes"),
         ("Belt: No Red: Yes", "Belt: No, Red: Yes"), ("dress,!red", "dress, !red"),
         ("belt: no and red: yes", "belt: no and red: yes"), ("cut-off jeans", "cut-off jeans"),
+        ("red. No: green", "red. No, green"), ("striped! no: dots", "striped! no, dots"),
+        ("red. No: stripes", "red. No stripes"), ("t-shirt. No: green", "t-shirt. No green"),
+        ("Yes: red. No: green", "Yes: red. No green"), ("red, no: green", "red, no green"),
     ],
 )  # fmt: skip
 def test_short_forms_are_spelled_out(text: str, read: str) -> None:

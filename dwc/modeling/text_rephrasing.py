@@ -14,6 +14,7 @@ from dwc.modeling.text_cleaning import FUNCTION_WORDS
 from dwc.negation import (
     ALIKE_COLORS,
     ANY_COLOR,
+    ANY_KIND,
     ANY_PATTERN,
     COLORS,
     COUNTED_KINDS,
@@ -171,7 +172,7 @@ _OLD_COLORS = rf"(?:{SHADED_COLOR})(?:\s+and\s+{SHADED_COLOR})?"
 _COLORED_WORDS = rf"(?:\s+(?!(?:{COLORS}|and|or|but|no|not|without|nor)\b)[\w'-]+){{0,5}}?"
 _BUT_COLOR = re.compile(
     rf"(?<![\w'-])(?:{_OLD_COLORS}(?P<thing>{_COLORED_WORDS})\s*,?\s+but\s+"
-    r"(?:(?:please|rather|instead|now|this\s+time|make|turn|have|want|need|get|it|this|that|them|one|into|to"
+    r"(?:(?:please|rather|instead|actually|now|this\s+time|make|turn|have|want|need|get|it|this|that|them|one|into|to"
     r"|in|an?|the|i|i'd|would|like|prefer|should|be)\s+)*"
     rf"|(?:this|that|these|those|(?:the\s+)?same)\s+{_OLD_COLORS}(?P<this>{_COLORED_WORDS})"
     rf"\s*,?\s+in\s+(?:an?\s+)?)(?P<new>{SHADED_COLOR})(?:\s+(?:ones?|instead|please|version))*{_END}",
@@ -294,7 +295,7 @@ _PATTERN_ADJECTIVES = [
 ]
 # "stripeless", and "unstriped shirt": where no garment follows, "non-striped" is an exclusion.
 _ABSENT_PATTERN = re.compile(
-    r"(?<![\w'-])(?:(?:stripe|dot|flower|print|graphic|logo)s?(?:-?less|[\s-]free)(?![\w'-])"
+    r"(?<![\w'-])(?:(?:stripe|dot|flower|check|print|graphic|logo)s?(?:-?less|[\s-]free)(?![\w'-])"
     rf"|(?:un|non)[\s-]?(?:{'|'.join(_PATTERN_ADJECTIVES)})(?=\s+(?:(?:{SHADED_COLOR}|[^\W\d_]+)\s+)?(?:{KINDS})\b))",
     re.IGNORECASE,
 )
@@ -316,10 +317,12 @@ _HALF_PANTS = re.compile(r"(?<![\w'-])half[\s-]+pants?(?![\w'-])", re.IGNORECASE
 _LINES = re.compile(
     r"(?<![\w'-])((?:with|without|no|the|those|these)\s+)lines(?![\w'-])(?!\s+of\b)", re.IGNORECASE
 )
+# "without check", in which "check" is no verb.
+_NO_CHECK = re.compile(rf"(?<![\w'-])(?:no|without)\s+(?:any\s+|a\s+)?check{_END}", re.IGNORECASE)
 # "with the sleeves chopped off", "bare arms".
 _NO_SLEEVES = re.compile(
     r"(?<![\w'-])(?:(?:with\s+)?(?:the\s+|its\s+)?(?:sleeves|arms)\s+(?:(?:are|be)\s+)?(?:cut|chopped|taken|ripped|torn)\s+off"
-    r"|(?:cut|chop|rip|take)\s+(?:off\s+)?(?:the|its)\s+(?:sleeves|arms)(?:\s+off)?"
+    r"|(?:cut|chop|rip|take)\s+(?:off\s+)?(?:the|its)\s+(?:sleeves|arms)(?:\s+off)?(?!\s+short)"
     r"|(?:with\s+)?bare\s+arms|(?:with\s+)?no\s+arms|without\s+(?:any\s+)?arms|armless"
     r"|(?:show(?:s|ing)?|bar(?:e|es|ing))\s+(?:my|the|her|your)\s+arms)(?![\w'-])",
     re.IGNORECASE,
@@ -489,12 +492,103 @@ _ANY_COLOR_BUT_NOT = re.compile(
     r"(?<![\w'-])((?:any|every|all)\s+colou?rs?)\s*,?\s*but\s+(?=(?:not|no|never|without)\b)",
     re.IGNORECASE,
 )
-# "red out, blue in", "leave the stripes out", "take the hood off", "less of the red".
+_PUT_ELSEWHERE = re.compile(
+    r"\b(?:leave|take|keep|rule|throw|kick|cut|get|filter|sort|weed|edit)\s[^,.;:!?]*$",
+    re.IGNORECASE,
+)
+# Values that a text may exclude of one kind of garment.
+_VALUE_OF_KIND = (
+    rf"(?:{SHADED_COLOR}|{'|'.join(PATTERNS)}|hooded|collared|belted|sleeveless"
+    r"|(?:long|short)[\s-]sleeved?)"
+)
+_EACH_VALUE_OF_KIND = re.compile(rf"(?<![\w'-]){_VALUE_OF_KIND}(?![\w'-])", re.IGNORECASE)
+_PATTERN_NOUNS = "stripes|flowers|checks|dots|spots|polka[ -]dots|prints|graphics|logos|patterns"
+# "red out, blue in", "less of the red", "checks less"; but "back cut out" describes a cut.
 _PUT_OUT = re.compile(
-    r"(?<![\w'-])(?:(?:leave|take|keep|rule|throw|kick|cut|get)\s+(?:the\s+|all\s+|any\s+|those\s+)*"
-    rf"(?P<left>{_ANY_THING_NAME})\s+(?:out|off|away)"
-    rf"|(?:less|fewer)\s+of\s+(?:the|that|those|this)\s+(?P<less>{_ANY_THING_NAME})"
-    rf"|(?P<out>{_ANY_THING_NAME})\s+out){_END}",
+    rf"(?<![\w'-])(?:(?:less|fewer)\s+of\s+(?:the|that|those|this)\s+(?P<less>{_ANY_THING_NAME})"
+    rf"|(?P<out>(?!cut\b){_ANY_THING_NAME})\s+out"
+    rf"|(?:with\s+)?(?P<lacking>{_PATTERN_NOUNS})\s+less){_END}",
+    re.IGNORECASE,
+)
+# A list needs "or" or "and": "forget red, green t-shirt" excludes red alone.
+_VALUES_OF_KIND = (
+    rf"{_VALUE_OF_KIND}(?:(?:(?:\s*,\s*{_VALUE_OF_KIND})*"
+    rf"\s*,?\s*\b(?:or|nor|and))?\s+{_VALUE_OF_KIND})*"
+)
+_THINGS_IN_LIST = (
+    rf"{_ANY_THING_NAME}(?:(?:\s*,\s*{_ANY_THING_NAME})*\s*,?\s*\b(?:or|nor|and)\s+(?:the\s+|in\s+|an?\s+)?"
+    rf"{_ANY_THING_NAME})?"
+)
+# What verbs exclude: "white", "the white ones", "checks or dots", "the white t-shirts".
+_UNWANTED = (
+    r"(?:(?:the|all|any|those|these|that|this|its|an?|every|in|with)\s+)*"
+    rf"(?:(?P<values>{_VALUES_OF_KIND})"
+    rf"\s+(?P<kind>{KINDS})(?:\s+(?:and|or)\s+(?:the\s+)?(?P<others>{_BARE_VALUE})\s+ones)?"
+    rf"|(?P<things>{_THINGS_IN_LIST}){_AFTER_COLOR})"
+)
+_IT = r"(?:\s+of\s+(?:it|this|that|the\s+(?:results?|list|search|picture|selection)))?"
+# "leave the stripes out", "take the hood off", "keep the white t-shirts out of it".
+_LEFT_OUT = re.compile(
+    r"(?<![\w'-])(?:please\s+)?(?:leave|take|keep|rule|throw|kick|cut|get|filter|sort|weed|edit|wipe|toss)"
+    rf"\s+{_UNWANTED}\s+(?:out|off|away){_IT}{_END}",
+    re.IGNORECASE,
+)
+# "spare me the white", "forget about stripes", "don't show me white ones", "cut the checks". The
+# noun "cut" has no article after it ("a cut in red"), and "down with" joins words ("button down").
+_DO_NOT = r"(?:do(?:n't|\s+not)|never)"
+_SPARED = re.compile(
+    r"(?<![\w'-])(?:please\s+)?(?:(?:(?:i|we)(?:'d|'ll|'m|'re|\s+would|\s+will|\s+am|\s+are)?\s+)?(?:just\s+)?"
+    r"(?:(?:spare|save)\s+(?:me|us)(?:\s+from)?|(?:let's\s+)?forget(?:\s+about)?"
+    r"|(?:hard\s+)?pass\s+on|stop\s+(?:it\s+)?with|(?:do\s+)?away\s+with|to\s+hell\s+with|dispense\s+with"
+    rf"|{_DO_NOT}\s+(?:give|show|send|bring|offer|suggest|recommend|find|get)\s+(?:me|us)"
+    rf"|{_DO_NOT}\s+(?:include|suggest|recommend|pick|choose|add|use|bring\s+up|make\s+it|show)"
+    r"|(?:nix|axe|scrap|dump|erase|banish|purge|subtract|deduct|strip\s+(?:out|away)"
+    r"|(?:leave|filter|weed|throw|rule|edit|wipe|take|keep|cross|sort)\s+out"
+    rf"|(?<!-)cut\s+out(?=\s+(?:(?:the|all|those|these|that|any)\s|{SHADED_COLOR}\b|{PATTERN_NAMES})))"
+    r"|(?<!\ba\s)(?<!\bthe\s)(?<!\bshort\s)(?<!\bdeep\s)(?<!\blow\s)(?:cut|hold|kill|strike|bin|toss|chuck)"
+    r"(?=\s+(?:the|all|those|these|that)\s))"
+    r"|(?:(?:^|(?<=[,.;:!?-]\s))(?:(?:down|off)\s+with|so\s+over))"
+    r"|(?:i(?:'m|\s+am)|we(?:'re|\s+are)|get|getting|got)\s+(?:so\s+|totally\s+|completely\s+)?over"
+    rf"(?=\s+(?:the\s+)?{_BARE_VALUE}))\s+{_UNWANTED}{_IT}{_END}",
+    re.IGNORECASE,
+)
+# "with the checks cut out", "checks removed", "the white t-shirts left out". Of cuts, "waist cut
+# out" describes one.
+_TAKEN_OUT = re.compile(
+    r"(?<![\w'-])(?:(?:with|but|have|having|want|get)\s+)?(?:(?:the|all|any|those|these|its)\s+)*"
+    rf"(?:(?P<values>{_VALUES_OF_KIND})"
+    rf"\s+(?P<kind>{KINDS})|(?P<things>{_BARE_VALUE}(?:\s+(?:or|and|nor)\s+{_BARE_VALUE})*){_AFTER_COLOR})"
+    r"\s+(?:(?:is|are|be|to\s+be|(?:should|must)\s+be|being)\s+)?"
+    r"(?:(?:cut|left|taken|kept|edited|filtered|ruled|crossed|wiped|thrown|weeded)\s+(?:out|off|away)"
+    r"|removed|deleted|erased|omitted|dropped|excluded|eliminated|banned|forbidden|gone)"
+    rf"{_IT}{_END}",
+    re.IGNORECASE,
+)
+# "a different color from white", "a pattern that differs from checks", "different to white".
+_ATTRIBUTE_NAME = r"(?:colou?r|shade|hue|tone|pattern|print|design|motif)s?"
+_DIFFERENT = re.compile(
+    r"(?<![\w'-])(?:(?:in|with|of|has|have)\s+)?(?:(?:any|some|an?|the|all|every)\s+)?"
+    rf"(?:(?:(?:other|very|completely|totally|entirely|quite)\s+)*(?:different|distinct)\s+{_ATTRIBUTE_NAME}"
+    r"\s+(?:from|than|compared\s+(?:to|with))"
+    rf"|(?:an?other|different|other)\s+{_ATTRIBUTE_NAME}\s+from"
+    rf"|(?:(?:other\s+)?(?:{_ATTRIBUTE_NAME}|things?|ones?|something|anything)\s+)?"
+    r"(?:(?:that|which)\s+)?(?:(?:is|are|be|should\s+be|must\s+be)\s+)?"
+    r"(?:(?:very|completely|totally|entirely|quite)\s+)*"
+    r"(?:(?:different|distinct|differing|far(?:\s+away)?|away)\s+from|different\s+(?:to|than)|differs?\s+from))"
+    r"\s+(?:an?\s+|the\s+)?"
+    rf"(?P<things>{_THINGS_IN_LIST}){_AFTER_COLOR}{_END}",
+    re.IGNORECASE,
+)
+# "any color so long as it is different", "whatever pattern, provided it changes".
+_ANY_DIFFERENT = re.compile(
+    r"(?<![\w'-])(?:in\s+|with\s+)?(?:any|whatever|whichever|every|some)\s+"
+    r"(?P<attribute>colou?r|shade|pattern|print|design)s?\s*,?\s+"
+    r"(?:(?:as|so)\s+long\s+as|provided(?:\s+that)?|providing|if|that|which|when)\s+"
+    r"(?:(?:it|this|that|they)(?:'s|\s+is|\s+are)?\s+)?(?:is\s+|are\s+)?"
+    r"(?:different|differs?|changes?|changed|an?other(?:\s+(?:one|colou?r|pattern))?"
+    r"|(?:not|isn't)\s+(?:the\s+same|this|that|it)(?:\s+one)?)"
+    r"(?:\s+(?:from|to|than)\s+(?:this|that|it|the\s+(?:picture|photo|image|original)|before)(?:\s+one)?)?"
+    rf"{_END}",
     re.IGNORECASE,
 )
 # "blue in" beside what is put out.
@@ -505,16 +599,11 @@ _PUT_IN = re.compile(
 )
 # "no blue jeans", "not a sleeveless dress" and "no blue or striped shirts": the text excludes some
 # values of a kind of garment.
-_VALUE_OF_KIND = (
-    rf"(?:{SHADED_COLOR}|{'|'.join(PATTERNS)}|hooded|collared|belted|sleeveless"
-    r"|(?:long|short)[\s-]sleeved?)"
-)
-_EACH_VALUE_OF_KIND = re.compile(rf"(?<![\w'-]){_VALUE_OF_KIND}(?![\w'-])", re.IGNORECASE)
 _NO_VALUE_KIND = re.compile(
     r"(?<![\w'-])(?:not|no|never|without|avoid|(?:anything|everything|all)\s+(?:but|except(?:\s+for)?)"
     r"|(?:apart|aside)\s+from|except(?:\s+for)?|save\s+for|(?:with\s+)?(?:the\s+)?exception\s+of)\s+(?:an?\s+|any\s+|the\s+)?"
-    rf"(?P<values>{_VALUE_OF_KIND}(?:(?:\s*,\s*|\s+)(?:(?:or|nor)\s+)?(?:an?\s+)?{_VALUE_OF_KIND})*)"
-    rf"\s+(?P<kind>{KINDS}){_END}",
+    rf"(?P<values>{_VALUE_OF_KIND}(?:(?:(?:\s*,\s*{_VALUE_OF_KIND})*\s*,?\s*\b(?:or|nor))?\s+(?:an?\s+)?"
+    rf"{_VALUE_OF_KIND})*)\s+(?P<kind>{KINDS}){_END}",
     re.IGNORECASE,
 )
 # "keep the stripes", "the color stays": what does not change.
@@ -524,6 +613,65 @@ _UNCHANGED = re.compile(
     rf"(?:same\s+)?(?:{_ANY_THING_NAME}|{_ATTRIBUTE})(?:\s+(?:as\s+(?:it\s+|they\s+)?(?:is|are)|the\s+same))?"
     rf"|(?:(?:the|its)\s+)?{_ATTRIBUTE}\s+(?:(?:should\s+)?(?:stays?|remains?)(?:\s+the\s+same)?"
     r"|as\s+(?:it\s+)?is))(?=\s*(?:$|[,;.!]|(?:but|and)\b))",
+    re.IGNORECASE,
+)
+# A value that corrects an earlier one: "red t-shirt. Make that green", "stripes - no, dots".
+_COLOR_LIST = rf"{SHADED_COLOR}(?:(?:\s*,\s*|\s*/\s*|\s+)(?:and\s+|or\s+)?{SHADED_COLOR})*"
+_LENGTH_OF_SLEEVES = rf"{_SLEEVES}(?=[\s-]sleeve[sd]?\b)"
+# Words that only correct after a comma, a full stop or a dash; a comma follows "no".
+_HESITATING = (
+    r"(?:no(?=\s*[,.:;!-]|\s+(?:wait|sorry|actually|make|i\s+mean|scratch|rather|hold|hang|better)\b)"
+    r"|nope|nah|sorry|pardon|apologies|(?:wh)?oops|wait|(?:hold|hang)\s+on|ah|oh|er+m?|uh+m?|u+m+|hm+|ok(?:ay)?|well|actually"
+    r"|better(?:\s+(?:yet|still))?|rather|instead|my\s+(?:mistake|bad|fault)|correction|edit|update)"
+)
+_CORRECTING = (
+    r"(?:(?:scratch|strike|cancel|undo|forget|ignore|disregard|delete)\s+(?:that|it)|make\s+(?:that|it)"
+    r"|(?:let's|let\s+us|lets)\s+(?:make|say|go\s+(?:for|with)|have|try|do|take)(?:\s+(?:that|it))?"
+    r"|i\s+(?:(?:really|actually)\s+)?mean(?:t)?(?:\s+to\s+(?:say|write|type))?"
+    r"|on\s+second\s+thoughts?|(?:i(?:'ve|\s+have)?\s+)?changed\s+my\s+mind|(?:i\s+)?take\s+(?:that|it)\s+back"
+    r"|or\s+(?:rather|better(?:\s+(?:yet|still))?)|no\s+wait)"
+)
+_GAP = r"[\s,.;:!?()*-]+"
+_CORRECTION = re.compile(
+    rf"(?<!\bbut)(?:(?:\s*[,.;!?(*-]+\s*|\s+-+\s*){_HESITATING}(?:{_GAP}(?:{_HESITATING}|{_CORRECTING}))*"
+    rf"|{_GAP}{_CORRECTING}(?:{_GAP}(?:{_HESITATING}|{_CORRECTING}))*){_GAP}"
+    r"(?:(?:please|in|with|an?|the|it|it's|that|one|be|to|want|have|get|i|i'd|we|would|will|like|prefer|need"
+    r"|make|should|say|now)[\s,]+)*"
+    rf"(?=\w)(?P<color>{_COLOR_LIST})?(?:(?:(?<=\w)\s+)?(?P<pattern>{PATTERN_NAMES}|plain)(?![\w'-]))?"
+    rf"(?:(?:(?<=\w)\s+)?(?P<sleeves>{_SLEEVES})(?:(?:[\s-]sleeve[sd]?|\s+ones?)|(?=\s*(?:$|[,.;!?]))))?"
+    rf"(?:(?:(?<=\w)\s+)?(?P<kind>{KINDS}))?(?<![\s,.;:!?()*-])"
+    r"(?:\s+(?:ones?|version|instead|rather|please|then|though))*"
+    rf"(?:\)|{_END})(?!\s*[?:=-]+\s*(?:no|none|nope|never|off|false)\b)",
+    re.IGNORECASE,
+)
+# "no, in red", which answers what a person has seen.
+_LEADING_NO = re.compile(
+    r"^\W*(?:(?:oh|well|ah|um+|hm+)[\s,.]+)?(?:no|nope|nah|sorry|oops|actually)\s*[,.;:!]+\s*"
+    rf"(?P<wish>(?:in\s+|with\s+)?(?:an?\s+)?(?:{_COLOR_LIST}|{PATTERN_NAMES}|plain)){_END}"
+    r"(?!\s*[?:=-]+\s*(?:no|none|nope|never|off|false)\b)",
+    re.IGNORECASE,
+)
+_CORRECTED = {
+    "color": re.compile(rf"(?<![\w'-])(?:{_COLOR_LIST})(?![\w'-])", re.IGNORECASE),
+    "pattern": re.compile(rf"(?<![\w'-])(?:{PATTERN_NAMES}|plain)(?![\w'-])", re.IGNORECASE),
+    "sleeves": re.compile(rf"(?<![\w'-])(?:{_LENGTH_OF_SLEEVES})", re.IGNORECASE),
+    "kind": ANY_KIND,
+}
+_ADJECTIVE_OF = {
+    "stripes": "striped",
+    "flowers": "floral",
+    "checks": "checked",
+    "dots": "dotted",
+    "spots": "spotted",
+    "prints": "printed",
+}
+# What follows a color that is not that of the garment: "red sleeves", "white dots".
+_OF_A_PART = re.compile(
+    rf"\s+(?:(?:{_SLEEVES})[\s-])?(?:{_PART}|sleeves?|{PATTERN_NAMES})(?![\w'-])(?!\s+(?:{KINDS})\b)",
+    re.IGNORECASE,
+)
+_AFTER_NEGATION = re.compile(
+    rf"(?<![\w'-])(?:not|never|nothing|no|nor|without|\w+n't|{_ANY_NEGATION})(?:\s+[\w'-]+){{0,3}}\s+$",
     re.IGNORECASE,
 )
 # "I already have it in red", but not "can I have it in red".
@@ -615,9 +763,14 @@ def rephrase_exclusions(text: str) -> Rephrased:
     Phrases that a model misunderstands because of a single word are rephrased as well: "nothing but
     red" becomes "only red", "dress shoes" becomes "shoes", "jeans jacket" becomes "denim jacket".
 
-    Before that, refusals become exclusions: "high heels are out" becomes "without high heels", "no
-    blue jeans" becomes "jeans, not blue", "less striped" becomes "not striped". After that, plurals
-    of garments become singulars: "tops" becomes "top".
+    Before that, a correction replaces the value that it corrects: "red t-shirt. No, green" and "red
+    t-shirt, make that green" become "green t-shirt". "No, green" alone becomes "green".
+
+    Then refusals become exclusions: "a different color from white", "spare me white" and "cut the
+    white" become "not white", "leave the white t-shirts out" becomes "t-shirt, not white", "high
+    heels are out" becomes "without high heels", "no blue jeans" becomes "jeans, not blue", "less
+    striped" becomes "not striped". After that, plurals of garments become singulars: "tops" becomes
+    "top".
 
     The setting `rephrase_exclusions` of a checkpoint's processor enables this function. A message
     tells the user which phrases were replaced (`TypedText.respelled`).
@@ -628,9 +781,13 @@ def rephrase_exclusions(text: str) -> Rephrased:
     Args:
         text: A text in which `dwc.negation.spell_out_negations` was applied.
     """
+    changes: dict[str, str] = {}
+    text = _rephrase_all(text, ((_LEADING_NO, lambda match: match["wish"].lower()),), changes)
+    text = _apply_corrections(text, changes)
+    corrections = frozenset(changes)
+    text = _rephrase_all(text, ((_ANY_DIFFERENT, _rephrase_any_different),), changes)
     text = _ANY_COLOR_BUT_NOT.sub(r"\1, ", _ANY_COLOR_BAR.sub(r"\1 but", text))
     text = _AS_LONG_AS.sub(", ", text)
-    changes: dict[str, str] = {}
     text = _rephrase_all(text, _TO_EXCLUSIONS, changes)
     details = [item.name for item in find_exclusions(text)[0] if item.type == "detail"]
     changes |= {match[0].strip(): _rephrase_only(match) for match in _ONLY_VALUE.finditer(text)}
@@ -639,7 +796,9 @@ def rephrase_exclusions(text: str) -> Rephrased:
     excluded = [
         name.lower()
         for typed, read in changes.items()
-        if _IS_EXCLUDED.search(read) and not _PATTERN_SWAP.fullmatch(typed)
+        if _IS_EXCLUDED.search(read)
+        and typed not in corrections
+        and not _PATTERN_SWAP.fullmatch(typed)
         for name in _EXCLUDED_PATTERN.findall(typed)
     ]
     text = _make_singular(_REPEATED_PLAIN.sub("in plain", text))
@@ -729,6 +888,84 @@ def _unless_negated(rephrase: _Rephrase) -> _Rephrase:
         return None if _NEGATED.search(match.string[: match.start()]) else rephrase(match)
 
     return rephrase_unless_negated
+
+
+def _apply_corrections(text: str, changes: dict[str, str]) -> str:
+    """Replace values that a text corrects: "red t-shirt, make that green" becomes "green t-shirt".
+
+    A value corrects the last one of its type (color, pattern, length of the sleeves or kind of
+    garment) before it that is not excluded. If there is none, or if the kind could be that of two
+    garments, the text stays as typed.
+
+    Args:
+        text: The text.
+        changes: A dict to which this function adds the replacement of each corrected phrase.
+    """
+    start = 0
+    while match := _CORRECTION.search(text, start):
+        values = {name: value for name, value in match.groupdict().items() if value}
+        targets = {name: _find_corrected(name, text[: match.start()]) for name in values}
+        spans = {name: span for name, span in targets.items() if span is not None}
+        if not spans or ("kind" in values and len(ANY_KIND.findall(text[: match.start()])) > 1):
+            start = match.end()
+            continue
+        replaced: dict[str, str] = {}
+        before = ""  # values without an earlier one come before the next value, or after the last
+        for name, value in values.items():
+            before = f"{before} {value}".strip()
+            if name in spans:
+                replaced[name], before = before, ""
+        last = list(replaced)[-1]
+        replaced[last] = f"{replaced[last]} {before}".strip()
+        first = min(begin for begin, _ in spans.values())
+        read = text[: match.start()]
+        for name, (begin, stop) in sorted(spans.items(), key=lambda item: -item[1][0]):
+            new = _in_form_of(read[begin:stop].lower(), replaced[name].lower())
+            read = read[:begin] + new + read[stop:]
+        changes[text[first : match.end()].strip()] = read[first:]
+        start, text = first, read + text[match.end() :]
+    return text
+
+
+def _find_corrected(name: str, before: str) -> tuple[int, int] | None:
+    """Return the span of the last value of a type in a text; None if there is none.
+
+    Values that the text excludes do not count, nor do colors of a part, such as "red sleeves".
+
+    Args:
+        name: The type, a key of `_CORRECTED`.
+        before: The text before the correction.
+    """
+    spans = [
+        match.span()
+        for match in _CORRECTED[name].finditer(before)
+        if not _AFTER_NEGATION.search(before[: match.start()])
+        and not (name == "color" and _OF_A_PART.match(before, match.end()))
+    ]
+    return spans[-1] if spans else None
+
+
+def _in_form_of(old: str, new: str) -> str:
+    """Return the noun or the adjective of a new pattern, as the old pattern is one or the other.
+
+    For example, "dots" in place of "striped" is "dotted". Other values stay as they are.
+
+    Args:
+        old: The replaced value, in lower case.
+        new: The value that replaces it, in lower case.
+    """
+    if old in _ADJECTIVE_OF.values():
+        return _ADJECTIVE_OF.get(new, new)
+    if old in _ADJECTIVE_OF:
+        return next((noun for noun, adjective in _ADJECTIVE_OF.items() if adjective == new), new)
+    return new
+
+
+def _rephrase_any_different(match: re.Match[str]) -> str:
+    """Rephrase a wish for any other value: "any color that is different" is "in another color"."""
+    attribute = match["attribute"].lower()
+    is_color = attribute.startswith(("col", "shade"))
+    return "in another color" if is_color else f"with another {attribute}"
 
 
 def _rephrase_swap(match: re.Match[str]) -> str | None:
@@ -823,11 +1060,44 @@ def _rephrase_all_but(match: re.Match[str]) -> str | None:
 
 @_unless_negated
 def _rephrase_put_out(match: re.Match[str]) -> str | None:
-    """Rephrase a thing to leave out: "red out" and "leave the red out" become "not red".
+    """Rephrase a thing to leave out: "red out" and "less of the red" become "not red".
+
+    The result is None, and the phrase stays, if a negation such as "not" stands directly before it,
+    or if "out" belongs to a verb, as in "leave the white t-shirts and shirts out".
+    """
+    if match["out"] and _PUT_ELSEWHERE.search(match.string[: match.start()]):
+        return None
+    return _exclude_thing(match["less"] or match["out"] or match["lacking"])
+
+
+@_unless_negated
+def _rephrase_unwanted(match: re.Match[str]) -> str | None:
+    """Rephrase what verbs exclude: "spare me white" becomes "not white".
+
+    With a kind of garment, "leave the white t-shirts out" becomes "t-shirts, not white", or only
+    "not white" if the text names the kind elsewhere. Beside another kind of garment, it becomes "no
+    white t-shirts". The result is None, and the phrase stays, if a negation such as "not" stands
+    directly before it.
+    """
+    if not match["kind"]:
+        things = [_exclude_thing(thing[0]) for thing in _EACH_THING.finditer(match["things"])]
+        return ", ".join(things)
+    names = f"{match['values']} {match.groupdict().get('others') or ''}".lower()
+    values = _EACH_VALUE_OF_KIND.findall(names)
+    kind = match["kind"].lower()
+    others = match.string[: match.start()] + match.string[match.end() :]
+    if (named := find_kind(others)) and named.rstrip("s") != kind.rstrip("s"):
+        return f"no {' or '.join(values)} {kind}"
+    return ", ".join((*([] if named else [kind]), *map(_exclude_thing, values)))
+
+
+@_unless_negated
+def _rephrase_different(match: re.Match[str]) -> str | None:
+    """Rephrase a difference: "in a different color from white" becomes "not white".
 
     The result is None, and the phrase stays, if a negation such as "not" stands directly before it.
     """
-    return _exclude_thing(match["left"] or match["less"] or match["out"])
+    return ", ".join(_exclude_thing(thing[0]) for thing in _EACH_THING.finditer(match["things"]))
 
 
 @_unless_negated
@@ -1081,8 +1351,13 @@ def _rephrase_value(value: str, is_plain: bool) -> str:
 _TO_EXCLUSIONS: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
     (_SLIP, _correct_slip),
     (_LINES, lambda match: f"{match[1]}stripes"),
+    (_NO_CHECK, lambda match: f"{match[0]}s"),
     (_LESS_LIKE, _rephrase_less_like),
     (_ALL_BUT, _rephrase_all_but),
+    (_TAKEN_OUT, _rephrase_unwanted),
+    (_LEFT_OUT, _rephrase_unwanted),
+    (_SPARED, _rephrase_unwanted),
+    (_DIFFERENT, _rephrase_different),
     (_PUT_OUT, _rephrase_put_out),
     (_PUT_IN, _rephrase_put_in),
     (_OWNED, _rephrase_owned),

@@ -86,6 +86,7 @@ _STYLES = (
 )
 _UNNAMED_CHANGE = re.compile(
     rf"(?<![\w'-])({_STYLES}|(?:some|any)thing\s+(?:(?:very|completely|totally|entirely|quite)\s+)?(?:different|else)"
+    r"|different\s+(?:from|than|to)\s+(?:this|that|it|the\s+(?:picture|photo|image))(?:\s+one)?"
     r"|(?:completely|totally|entirely|very)\s+different"
     r"|(?:less|not(?:hing)?|un)\s*(?:like|similar\s+to)\s+(?:this|that|it|the\s+(?:picture|photo|image))"
     r"(?:\s+one)?|(?:(?:any|every)thing|(?:any|every|another)\s+\w+)\s+but\s+(?:this|that|these|those|it)(?:\s+ones?)?|the\s+opposite)(?![\w'-])(?!\s+(?:colou?r|shade|pattern|print|in\s|of\s))",
@@ -94,7 +95,8 @@ _UNNAMED_CHANGE = re.compile(
 # Words between two values that make only one of them a wish: "I wear black but need red".
 _TURN = re.compile(
     r"(?<![\w'-])(?:i|i'm|i've|i'd|my|mine|we|our|need|want|wants|wanted|prefer|looking\s+for|instead"
-    r"|rather|than|would|should|must|wish|give|show|find)(?![\w'-])",
+    r"|rather|than|would|should|must|wish|give|show|find|make\s+(?:that|it)|(?:scratch|strike)\s+that|mean|meant"
+    r"|sorry|oops|actually|correction|nope|nah|wait|second\s+thoughts?|no(?=\s*[,.;:!-]))(?![\w'-])",
     re.IGNORECASE,
 )
 # "Less shiny", "too busy"; "less long" was read as "shorter" before, and "less red" has its own
@@ -108,6 +110,8 @@ _LESS = re.compile(
 # Words that turn the meaning of others, and have no message of their own.
 _TURNING = re.compile(
     r"(?<![\w'-])(unless|although|though|however|whereas|otherwise|hardly|barely|scarcely"
+    r"|spare\s+(?:me|us)|(?:leave|keep|take|cut)\s+(?:[\w'-]+\s+){1,5}?out|get\s+over"
+    r"|different\s+(?:from|than)(?!\s+(?:this|that|it|the|my|mine)\b)|differs?\s+from(?!\s+(?:this|that|it|the|my|mine)\b)"
     r"|if(?!\s+possible)|except|excepting|bar|besides|unlike|opposite|regardless|despite)"
     r"(?![\w'-])",
     re.IGNORECASE,

@@ -94,6 +94,21 @@ def test_an_amount_is_said_not_to_count(text, amount, read):
 
 
 @pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("shirt with red sleeves, make that green", "reads all of these as wanted: red, green"),
+        ("red collar. No, green", "reads all of these as wanted: red, green"),
+        ("t-shirt, spare me cotton", 'may overlook "spare me"'),
+        ("different from cotton", 'may overlook "different from"'),
+        ("leave the wool and the t-shirts out", 'overlook "leave the wool and the t-shirts out"'),
+        ("different from this", '"different from this" does not say what should differ'),
+    ],
+)
+def test_a_correction_or_exclusion_that_is_not_read_is_said(text, said):
+    assert any(said in note for note in describe_unclear(text, has_image=True))
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "change the colour to green",
