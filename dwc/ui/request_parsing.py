@@ -32,7 +32,7 @@ from dwc.search.results import NearDuplicates, SearchResult, shift_to_json
 from dwc.search.weight_sweep import WeightSweep
 from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.state import SearchRequest
-from dwc.ui.uploads import is_in_upload_folder, is_inside, read_upload
+from dwc.ui.uploads import describe_refusal, is_in_upload_folder, is_inside, read_upload
 
 MAX_CHARACTERS = 1000
 """The maximum number of characters of a text; models process far fewer."""
@@ -234,7 +234,7 @@ def check_values(values: Iterable[Any], image_folder: Path | None) -> None:
             if path.partition(":")[0].lower() in _FETCHED:
                 raise ImageError("Addresses are not fetched. Save the picture and upload it.")
             if not _may_be_named(path, image_folder):
-                raise ImageError("The picture was not uploaded here. Choose it again.")
+                raise ImageError(describe_refusal(path))
 
 
 def _has_broken_meta(value: Any) -> bool:

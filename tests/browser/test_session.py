@@ -368,7 +368,7 @@ def test_a_search_whose_picture_is_refused_is_told_why_and_not_repeated(open_pag
         page.fill(WORDS, "is blue")
         page.click("#search")
         page.wait_for_selector("#message .trouble")
-        assert "was not uploaded here. Choose it again." in page.inner_text("#message")
+        assert "a gallery that the server no longer has" in page.inner_text("#message")
         assert "the message says why" in page.inner_text(NOTICE)
         page.wait_for_timeout(4000)
         assert sum("/queue/join" in url for url in requests) <= 2  # the search, and nothing again
