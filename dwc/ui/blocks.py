@@ -479,8 +479,9 @@ class _Wiring:
 
     def _connect_gallery(self) -> None:
         c, handlers = self.components, self.handlers
+        chosen = [c.reference, c.message, c.screen]
         for panel in (c.results, c.gallery, c.map_service):
-            self._on(panel, "follow", handlers.use_reference, None, c.reference, **LIGHT).then(
+            self._on(panel, "follow", handlers.use_reference, c.screen, chosen, **LIGHT).then(
                 None, js="() => window.dwc.askAgain()", api_visibility="private"
             )
         self._on(c.gallery, "turn", handlers.turn_page, c.filter, c.gallery, **LIGHT)

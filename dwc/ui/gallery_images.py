@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from dwc.catalogue.drawing.draw import draw
 from dwc.catalogue.schema import Garment
 from dwc.catalogue.splits import GALLERY_SIZE, CatalogueItem, catalogue_items, gallery
-from dwc.errors import ImageError, StoreError
+from dwc.errors import ImageError, QueryError, StoreError
 from dwc.gallery.metadata import Metadata
 from dwc.gallery.sources import CATALOGUE
 from dwc.gallery.store import THUMBNAILS, Store
@@ -89,6 +89,54 @@ class GalleryImages(Protocol):
 
     def id_of(self, thumbnail: str | Path) -> str | None:
         """Return the id of the image with this thumbnail; None if there is no such image."""
+
+    def digest(self, image_id: str) -> str:
+        """Return the digest of an image's content, `DIGEST_LENGTH` hexadecimal digits."""
+
+    def id_with_digest(self, digest: str) -> str | None:
+        """Return the id of the first image whose content has a digest; None if none has it."""
+
+
+DIGEST_LENGTH = 8
+"""The number of hexadecimal digits of a digest, which tells the contents of pictures apart."""
+
+
+def find_shown(images: GalleryImages, image_id: str, digest: str | None) -> str | None:
+    """Return the id under which the gallery now has an image that a browser was shown.
+
+    An id is the path of a file. After a restart with another gallery, or after a file was replaced,
+    the same id may name another image; an image that was moved has another id.
+
+    Args:
+        images: The gallery.
+        image_id: The id under which the image was shown.
+        digest: The digest of the content that was shown; None if it is not known, as in a link that
+            a person has written. Any image with the id is then accepted.
+
+    Returns:
+        The id; None if the gallery no longer has this image.
+    """
+    if image_id in images.ids and digest in (None, images.digest(image_id)):
+        return image_id
+    return None if digest is None else images.id_with_digest(digest)
+
+
+def require_shown(images: GalleryImages, image_id: str, digest: str | None) -> str:
+    """Return what `find_shown` returns if the gallery has the image.
+
+    Raises:
+        QueryError: The gallery no longer has the image.
+    """
+    found = find_shown(images, image_id, digest)
+    if found is not None:
+        return found
+    if image_id in images.ids:
+        raise QueryError(
+            f"The gallery's picture {image_id!r} is another one than was shown here: the gallery "
+            "or the file was changed. If this page is older than that, load it again; then choose "
+            "a picture."
+        )
+    raise QueryError(f"the picture {image_id!r} is not in this gallery.")
 
 
 def url_of(thumbnail: Path) -> str:
@@ -229,6 +277,23 @@ class StoreImages:
             return None
         return image_id
 
+    def digest(self, image_id: str) -> str:
+        """Return the digest of an image's content: the first digits of its content key."""
+        store = self._store
+        return store.rows.content_keys[store.position(image_id)][:DIGEST_LENGTH]
+
+    def id_with_digest(self, digest: str) -> str | None:
+        """Return the id of the first image whose content has a digest; None if none has it.
+
+        This method reads all content keys. It is called only for images that are not under the id
+        under which they were shown.
+        """
+        store = self._store
+        for position, content_key in enumerate(store.rows.content_keys):
+            if content_key[:DIGEST_LENGTH] == digest:
+                return store.ids[position]
+        return None
+
     @cached_property
     def garments(self) -> dict[str, Garment]:
         """The drawn garment in each image, by image id.
@@ -321,9 +386,15 @@ _LARGE_QUALITY = 85
 _LARGE_MAX_AGE_SECONDS = 600
 
 
-def large_url(image_id: str) -> str:
-    """Return the relative URL of a picture's large version."""
-    return f"{_LARGE_ROUTE}?id={quote(image_id, safe='')}"
+def large_url(image_id: str, digest: str) -> str:
+    """Return the relative URL of a picture's large version.
+
+    Args:
+        image_id: The picture's id.
+        digest: The digest of the picture's content. A page may outlive its gallery, and must not
+            get another picture that has the same id.
+    """
+    return f"{_LARGE_ROUTE}?id={quote(image_id, safe='')}&content={digest}"
 
 
 class LargePictures:
@@ -342,16 +413,18 @@ class LargePictures:
         """Answer requests for large pictures; forward all other requests.
 
         The status of the response is 404 if there is no picture with the requested id, and 410 if
-        the file of the picture is gone.
+        the file of the picture is gone or the gallery has another picture with this id. Requests
+        may omit the digest of the picture's content.
         """
         if scope["type"] != "http" or not scope["path"].endswith(f"/{_LARGE_ROUTE}"):
             await self.app(scope, receive, send)
             return
         query = parse_qs(scope["query_string"].decode("latin-1"))
         image_id = query.get("id", [""])[0]
+        digest = query.get("content", [None])[0]
         response: Response
         try:
-            content = await to_thread.run_sync(self._read, image_id, limiter=self._threads)
+            content = await to_thread.run_sync(self._read, image_id, digest, limiter=self._threads)
         except KeyError:
             response = PlainTextResponse("The gallery has no such picture.", status_code=404)
         except ImageError:
@@ -361,8 +434,13 @@ class LargePictures:
             response = Response(content, media_type="image/webp", headers=headers)
         await response(scope, receive, send)
 
-    def _encode(self, image_id: str) -> bytes:
-        picture = self.images.open_large(image_id, _LARGE_DRAWN_PX).convert("RGB")
+    def _encode(self, image_id: str, digest: str | None) -> bytes:
+        shown = find_shown(self.images, image_id, digest)
+        if shown is None and image_id in self.images.ids:
+            raise ImageError(f"{image_id}: the gallery has another picture with this id.")
+        if shown is None:
+            raise KeyError(image_id)
+        picture = self.images.open_large(shown, _LARGE_DRAWN_PX).convert("RGB")
         picture.thumbnail((LARGE_PX, LARGE_PX), Image.Resampling.LANCZOS)
         file = BytesIO()
         picture.save(file, "WEBP", quality=_LARGE_QUALITY)

@@ -12,11 +12,11 @@ import gradio as gr
 
 from dwc.errors import DWCError, QueryError
 from dwc.gallery.filters import format_filter
-from dwc.search.model_pool import ModelPool, origin_of
+from dwc.search.model_pool import ModelPool, Origin, origin_of
 from dwc.search.results import shift_to_json
 from dwc.ui.concurrency import SearchActivity, SearchFailures, busy_seconds
 from dwc.ui.format import render_error, render_unknown_words
-from dwc.ui.gallery_images import GalleryImages
+from dwc.ui.gallery_images import GalleryImages, find_shown, require_shown
 from dwc.ui.history import (
     SearchHistory,
     deleted_message,
@@ -55,6 +55,7 @@ from dwc.ui.state import (
     SearchRequest,
     SearchState,
     describe_query,
+    identify_reference,
     parse_slider,
     rank,
     reweighted,
@@ -69,6 +70,10 @@ Update = dict[Any, Any]
 """New values by component; components that are not in the dict keep their values."""
 
 FORGOTTEN = "The server has forgotten this answer. Search again."
+
+OUTDATED = (
+    "These results are of an earlier state of the gallery. Load the page again for the new one."
+)
 
 SETTINGS_KEPT = (
     "The link has no picture and no words to search with. Its settings (the filter, the model, the "
@@ -198,8 +203,10 @@ def answer_request(models: ModelPool, images: GalleryImages, request: SearchRequ
     them under better-ranked hits), the result also contains the hidden hits.
 
     Raises:
-        DWCError: The model cannot be loaded, or the query is invalid.
+        DWCError: The model cannot be loaded, the query is invalid, or the gallery no longer has the
+            reference.
     """
+    request = identify_reference(request, images)
     name = models.require(request.model)
     with models.using(name) as searcher:
         query = searcher.encode_query(
@@ -284,9 +291,8 @@ def reference_file(request: SearchRequest, images: GalleryImages) -> FileData | 
         return {"path": request.upload}
     if request.reference_id is None:
         return None
-    if request.reference_id not in images.ids:
-        raise QueryError(f"the picture {request.reference_id!r} is not in this gallery.")
-    return {"path": str(images.draw_thumbnail(request.reference_id))}
+    image_id = require_shown(images, request.reference_id, request.content)
+    return {"path": str(images.draw_thumbnail(image_id))}
 
 
 class PageHandlers:
@@ -374,8 +380,15 @@ class PageHandlers:
         return self._search(request, screen)
 
     def try_example(self, model: str, screen: object, filter: str, event: gr.EventData) -> Update:
-        """Search with the example that was clicked."""
+        """Search with the example that was clicked, unless it was drawn for another gallery."""
         example = parse_example(get_attribute(event, "example"), self._examples)
+        content = get_attribute(event, "content")
+        if example is not None and example.reference_id is not None and isinstance(content, str):
+            try:
+                image_id = require_shown(self._images, example.reference_id, content)
+            except QueryError as error:
+                return self._refuse(error, screen)
+            example = replace(example, reference_id=image_id)
         return self._search_example(example, model, screen, filter)
 
     def try_reference_query(
@@ -552,12 +565,13 @@ class PageHandlers:
             model=step.query.model or model,
             shift=step.weight_shift.shift,
             filter=step.query.filter,
+            content=step.query.content,
         )
         try:
             fields = self._fill_fields(request) | self._show_filter(request.filter)
             state = answer_request(self._models, self._images, request)
         except DWCError as error:
-            return {c.message: render_error(str(error))}
+            return self._refuse(error, screen)
         recorded = self._show_history(record_answer(there, state))
         answer = self._show(state) | self._show_model(state.request.model)
         return {**fields, **answer, **recorded}
@@ -688,12 +702,17 @@ class PageHandlers:
 
     # The gallery
 
-    def use_reference(self, event: gr.EventData) -> Update:
+    def use_reference(self, screen: object, event: gr.EventData) -> Update:
         """Put the image that a visitor chose on the page into the field of the reference."""
-        image_id = get_attribute(event, "id")
-        if not isinstance(image_id, str) or image_id not in self._images.ids:
+        image_id, content = get_attribute(event, "id"), get_attribute(event, "content")
+        if not isinstance(image_id, str):
             return gr.skip()
-        return {self._components.reference: str(self._images.draw_thumbnail(image_id))}
+        digest = content if isinstance(content, str) else None
+        try:
+            found = require_shown(self._images, image_id, digest)
+        except QueryError as error:
+            return self._refuse(error, screen)
+        return {self._components.reference: str(self._images.draw_thumbnail(found))}
 
     def turn_page(self, filter: str, event: gr.EventData) -> Update:
         """Show another page of the images that fit the filter, in the gallery browser."""
@@ -762,9 +781,25 @@ class PageHandlers:
         return {**self._fill_fields(request), **self._search(request, screen)}
 
     def _answer(self, request: SearchRequest) -> SearchState:
+        request = identify_reference(request, self._images)
         if self._opening is not None and request == self._opening.request:
             return self._opening
         return answer_request(self._models, self._images, request)
+
+    def _refuse(self, error: DWCError, screen: object) -> Update:
+        """Return updates that show why a picture on the page is not used.
+
+        If the results on the screen are of another gallery than the current one, they are marked.
+        """
+        c = self._components
+        update: Update = {c.message: render_error(str(error))}
+        request = _request_on_screen(screen)
+        if request is None or not isinstance(screen, Mapping):
+            return update
+        is_current = request.model in self._models.names and screen.get("origin") == _identify(
+            self._models.origin(request.model)
+        )
+        return update if is_current else {**update, c.screen: {**screen, "notice": OUTDATED}}
 
     def _parse_fields(
         self, reference: FileData | None, words: str | None, model: str
@@ -923,8 +958,9 @@ class PageHandlers:
         c = self._components
         upload = request.upload
         path = upload if upload is not None and is_upload(upload) else None
-        if request.reference_id in self._images.ids:
-            path = str(self._images.draw_thumbnail(str(request.reference_id)))
+        if request.reference_id is not None:
+            image_id = find_shown(self._images, request.reference_id, request.content)
+            path = None if image_id is None else str(self._images.draw_thumbnail(image_id))
         return {c.reference: path, c.words: request.words}
 
     def _restore_draft(self, draft: object) -> Update:
@@ -1015,5 +1051,8 @@ def _query_key(request: SearchRequest) -> tuple[str, str | None, str | None, str
 
 
 def _origin_key(state: SearchState) -> str:
-    origin = state.origin
+    return _identify(state.origin)
+
+
+def _identify(origin: Origin) -> str:
     return f"{origin.fingerprint}-{origin.gallery_fingerprint}-{origin.metadata_digest}"

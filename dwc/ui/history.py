@@ -12,7 +12,7 @@ from typing import Any
 
 from dwc.search.results import mean_image_weight, shift_to_json
 from dwc.ui.format import escape, on_load, percents, render_hint
-from dwc.ui.gallery_images import GalleryImages, url_of
+from dwc.ui.gallery_images import GalleryImages, find_shown, url_of
 from dwc.ui.state import SearchRequest, SearchState
 from dwc.ui.uploads import is_upload
 
@@ -32,6 +32,7 @@ class HistoryQuery:
         upload: The path of the reference's file if it was uploaded, else None.
         filter: The condition on the metadata of the results, as text; empty for no condition.
         model: The model's name; empty if it is unknown.
+        content: The digest of the reference's content if it is an image of the gallery, else None.
     """
 
     words: str
@@ -39,6 +40,13 @@ class HistoryQuery:
     upload: str | None = None
     filter: str = ""
     model: str = ""
+    content: str | None = None
+
+    def is_same(self, other: "HistoryQuery") -> bool:
+        """Return whether another query is the same; a moved image of the gallery is the same."""
+        if self.content is None or other.content is None:  # an older page did not send it
+            return replace(self, content=None) == replace(other, content=None)
+        return self == replace(other, reference_id=self.reference_id)
 
 
 @dataclass(frozen=True)
@@ -140,10 +148,10 @@ class SearchHistory:
             weight_shift: The shift of the image weights at which its results are shown.
         """
         step = self.current_step
-        if step is not None and step.query == query:
+        if step is not None and step.query.is_same(query):
             return self.reweighted(weight_shift)
         for child in self._children(self.current):
-            if child.query == query:
+            if child.query.is_same(query):
                 return replace(self, current=child.number).reweighted(weight_shift)
         number = 1 + max((step.number for step in self.steps), default=0)
         added = HistoryStep(number, self.current, query, weight_shift)
@@ -177,7 +185,7 @@ class SearchHistory:
         Returns:
             The history; None if no step has the query.
         """
-        numbers = [step.number for step in self.steps if step.query == query]
+        numbers = [step.number for step in self.steps if step.query.is_same(query)]
         if not numbers:
             return None
         return self.back_to(number if number in numbers else numbers[-1])
@@ -335,7 +343,12 @@ def record_answer(history: SearchHistory, state: SearchState | None) -> SearchHi
 def query_of(request: SearchRequest) -> HistoryQuery:
     """Return the query of a search request, in the form in which a history step stores it."""
     return HistoryQuery(
-        request.words, request.reference_id, request.upload, request.filter, request.model
+        request.words,
+        request.reference_id,
+        request.upload,
+        request.filter,
+        request.model,
+        request.content,
     )
 
 
@@ -445,10 +458,11 @@ def _render_reference(
     """
     query = step.query
     if query.reference_id is not None:
-        if query.reference_id not in images.ids:  # the step is from another gallery
+        image_id = find_shown(images, query.reference_id, query.content)
+        if image_id is None:  # the step is from another gallery, or the file was replaced
             return '<span class="no-picture">picture gone</span>', "a picture that is gone"
-        name = images.describe(query.reference_id)
-        return _thumbnail(url_of(images.thumbnail(query.reference_id)), name), f"like {name}"
+        name = images.describe(image_id)
+        return _thumbnail(url_of(images.thumbnail(image_id)), name), f"like {name}"
     if query.upload is None:
         return '<span class="no-picture">words only</span>', "words alone"
     if not image_exists(step):

@@ -2,10 +2,11 @@
 
 All inputs are checked here. Invalid input raises a `DWCError` with a message for the sender.
 
-Links that repeat a search have the form `?ref=…&text=…&shift=…&model=…&filter=…`. `ref` is the id
-of the reference in the gallery; its name in the API, `reference_id`, is also accepted. `shift` is
-the weight shift: the number added to the logit of each stream's image weight. Upper and lower case
-are not distinguished in the names.
+Links that repeat a search have the form `?ref=…&text=…&shift=…&model=…&filter=…&content=…`. `ref`
+is the id of the reference in the gallery; its name in the API, `reference_id`, is also accepted.
+`shift` is the weight shift: the number added to the logit of each stream's image weight. `content`
+is the digest of the reference's content. It may be omitted; if it is given, a picture with another
+content is not used. Upper and lower case are not distinguished in the names.
 """
 
 import math
@@ -30,9 +31,9 @@ from dwc.search.query import EncodedQuery
 from dwc.search.reference_weights import ReferenceWeights
 from dwc.search.results import NearDuplicates, SearchResult, shift_to_json
 from dwc.search.weight_sweep import WeightSweep
-from dwc.ui.gallery_images import GalleryImages
+from dwc.ui.gallery_images import GalleryImages, find_shown
 from dwc.ui.state import SearchRequest
-from dwc.ui.uploads import is_in_upload_folder, is_inside, read_upload
+from dwc.ui.uploads import describe_refusal, is_in_upload_folder, is_inside, read_upload
 
 MAX_CHARACTERS = 1000
 """The maximum number of characters of a text; models process far fewer."""
@@ -44,7 +45,8 @@ MAX_RESULTS = 200
 DEFAULT_RESULTS = 12
 """The default of `k`, the number of results, in requests to the API."""
 
-_LINK_NAMES = ("ref", "text", "shift", "model", "filter")
+_TYPED_NAMES = ("ref", "text", "shift", "model", "filter")  # those that a person may write
+_LINK_NAMES = (*_TYPED_NAMES, "content")
 _SYNONYMS = {"reference_id": "ref"}
 _MAX_NAMED = 5  # names of parameters in a message
 
@@ -234,7 +236,7 @@ def check_values(values: Iterable[Any], image_folder: Path | None) -> None:
             if path.partition(":")[0].lower() in _FETCHED:
                 raise ImageError("Addresses are not fetched. Save the picture and upload it.")
             if not _may_be_named(path, image_folder):
-                raise ImageError("The picture was not uploaded here. Choose it again.")
+                raise ImageError(describe_refusal(path))
 
 
 def _has_broken_meta(value: Any) -> bool:
@@ -407,6 +409,8 @@ def write_link(request: SearchRequest, names_model: bool = False) -> str | None:
         parameters["model"] = request.model
     if request.filter:
         parameters["filter"] = request.filter
+    if request.reference_id is not None and request.content is not None:
+        parameters["content"] = request.content
     return urlencode(parameters)
 
 
@@ -439,13 +443,43 @@ def _read_parameters(
     reference_id, words = parameters.get("ref") or None, parameters.get("text") or ""
     if reference_id is None and not words:
         return None, ""
-    known = None if reference_id is None else match_id(reference_id, images.ids)
-    request = SearchRequest(words, known, model=models.default)
+    content = parameters.get("content") or None
+    known, complaint = None, ""
+    if reference_id is not None:
+        known, complaint = _find_linked(reference_id, content, images)
+    request = SearchRequest(
+        words,
+        known,
+        model=models.default,
+        content=None if known is None else images.digest(known),
+    )
     request, message = with_link_settings(request, parameters, models, images)
-    if reference_id is not None and known is None:
-        missing = f"The link's picture, {reference_id!r}, is not in this gallery. Choose another."
-        message = f"{missing} {message}".rstrip()
-    return request, message
+    return request, f"{complaint} {message}".strip()
+
+
+def _find_linked(
+    reference_id: str, content: str | None, images: GalleryImages
+) -> tuple[str | None, str]:
+    """Return the id of a link's reference in the gallery, and an error message.
+
+    If the reference is found, the message is empty. If not, the id is None.
+
+    Args:
+        reference_id: The id in the link, which may be spelled in another way.
+        content: The digest of the content in the link; None if the link has none.
+        images: The gallery.
+    """
+    known = match_id(reference_id, images.ids)
+    found = find_shown(images, known or reference_id, content)
+    if found is not None:
+        return found, ""
+    missing = f"The link's picture, {reference_id!r}, is not in this gallery"
+    if known is None:
+        return None, f"{missing}. Choose another."
+    return None, (
+        f"{missing}: another picture has its name now, since the gallery or the file was changed. "
+        "Choose a picture."
+    )
 
 
 def with_link_settings(
@@ -511,8 +545,8 @@ def describe_ignored(link: str) -> str:
     if len(names) > _MAX_NAMED:
         shown.append(f"{len(names) - _MAX_NAMED:,} more")
     return (
-        f"Not used of the link: {', '.join(shown)}. A link can have {', '.join(_LINK_NAMES[:-1])} "
-        f"and {_LINK_NAMES[-1]}."
+        f"Not used of the link: {', '.join(shown)}. A link can have {', '.join(_TYPED_NAMES[:-1])} "
+        f"and {_TYPED_NAMES[-1]}."
     )
 
 

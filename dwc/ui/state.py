@@ -20,7 +20,7 @@ from dwc.search.reference_weights import ReferenceWeights
 from dwc.search.results import DuplicateGroups, Hit, NearDuplicates, SearchResult, shift_to_json
 from dwc.search.searcher import Searcher
 from dwc.search.weight_sweep import WeightSweep, shift_for_weight
-from dwc.ui.gallery_images import GalleryImages
+from dwc.ui.gallery_images import GalleryImages, require_shown
 
 RESULTS_SHOWN = 12
 """The number of results that are shown at first."""
@@ -52,6 +52,8 @@ class SearchRequest:
         folded: Whether near-duplicates are folded, that is, hidden under the better-ranked image.
         selected: The id of the result that is explained; None for the first result.
         filter: The condition on the metadata of the results, as text; empty for no condition.
+        content: The digest of the content of the gallery's image with the id `reference_id` when it
+            was chosen. None for other references, or if it is not known.
     """
 
     words: str = ""
@@ -63,6 +65,7 @@ class SearchRequest:
     folded: bool = False
     selected: str | None = None
     filter: str = ""
+    content: str | None = None
 
     @property
     def has_reference(self) -> bool:
@@ -95,6 +98,7 @@ class SearchRequest:
                 folded=_checked(content["folded"], bool),
                 selected=_checked(content["selected"], str, type(None)),
                 filter=_checked(content.get("filter", ""), str),
+                content=_checked(content.get("content"), str, type(None)),
             )
         except (KeyError, TypeError, ValueError, OverflowError):
             return None
@@ -105,6 +109,7 @@ class SearchRequest:
             request.model,
             request.selected,
             request.filter,
+            request.content,
         )
         is_valid = (
             not math.isnan(request.shift)
@@ -112,6 +117,20 @@ class SearchRequest:
             and all(text is None or len(text) <= _LONGEST_NAME for text in texts)
         )
         return request if is_valid and not both else None
+
+
+def identify_reference(request: SearchRequest, images: GalleryImages) -> SearchRequest:
+    """Return the request with the current id and the digest of its reference from the gallery.
+
+    A request without such a reference is returned unchanged.
+
+    Raises:
+        QueryError: The gallery no longer has the reference, or has another image under its id.
+    """
+    if request.reference_id is None:
+        return request
+    image_id = require_shown(images, request.reference_id, request.content)
+    return replace(request, reference_id=image_id, content=images.digest(image_id))
 
 
 def describe_query(request: SearchRequest, images: GalleryImages) -> str:

@@ -12,6 +12,7 @@ from anyio import create_task_group, sleep, to_thread
 from gradio.utils import get_upload_folder
 
 from dwc.errors import ImageError
+from dwc.gallery.store import THUMBNAILS
 
 UPLOAD_CHECK_SECONDS = 60
 """Interval between checks for expired uploads, in seconds."""
@@ -46,11 +47,30 @@ def read_upload(path: str) -> bytes:
         ImageError: The path is outside the upload folder, or the file no longer exists.
     """
     if not is_in_upload_folder(path):
-        raise ImageError("The picture was not uploaded here. Choose it again.")
+        raise ImageError(describe_refusal(path))
     try:
         return Path(path).read_bytes()
     except OSError:
         raise ImageError("The picture is no longer here. Choose it again.") from None
+
+
+_THUMBNAIL = re.compile(rf".*[/\\]{THUMBNAILS}[/\\][0-9a-f]{{2}}[/\\][0-9a-f]+\.webp", re.DOTALL)
+
+
+def describe_refusal(path: str) -> str:
+    """Return the message for a visitor whose picture is neither an upload nor in the gallery.
+
+    Args:
+        path: The path that the browser sent. A page that was opened before a restart sends the path
+            of a thumbnail of the former gallery.
+    """
+    if _THUMBNAIL.fullmatch(path):
+        return (
+            "The picture is of a gallery that the server no longer has: it has another gallery or "
+            "another model now, or the picture's file was changed. Load the page again, and choose "
+            "a picture."
+        )
+    return "The picture was not uploaded here. Choose it again."
 
 
 def is_in_upload_folder(path: str) -> bool:

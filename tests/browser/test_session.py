@@ -43,9 +43,10 @@ class Server:
     def stop(self):
         self.running.close()
 
-    def restart(self, model=None):
+    def restart(self, model=None, gallery=None):
         self.stop()
         self.model = model or self.model
+        self.gallery = gallery or self.gallery
         self.start()
 
     def close(self):
@@ -368,7 +369,7 @@ def test_a_search_whose_picture_is_refused_is_told_why_and_not_repeated(open_pag
         page.fill(WORDS, "is blue")
         page.click("#search")
         page.wait_for_selector("#message .trouble")
-        assert "was not uploaded here. Choose it again." in page.inner_text("#message")
+        assert "a gallery that the server no longer has" in page.inner_text("#message")
         assert "the message says why" in page.inner_text(NOTICE)
         page.wait_for_timeout(4000)
         assert sum("/queue/join" in url for url in requests) <= 2  # the search, and nothing again
@@ -387,3 +388,63 @@ def test_a_search_whose_picture_is_refused_is_told_why_and_not_repeated(open_pag
         page.wait_for_function("history.state.screen.request.words === 'is blue'")
     finally:
         server.restart(model)
+
+
+def draw_other_gallery(folder):
+    """Other pictures than those of the server's gallery, under the same names."""
+    folder.mkdir()
+    draw_gallery(folder, 37)
+    for surplus in sorted(folder.iterdir())[30:]:
+        surplus.unlink()
+    return folder
+
+
+def wait_for_message(page, text):
+    page.wait_for_function(
+        "text => document.querySelector('#message')?.textContent.includes(text)", arg=text
+    )
+
+
+def test_pictures_of_another_gallery_do_not_pass_for_those_that_were_shown(
+    open_page, server, browser
+):
+    """Cameras number their files: those of another gallery have the same names."""
+    page = open_page()
+    search(page, "is red", tile=5)
+    search(page, "is blue", tile=7)
+    former, link, before = server.gallery, page.url, cards(page)
+    reference = page.get_attribute("#reference img", "src")
+    server.restart(gallery=draw_other_gallery(server.place / "numbered"))
+    try:
+        chosen = next(id for id, _ in before if id not in ("figure-05.png", "figure-00.png"))
+        page.click(f'#results .card[data-id="{chosen}"] .meta button[aria-keyshortcuts]')
+        wait_for_message(page, f"'{chosen}' is another one than was shown")
+        page.wait_for_function(
+            f"document.querySelector('{NOTICE}').textContent.includes('earlier')"
+        )
+        assert page.locator("#answer[data-stale]").count() == 1
+        page.click('#trail button[data-step="2"]')
+        wait_for_message(page, "'figure-05.png' is another one than was shown")
+        assert cards(page) == before
+        assert page.get_attribute("#reference img", "src") == reference
+
+        page.go_back()
+        page.wait_for_function("!document.querySelector('#results .card')")
+        wait_for_message(page, "'figure-05.png' is another one than was shown")
+        assert page.input_value(WORDS) == "is red"
+        assert page.locator("#reference img").count() == 0
+
+        fresh = browser.new_page()
+        fresh.set_default_timeout(15_000)
+        fresh.goto(link)
+        wait_for_message(fresh, "another picture has its name now")
+        assert fresh.locator("#results .card").count() == 0
+        assert fresh.locator("#reference img").count() == 0
+        query = parse_qs(urlsplit(link).query)
+        fresh.goto(f"{server.address}?ref={query['ref'][0]}&text=is+blue")
+        fresh.wait_for_selector("#results .card")
+        fresh.wait_for_function("history.state?.screen?.request.words === 'is blue'")
+        assert fresh.locator("#message .trouble").count() == 0
+        fresh.close()
+    finally:
+        server.restart(gallery=former)

@@ -58,6 +58,12 @@ class ColouredPictures:
         path = Path(thumbnail)
         return path.stem if path.parent == self.folder and path.stem in self.ids else None
 
+    def digest(self, picture_id: str) -> str:
+        return f"{zlib.crc32(self.thumbnail(picture_id).read_bytes()):08x}"
+
+    def id_with_digest(self, digest: str) -> str | None:
+        return next((id for id in self.ids if self.digest(id) == digest), None)
+
 
 class RandomSearcher:
     """Answers at random, the same for the same question; keeps what it was last asked."""

@@ -509,8 +509,12 @@ def test_an_upload_comes_back_while_it_is_kept(visit, uploads):
 def test_only_gallery_pictures_become_the_reference(visit):
     path = str(visit.pictures.thumbnail(visit.ids[3]))
     assert visit.call("use_reference", id=visit.ids[3]) == {"reference": path}
-    for sent in ("../p-0003", "nothing", None, 3, ["p-0003"]):
+    for sent in (None, 3, ["p-0003"]):
         assert visit.call("use_reference", id=sent) == {}
+    for sent in ("../p-0003", "nothing"):
+        refused = visit.call("use_reference", id=sent)
+        assert set(refused) == {"message"}
+        assert "is not in this gallery" in refused["message"]
 
 
 def test_a_page_of_another_gallery_shows_the_one_that_answers(visit):

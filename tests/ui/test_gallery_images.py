@@ -18,6 +18,7 @@ from dwc.ui.gallery_images import LARGE_PX, LargePictures, StoreImages, large_ur
 from tests.gallery.embedding import IDENTITY, mean_colors
 
 ARTIST = 0x013B
+DIGEST = "0123abcd"
 
 
 class Photographs:
@@ -25,6 +26,13 @@ class Photographs:
 
     def __init__(self, folder):
         self.folder, self.opened = folder, 0
+        self.ids = ["a b/\u00e9.jpg", "gone.jpg"]
+
+    def digest(self, image_id):
+        return DIGEST
+
+    def id_with_digest(self, digest):
+        return self.ids[0] if digest == DIGEST else None
 
     def open_large(self, image_id, drawn_px):
         self.opened += 1
@@ -57,24 +65,30 @@ def client(images):
 
 @pytest.mark.slow
 def test_a_picture_comes_reduced_and_without_metadata(client, images):
-    answer = client.get("/" + large_url("a b/\u00e9.jpg"))
+    answer = client.get("/" + large_url("a b/\u00e9.jpg", DIGEST))
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "image/webp"
     picture = Image.open(BytesIO(answer.content))
     assert max(picture.size) == LARGE_PX
     assert picture.size == (1280, 960)
     assert not picture.getexif()
-    assert client.get("/" + large_url("a b/\u00e9.jpg")).content == answer.content
+    assert client.get("/" + large_url("a b/\u00e9.jpg", DIGEST)).content == answer.content
     assert images.opened == 1  # the second answer is remembered
 
 
 @pytest.mark.parametrize("id", ["no.jpg", "../secret.png", ""])
 def test_only_pictures_of_the_gallery_are_served(client, id):
-    assert client.get("/" + large_url(id)).status_code == 404
+    assert client.get("/" + large_url(id, "89abcdef")).status_code == 404
 
 
 def test_a_picture_whose_file_is_gone_is_said_to_be_gone(client):
-    assert client.get("/" + large_url("gone.jpg")).status_code == 410
+    assert client.get("/" + large_url("gone.jpg", DIGEST)).status_code == 410
+
+
+def test_another_picture_of_the_same_name_is_not_served(client):
+    assert client.get("/" + large_url("a b/\u00e9.jpg", "89abcdef")).status_code == 410
+    assert client.get("/" + large_url("moved.jpg", DIGEST)).status_code == 200
+    assert client.get("/gradio_api/large?id=a%20b/%C3%A9.jpg").status_code == 200
 
 
 def test_other_requests_go_on(client):

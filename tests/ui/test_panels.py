@@ -79,7 +79,10 @@ def test_cards_show_rank_score_percentile_and_the_way_on(pictures):
     frame, enlarge, follow = first.all("button")
     for button in (frame, follow):
         assert button.attributes["data-id"] == pictures.ids[3]
-    assert enlarge.attributes["data-large"] == large_url(pictures.ids[3])
+    assert enlarge.attributes["data-large"] == large_url(
+        pictures.ids[3], pictures.digest(pictures.ids[3])
+    )
+    assert follow.attributes["data-content"] == pictures.digest(pictures.ids[3])
     assert first.one("img").attributes["alt"] == f"colour <{pictures.ids[3]}>"
     assert second.one("img").attributes["src"].endswith(f"{pictures.ids[1]}.png")
     assert tree.one(cls="timing").full_text() == "30 pictures · 12 ms"

@@ -9,6 +9,7 @@ from dwc.ui.handlers import find_opening
 from dwc.ui.panels.examples import Example
 from dwc.ui.request_parsing import (
     MAX_CHARACTERS,
+    check_values,
     describe_ignored,
     has_link_settings,
     parse_switch,
@@ -47,6 +48,15 @@ def test_either_alone_is_a_question_and_neither_is_not(searcher, pictures, uploa
     assert run_search(searcher, pictures, upload(uploads), None).weights["clip"].image == 1
     with pytest.raises(QueryError, match="nothing to search"):
         run_search(searcher, pictures, None, "  ")
+
+
+def test_a_thumbnail_of_a_former_gallery_is_not_called_an_upload(searcher, pictures, uploads):
+    path = "/caches/galleries/former-0123/thumbnails/ab/ab0123456789.webp"
+    with pytest.raises(ImageError, match=r"no longer has.*Load the page again"):
+        run_search(searcher, pictures, {"path": path}, "blue")
+    named = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    with pytest.raises(ImageError, match="no longer has"):
+        check_values([named], pictures.folder)
 
 
 def test_files_that_were_not_uploaded_are_not_read(searcher, pictures, uploads, tmp_path_factory):

@@ -139,12 +139,13 @@ def render_examples(examples: Sequence[Example], images: GalleryImages) -> str:
 
 
 def _button(index: int, example: Example, images: GalleryImages) -> str:
-    picture = ""
+    picture = content = ""
     if example.reference_id is not None:
         alt = f"Like {images.describe(example.reference_id)}, but:"
         url = url_of(images.thumbnail(example.reference_id))
         picture = f'<img src="{escape(url)}" alt="{escape(alt)}" width="40" height="40">'
+        content = f' data-content="{images.digest(example.reference_id)}"'
     return (
-        f'<button type="button" data-example="{index}">{picture}'
+        f'<button type="button" data-example="{index}"{content}>{picture}'
         f"<span>{escape(example.words) or 'more like this'}</span></button>"
     )

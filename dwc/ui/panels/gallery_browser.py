@@ -131,7 +131,7 @@ def _tile(image_id: str, images: GalleryImages) -> str:
     description = escape(images.describe(image_id))
     return (
         f'<li><button type="button" class="tile" data-id="{escape(image_id)}" '
-        f'title="{description}">'
+        f'data-content="{images.digest(image_id)}" title="{description}">'
         f'<img src="{escape(url_of(images.thumbnail(image_id)))}" alt="{description}" '
         'loading="lazy" width="96" height="96"></button></li>'
     )

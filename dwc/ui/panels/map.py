@@ -408,7 +408,7 @@ def add_map_service(models: ModelPool, images: GalleryImages) -> gr.HTML:
 
     `map.js` triggers two events of the element: `laid_out` when a gallery's map has been computed
     and can be shown, and `follow` when a visitor makes an image the next reference. The second
-    event contains the image's id. Call this function inside `gr.Blocks`.
+    event contains the id and the digest of the image. Call this function inside `gr.Blocks`.
     """
     service = MapService(models, images)
 
@@ -434,6 +434,7 @@ def render_card(image_id: str, images: GalleryImages) -> str:
     return (
         f'<img src="{escape(url_of(images.thumbnail(image_id)))}" width="160" height="160" '
         f'alt=""><p>{name}</p><button type="button" data-id="{escape(image_id)}" '
+        f'data-content="{images.digest(image_id)}" '
         f'aria-label="Search from here: make {name} the next picture">from here</button>'
     )
 

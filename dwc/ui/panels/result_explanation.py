@@ -55,7 +55,7 @@ def render_score_split(explanation: ScoreExplanation, images: GalleryImages) -> 
     """
     name = escape(images.describe(explanation.id))
     thumbnail = escape(url_of(images.thumbnail(explanation.id)))
-    large = escape(large_url(explanation.id))
+    large = escape(large_url(explanation.id, images.digest(explanation.id)))
     return (
         f'<div class="why-head"><button type="button" class="enlarge" aria-label="Enlarge {name}" '
         f'data-large="{large}"><img src="{thumbnail}" width="56" height="56" alt="{name}"></button>'

@@ -316,13 +316,16 @@ def _card(
     thumbnail = escape(url_of(images.thumbnail(hit.id)))
     percentile = format_percentile(hit.percentile)
     folded = "" if under is None else f' data-under="{under}"'
+    digest = images.digest(hit.id)
+    large = escape(large_url(hit.id, digest))
+    named = f'data-id="{escape(hit.id)}" data-content="{digest}"'
     return (
-        f'<li class="card" data-id="{escape(hit.id)}" data-rank="{hit.rank}"{folded}>'
+        f'<li class="card" {named} data-rank="{hit.rank}"{folded}>'
         f'<button type="button" class="frame" data-id="{escape(hit.id)}" '
         f'aria-label="Why result {hit.rank}: {description}"><img src="{thumbnail}" '
         f'alt="{description}" title="{description}" loading="lazy" width="256" height="256">'
         f'<span class="rank"><span class="sr-only">Rank </span>{hit.rank}</span></button>'
-        f'<button type="button" class="enlarge corner" data-large="{escape(large_url(hit.id))}" '
+        f'<button type="button" class="enlarge corner" data-large="{large}" '
         f'aria-label="Enlarge result {hit.rank}: {description}" title="Enlarge">'
         '<span aria-hidden="true">\u2922</span></button>'
         f"{contradicts}{away}{render_bar(hit.parts, hit.score, scale)}"
@@ -331,7 +334,7 @@ def _card(
         f'<span class="percentile" title="This result scores higher than '
         f'{escape(percentile.removeprefix("above "))} of the gallery">{escape(percentile)}'
         '<span class="sr-only"> of the gallery</span></span>'
-        f'<button type="button" data-id="{escape(hit.id)}" aria-keyshortcuts="F" '
+        f'<button type="button" {named} aria-keyshortcuts="F" '
         f'aria-label="Search from here: make result {hit.rank} the next picture, {description}">'
         f"from here</button></div>{_unfold_button(hit, duplicates)}</li>"
     )

@@ -131,8 +131,8 @@ window.dwcMap = (() => {
     });
     steer(drawing);
     card.addEventListener("click", async (event) => {
-      const id = event.target.closest("button[data-id]")?.dataset.id;
-      if (id !== undefined) (await service).tell.follow(id);
+      const button = event.target.closest("button[data-id]");
+      if (button) (await service).tell.follow(button.dataset);
     });
     const sizes = new ResizeObserver(() => (node.isConnected ? drawing.fit() : sizes.disconnect()));
     sizes.observe(drawing.canvas);
@@ -181,7 +181,10 @@ window.dwcMap = (() => {
 
   /* Connect the element through which the server is asked, and through which the page is notified. */
   function serve({server, trigger}) {
-    served({server, tell: {follow: (id) => trigger("follow", {id}), laidOut: () => trigger("laid_out", {})}});
+    served({server, tell: {
+      follow: ({id, content}) => trigger("follow", {id, content}),
+      laidOut: () => trigger("laid_out", {}),
+    }});
   }
 
   return {show, serve};

@@ -20,7 +20,7 @@ window.dwcPanels = (() => {
 
   function examples({element, trigger}) {
     onButton(element, "button[data-example]", (button) => {
-      trigger("ask", {example: Number(button.dataset.example)});
+      trigger("ask", {example: Number(button.dataset.example), content: button.dataset.content});
     });
   }
 
@@ -30,7 +30,7 @@ window.dwcPanels = (() => {
 
   function galleryBrowser({element, trigger}) {
     onButton(element, "button", ({dataset}) => {
-      if (dataset.id !== undefined) trigger("follow", {id: dataset.id});
+      if (dataset.id !== undefined) trigger("follow", {id: dataset.id, content: dataset.content});
       else if (dataset.page !== undefined) trigger("turn", {page: Number(dataset.page)});
     });
   }

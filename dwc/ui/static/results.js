@@ -70,7 +70,8 @@ window.dwcResults = (() => {
         trigger("more", {});
       } else if (button.classList.contains("alike")) toggleGroup(element, button);
       else if (button.dataset.id) {
-        trigger(button.classList.contains("frame") ? "why" : "follow", {id: button.dataset.id});
+        const {id, content} = button.dataset;
+        trigger(button.classList.contains("frame") ? "why" : "follow", {id, content});
       }
     });
     element.addEventListener("keydown", (event) => {
@@ -78,7 +79,7 @@ window.dwcResults = (() => {
       if (!card || event.ctrlKey || event.altKey || event.metaKey) return;
       if (event.key === "f" || event.key === "F") {
         event.preventDefault();
-        trigger("follow", {id: card.dataset.id});
+        trigger("follow", {id: card.dataset.id, content: card.dataset.content});
         return;
       }
       const next = neighbor(element, card, event.key);

@@ -17,7 +17,7 @@ window.dwcSession = (() => {
   let asking; // the timer that asks a busy server again
   let isUnexplained = false; // an explanation of the answer shown was refused
   let updating; // the timer that writes the answer into the address
-  let expected = null; // the question of the history entry that is being restored
+  let expected = null; // the answer of the history entry that is being restored
 
   function stored() {
     // Storage may be forbidden, as in a sandboxed frame.
@@ -80,7 +80,7 @@ window.dwcSession = (() => {
     fire = trigger;
     addEventListener("pagehide", () => updateEntry(screen));
     addEventListener("popstate", () => {
-      expected = history.state?.screen ? question(history.state.screen) : null;
+      expected = history.state?.screen ?? null;
       wait("Opening this search…");
       fire("restore", {visit: visit(false)});
     });
@@ -116,10 +116,13 @@ window.dwcSession = (() => {
       : "The server is busy. Load the page again later.");
   }
 
-  function question({request}) {
-    return JSON.stringify([
-      request.words, request.reference_id, request.upload, request.model, request.filter ?? "",
-    ]);
+  /* Whether two answers are to the same question. A picture of the gallery that was moved is the same, and one
+     that took the name of another is not. Entries that older pages wrote lack the content. */
+  function isSameQuestion({request: one}, {request: other}) {
+    const sameRest = ["words", "upload", "model"].every((name) => one[name] === other[name])
+      && (one.filter ?? "") === (other.filter ?? "");
+    const hasContents = one.content && other.content;
+    return sameRest && (hasContents ? one.content === other.content : one.reference_id === other.reference_id);
   }
 
   function isFolded() {
@@ -136,7 +139,7 @@ window.dwcSession = (() => {
      a notice, and the weight shift that the address sets for the first search. */
   function show(given) {
     const shown = given?.request ? given : null;
-    const isNew = !screen || !shown || question(screen) !== question(shown);
+    const isNew = !screen || !shown || !isSameQuestion(screen, shown);
     // The page's own first answer comes with its explanations; all others are explained later.
     const isExplained = !screen && !isWaiting();
     if (isNew || isWaiting()) {
@@ -144,7 +147,7 @@ window.dwcSession = (() => {
       clearTimeout(asking);
     }
     screen = shown;
-    if (shown && expected && question(shown) !== expected) return; // of an entry that was left since
+    if (shown && expected && !isSameQuestion(shown, expected)) return; // of an entry that was left since
     expected = null;
     answerColumn()?.removeAttribute("data-waiting");
     if (!screen) {
@@ -153,7 +156,7 @@ window.dwcSession = (() => {
     }
     if (isNew || isFolded() !== screen.request.folded) showFolding(screen.request.folded);
     const entry = history.state?.screen;
-    if (entry && question(entry) !== question(screen)) {
+    if (entry && !isSameQuestion(entry, screen)) {
       clearTimeout(updating);
       history.pushState({screen}, "", addressOf(screen));
     } else if (isNew) updateEntry(screen);
@@ -176,7 +179,7 @@ window.dwcSession = (() => {
   function updateEntry(shown) {
     clearTimeout(updating);
     const entry = history.state?.screen;
-    if (shown && (!entry || question(entry) === question(shown))) {
+    if (shown && (!entry || isSameQuestion(entry, shown))) {
       history.replaceState({...history.state, screen: shown}, "", addressOf(shown));
     }
   }
@@ -211,7 +214,7 @@ window.dwcSession = (() => {
     store({draft: fields});
     if (isWaiting()) return;
     const differs = shown && (hasOtherFields(shown) || hasOtherSettings(shown));
-    answerColumn()?.toggleAttribute("data-stale", Boolean(differs));
+    answerColumn()?.toggleAttribute("data-stale", Boolean(differs || shown?.notice));
     notify(differs ? `These results answer another search: ${shown.description}. Press Search for yours.` : given?.notice ?? "");
   }
 
