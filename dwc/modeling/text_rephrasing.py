@@ -161,6 +161,12 @@ _SWAP = re.compile(
     rf"){_END}",
     re.IGNORECASE,
 )
+# "make that red t-shirt green".
+_MADE = re.compile(
+    rf"(?<![\w'-])(?:make|turn|dye)\s+(?:that|the|this|my|an?)\s+{SHADED_COLOR}\s+(?P<kind>{KINDS})\s+"
+    rf"(?:in\s+)?(?P<new>{SHADED_COLOR}){_END}",
+    re.IGNORECASE,
+)
 # "red dress to blue", and "stripes to dots" or "from striped to plain".
 _RECOLORED = re.compile(
     rf"(?<![\w'-])(?:(?:change|turn|make|from)\s+)?(?:an?\s+|the\s+)?{SHADED_COLOR}\s+(?P<kind>{KINDS})"
@@ -513,10 +519,10 @@ _PUT_OUT = re.compile(
 # A list needs "or" or "and": "forget red, green t-shirt" excludes red alone.
 _VALUES_OF_KIND = (
     rf"{_VALUE_OF_KIND}(?:(?:(?:\s*,\s*{_VALUE_OF_KIND})*"
-    rf"\s*,?\s*\b(?:or|nor|and))?\s+{_VALUE_OF_KIND})*"
+    rf"(?:\s*,)?\s*\b(?:or|nor|and))?\s+{_VALUE_OF_KIND})*"
 )
 _THINGS_IN_LIST = (
-    rf"{_ANY_THING_NAME}(?:(?:\s*,\s*{_ANY_THING_NAME})*\s*,?\s*\b(?:or|nor|and)\s+(?:the\s+|in\s+|an?\s+)?"
+    rf"{_ANY_THING_NAME}(?:(?:\s*,\s*{_ANY_THING_NAME})*(?:\s*,)?\s*\b(?:or|nor|and)\s+(?:the\s+|in\s+|an?\s+)?"
     rf"{_ANY_THING_NAME})?"
 )
 # What verbs exclude: "white", "the white ones", "checks or dots", "the white t-shirts".
@@ -530,7 +536,7 @@ _IT = r"(?:\s+of\s+(?:it|this|that|the\s+(?:results?|list|search|picture|selecti
 # "leave the stripes out", "take the hood off", "keep the white t-shirts out of it".
 _LEFT_OUT = re.compile(
     r"(?<![\w'-])(?:please\s+)?(?:leave|take|keep|rule|throw|kick|cut|get|filter|sort|weed|edit|wipe|toss)"
-    rf"\s+{_UNWANTED}\s+(?:out|off|away){_IT}{_END}",
+    rf"\s+{_UNWANTED}\s+(?:out|off|away|aside){_IT}{_END}",
     re.IGNORECASE,
 )
 # "spare me the white", "forget about stripes", "don't show me white ones", "cut the checks". The
@@ -542,7 +548,7 @@ _SPARED = re.compile(
     r"|(?:hard\s+)?pass\s+on|stop\s+(?:it\s+)?with|(?:do\s+)?away\s+with|to\s+hell\s+with|dispense\s+with"
     rf"|{_DO_NOT}\s+(?:give|show|send|bring|offer|suggest|recommend|find|get)\s+(?:me|us)"
     rf"|{_DO_NOT}\s+(?:include|suggest|recommend|pick|choose|add|use|bring\s+up|make\s+it|show)"
-    r"|(?:nix|axe|scrap|dump|erase|banish|purge|subtract|deduct|strip\s+(?:out|away)"
+    r"|(?:ignore|disregard|quit|nix|axe|scrap|dump|erase|banish|purge|subtract|deduct|strip\s+(?:out|away)"
     r"|(?:leave|filter|weed|throw|rule|edit|wipe|take|keep|cross|sort)\s+out"
     rf"|(?<!-)cut\s+out(?=\s+(?:(?:the|all|those|these|that|any)\s|{SHADED_COLOR}\b|{PATTERN_NAMES})))"
     r"|(?<!\ba\s)(?<!\bthe\s)(?<!\bshort\s)(?<!\bdeep\s)(?<!\blow\s)(?:cut|hold|kill|strike|bin|toss|chuck)"
@@ -555,7 +561,7 @@ _SPARED = re.compile(
 # "with the checks cut out", "checks removed", "the white t-shirts left out". Of cuts, "waist cut
 # out" describes one.
 _TAKEN_OUT = re.compile(
-    r"(?<![\w'-])(?:(?:with|but|have|having|want|get)\s+)?(?:(?:the|all|any|those|these|its)\s+)*"
+    r"(?<![\w'-])(?:(?:with|but|have|having|want|get|anything|everything)\s+)?(?:(?:the|all|any|those|these|its)\s+)*"
     rf"(?:(?P<values>{_VALUES_OF_KIND})"
     rf"\s+(?P<kind>{KINDS})|(?P<things>{_BARE_VALUE}(?:\s+(?:or|and|nor)\s+{_BARE_VALUE})*){_AFTER_COLOR})"
     r"\s+(?:(?:is|are|be|to\s+be|(?:should|must)\s+be|being)\s+)?"
@@ -574,7 +580,8 @@ _DIFFERENT = re.compile(
     rf"|(?:(?:other\s+)?(?:{_ATTRIBUTE_NAME}|things?|ones?|something|anything)\s+)?"
     r"(?:(?:that|which)\s+)?(?:(?:is|are|be|should\s+be|must\s+be)\s+)?"
     r"(?:(?:very|completely|totally|entirely|quite)\s+)*"
-    r"(?:(?:different|distinct|differing|far(?:\s+away)?|away)\s+from|different\s+(?:to|than)|differs?\s+from))"
+    r"(?:(?:different|distinct|differing|far(?:\s+away)?|away)\s+from|different\s+(?:to|than)"
+    rf"|differs?(?:\s+in\s+{_ATTRIBUTE_NAME})?\s+from))"
     r"\s+(?:an?\s+|the\s+)?"
     rf"(?P<things>{_THINGS_IN_LIST}){_AFTER_COLOR}{_END}",
     re.IGNORECASE,
@@ -583,7 +590,7 @@ _DIFFERENT = re.compile(
 _ANY_DIFFERENT = re.compile(
     r"(?<![\w'-])(?:in\s+|with\s+)?(?:any|whatever|whichever|every|some)\s+"
     r"(?P<attribute>colou?r|shade|pattern|print|design)s?\s*,?\s+"
-    r"(?:(?:as|so)\s+long\s+as|provided(?:\s+that)?|providing|if|that|which|when)\s+"
+    r"(?:just|only|but|(?:as|so)\s+long\s+as|provided(?:\s+that)?|providing|if|that|which|when)\s+"
     r"(?:(?:it|this|that|they)(?:'s|\s+is|\s+are)?\s+)?(?:is\s+|are\s+)?"
     r"(?:different|differs?|changes?|changed|an?other(?:\s+(?:one|colou?r|pattern))?"
     r"|(?:not|isn't)\s+(?:the\s+same|this|that|it)(?:\s+one)?)"
@@ -602,7 +609,7 @@ _PUT_IN = re.compile(
 _NO_VALUE_KIND = re.compile(
     r"(?<![\w'-])(?:not|no|never|without|avoid|(?:anything|everything|all)\s+(?:but|except(?:\s+for)?)"
     r"|(?:apart|aside)\s+from|except(?:\s+for)?|save\s+for|(?:with\s+)?(?:the\s+)?exception\s+of)\s+(?:an?\s+|any\s+|the\s+)?"
-    rf"(?P<values>{_VALUE_OF_KIND}(?:(?:(?:\s*,\s*{_VALUE_OF_KIND})*\s*,?\s*\b(?:or|nor))?\s+(?:an?\s+)?"
+    rf"(?P<values>{_VALUE_OF_KIND}(?:(?:(?:\s*,\s*{_VALUE_OF_KIND})*(?:\s*,)?\s*\b(?:or|nor))?\s+(?:an?\s+)?"
     rf"{_VALUE_OF_KIND})*)\s+(?P<kind>{KINDS}){_END}",
     re.IGNORECASE,
 )
@@ -626,6 +633,7 @@ _HESITATING = (
 )
 _CORRECTING = (
     r"(?:(?:scratch|strike|cancel|undo|forget|ignore|disregard|delete)\s+(?:that|it)|make\s+(?:that|it)"
+    r"|(?:change|turn|switch)\s+(?:that|it|this)\s+(?:in)?to"
     r"|(?:let's|let\s+us|lets)\s+(?:make|say|go\s+(?:for|with)|have|try|do|take)(?:\s+(?:that|it))?"
     r"|i\s+(?:(?:really|actually)\s+)?mean(?:t)?(?:\s+to\s+(?:say|write|type))?"
     r"|on\s+second\s+thoughts?|(?:i(?:'ve|\s+have)?\s+)?changed\s+my\s+mind|(?:i\s+)?take\s+(?:that|it)\s+back"
@@ -633,13 +641,15 @@ _CORRECTING = (
 )
 _GAP = r"[\s,.;:!?()*-]+"
 _CORRECTION = re.compile(
-    rf"(?<!\bbut)(?:(?:\s*[,.;!?(*-]+\s*|\s+-+\s*){_HESITATING}(?:{_GAP}(?:{_HESITATING}|{_CORRECTING}))*"
+    rf"(?<!\bbut)(?:(?P<marked>(?:\s*[,.;!?(*-]+\s*|\s+-+\s*){_HESITATING}(?:{_GAP}(?:{_HESITATING}|{_CORRECTING}))*"
     rf"|{_GAP}{_CORRECTING}(?:{_GAP}(?:{_HESITATING}|{_CORRECTING}))*){_GAP}"
+    r"|\s*[,.;!?(]+\s*|\s+-+\s+)"
     r"(?:(?:please|in|with|an?|the|it|it's|that|one|be|to|want|have|get|i|i'd|we|would|will|like|prefer|need"
     r"|make|should|say|now)[\s,]+)*"
     rf"(?=\w)(?P<color>{_COLOR_LIST})?(?:(?:(?<=\w)\s+)?(?P<pattern>{PATTERN_NAMES}|plain)(?![\w'-]))?"
     rf"(?:(?:(?<=\w)\s+)?(?P<sleeves>{_SLEEVES})(?:(?:[\s-]sleeve[sd]?|\s+ones?)|(?=\s*(?:$|[,.;!?]))))?"
     rf"(?:(?:(?<=\w)\s+)?(?P<kind>{KINDS}))?(?<![\s,.;:!?()*-])"
+    r"(?(marked)|[\s,.;(-]+(?:i\s+meant?|sorry|actually|rather(?!\s+than)|instead(?!\s+of)))"
     r"(?:\s+(?:ones?|version|instead|rather|please|then|though))*"
     rf"(?:\)|{_END})(?!\s*[?:=-]+\s*(?:no|none|nope|never|off|false)\b)",
     re.IGNORECASE,
@@ -647,6 +657,7 @@ _CORRECTION = re.compile(
 # "no, in red", which answers what a person has seen.
 _LEADING_NO = re.compile(
     r"^\W*(?:(?:oh|well|ah|um+|hm+)[\s,.]+)?(?:no|nope|nah|sorry|oops|actually)\s*[,.;:!]+\s*"
+    r"(?:(?:i\s+meant?|make\s+(?:it|that))[\s,:]+)?"
     rf"(?P<wish>(?:in\s+|with\s+)?(?:an?\s+)?(?:{_COLOR_LIST}|{PATTERN_NAMES}|plain)){_END}"
     r"(?!\s*[?:=-]+\s*(?:no|none|nope|never|off|false)\b)",
     re.IGNORECASE,
@@ -903,7 +914,7 @@ def _apply_corrections(text: str, changes: dict[str, str]) -> str:
     """
     start = 0
     while match := _CORRECTION.search(text, start):
-        values = {name: value for name, value in match.groupdict().items() if value}
+        values = {name: value for name in _CORRECTED if (value := match[name])}
         targets = {name: _find_corrected(name, text[: match.start()]) for name in values}
         spans = {name: span for name, span in targets.items() if span is not None}
         if not spans or ("kind" in values and len(ANY_KIND.findall(text[: match.start()])) > 1):
@@ -1377,6 +1388,7 @@ _REPHRASED: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
     (_LESS, _rephrase_less),
     (_BUT_COLOR, _rephrase_but_color),
     (_TO_COLOR, lambda match: f"in {match['to'] or match['version'] or match['one']}".lower()),
+    (_MADE, _rephrase_recolored),
     (_RECOLORED, _rephrase_recolored),
     (_PATTERN_SWAP, _rephrase_pattern_swap),
     (_SLEEVE_SWAP, _rephrase_sleeve_swap),

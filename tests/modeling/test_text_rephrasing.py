@@ -1,5 +1,7 @@
 """Phrases that exclude, compare or change something are replaced by those that a model follows."""
 
+import time
+
 import pytest
 
 from dwc.modeling.text_rephrasing import rephrase_exclusions, wanted_words
@@ -635,6 +637,12 @@ def test_only_garments_lose_their_plural() -> None:
         ("shirt with stripes, I mean dotted", "shirt with dots"),
         ("striped shirt, sorry, I mean plain", "plain shirt"),
         ("long sleeves, make that short", "short sleeves"),
+        ("red t-shirt. Green, I mean.", "green t-shirt"),
+        ("red t-shirt, green rather", "green t-shirt"),
+        ("red t-shirt, in green instead", "green t-shirt"),
+        ("t-shirt, red. Green, sorry", "t-shirt, green"),
+        ("red t-shirt. Change that to green", "green t-shirt"),
+        ("Make that red t-shirt green", "t-shirt in green"), ("sorry, I mean green", "green"),
         ("no, in red", "in red"), ("No. Green", "green"), ("nope, with stripes", "with stripes"),
     ],
 )  # fmt: skip
@@ -651,6 +659,7 @@ def test_of_a_value_and_its_correction_the_correction_is_read(typed, expected) -
         "red? no, green? no", "red: no, green: yes", "red - no, green - no", "make that green",
         "is actually green", "red t-shirt, actually cotton", "red dress, actually green sleeves",
         "shirt with red sleeves, make that green", "red dress with jacket, make it a skirt",
+        "red dress, green belt instead", "red, green and blue",
         "red on the left, then green", "no, green? no", "no - red",
         "the cut of the dress", "short cut, red", "a cut in red", "with the back cut out",
         "cut out sleeves", "cut the sleeves shorter", "button down with checks",
@@ -665,7 +674,8 @@ def test_phrases_like_corrections_and_exclusions_stay(typed) -> None:
 
 @pytest.mark.parametrize("attribute", ["color", "pattern"])
 @pytest.mark.parametrize(
-    "condition", ["so long as it is different", "that is different", "if it's not the same"]
+    "condition",
+    ["so long as it is different", "that is different", "just different", "if it's not the same"],
 )
 def test_any_other_value_is_read_as_another_one(attribute, condition) -> None:
     text = read(f"any {attribute} {condition}")
@@ -683,7 +693,9 @@ def test_any_other_value_is_read_as_another_one(attribute, condition) -> None:
         "t-shirt, stop with the white", "t-shirt, never show me white",
         "leave the white t-shirts out", "leave out the white t-shirts", "forget the white t-shirts",
         "t-shirts, leave the white ones out", "t-shirts, leave the white t-shirts out",
-        "white t-shirts excluded", "t-shirt with the white left out",
+        "t-shirt, everything white excluded", "t-shirt that differs in color from white",
+        "t-shirt, leave white aside", "t-shirt, ignore the white ones", "white t-shirts excluded",
+        "t-shirt with the white left out",
     ],
 )  # fmt: skip
 def test_a_color_that_other_verbs_exclude_is_read_as_not_wanted(typed) -> None:
@@ -719,3 +731,10 @@ def test_an_excluded_value_of_another_kind_of_garment_keeps_its_kind() -> None:
     assert read("t-shirts, take out the white t-shirts and the black ones") == (
         "t-shirt but not white and not black"
     )
+
+
+@pytest.mark.parametrize("unit", ["red and blue or ", "red, no, ", "the red t-shirt and ", "red, "])
+def test_a_long_list_is_read_in_time(unit) -> None:
+    start = time.perf_counter()
+    rephrase_exclusions(unit * 100)
+    assert time.perf_counter() - start < 5  # 0.2 s; a pattern with two ways a word takes hours
