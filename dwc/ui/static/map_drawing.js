@@ -327,12 +327,14 @@ window.dwcMapDrawing = (() => {
       this.ask();
     }
 
-    /* From the chosen dot, or where nothing is chosen yet from the search, or the middle. */
+    /* From the chosen dot, or where nothing is chosen yet from the search, or the middle. The first
+       step chooses the nearest dot if there is none on that side. */
     step(right, down) {
       const {query} = this.marks;
       const begin = query ? [query.x, query.y] : [0.5, 0.5];
       const [x, y] = this.picked >= 0 ? this.dots.at(this.picked) : begin;
-      const next = this.dots.towards(x, y, right, down, this.picked);
+      let next = this.dots.towards(x, y, right, down, this.picked);
+      if (next < 0 && this.picked < 0) next = this.dots.nearest(x, y, Infinity);
       if (next >= 0) this.choose(next);
     }
 
