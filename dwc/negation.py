@@ -371,7 +371,8 @@ def spell_out_minus(text: str) -> str:
 def has_ambiguous_list(text: str) -> bool:
     """Return whether a text has several lines, and one of them starts with a dash before a word.
 
-    The dash in "-belt" then marks an entry of a list. In a text of one line, it would be a minus.
+    The dash in "-belt" may then be a bullet of a list. In a text of one line, it is a minus, which
+    excludes the belt.
     """
     lines = [line for line in text.splitlines() if line.strip()]
     return len(lines) > 1 and any(map(_LIST_ITEM_LIKE_MINUS.match, lines))
@@ -676,11 +677,11 @@ def _prepare(spelled: str) -> str:
 
 
 def overlooked_negations(text: str, has_image: bool) -> list[str]:
-    """Return the often overlooked negations in a text.
+    """Return the negations in a text that the bundled checkpoint often ignores.
 
-    The bundled checkpoint often overlooks them, although it was trained on them. Each is listed
-    once, in lower case, for example "anything but" or, with the excluded color, "no red". Phrases
-    such as "nothing but red" are not listed, since they name the only thing that is wanted.
+    It ignores them although it was trained on them. Each is listed once, in lower case, for example
+    "anything but" or, with the excluded color, "no red". Phrases such as "nothing but red" are not
+    listed, since they name the only thing that is wanted.
 
     Args:
         text: The text of a query.

@@ -7,9 +7,9 @@ other dresses, of other red garments and of other striped garments. The benchmar
 
 The app's default gallery (`catalogue_items(FAMILIES, ...)`) ignores the splits. A text such as
 "this dress, but in blue" has an exact result only if the gallery has the very same dress in blue,
-which is rare among random garments. The default gallery therefore consists of families: all
-combinations of a few values of one category, in every color, with a few shades, patterns, sleeves
-and lengths. All other attributes have one value in the family.
+which is rare among random garments. The default gallery therefore consists of families. A family
+has garments of one category: every combination of all colors with a few shades, patterns, sleeves
+and lengths. All other attributes are the same throughout the family.
 """
 
 import random

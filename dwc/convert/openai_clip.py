@@ -110,8 +110,8 @@ class ClipSettings(NamedTuple):
 
         Args:
             config: Config derived from the weights.
-            source: Where the weights were read, for messages.
-            origin: Where the settings were read, for messages.
+            source: Where the weights were read from; used in error messages.
+            origin: Where the settings were read from; used in error messages.
 
         Raises:
             CheckpointError: Sizes differ; the message lists them.
@@ -286,7 +286,7 @@ def _require_supported(file: Path, content: Mapping[str, Any]) -> None:
     """Check that a `preprocessor_config.json` has only settings that the converter supports.
 
     Args:
-        file: The file, for messages.
+        file: The file; used in error messages.
         content: The fields of the file that are not null.
 
     Raises:
@@ -546,7 +546,7 @@ def backbone_weights(state: Mapping[str, Tensor], source: str) -> dict[str, Tens
 
     Args:
         state: The tensors by OpenAI's names.
-        source: Where the tensors were read, for messages.
+        source: Where the tensors were read from; used in error messages.
 
     Raises:
         CheckpointError: There are unknown names; the message lists them.
@@ -585,7 +585,7 @@ def backbone_config(
 
     Args:
         state: The tensors by OpenAI's names.
-        source: Where the tensors were read, for messages.
+        source: Where the tensors were read from; used in error messages.
         settings: The settings that cannot be derived from tensors. If the activation is None,
             OpenAI's is used. If a number of heads or of channels per head is None, heads have 64
             channels, as in OpenAI's models. Heads of ViTs of width 1280, 1408 or 1664, which only

@@ -597,9 +597,8 @@ class Coverage:
         """Whether the recalls are comparable with published ones.
 
         They are if all images were available, all queries were evaluated, and no deviation from the
-        published benchmark is known. If the published size is unknown (`is_compared` is False), a
-        benchmark with fewer images or queries than the published one is not recognized, and the
-        value may wrongly be True.
+        published benchmark is known. If the published size is unknown (`is_compared` is False),
+        images or queries may be missing without being noticed, and the value may wrongly be True.
         """
         return (
             not self.missing

@@ -193,7 +193,7 @@ class DatasetSource:
         """Return the picture in a row, or the reason why it is left out.
 
         A row may have only the path of a picture. This method checks that the file exists, since
-        the library would report a missing file only when it reads the file.
+        the package `datasets` would report a missing file only when it reads the file.
         """
         id = table.ids[row]
         if table.is_stored[row]:

@@ -757,8 +757,8 @@ class Store:
     def thumbnail(self, id: str) -> Path:
         """Return the path of a picture's thumbnail, a WebP file of at most 256 by 256 pixels.
 
-        If Python code draws the pictures (`is_drawn`), the file may not exist yet; the method
-        `draw_thumbnail` creates it.
+        If the gallery's pictures are drawn by this package instead of read from files (`is_drawn`),
+        the thumbnail may not exist yet; the method `draw_thumbnail` creates it.
         """
         return thumbnail_file(self.path, self.rows.content_keys[self.position(id)])
 

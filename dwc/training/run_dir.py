@@ -75,7 +75,7 @@ def recipe_record(recipe: Any) -> Any:
 
 
 def claim(folder: Path, recipe: Mapping[str, Any], writes: bool = True) -> None:
-    """Check that a work folder belongs to a recipe; write the recipe if the folder has none.
+    """Check that a work folder was made for a recipe; write the recipe if the folder has none.
 
     Args:
         folder: The work folder; created if missing. A folder without a recipe may already contain
@@ -84,7 +84,8 @@ def claim(folder: Path, recipe: Mapping[str, Any], writes: bool = True) -> None:
         writes: Whether this process may write the recipe; True on the main process only.
 
     Raises:
-        TrainingError: the folder belongs to another recipe, or contains states without a recipe.
+        TrainingError: the folder was made for another recipe, or contains saved states of a
+            training but no recipe.
     """
     file = folder / RECIPE_FILE
     if not file.is_file():

@@ -92,8 +92,8 @@ class PageBlocks(gr.Blocks):
     an endpoint has an additional input.
 
     Attributes:
-        image_folder: The folder with the gallery's thumbnails. Requests may name files in this
-            folder and uploads; if it is None, requests may name uploads only.
+        image_folder: The folder with the gallery's thumbnails. A request may refer to files in this
+            folder and to uploaded files; if the folder is None, to uploaded files only.
         failures: The error message of each visitor's last failed search, unless a handler showed
             the message itself.
     """

@@ -195,15 +195,15 @@ def _constraints_of_text(
 
     Without a reference, these are all constraints of `demand`. With a reference, `demand` also
     requires that the target equals the reference in everything that the text does not change. These
-    constraints are left out; they are recognized because the reference satisfies them. For a red
+    constraints are left out: every constraint that the reference satisfies counts as one. For a red
     striped shirt and the text "make it blue", the result is {"colour": {"blue"}}. The constraint
     "striped" is left out, since it comes from the reference.
 
     Args:
         demand: All constraints of the query.
         reference: The garment that the text modifies; None if there is none.
-        garment: The garment to check. If the text does not determine the category of the target,
-            the constraints for this garment's category are returned.
+        garment: A possible result. If the text does not determine the category of the target, the
+            constraints for this garment's category are returned.
     """
     values = demand.values if demand.category else demand.values_for(garment.category)
     return {
@@ -280,14 +280,14 @@ def count_relevant(ids: Sequence[str], relevant: frozenset[str]) -> int:
 
 
 def own_queries(images: GalleryImages) -> tuple[dict[str, str], ...]:
-    """Return up to three queries from the retrieval benchmark of the catalogue (drawn garments).
+    """Return up to three example queries from the benchmark of the catalogue, the drawn garments.
 
     Each of these queries has a short text and at least two relevant images. For the same gallery,
     the same queries are chosen every time.
 
     Returns:
-        For each query, a dict with the parameters of its link: `ref`, the id of the reference, and
-        `text`. Empty if the gallery is not the catalogue, or has fewer than 240 garments.
+        For each query, the parameters of the address that opens it: `ref`, the id of the reference,
+        and `text`. Empty if the gallery is not the catalogue, or has fewer than 240 garments.
     """
     return _own_queries(images) if isinstance(images, StoreImages) else ()
 

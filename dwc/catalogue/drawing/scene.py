@@ -388,17 +388,17 @@ _NEAR_GALLERY = 0.25  # share of careful photographs, similar to the gallery sty
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Generator of the random pose, light, background and flaws of one hasty photograph.
+    """Generator of the random pose, light, background and flaws of one imitated snapshot.
 
     Attributes:
-        strength: Strength of the flaws, from 0 (like the gallery style) to 1.
+        strength: Strength of the flaws, from 0 (none) to 1.
     """
 
     strength: float
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> "Snapshot":
-        """Return the generator of one hasty photograph, with a random strength of its flaws."""
+        """Return the generator of one snapshot, with a random strength of its flaws."""
         careful = rng.random() < _NEAR_GALLERY
         return cls(float(rng.uniform(0, 0.2) if careful else rng.uniform(0.4, 1.0)))
 
@@ -438,7 +438,9 @@ class Snapshot:
             layer.tone(box, np.float32(rng.uniform(0.02, 0.07)) * patches)
 
     def show(self, layer: Layer, rng: np.random.Generator, colors: list[Field]) -> ImageArray:
-        """Return the photograph (size, size, 3) of the garment on a random background.
+        """Return an image (size, size, 3) of the garment that looks like a photograph.
+
+        The background is random.
 
         Args:
             layer: The drawn garment.

@@ -487,8 +487,8 @@ class _Step(NamedTuple):
     """One step of the parser, which consumes a phrase or a connecting word.
 
     Attributes:
-        pieces: The number of phrases that the step adds: 0 for an article, a comma, a conjunction
-            or a negation ("no"), else 1.
+        pieces: How many phrases the step counts as: 1 for a phrase, 0 for a connecting word, which
+            is an article, a comma, a conjunction or a negation ("no").
         end: The index of the token after the phrase.
         after: The parser's mode after the phrase: a string that decides which phrases may come
             next. `_Reader` lists the modes.
@@ -816,10 +816,10 @@ def _all_but(tokens: Tokens) -> Demand | None:
 
 @cache
 def _vacuous(category: str) -> Lexicon:
-    """Return a lexicon of phrases whose exclusion changes nothing for a category.
+    """Return a lexicon of phrases whose exclusion has no effect in a category.
 
-    The phrases can be excluded in other categories but not in this one: "no sleeves" is true of
-    every hat. So their exclusion restricts nothing.
+    For example, no hat has sleeves. So "no sleeves" restricts nothing among hats, although it does
+    among dresses.
     """
     own = words_of_category(category, is_named=False).excluded
     says_nothing = {Meaning(excludes=True)}

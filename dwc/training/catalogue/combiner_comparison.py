@@ -239,7 +239,7 @@ def _evaluate(model: DWCModel, eval_set: CachedEvalSet) -> dict[str, Any]:
 
 
 def _clip_only(config: DWCConfig, combiner: str) -> DWCConfig:
-    """Return a copy of a configuration without CNN stream, and with another combiner.
+    """Return a copy of a configuration with the CNN stream removed and another combiner.
 
     The copy also lacks the out-of-distribution (OOD) statistics, which measure how unusual a
     reference image is.

@@ -358,7 +358,7 @@ def _precision(preset: BenchmarkPreset) -> str:
 def _measure(
     model: DWCModel, processor: DWCProcessor, data: BenchmarkData, threads: int
 ) -> tuple[float, dict[str, float]]:
-    """Evaluate the current model on the queries that select the best epoch.
+    """Evaluate the current model on the queries that are used to select the best epoch.
 
     Returns:
         The score of the epoch, and the recalls by name. The names are, for example, "recall@10"

@@ -542,7 +542,10 @@ class Base:
         )
 
     def parts(self, camera: Camera) -> list[Part | Line]:
-        """Return the pieces and lines of the heel block and the sole, to paint before the upper."""
+        """Return the pieces and lines of the heel block and the sole.
+
+        They are painted before the upper, which is the top part of the shoe.
+        """
         plan = self.plan()
         top = self.bed(plan[:, 0])
         bottom = np.maximum(top - self.sheet, 0.0)
