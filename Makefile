@@ -6,7 +6,7 @@ ARGS ?=
 WARDROBE ?=
 # The processes that share the tests; tests/conftest.py says how.
 WORKERS ?= 2
-# A process that dies fails its test, and the others run the rest.
+# If a process dies, the run ends: xdist would replace it, and such a run hung.
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --max-worker-restart 0
 
 .PHONY: run test test-fast bench wardrobe checkpoint neighbors progressive gallery study lint format clean

@@ -18,7 +18,7 @@ def after_import(actions: Mapping[str, Action]) -> None:
     """Run a function after each of some modules is imported; at once if it is imported already.
 
     Repeated calls with the same functions run them again for imported modules, and have no further
-    effect.
+    effect. A module can have one function only: of several, the last is run.
 
     Args:
         actions: The function for each module, by the full name of the module.

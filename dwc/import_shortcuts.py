@@ -1,9 +1,10 @@
-"""Shortcuts through slow imports of gradio and transformers, which double the time of a start.
+"""Shortcuts through slow imports of gradio and transformers.
 
 Each shortcut replaces one function of such a package when the package is imported. If another
 version of the package does not have the function, nothing is replaced.
 """
 
+import functools
 import os
 from types import ModuleType
 
@@ -46,8 +47,9 @@ def _scan_models_once(module: ModuleType) -> None:
     if scan is None or hasattr(scan, "scans_once"):
         return
 
-    def scan_folder(path: str | os.PathLike[str]) -> object:
-        folder = os.fspath(path)
+    @functools.wraps(scan)
+    def scan_folder(module_path: str | os.PathLike[str]) -> object:
+        folder = os.fspath(module_path)
         return scan(os.path.dirname(folder) if os.path.isfile(folder) else folder)
 
     scan_folder.scans_once = True  # type: ignore[attr-defined]

@@ -58,18 +58,22 @@ def default_log_levels() -> Iterator[None]:
 
 
 # About how many seconds a test with a marker takes.
-SECONDS = {"browser": 5, "training": 10, "slow": 1}
+SECONDS_BY_MARKER = {"browser": 5, "training": 10, "slow": 1}
+
+
+def share_of(nodeid: str) -> str:
+    """Name what one process runs as a whole: a file, or all files that drive a browser."""
+    return "browser" if nodeid.startswith("tests/browser/") else nodeid.split("::")[0]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the files that take longest first, so that at the end no process waits for another."""
-    seconds: Counter[Path] = Counter()
+    """Run first what takes longest, so that at the end no process waits for another."""
+    seconds: Counter[str] = Counter()
     for item in items:
-        seconds[item.path] += max(
-            (SECONDS.get(mark.name, 0) for mark in item.iter_markers()), default=0
-        )
-    items.sort(key=lambda item: -seconds[item.path])
+        markers = (SECONDS_BY_MARKER.get(mark.name, 0) for mark in item.iter_markers())
+        seconds[share_of(item.nodeid)] += max(markers, default=0)
+    items.sort(key=lambda item: -seconds[share_of(item.nodeid)])
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -82,8 +86,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> "LoadFile
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = super()._split_scope(nodeid)
-            return "browser" if file.startswith("tests/browser/") else file
+            return share_of(nodeid)
 
     config.option.loadscopereorder = False  # the order of collection is that of run time
     return Scheduling(config, log)

@@ -162,7 +162,8 @@ def _refuse_zero_tail(
     """Raise an error if a safetensors file ends in zeros, as an interrupted download leaves it.
 
     Some programs create a file of full size before they write its content. A trained model can have
-    tensors of zeros, but hardly a matrix of zeros that is followed by nothing but zeros.
+    tensors of zeros, but hardly a matrix of zeros that is followed by nothing but zeros. A file
+    whose last matrix was written in part is not recognized.
 
     Args:
         file: The path of the file, for the message.
@@ -173,6 +174,8 @@ def _refuse_zero_tail(
     end = len(content)
     while end > start and not content[max(start, end - _ZERO_TAIL) : end].strip(b"\0"):
         end = max(start, end - _ZERO_TAIL)
+    first = max(start, end - _ZERO_TAIL)
+    end = first + len(content[first:end].rstrip(b"\0"))
     if len(content) - end < _ZERO_TAIL:
         return
     empty = [
@@ -184,7 +187,7 @@ def _refuse_zero_tail(
         raise CheckpointError(
             f"{file}: its last {len(content) - end:,} of {len(content):,} bytes are zeros, and so "
             f"are tensors such as {empty[0]}; an interrupted download or copy leaves a file so. "
-            "Fetch or copy it again"
+            "Fetch or copy it again; if the zeros are meant, leave these tensors out of the model"
         )
 
 

@@ -16,7 +16,16 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from dwc.checkpoints.hub import Published, publish
-from dwc.checkpoints.load import Checkpoint, companions, content, is_companion, is_part, load, parts
+from dwc.checkpoints.load import (
+    EVALUATION,
+    Checkpoint,
+    companions,
+    content,
+    is_companion,
+    is_part,
+    load,
+    parts,
+)
 from dwc.checkpoints.model_card import CARD, CardFacts, render_card
 from dwc.checkpoints.validate import check_agreement, require_clip_tokenizer
 from dwc.errors import CheckpointError
@@ -85,11 +94,12 @@ def save_and_load(model: DWCModel, processor: DWCProcessor, folder: Path) -> Che
 def move_checkpoint(written: Path, folder: Path) -> Path:
     """Move a checkpoint's files from `written` into `folder`, and return `folder`.
 
-    A checkpoint that is already in `folder` is deleted first.
+    A checkpoint that is already in `folder` is deleted first, with what was measured with it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for outdated in [*parts(folder), *companions(folder)]:
         outdated.unlink()
+    (folder / EVALUATION).unlink(missing_ok=True)
     # The weights were written such that only their owner can read them, but a server may run as
     # another user.
     mode = (written / "config.json").stat().st_mode

@@ -325,7 +325,7 @@ def _render_readme(
         app_file=APP_FILE,
         short_description="Search by picture and words, and see what it listens to",
         license="apache-2.0",
-        models=[commit.repo for commit in commits] or None,
+        models=list(dict.fromkeys(commit.repo for commit in commits)) or None,
         datasets=[settings.gallery] if settings.gallery else None,
         preload_from_hub=[_preload(commit) for commit in commits] or None,
         tags=["composed-image-retrieval", "image-retrieval", "multimodal", "explainability"],

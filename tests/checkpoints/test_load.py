@@ -422,6 +422,10 @@ def test_content_other_than_what_was_measured_is_said(folder, caplog):
     assert "was measured with other content" in message
     assert "fetch it again" in message
     caplog.clear()
+    saved = save_checkpoint(load.load(folder).model, load.load(folder).processor, folder)
+    assert not file.exists()  # it was measured with the former checkpoint
+    caplog.clear()
+    load.load(saved)
     file.write_text("no JSON")
     load.load(folder)
     assert caplog.messages == []

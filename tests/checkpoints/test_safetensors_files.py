@@ -111,6 +111,14 @@ def test_a_file_that_ends_in_zeros_is_refused(tmp_path):
         map_tensors(file)
 
 
+@pytest.mark.parametrize("rows", [75, 120])  # 90 and 144 kB
+def test_a_matrix_of_zeros_of_64_kB_or_more_at_the_end_is_noticed(tmp_path, rows):
+    file = tmp_path / "a.safetensors"
+    save_file({"a": torch.randn(10, 300), "b": torch.zeros(rows, 300)}, file)
+    with pytest.raises(CheckpointError, match="tensors such as b"):
+        map_tensors(file)
+
+
 def test_zeros_that_a_model_can_have_are_accepted(tmp_path):
     file = tmp_path / "a.safetensors"
     save_file({"a": torch.zeros(100, 300), "b": torch.ones(20_000)}, file)
