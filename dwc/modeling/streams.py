@@ -680,8 +680,21 @@ class WordEncoder(nn.Module):
             )
         if len(word_ids) >= MIN_BUCKETED:
             return self._encode_bucketed(word_ids, mask)
-        states, _ = self.lstm(self.embedding(word_ids))  # (N, L, H)
+        states = self._run_lstm(word_ids)  # (N, L, H)
         return states * mask.unsqueeze(-1)
+
+    def _run_lstm(self, word_ids: Tensor) -> Tensor:
+        """Return the LSTM's states (N, L, H) for word ids (N, L).
+
+        Under an autocast to bfloat16, torch 2.13 raises an error for an LSTM on a CPU without
+        instructions for bfloat16. There, the LSTM computes in float32.
+        """
+        words = self.embedding(word_ids)  # (N, L, embedding_dim)
+        is_cast = words.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+        if is_cast and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            with torch.autocast("cpu", enabled=False):
+                return self.lstm(words.float())[0]
+        return self.lstm(words)[0]
 
     def _encode_bucketed(self, word_ids: Tensor, mask: Tensor) -> Tensor:
         """Compute a state vector for each word of N texts, in groups of texts of similar length.
@@ -697,7 +710,7 @@ class WordEncoder(nn.Module):
         """
 
         def encode(rows: Tensor, longest: int) -> Tensor:
-            states, _ = self.lstm(self.embedding(word_ids[rows, :longest]))
+            states = self._run_lstm(word_ids[rows, :longest])
             states = states * mask[rows, :longest].unsqueeze(-1)
             return functional.pad(states, (0, 0, 0, word_ids.shape[1] - longest))
 

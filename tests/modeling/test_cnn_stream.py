@@ -8,7 +8,7 @@ from torch import Tensor
 from dwc.errors import QueryError
 from dwc.modeling.combiners import Composition
 from dwc.modeling.configuration_dwc import CnnStreamConfig
-from dwc.modeling.streams import CnnStream, PackedSequences
+from dwc.modeling.streams import CnnStream, PackedSequences, WordEncoder
 
 
 def stream(seed: int = 0) -> CnnStream:
@@ -180,3 +180,18 @@ def test_many_sentences_are_read_in_lots_as_each_alone():
         alone = encoder(word_ids[row : row + 1, :length], mask[row : row + 1, :length])
         torch.testing.assert_close(together[row, :length], alone[0], rtol=1e-5, atol=1e-6)
         assert together[row, length:].abs().sum() == 0
+
+
+@pytest.mark.parametrize("count", [3, 80])
+def test_words_are_encoded_in_bfloat16_on_any_processor(count: int):
+    """Without AVX-512, torch raised an error: no training in bfloat16 came to its streams."""
+    torch.manual_seed(0)
+    encoder = WordEncoder(20, 8, 16)
+    word_ids = torch.randint(1, 20, (count, 5))
+    mask = torch.ones(count, 5, dtype=torch.bool)
+    exact = encoder(word_ids, mask)
+    with torch.autocast("cpu", torch.bfloat16):
+        states = encoder(word_ids, mask)
+    torch.testing.assert_close(states.float(), exact, atol=0.02, rtol=0.05)
+    states.float().sum().backward()
+    assert encoder.lstm.weight_ih_l0.grad is not None

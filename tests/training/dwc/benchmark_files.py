@@ -16,7 +16,7 @@ def write_pictures(root: Path, names: Iterable[str]) -> None:
     for name in names:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (4, 4)).save(path)
+        Image.new("RGB", (8, 8)).save(path)
 
 
 def write_noise(folder: Path, count: int) -> dict[str, Path]:
