@@ -4,12 +4,15 @@ The server is started again with another gallery whose files have the same names
 pictures under other names.
 """
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from dwc.errors import ImageError
+from dwc.ui import gallery_images
 from dwc.ui.blocks import build_page
-from dwc.ui.gallery_images import DIGEST_LENGTH, StoreImages
+from dwc.ui.gallery_images import DIGEST_LENGTH, DigestIndex, StoreImages
 from dwc.ui.handlers import OUTDATED
 from dwc.ui.history import HistoryQuery, SearchHistory, WeightShift
 from dwc.ui.panels.examples import choose_examples
@@ -207,6 +210,36 @@ def test_a_moved_picture_is_the_same(visit, worlds):
     fresh = Visit(worlds["moved"])
     assert fresh.open(address=f"?{visit.values['screen']['link']}")["message"] == ""
     assert fresh.request["reference_id"] == moved
+
+
+def test_digests_are_read_once_for_each_state_of_the_gallery(worlds, monkeypatch):
+    store = worlds["former"][1].store
+    built = []
+
+    class Index(DigestIndex):
+        def __init__(self, store):
+            built.append(len(store))
+            super().__init__(store)
+
+    monkeypatch.setattr(gallery_images, "DigestIndex", Index)
+    images = StoreImages(store.restrict(store.ids[:5]))
+    for id in images.ids:
+        assert images.id_with_digest(images.digest(id)) == id
+    last = images.digest(images.ids[-1])
+    unknown = ["", "ffffffff", "00000000", last[:-1], last.upper() + "0", "0x12ab34"]
+    assert [images.id_with_digest(digest) for digest in unknown] == [None] * len(unknown)
+    assert built == [5]
+    images.show(store)
+    assert images.id_with_digest(images.digest(store.ids[-1])) == store.ids[-1]
+    assert built == [5, SIZE]
+
+
+def test_of_equal_contents_the_first_is_returned():
+    keys = ["ffffffff01", "0000000002", "ffffffff03", "0000000004"]
+    index = DigestIndex(SimpleNamespace(rows=SimpleNamespace(content_keys=keys)))
+    assert [index.first(digest) for digest in ("ffffffff", "00000000", "00000001")] == [0, 1, None]
+    empty = SimpleNamespace(rows=SimpleNamespace(content_keys=[]))
+    assert DigestIndex(empty).first("ffffffff") is None
 
 
 def test_a_picture_chosen_before_the_restart_is_not_called_an_upload(visit, worlds, uploads):
