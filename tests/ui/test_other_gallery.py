@@ -212,6 +212,22 @@ def test_a_moved_picture_is_the_same(visit, worlds):
     assert fresh.request["reference_id"] == moved
 
 
+@pytest.mark.parametrize("content", ["12ab", "0123abcd9", "xxxxxxxx"])
+def test_a_cut_link_is_called_incomplete(worlds, content):
+    fresh = Visit(worlds["former"])
+    shown = fresh.open(address=f"?ref={fresh.ids[5]}&text=red&content={content}")
+    assert "The link is incomplete or was changed" in shown["message"]
+    assert content in shown["message"]
+    assert "another picture" not in shown["message"]
+    assert (shown["reference"], shown["words"]) == (None, "red")
+
+
+def test_the_digit_case_of_a_link_is_not_distinguished(worlds):
+    fresh = Visit(worlds["former"])
+    digest = fresh.pictures.digest(fresh.ids[5])
+    assert fresh.open(address=f"?ref={fresh.ids[5]}&content={digest.upper()}")["message"] == ""
+
+
 def test_digests_are_read_once_for_each_state_of_the_gallery(worlds, monkeypatch):
     store = worlds["former"][1].store
     built = []
