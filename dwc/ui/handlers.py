@@ -354,7 +354,9 @@ class PageHandlers:
         if state is not None and _origin_key(state) == fields.get("origin"):
             if state.request == request:
                 return state
-            if _query_key(state.request) == _query_key(request):
+            if _has_same_query(state.request, request):
+                known = state.request  # has the current id of a moved image
+                request = replace(request, reference_id=known.reference_id, content=known.content)
                 return update_request(state, request)
         repeated = answer_request(self._models, self._images, request)
         if _origin_key(repeated) != fields.get("origin"):
@@ -688,7 +690,7 @@ class PageHandlers:
 
         def fill_panels(state: SearchState | None, screen: object, message: object = "") -> Update:
             request = _request_on_screen(screen)
-            if state is None or request is None or _query_key(state.request) == _query_key(request):
+            if state is None or request is None or _has_same_query(state.request, request):
                 self._activity.wait_until_idle(_EXPLANATION_DELAY)
                 return self._with_current(
                     state,
@@ -1039,15 +1041,12 @@ def _is_of_other_gallery(screen: object, state: SearchState) -> bool:
     return isinstance(before, str) and before != _origin_key(state)
 
 
-def _query_key(request: SearchRequest) -> tuple[str, str | None, str | None, str, str]:
-    """Return the fields of a request that make up its query, to compare requests.
+def _has_same_query(one: SearchRequest, other: SearchRequest) -> bool:
+    """Return whether two requests have the same query, as the search history defines it.
 
     Requests with the same query may differ in the image weight and in how the results are shown.
-
-    Returns:
-        The words, the reference's id, the path of an uploaded reference, the model and the filter.
     """
-    return request.words, request.reference_id, request.upload, request.model, request.filter
+    return query_of(one).is_same(query_of(other))
 
 
 def _origin_key(state: SearchState) -> str:

@@ -228,6 +228,18 @@ def test_the_digit_case_of_a_link_is_not_distinguished(worlds):
     assert fresh.open(address=f"?ref={fresh.ids[5]}&content={digest.upper()}")["message"] == ""
 
 
+def test_the_answer_kept_by_the_server_is_that_of_the_content(visit):
+    screen = visit.values["screen"]
+    for part, expected in (
+        ({"reference_id": "moved.png"}, visit.ids[5]),
+        ({"content": visit.pictures.digest(visit.ids[7])}, visit.ids[7]),
+    ):
+        visit.values["screen"] = dict(screen, request={**screen["request"], **part})
+        assert visit.call("reweight", position=0.9)["results"]
+        assert visit.request["reference_id"] == expected
+        assert visit.request["content"] == visit.pictures.digest(expected)
+
+
 def test_digests_are_read_once_for_each_state_of_the_gallery(worlds, monkeypatch):
     store = worlds["former"][1].store
     built = []
