@@ -75,6 +75,11 @@ OUTDATED = (
     "These results are of an earlier state of the gallery. Load the page again for the new one."
 )
 
+OTHER_EXAMPLES = (
+    "This example was drawn for an earlier state of the gallery, and the examples are others now. "
+    "Load the page again, then choose one."
+)
+
 SETTINGS_KEPT = (
     "The link has no picture and no words to search with. Its settings (the filter, the model, the "
     "weight shift) apply to your first search."
@@ -382,15 +387,16 @@ class PageHandlers:
         return self._search(request, screen)
 
     def try_example(self, model: str, screen: object, filter: str, event: gr.EventData) -> Update:
-        """Search with the example that was clicked, unless it was drawn for another gallery."""
+        """Search with the example that was clicked, unless it was drawn for another gallery.
+
+        The browser sends the example's index and the digest of the image on its button. If the
+        current example with this index has another image, the visitor meant another example: its
+        image is not combined with the words of the current one.
+        """
         example = parse_example(get_attribute(event, "example"), self._examples)
         content = get_attribute(event, "content")
-        if example is not None and example.reference_id is not None and isinstance(content, str):
-            try:
-                image_id = require_shown(self._images, example.reference_id, content)
-            except QueryError as error:
-                return self._refuse(error, screen)
-            example = replace(example, reference_id=image_id)
+        if isinstance(content, str) and content != self._example_digest(example):
+            return self._refuse(QueryError(OTHER_EXAMPLES), screen)
         return self._search_example(example, model, screen, filter)
 
     def try_reference_query(
@@ -781,6 +787,19 @@ class PageHandlers:
             return gr.skip()
         request = SearchRequest(example.words, example.reference_id, model=model, filter=filter)
         return {**self._fill_fields(request), **self._search(request, screen)}
+
+    def _example_digest(self, example: Example | None) -> str | None:
+        """Return the digest of an example's image, as the browser sends it.
+
+        The digest is empty for an example without an image. The result is None if there is no
+        example, or if the gallery no longer has its image.
+        """
+        if example is None:
+            return None
+        if example.reference_id is None:
+            return ""
+        is_known = example.reference_id in self._images.ids
+        return self._images.digest(example.reference_id) if is_known else None
 
     def _answer(self, request: SearchRequest) -> SearchState:
         request = identify_reference(request, self._images)

@@ -126,7 +126,7 @@ def test_tiles_and_examples_of_the_former_gallery_are_not_used(visit, later, par
         example = int(sent["data-example"])
         refused = later.call("try_example", example=example, content=sent["data-content"])
     assert set(refused) == {"message", "screen"}
-    assert OTHER in refused["message"]
+    assert (OTHER if part == "gallery" else "the examples are others now") in refused["message"]
 
 
 def test_results_of_the_present_gallery_are_not_marked(visit, later):
@@ -210,6 +210,23 @@ def test_a_moved_picture_is_the_same(visit, worlds):
     fresh = Visit(worlds["moved"])
     assert fresh.open(address=f"?{visit.values['screen']['link']}")["message"] == ""
     assert fresh.request["reference_id"] == moved
+
+
+def test_an_example_takes_no_picture_of_another_one(visit, worlds):
+    """The moved picture was found by its digest, and joined with the words at its old place."""
+    later = restart(visit, worlds["moved"])
+    before = later.values["results"]
+    (first, *_) = read(visit.values["examples"]).all("button")
+    sent = {"content": first.attributes["data-content"]}
+    assert later.pictures.id_with_digest(sent["content"]) is not None
+    for example in (0, 99):
+        refused = later.call("try_example", example=example, **sent)
+        assert set(refused) == {"message", "screen"}
+        assert "the examples are others now. Load the page again" in refused["message"]
+    assert set(later.call("try_example", example=0, content="")) == {"message", "screen"}
+    assert later.values["results"] == before
+    (own, *_) = read(Visit(worlds["moved"]).values["examples"]).all("button")
+    assert later.call("try_example", example=0, content=own.attributes["data-content"])["results"]
 
 
 @pytest.mark.parametrize("content", ["12ab", "0123abcd9", "xxxxxxxx"])
