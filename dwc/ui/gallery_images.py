@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from functools import cache, cached_property, lru_cache
 from io import BytesIO
 from pathlib import Path, PurePosixPath
+from threading import Lock
 from typing import Protocol
 from urllib.parse import parse_qs, quote
 
+import numpy as np
 from anyio import CapacityLimiter, to_thread
 from PIL import Image
 from starlette.responses import PlainTextResponse, Response
@@ -101,6 +103,11 @@ DIGEST_LENGTH = 8
 """The number of hexadecimal digits of a digest, which tells the contents of pictures apart."""
 
 
+def is_digest(text: str) -> bool:
+    """Return whether a text has the form of a digest: `DIGEST_LENGTH` hexadecimal digits."""
+    return re.fullmatch(rf"[0-9a-f]{{{DIGEST_LENGTH}}}", text) is not None
+
+
 def find_shown(images: GalleryImages, image_id: str, digest: str | None) -> str | None:
     """Return the id under which the gallery now has an image that a browser was shown.
 
@@ -136,7 +143,7 @@ def require_shown(images: GalleryImages, image_id: str, digest: str | None) -> s
             "or the file was changed. If this page is older than that, load it again; then choose "
             "a picture."
         )
-    raise QueryError(f"the picture {image_id!r} is not in this gallery.")
+    raise QueryError(f"The picture {image_id!r} is not in this gallery. Choose another picture.")
 
 
 def url_of(thumbnail: Path) -> str:
@@ -147,6 +154,34 @@ def url_of(thumbnail: Path) -> str:
 # Values of attributes that descriptions omit, because the feature is absent or ordinary.
 _ABSENT = frozenset({"none", "plain", "mid", "regular"})
 _CATEGORY_NAMES = {"t_shirt": "T-shirt"}
+
+
+class DigestIndex:
+    """The positions of a store's images by the digests of their contents.
+
+    The index has 8 bytes per image: 8 MB for a million images.
+    """
+
+    def __init__(self, store: Store) -> None:
+        """Build the index by reading all content keys of the store."""
+        self.store = store
+        keys = store.rows.content_keys
+        digests = (int(key[:DIGEST_LENGTH], 16) for key in keys)
+        numbers = np.fromiter(digests, dtype=np.uint32, count=len(keys))
+        order = np.argsort(numbers, kind="stable")
+        self._positions, self._sorted = order.astype(np.uint32), numbers[order]
+
+    def first(self, digest: str) -> int | None:
+        """Return the first position of an image with this digest; None if there is none.
+
+        Args:
+            digest: A text for which `is_digest` is true.
+        """
+        number = np.uint32(int(digest, 16))
+        place = int(np.searchsorted(self._sorted, number))
+        if place == len(self._sorted) or self._sorted[place] != number:
+            return None
+        return int(self._positions[place])
 
 
 class StoreImages:
@@ -164,6 +199,8 @@ class StoreImages:
             indexing: The process that adds images to the store; None if the store is complete.
         """
         self._store = store
+        self._digest_index: DigestIndex | None = None
+        self._digest_lock = Lock()
         self._indexing = indexing
         if indexing is not None:
             indexing.subscribe(self.show)
@@ -174,6 +211,7 @@ class StoreImages:
     def show(self, store: Store) -> None:
         """Replace the store by another one with more images of the same gallery."""
         self._store = store
+        self._digest_index = None
 
     @property
     def store(self) -> Store:
@@ -285,14 +323,18 @@ class StoreImages:
     def id_with_digest(self, digest: str) -> str | None:
         """Return the id of the first image whose content has a digest; None if none has it.
 
-        This method reads all content keys. It is called only for images that are not under the id
-        under which they were shown.
+        The first call for a store reads all content keys. It comes only when an image is not under
+        the id under which it was shown.
         """
+        if not is_digest(digest):
+            return None
         store = self._store
-        for position, content_key in enumerate(store.rows.content_keys):
-            if content_key[:DIGEST_LENGTH] == digest:
-                return store.ids[position]
-        return None
+        with self._digest_lock:  # requests at the same time wait, and do not build the index again
+            index = self._digest_index
+            if index is None or index.store is not store:
+                index = self._digest_index = DigestIndex(store)
+        position = index.first(digest)
+        return None if position is None else store.ids[position]
 
     @cached_property
     def garments(self) -> dict[str, Garment]:
@@ -407,7 +449,7 @@ class LargePictures:
     def __init__(self, app: ASGIApp, images: GalleryImages) -> None:
         self.app, self.images = app, images
         self._threads = CapacityLimiter(_LARGE_THREADS)
-        self._read = lru_cache(_LARGE_CACHED)(self._encode)  # errors are not cached
+        self._cached = lru_cache(_LARGE_CACHED)(self._encode)  # errors are not cached
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer requests for large pictures; forward all other requests.
@@ -424,7 +466,9 @@ class LargePictures:
         digest = query.get("content", [None])[0]
         response: Response
         try:
-            content = await to_thread.run_sync(self._read, image_id, digest, limiter=self._threads)
+            content = await to_thread.run_sync(
+                self._find_and_encode, image_id, digest, limiter=self._threads
+            )
         except KeyError:
             response = PlainTextResponse("The gallery has no such picture.", status_code=404)
         except ImageError:
@@ -434,13 +478,19 @@ class LargePictures:
             response = Response(content, media_type="image/webp", headers=headers)
         await response(scope, receive, send)
 
-    def _encode(self, image_id: str, digest: str | None) -> bytes:
+    def _find_and_encode(self, image_id: str, digest: str | None) -> bytes:
+        """Return the encoded picture that a request names; see `__call__`."""
         shown = find_shown(self.images, image_id, digest)
         if shown is None and image_id in self.images.ids:
             raise ImageError(f"{image_id}: the gallery has another picture with this id.")
         if shown is None:
             raise KeyError(image_id)
-        picture = self.images.open_large(shown, _LARGE_DRAWN_PX).convert("RGB")
+        # The request's own id and digest would be a bad key: any id with the digest leads here.
+        return self._cached(shown, self.images.digest(shown))
+
+    def _encode(self, image_id: str, _digest: str) -> bytes:
+        """Return an image of the gallery as a WebP file; the digest only tells contents apart."""
+        picture = self.images.open_large(image_id, _LARGE_DRAWN_PX).convert("RGB")
         picture.thumbnail((LARGE_PX, LARGE_PX), Image.Resampling.LANCZOS)
         file = BytesIO()
         picture.save(file, "WEBP", quality=_LARGE_QUALITY)

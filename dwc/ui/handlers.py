@@ -75,6 +75,11 @@ OUTDATED = (
     "These results are of an earlier state of the gallery. Load the page again for the new one."
 )
 
+OTHER_EXAMPLES = (
+    "This example was drawn for an earlier state of the gallery, and the examples are others now. "
+    "Load the page again, then choose one."
+)
+
 SETTINGS_KEPT = (
     "The link has no picture and no words to search with. Its settings (the filter, the model, the "
     "weight shift) apply to your first search."
@@ -354,7 +359,9 @@ class PageHandlers:
         if state is not None and _origin_key(state) == fields.get("origin"):
             if state.request == request:
                 return state
-            if _query_key(state.request) == _query_key(request):
+            if _has_same_query(state.request, request):
+                known = state.request  # has the current id of a moved image
+                request = replace(request, reference_id=known.reference_id, content=known.content)
                 return update_request(state, request)
         repeated = answer_request(self._models, self._images, request)
         if _origin_key(repeated) != fields.get("origin"):
@@ -380,15 +387,16 @@ class PageHandlers:
         return self._search(request, screen)
 
     def try_example(self, model: str, screen: object, filter: str, event: gr.EventData) -> Update:
-        """Search with the example that was clicked, unless it was drawn for another gallery."""
+        """Search with the example that was clicked, unless it was drawn for another gallery.
+
+        The browser sends the example's index and the digest of the image on its button. If the
+        current example with this index has another image, the visitor meant another example: its
+        image is not combined with the words of the current one.
+        """
         example = parse_example(get_attribute(event, "example"), self._examples)
         content = get_attribute(event, "content")
-        if example is not None and example.reference_id is not None and isinstance(content, str):
-            try:
-                image_id = require_shown(self._images, example.reference_id, content)
-            except QueryError as error:
-                return self._refuse(error, screen)
-            example = replace(example, reference_id=image_id)
+        if isinstance(content, str) and content != self._example_digest(example):
+            return self._refuse(QueryError(OTHER_EXAMPLES), screen)
         return self._search_example(example, model, screen, filter)
 
     def try_reference_query(
@@ -688,7 +696,7 @@ class PageHandlers:
 
         def fill_panels(state: SearchState | None, screen: object, message: object = "") -> Update:
             request = _request_on_screen(screen)
-            if state is None or request is None or _query_key(state.request) == _query_key(request):
+            if state is None or request is None or _has_same_query(state.request, request):
                 self._activity.wait_until_idle(_EXPLANATION_DELAY)
                 return self._with_current(
                     state,
@@ -779,6 +787,19 @@ class PageHandlers:
             return gr.skip()
         request = SearchRequest(example.words, example.reference_id, model=model, filter=filter)
         return {**self._fill_fields(request), **self._search(request, screen)}
+
+    def _example_digest(self, example: Example | None) -> str | None:
+        """Return the digest of an example's image, as the browser sends it.
+
+        The digest is empty for an example without an image. The result is None if there is no
+        example, or if the gallery no longer has its image.
+        """
+        if example is None:
+            return None
+        if example.reference_id is None:
+            return ""
+        is_known = example.reference_id in self._images.ids
+        return self._images.digest(example.reference_id) if is_known else None
 
     def _answer(self, request: SearchRequest) -> SearchState:
         request = identify_reference(request, self._images)
@@ -1039,15 +1060,12 @@ def _is_of_other_gallery(screen: object, state: SearchState) -> bool:
     return isinstance(before, str) and before != _origin_key(state)
 
 
-def _query_key(request: SearchRequest) -> tuple[str, str | None, str | None, str, str]:
-    """Return the fields of a request that make up its query, to compare requests.
+def _has_same_query(one: SearchRequest, other: SearchRequest) -> bool:
+    """Return whether two requests have the same query, as the search history defines it.
 
     Requests with the same query may differ in the image weight and in how the results are shown.
-
-    Returns:
-        The words, the reference's id, the path of an uploaded reference, the model and the filter.
     """
-    return request.words, request.reference_id, request.upload, request.model, request.filter
+    return query_of(one).is_same(query_of(other))
 
 
 def _origin_key(state: SearchState) -> str:

@@ -6,7 +6,7 @@ Links that repeat a search have the form `?ref=…&text=…&shift=…&model=…&
 is the id of the reference in the gallery; its name in the API, `reference_id`, is also accepted.
 `shift` is the weight shift: the number added to the logit of each stream's image weight. `content`
 is the digest of the reference's content. It may be omitted; if it is given, a picture with another
-content is not used. Upper and lower case are not distinguished in the names.
+content is not used. Upper and lower case are not distinguished in the names and the digest.
 """
 
 import math
@@ -31,7 +31,7 @@ from dwc.search.query import EncodedQuery
 from dwc.search.reference_weights import ReferenceWeights
 from dwc.search.results import NearDuplicates, SearchResult, shift_to_json
 from dwc.search.weight_sweep import WeightSweep
-from dwc.ui.gallery_images import GalleryImages, find_shown
+from dwc.ui.gallery_images import DIGEST_LENGTH, GalleryImages, find_shown, is_digest
 from dwc.ui.state import SearchRequest
 from dwc.ui.uploads import describe_refusal, is_in_upload_folder, is_inside, read_upload
 
@@ -443,7 +443,7 @@ def _read_parameters(
     reference_id, words = parameters.get("ref") or None, parameters.get("text") or ""
     if reference_id is None and not words:
         return None, ""
-    content = parameters.get("content") or None
+    content = parameters.get("content", "").lower() or None
     known, complaint = None, ""
     if reference_id is not None:
         known, complaint = _find_linked(reference_id, content, images)
@@ -469,6 +469,11 @@ def _find_linked(
         content: The digest of the content in the link; None if the link has none.
         images: The gallery.
     """
+    if content is not None and not is_digest(content):
+        return None, (
+            f"The link is incomplete or was changed: its content is {quote(content)}; expected "
+            f"{DIGEST_LENGTH} hexadecimal digits. Copy the whole link again, or choose a picture."
+        )
     known = match_id(reference_id, images.ids)
     found = find_shown(images, known or reference_id, content)
     if found is not None:

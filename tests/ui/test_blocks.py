@@ -514,7 +514,10 @@ def test_only_gallery_pictures_become_the_reference(visit):
     for sent in ("../p-0003", "nothing"):
         refused = visit.call("use_reference", id=sent)
         assert set(refused) == {"message"}
-        assert "is not in this gallery" in refused["message"]
+        assert (
+            f"The picture &#x27;{sent}&#x27; is not in this gallery. Choose another picture."
+            in (refused["message"])
+        )
 
 
 def test_a_page_of_another_gallery_shows_the_one_that_answers(visit):

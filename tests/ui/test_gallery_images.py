@@ -91,6 +91,13 @@ def test_another_picture_of_the_same_name_is_not_served(client):
     assert client.get("/gradio_api/large?id=a%20b/%C3%A9.jpg").status_code == 200
 
 
+def test_a_picture_is_encoded_once_under_whatever_id_it_is_requested(client, images):
+    for id in ("moved.jpg", "moved.jpg", "renamed.jpg", "a b/\u00e9.jpg"):
+        assert client.get("/" + large_url(id, DIGEST)).status_code == 200
+    assert client.get("/gradio_api/large?id=a%20b/%C3%A9.jpg").status_code == 200
+    assert images.opened == 1
+
+
 def test_other_requests_go_on(client):
     assert client.get("/").text == "the page"
 

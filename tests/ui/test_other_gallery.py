@@ -4,12 +4,15 @@ The server is started again with another gallery whose files have the same names
 pictures under other names.
 """
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from dwc.errors import ImageError
+from dwc.ui import gallery_images
 from dwc.ui.blocks import build_page
-from dwc.ui.gallery_images import DIGEST_LENGTH, StoreImages
+from dwc.ui.gallery_images import DIGEST_LENGTH, DigestIndex, StoreImages
 from dwc.ui.handlers import OUTDATED
 from dwc.ui.history import HistoryQuery, SearchHistory, WeightShift
 from dwc.ui.panels.examples import choose_examples
@@ -123,7 +126,7 @@ def test_tiles_and_examples_of_the_former_gallery_are_not_used(visit, later, par
         example = int(sent["data-example"])
         refused = later.call("try_example", example=example, content=sent["data-content"])
     assert set(refused) == {"message", "screen"}
-    assert OTHER in refused["message"]
+    assert (OTHER if part == "gallery" else "the examples are others now") in refused["message"]
 
 
 def test_results_of_the_present_gallery_are_not_marked(visit, later):
@@ -207,6 +210,81 @@ def test_a_moved_picture_is_the_same(visit, worlds):
     fresh = Visit(worlds["moved"])
     assert fresh.open(address=f"?{visit.values['screen']['link']}")["message"] == ""
     assert fresh.request["reference_id"] == moved
+
+
+def test_an_example_takes_no_picture_of_another_one(visit, worlds):
+    """The moved picture was found by its digest, and joined with the words at its old place."""
+    later = restart(visit, worlds["moved"])
+    before = later.values["results"]
+    (first, *_) = read(visit.values["examples"]).all("button")
+    sent = {"content": first.attributes["data-content"]}
+    assert later.pictures.id_with_digest(sent["content"]) is not None
+    for example in (0, 99):
+        refused = later.call("try_example", example=example, **sent)
+        assert set(refused) == {"message", "screen"}
+        assert "the examples are others now. Load the page again" in refused["message"]
+    assert set(later.call("try_example", example=0, content="")) == {"message", "screen"}
+    assert later.values["results"] == before
+    (own, *_) = read(Visit(worlds["moved"]).values["examples"]).all("button")
+    assert later.call("try_example", example=0, content=own.attributes["data-content"])["results"]
+
+
+@pytest.mark.parametrize("content", ["12ab", "0123abcd9", "xxxxxxxx"])
+def test_a_cut_link_is_called_incomplete(worlds, content):
+    fresh = Visit(worlds["former"])
+    shown = fresh.open(address=f"?ref={fresh.ids[5]}&text=red&content={content}")
+    assert "The link is incomplete or was changed" in shown["message"]
+    assert content in shown["message"]
+    assert "another picture" not in shown["message"]
+    assert (shown["reference"], shown["words"]) == (None, "red")
+
+
+def test_the_digit_case_of_a_link_is_not_distinguished(worlds):
+    fresh = Visit(worlds["former"])
+    digest = fresh.pictures.digest(fresh.ids[5])
+    assert fresh.open(address=f"?ref={fresh.ids[5]}&content={digest.upper()}")["message"] == ""
+
+
+def test_the_answer_kept_by_the_server_is_that_of_the_content(visit):
+    screen = visit.values["screen"]
+    for part, expected in (
+        ({"reference_id": "moved.png"}, visit.ids[5]),
+        ({"content": visit.pictures.digest(visit.ids[7])}, visit.ids[7]),
+    ):
+        visit.values["screen"] = dict(screen, request={**screen["request"], **part})
+        assert visit.call("reweight", position=0.9)["results"]
+        assert visit.request["reference_id"] == expected
+        assert visit.request["content"] == visit.pictures.digest(expected)
+
+
+def test_digests_are_read_once_for_each_state_of_the_gallery(worlds, monkeypatch):
+    store = worlds["former"][1].store
+    built = []
+
+    class Index(DigestIndex):
+        def __init__(self, store):
+            built.append(len(store))
+            super().__init__(store)
+
+    monkeypatch.setattr(gallery_images, "DigestIndex", Index)
+    images = StoreImages(store.restrict(store.ids[:5]))
+    for id in images.ids:
+        assert images.id_with_digest(images.digest(id)) == id
+    last = images.digest(images.ids[-1])
+    unknown = ["", "ffffffff", "00000000", last[:-1], last.upper() + "0", "0x12ab34"]
+    assert [images.id_with_digest(digest) for digest in unknown] == [None] * len(unknown)
+    assert built == [5]
+    images.show(store)
+    assert images.id_with_digest(images.digest(store.ids[-1])) == store.ids[-1]
+    assert built == [5, SIZE]
+
+
+def test_of_equal_contents_the_first_is_returned():
+    keys = ["ffffffff01", "0000000002", "ffffffff03", "0000000004"]
+    index = DigestIndex(SimpleNamespace(rows=SimpleNamespace(content_keys=keys)))
+    assert [index.first(digest) for digest in ("ffffffff", "00000000", "00000001")] == [0, 1, None]
+    empty = SimpleNamespace(rows=SimpleNamespace(content_keys=[]))
+    assert DigestIndex(empty).first("ffffffff") is None
 
 
 def test_a_picture_chosen_before_the_restart_is_not_called_an_upload(visit, worlds, uploads):

@@ -20,7 +20,8 @@ window.dwcPanels = (() => {
 
   function examples({element, trigger}) {
     onButton(element, "button[data-example]", (button) => {
-      trigger("ask", {example: Number(button.dataset.example), content: button.dataset.content});
+      const {example, content} = button.dataset;
+      trigger("ask", {example: Number(example), content: content ?? ""}); // empty: it has no picture
     });
   }
 
