@@ -532,30 +532,46 @@ _UNWANTED = (
     rf"\s+(?P<kind>{KINDS})(?:\s+(?:and|or)\s+(?:the\s+)?(?P<others>{_BARE_VALUE})\s+ones)?"
     rf"|(?P<things>{_THINGS_IN_LIST}){_AFTER_COLOR})"
 )
+_DO_NOT = r"(?:do(?:n't|\s+not)|never)"
+# Verbs that exclude what comes after them, such as "forget about cotton"; what stands between
+# their words ("leave cotton out"); and what comes before them ("cotton excluded"). The search's
+# notes name them where the thing is unknown. The noun "cut" has no article after it ("a cut in
+# red").
+SPARING = (
+    r"(?:(?:spare|save)\s+(?:me|us)(?:\s+from)?|(?:let's\s+)?forget(?:\s+about)?"
+    r"|(?:hard\s+)?pass\s+on|stop\s+(?:it\s+)?with|(?:do\s+)?away\s+with|to\s+hell\s+with|dispense\s+with"
+    r"|(?:ignore|disregard|quit|nix|axe|scrap|dump|erase|banish|purge|subtract|deduct|strip\s+(?:out|away)"
+    r"|(?:leave|filter|weed|throw|rule|edit|wipe|take|keep|cross|sort)\s+out)"
+    r"|(?<!\ba\s)(?<!\bthe\s)(?<!\bshort\s)(?<!\bdeep\s)(?<!\blow\s)(?:cut|hold|kill|strike|bin|toss|chuck)"
+    r"(?=\s+(?:the|all|those|these|that)\s)"
+    rf"|{_DO_NOT}\s+(?:give|show|send|bring|offer|suggest|recommend|find|get)\s+(?:me|us)"
+    rf"|{_DO_NOT}\s+(?:include|suggest|recommend|pick|choose|add|use|bring\s+up|make\s+it|show)"
+    r"|(?:^|(?<=[,.;:!?-]\s))(?:(?:down|off)\s+with|so\s+over))"
+)
+OVER = (
+    r"(?:i(?:'m|\s+am)|we(?:'re|\s+are)|get|getting|got)\s+(?:so\s+|totally\s+|completely\s+)?over"
+)
+LEAVING, LEFT_OUT = (
+    r"(?:leave|take|keep|rule|throw|kick|cut|get|filter|sort|weed|edit|wipe|toss)",
+    r"(?:out|off|away|aside)",
+)
+TAKEN_OUT = (
+    r"(?:(?:cut|left|taken|kept|edited|filtered|ruled|crossed|wiped|thrown|weeded)\s+(?:out|off|away)"
+    r"|removed|deleted|erased|omitted|dropped|excluded|eliminated|banned|forbidden|gone)"
+)
 _IT = r"(?:\s+of\s+(?:it|this|that|the\s+(?:results?|list|search|picture|selection)))?"
 # "leave the stripes out", "take the hood off", "keep the white t-shirts out of it".
 _LEFT_OUT = re.compile(
-    r"(?<![\w'-])(?:please\s+)?(?:leave|take|keep|rule|throw|kick|cut|get|filter|sort|weed|edit|wipe|toss)"
-    rf"\s+{_UNWANTED}\s+(?:out|off|away|aside){_IT}{_END}",
+    rf"(?<![\w'-])(?:please\s+)?{LEAVING}\s+{_UNWANTED}\s+{LEFT_OUT}{_IT}{_END}",
     re.IGNORECASE,
 )
-# "spare me the white", "forget about stripes", "don't show me white ones", "cut the checks". The
-# noun "cut" has no article after it ("a cut in red"), and "down with" joins words ("button down").
-_DO_NOT = r"(?:do(?:n't|\s+not)|never)"
+# "spare me the white", "forget about stripes", "don't show me white ones", "cut the checks". "Down
+# with" joins words ("button down with"), except at the start of a sentence.
 _SPARED = re.compile(
     r"(?<![\w'-])(?:please\s+)?(?:(?:(?:i|we)(?:'d|'ll|'m|'re|\s+would|\s+will|\s+am|\s+are)?\s+)?(?:just\s+)?"
-    r"(?:(?:spare|save)\s+(?:me|us)(?:\s+from)?|(?:let's\s+)?forget(?:\s+about)?"
-    r"|(?:hard\s+)?pass\s+on|stop\s+(?:it\s+)?with|(?:do\s+)?away\s+with|to\s+hell\s+with|dispense\s+with"
-    rf"|{_DO_NOT}\s+(?:give|show|send|bring|offer|suggest|recommend|find|get)\s+(?:me|us)"
-    rf"|{_DO_NOT}\s+(?:include|suggest|recommend|pick|choose|add|use|bring\s+up|make\s+it|show)"
-    r"|(?:ignore|disregard|quit|nix|axe|scrap|dump|erase|banish|purge|subtract|deduct|strip\s+(?:out|away)"
-    r"|(?:leave|filter|weed|throw|rule|edit|wipe|take|keep|cross|sort)\s+out"
+    rf"(?:{SPARING}"
     rf"|(?<!-)cut\s+out(?=\s+(?:(?:the|all|those|these|that|any)\s|{SHADED_COLOR}\b|{PATTERN_NAMES})))"
-    r"|(?<!\ba\s)(?<!\bthe\s)(?<!\bshort\s)(?<!\bdeep\s)(?<!\blow\s)(?:cut|hold|kill|strike|bin|toss|chuck)"
-    r"(?=\s+(?:the|all|those|these|that)\s))"
-    r"|(?:(?:^|(?<=[,.;:!?-]\s))(?:(?:down|off)\s+with|so\s+over))"
-    r"|(?:i(?:'m|\s+am)|we(?:'re|\s+are)|get|getting|got)\s+(?:so\s+|totally\s+|completely\s+)?over"
-    rf"(?=\s+(?:the\s+)?{_BARE_VALUE}))\s+{_UNWANTED}{_IT}{_END}",
+    rf"|{OVER}(?=\s+(?:the\s+)?{_BARE_VALUE}))\s+{_UNWANTED}{_IT}{_END}",
     re.IGNORECASE,
 )
 # "with the checks cut out", "checks removed", "the white t-shirts left out". Of cuts, "waist cut
@@ -565,13 +581,12 @@ _TAKEN_OUT = re.compile(
     rf"(?:(?P<values>{_VALUES_OF_KIND})"
     rf"\s+(?P<kind>{KINDS})|(?P<things>{_BARE_VALUE}(?:\s+(?:or|and|nor)\s+{_BARE_VALUE})*){_AFTER_COLOR})"
     r"\s+(?:(?:is|are|be|to\s+be|(?:should|must)\s+be|being)\s+)?"
-    r"(?:(?:cut|left|taken|kept|edited|filtered|ruled|crossed|wiped|thrown|weeded)\s+(?:out|off|away)"
-    r"|removed|deleted|erased|omitted|dropped|excluded|eliminated|banned|forbidden|gone)"
-    rf"{_IT}{_END}",
+    rf"{TAKEN_OUT}{_IT}{_END}",
     re.IGNORECASE,
 )
 # "a different color from white", "a pattern that differs from checks", "different to white".
 _ATTRIBUTE_NAME = r"(?:colou?r|shade|hue|tone|pattern|print|design|motif)s?"
+DIFFERING = rf"differs?(?:\s+in\s+{_ATTRIBUTE_NAME})?\s+from"
 _DIFFERENT = re.compile(
     r"(?<![\w'-])(?:(?:in|with|of|has|have)\s+)?(?:(?:any|some|an?|the|all|every)\s+)?"
     rf"(?:(?:(?:other|very|completely|totally|entirely|quite)\s+)*(?:different|distinct)\s+{_ATTRIBUTE_NAME}"
@@ -581,7 +596,7 @@ _DIFFERENT = re.compile(
     r"(?:(?:that|which)\s+)?(?:(?:is|are|be|should\s+be|must\s+be)\s+)?"
     r"(?:(?:very|completely|totally|entirely|quite)\s+)*"
     r"(?:(?:different|distinct|differing|far(?:\s+away)?|away)\s+from|different\s+(?:to|than)"
-    rf"|differs?(?:\s+in\s+{_ATTRIBUTE_NAME})?\s+from))"
+    rf"|{DIFFERING}))"
     r"\s+(?:an?\s+|the\s+)?"
     rf"(?P<things>{_THINGS_IN_LIST}){_AFTER_COLOR}{_END}",
     re.IGNORECASE,
@@ -625,9 +640,10 @@ _UNCHANGED = re.compile(
 # A value that corrects an earlier one: "red t-shirt. Make that green", "stripes - no, dots".
 _COLOR_LIST = rf"{SHADED_COLOR}(?:(?:\s*,\s*|\s*/\s*|\s+)(?:and\s+|or\s+)?{SHADED_COLOR})*"
 _LENGTH_OF_SLEEVES = rf"{_SLEEVES}(?=[\s-]sleeve[sd]?\b)"
-# Words that only correct after a comma, a full stop or a dash; a comma follows "no".
+# Words that only correct after a comma, a full stop or a dash; a comma follows "no". No word may be
+# matched both here and in `_CORRECTING`, since the time of a match then doubles with each.
 _HESITATING = (
-    r"(?:no(?=\s*[,.:;!-]|\s+(?:wait|sorry|actually|make|i\s+mean|scratch|rather|hold|hang|better)\b)"
+    r"(?:no(?=\s*[,.:;!-]|\s+(?:sorry|actually|make|i\s+mean|scratch|rather|hold|hang|better)\b)"
     r"|nope|nah|sorry|pardon|apologies|(?:wh)?oops|wait|(?:hold|hang)\s+on|ah|oh|er+m?|uh+m?|u+m+|hm+|ok(?:ay)?|well|actually"
     r"|better(?:\s+(?:yet|still))?|rather|instead|my\s+(?:mistake|bad|fault)|correction|edit|update)"
 )
@@ -640,16 +656,28 @@ _CORRECTING = (
     r"|or\s+(?:rather|better(?:\s+(?:yet|still))?)|no\s+wait)"
 )
 _GAP = r"[\s,.;:!?()*-]+"
+_BEFORE_NEW = (
+    r"(?:(?:please|in|with|an?|the|it|it's|that|one|be|to|want|have|get|i|i'd|we|would|will|like|prefer|need"
+    r"|make|should|say|now)[\s,]+){0,8}"
+)
+# Words that correct after the new value, as in "green, sorry".
+_MARKED_AFTER = r"[\s,.;(-]+(?:i\s+meant?|sorry|actually|rather(?!\s+than)|instead(?!\s+of))"
+_ANY_PATTERN_NAME = rf"(?:{PATTERN_NAMES}|plain)(?![\w'-])"
+_NEW_COLOR = (
+    rf"{_GAP}{_BEFORE_NEW}{SHADED_COLOR}(?![\w'-]|\s+(?:{PATTERN_NAMES}|{_PART}|sleeves?)\b)"
+)
 _CORRECTION = re.compile(
     rf"(?<!\bbut)(?:(?P<marked>(?:\s*[,.;!?(*-]+\s*|\s+-+\s*){_HESITATING}(?:{_GAP}(?:{_HESITATING}|{_CORRECTING}))*"
-    rf"|{_GAP}{_CORRECTING}(?:{_GAP}(?:{_HESITATING}|{_CORRECTING}))*){_GAP}"
-    r"|\s*[,.;!?(]+\s*|\s+-+\s+)"
-    r"(?:(?:please|in|with|an?|the|it|it's|that|one|be|to|want|have|get|i|i'd|we|would|will|like|prefer|need"
-    r"|make|should|say|now)[\s,]+)*"
-    rf"(?=\w)(?P<color>{_COLOR_LIST})?(?:(?:(?<=\w)\s+)?(?P<pattern>{PATTERN_NAMES}|plain)(?![\w'-]))?"
+    rf"|{_GAP}{_CORRECTING}(?:{_GAP}(?:{_HESITATING}|{_CORRECTING}))*"
+    # A value that is corrected itself: ", green, sorry, blue".
+    rf"|(?P<chain>(?:\s*[,.;!?(]+\s*|\s+-+\s+){_BEFORE_NEW}"
+    rf"(?:{_COLOR_LIST}{_MARKED_AFTER}(?={_NEW_COLOR})"
+    rf"|{_ANY_PATTERN_NAME}{_MARKED_AFTER}(?={_GAP}{_BEFORE_NEW}{_ANY_PATTERN_NAME}))))"
+    rf"{_GAP}|\s*[,.;!?(]+\s*|\s+-+\s+){_BEFORE_NEW}"
+    rf"(?=\w)(?P<color>{_COLOR_LIST})?(?:(?:(?<=\w)\s+)?(?P<pattern>{_ANY_PATTERN_NAME}))?"
     rf"(?:(?:(?<=\w)\s+)?(?P<sleeves>{_SLEEVES})(?:(?:[\s-]sleeve[sd]?|\s+ones?)|(?=\s*(?:$|[,.;!?]))))?"
     rf"(?:(?:(?<=\w)\s+)?(?P<kind>{KINDS}))?(?<![\s,.;:!?()*-])"
-    r"(?(marked)|[\s,.;(-]+(?:i\s+meant?|sorry|actually|rather(?!\s+than)|instead(?!\s+of)))"
+    rf"(?(marked)|{_MARKED_AFTER}(?(color)(?!{_NEW_COLOR})))"
     r"(?:\s+(?:ones?|version|instead|rather|please|then|though))*"
     rf"(?:\)|{_END})(?!\s*[?:=-]+\s*(?:no|none|nope|never|off|false)\b)",
     re.IGNORECASE,
@@ -842,6 +870,12 @@ def _join_changes(changes: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple((typed, _make_singular(read)) for typed, read in joined.items())
 
 
+def _is_same_kind(name: str, other: str) -> bool:
+    """Return whether two names, in lower case, differ at most in the number: "dress", "dresses"."""
+    name, other = (_make_singular(kind).replace("scarves", "scarf") for kind in (name, other))
+    return name == other or f"{name}s" == other or name == f"{other}s"  # "shoe", "shoes"
+
+
 def _make_singular(text: str) -> str:
     """Return a text with the names of garments in the singular: "tops" becomes "top".
 
@@ -913,12 +947,15 @@ def _apply_corrections(text: str, changes: dict[str, str]) -> str:
         changes: A dict to which this function adds the replacement of each corrected phrase.
     """
     start = 0
+    former: tuple[int, int, str] | None = None  # span of the last replacement, and what was typed
     while match := _CORRECTION.search(text, start):
         values = {name: value for name in _CORRECTED if (value := match[name])}
         targets = {name: _find_corrected(name, text[: match.start()]) for name in values}
         spans = {name: span for name, span in targets.items() if span is not None}
         if not spans or ("kind" in values and len(ANY_KIND.findall(text[: match.start()])) > 1):
-            start = match.end()
+            # A value that is followed by "sorry" may be the one that the next value corrects.
+            only_marked = match["marked"] and not match["chain"]
+            start = match.end() if only_marked else match.start() + 1
             continue
         replaced: dict[str, str] = {}
         before = ""  # values without an earlier one come before the next value, or after the last
@@ -928,13 +965,19 @@ def _apply_corrections(text: str, changes: dict[str, str]) -> str:
                 replaced[name], before = before, ""
         last = list(replaced)[-1]
         replaced[last] = f"{replaced[last]} {before}".strip()
-        first = min(begin for begin, _ in spans.values())
+        first = start = min(begin for begin, _ in spans.values())
         read = text[: match.start()]
         for name, (begin, stop) in sorted(spans.items(), key=lambda item: -item[1][0]):
             new = _in_form_of(read[begin:stop].lower(), replaced[name].lower())
             read = read[:begin] + new + read[stop:]
-        changes[text[first : match.end()].strip()] = read[first:]
-        start, text = first, read + text[match.end() :]
+        stop, typed = match.end(), text[first : match.end()]
+        if former is not None and first < former[1]:  # it corrects a correction: one change
+            changes.pop(former[2].strip(), None)
+            first, stop = min(first, former[0]), max(stop, former[1])
+            typed = text[first : former[0]] + former[2] + text[former[1] : stop]
+        read += text[match.end() : stop]
+        changes[typed.strip()] = read[first:]
+        former, text = (first, len(read), typed), read + text[stop:]
     return text
 
 
@@ -1097,7 +1140,7 @@ def _rephrase_unwanted(match: re.Match[str]) -> str | None:
     values = _EACH_VALUE_OF_KIND.findall(names)
     kind = match["kind"].lower()
     others = match.string[: match.start()] + match.string[match.end() :]
-    if (named := find_kind(others)) and named.rstrip("s") != kind.rstrip("s"):
+    if (named := find_kind(others)) and not _is_same_kind(named, kind):
         return f"no {' or '.join(values)} {kind}"
     return ", ".join((*([] if named else [kind]), *map(_exclude_thing, values)))
 

@@ -30,6 +30,7 @@ from typing import NamedTuple
 
 from dwc.datasets.wardrobe import NAMED_COLORS
 from dwc.modeling.text_cleaning import FUNCTION_WORDS
+from dwc.modeling.text_rephrasing import DIFFERING, LEAVING, LEFT_OUT, OVER, SPARING, TAKEN_OUT
 from dwc.negation import (
     ANY_COLOR,
     ANY_KIND,
@@ -110,10 +111,23 @@ _LESS = re.compile(
 # Words that turn the meaning of others, and have no message of their own.
 _TURNING = re.compile(
     r"(?<![\w'-])(unless|although|though|however|whereas|otherwise|hardly|barely|scarcely"
-    r"|spare\s+(?:me|us)|(?:leave|keep|take|cut)\s+(?:[\w'-]+\s+){1,5}?out|get\s+over"
-    r"|different\s+(?:from|than)(?!\s+(?:this|that|it|the|my|mine)\b)|differs?\s+from(?!\s+(?:this|that|it|the|my|mine)\b)"
+    rf"|(?:different\s+(?:from|than)|{DIFFERING})(?!\s+(?:this|that|it|the|my|mine)\b)"
     r"|if(?!\s+possible)|except|excepting|bar|besides|unlike|opposite|regardless|despite)"
     r"(?![\w'-])",
+    re.IGNORECASE,
+)
+# Verbs that exclude an unknown thing, such as cotton. If the thing is known, the phrase was
+# replaced before. "Don't forget the belt" excludes nothing, "cut the sleeves shorter" and "the back
+# cut out" describe a cut, and "over knee boots" is a name.
+_END = r"(?=\s*(?:$|[,.;:!?)]|(?:and|or|but|please)\b))"
+_CUTS = r"shorter|longer|smaller|wider|narrower|lower|higher|deeper|short|long|open"
+_CUT_OUT = r"(?:back|front|waist|side|shoulder|arm|leg|keyhole|neck|chest)s?"
+_EXCLUDING = re.compile(
+    r"(?<![\w'-])(?<!n't\s)(?<!\bnot\s)(?<!\bnever\s)(?:please\s+)?"
+    rf"({SPARING}(?=\s+[^\W\d_])(?![^,.;:!?]*\s(?:{_CUTS})\b)"
+    rf"|{OVER}(?=\s+[^\W\d_])(?!\s+(?:the\s+)?(?:knee|ankle|shoulder|size))"
+    rf"|{LEAVING}\s+(?:[\w'-]+\s+){{1,5}}?{LEFT_OUT}{_END}"
+    rf"|(?!(?:{_CUT_OUT}|not|never)\s)[^\W\d_]+\s+(?:(?:is|are|be)\s+)?{TAKEN_OUT}{_END})(?![\w'-])",
     re.IGNORECASE,
 )
 _COMPARED = (ANY_COLOR, ANY_PATTERN, re.compile(_SLEEVES, re.IGNORECASE))
@@ -431,7 +445,7 @@ def describe_unclear(text: str, has_image: bool) -> list[str]:
         f'The model may read "{less}" as "{less.split()[1]}". Name what you want instead.'
         for less in find_phrases(_LESS, text)
     ]
-    if words := find_phrases(_TURNING, text):
+    if words := [*find_phrases(_TURNING, text), *find_phrases(_EXCLUDING, text)]:
         quoted = ", ".join(f'"{word}"' for word in words)
         notes.append(f"The model may overlook {quoted}. Say only what you want.")
     notes += [
@@ -466,8 +480,9 @@ def find_two_garments(rest: str) -> tuple[str, str] | None:
     names = list(ANY_KIND.finditer(rest))
     for first, second in pairwise(names):
         one, other = (_lower(match[0]) for match in (first, second))
-        is_same = one.rstrip("s") == other.rstrip("s")
-        if not is_same and not _ONE_GARMENT.fullmatch(rest[first.end() : second.start()]):
+        if not _is_same(one, other) and not _ONE_GARMENT.fullmatch(
+            rest[first.end() : second.start()]
+        ):
             return one, other
     return None
 

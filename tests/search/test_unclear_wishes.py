@@ -1,11 +1,15 @@
 """What a text leaves open, and what a search says about it."""
 
+import csv
 import json
+import os
+from pathlib import Path
 
 import pytest
 
 from dwc.checkpoints.load import BUNDLED_FOLDER
 from dwc.datasets.wardrobe import VALUE_TEXTS
+from dwc.modeling.text_rephrasing import rephrase_exclusions
 from dwc.search.unclear_wishes import (
     Measured,
     WordCount,
@@ -102,10 +106,56 @@ def test_an_amount_is_said_not_to_count(text, amount, read):
         ("different from cotton", 'may overlook "different from"'),
         ("leave the wool and the t-shirts out", 'overlook "leave the wool and the t-shirts out"'),
         ("different from this", '"different from this" does not say what should differ'),
+        ("wool excluded", 'may overlook "wool excluded"'),
+        ("shirt, don't show me cotton", 'may overlook "don\'t show me"'),
     ],
 )
 def test_a_correction_or_exclusion_that_is_not_read_is_said(text, said):
     assert any(said in note for note in describe_unclear(text, has_image=True))
+
+
+@pytest.mark.parametrize(
+    "phrase",
+    [
+        "forget about {}", "forget {}", "nix {}", "axe {}", "scrap {}", "dump {}", "quit {}",
+        "ignore {}", "disregard {}", "erase {}", "banish {}", "purge {}", "subtract {}",
+        "deduct {}", "strip away {}", "leave out {}", "filter out {}", "keep out {}",
+        "cut the {}", "hold the {}", "kill the {}", "strike the {}", "bin the {}", "toss the {}",
+        "chuck the {}", "do away with {}", "to hell with {}", "dispense with {}", "pass on {}",
+        "hard pass on {}", "stop with {}", "spare me {}", "save us from {}", "down with {}",
+        "so over {}", "I'm over {}", "don't give me {}", "never show me {}", "don't use {}",
+        "leave {} out", "take {} away", "keep {} aside", "rule {} out", "wipe {} off",
+        "{} excluded", "{} removed", "{} is gone", "{} left out", "{} are banned", "{} omitted",
+        "differs in color from {}", "differs from {}", "different from {}",
+    ],
+)  # fmt: skip
+def test_each_verb_that_excludes_is_read_or_named(phrase) -> None:
+    text = rephrase_exclusions(f"shirt, {phrase.format('stripes')}").text
+    assert "plain" in text
+    rest = rephrase_exclusions(f"shirt, {phrase.format('cotton')}").text
+    assert any("may overlook" in note for note in describe_unclear(rest, has_image=False))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "don't forget the belt", "cut the sleeves shorter", "with the back cut out", "a low cut",
+        "dropped shoulders", "over knee boots", "get over knee boots", "not excluded",
+        "button down with cotton", "dress and dresses",
+    ],
+)  # fmt: skip
+def test_phrases_like_exclusions_need_no_note(text) -> None:
+    assert describe_unclear(text, has_image=True) == []
+
+
+@pytest.mark.skipif("DWC_TEST_DATA" not in os.environ, reason="needs the wardrobe's captions")
+def test_captions_of_photographs_exclude_nothing() -> None:
+    path = Path(os.environ["DWC_TEST_DATA"]) / "wardrobe" / "attributes.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        captions = [row["caption"] for row in csv.DictReader(file)]
+    notes = [note for caption in captions for note in describe_unclear(caption, has_image=False)]
+    notes = [note for note in notes if '"bar"' not in note]  # a shoe with a bar
+    assert not [note for note in notes if "may overlook" in note]
 
 
 @pytest.mark.parametrize(
