@@ -584,9 +584,8 @@ def _seek_content(image: Image.Image, name: str, limit: int) -> tuple[int, bool,
     instead. If no frame has content, the position does not change.
 
     Few frames are decoded if the first one has content and the picture does not fade in; see
-    `_is_settled`. A GIF of 24 frames of
-    600 x 600 pixels then takes 0.08 s of CPU time instead of 0.39 s, and one frame 0.006 s. An
-    animated PNG is always decoded in full, and so is a picture that fades in.
+    `_is_settled`. A GIF of 24 frames of 600 x 600 pixels then takes 0.08 s of CPU time instead of
+    0.39 s. Of a picture that fades in, up to 48 frames are decoded.
 
     Args:
         image: The image.
@@ -605,6 +604,9 @@ def _seek_content(image: Image.Image, name: str, limit: int) -> tuple[int, bool,
     for frame in range(first, _MAX_FRAMES):
         try:
             image.seek(frame)
+            # Pillow rewinds an animated PNG only from a frame that it has not loaded yet.
+            if _is_settled(grids, first, pixels, image.format == "TIFF"):
+                break
             if frame > first and _is_secondary(image):
                 continue
             pixels += image.width * image.height
@@ -625,12 +627,6 @@ def _seek_content(image: Image.Image, name: str, limit: int) -> tuple[int, bool,
             grids[frame] = _grid(layers)
         else:
             blank += 1
-        # Pillow does not rewind an animated PNG from the frame that it has just loaded.
-        is_stopping = image.format != "PNG" and _is_settled(
-            grids, first, pixels, image.format == "TIFF"
-        )
-        if is_stopping:
-            break
     if not grids:
         image.seek(first)
         return blank, False, tiles.get(first, [])

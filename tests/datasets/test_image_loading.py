@@ -417,7 +417,7 @@ def test_a_file_that_shows_several_pictures_is_doubtful(format, second, is_other
     assert find_doubts(decoded) == ({"other_frames"} if is_other else set())
 
 
-@pytest.mark.parametrize("format", ["GIF", "TIFF"])
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF"])
 def test_few_frames_are_decoded_of_a_picture_that_does_not_fade_in(monkeypatch, format):
     decoded = []
     grid = image_loading._grid
