@@ -23,7 +23,8 @@ The checks depend on the file format:
   coefficients is lost.
 - Uncompressed BMP, TIFF, PPM and TGA: zero bytes may be black pixels. So these files are never
   called damaged. `missing_share` finds files that end with zeros without a transition; they may be
-  incomplete.
+  incomplete. If zero is not black, as in CMYK, a file may end with a white strip, so it is not
+  checked.
 - PNG, GIF and JPEG 2000 need no check here: PNG has checksums, and the decoders of GIF and JPEG
   2000 report missing data.
 """
@@ -60,6 +61,7 @@ _MORE_DATA = bytes(range(1, 255)) * 16
 _LEAST_MISSING = 1 / 16
 _ROWS_BEFORE = 8
 _MOST_ZERO_PIXELS = 0.1
+_PHOTOMETRIC_TAG = 262  # of a TIFF; if its value is 0, the level 0 is white
 _UNCOMPRESSED = {"BMP": ("raw",), "TIFF": ("raw",), "TGA": ("raw",), "PPM": ("raw", "ppm")}
 
 
@@ -91,28 +93,31 @@ def missing_share(image: Image.Image, tiles: Sequence[Any]) -> float | None:
 
     Args:
         image: The image as its decoder returned it, loaded and not yet converted.
-        tiles: The image's `tile`, as it was before loading.
+        tiles: The image's `tile`, as it was before loading, which empties it.
 
     Returns:
         The share (0 to 1) of the rows that are zeros from the file's last row on; None if the image
-        is not uncompressed or gives no sign that a part is missing.
+        is not uncompressed, if zero is not black, or if there is no sign that a part is missing.
     """
     codecs = _UNCOMPRESSED.get(image.format or "", ())
     if not tiles or any(tile[0] not in codecs for tile in tiles):
         return None
-    tile_height = max(tile[1][3] - tile[1][1] for tile in tiles if tile[1] is not None)
-    is_tiled = any(tile[1][2] - tile[1][0] < image.width for tile in tiles)
     arguments = tiles[0][3]
-    is_upward = isinstance(arguments, tuple) and arguments[-1] == -1  # the last row comes first
     raw_mode = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
-    zero = 255 if isinstance(raw_mode, str) and raw_mode.endswith("I") and ";" in raw_mode else 0
-    pixels = np.asarray(image.convert("L") if image.mode == "1" else image)
+    if not _is_zero_black(image, raw_mode):
+        return None
+    extents = [tile[1] or (0, 0, *image.size) for tile in tiles]
+    tile_height = max(bottom - top for _, top, _, bottom in extents)
+    is_tiled = any(right - left < image.width for left, _, right, _ in extents)
+    is_upward = isinstance(arguments, tuple) and arguments[-1] == -1  # the last row comes first
     colors = [band not in "AaX" for band in image.getbands()]
-    pixels = pixels.reshape(image.height, image.width, -1)[..., colors]
-    pixels = pixels[::-1] if is_upward else pixels
 
     def zeros(first: int, last: int) -> NDArray[np.bool_]:
-        return (pixels[first:last] == zero).all(axis=-1)
+        """Return which pixels (rows, width) are zero in a range of rows, in the file's order."""
+        top, bottom = (image.height - last, image.height - first) if is_upward else (first, last)
+        part = image.crop((0, top, image.width, bottom))  # copies these rows alone
+        pixels = np.asarray(part.convert("L") if part.mode == "1" else part)
+        return (pixels.reshape(last - first, image.width, -1)[..., colors] == 0).all(axis=-1)
 
     end = image.height
     while end and bool(zeros(end - 1, end).all()):
@@ -126,6 +131,21 @@ def missing_share(image: Image.Image, tiles: Sequence[Any]) -> float | None:
     if before.mean() > _MOST_ZERO_PIXELS or bool(zeros(0, 1).all()):
         return None
     return share
+
+
+def _is_zero_black(image: Image.Image, raw_mode: Any) -> bool:
+    """Return whether zero bytes in an uncompressed image's file are black pixels.
+
+    Args:
+        image: The image as its decoder returned it.
+        raw_mode: Pillow's name of the file's pixel format, such as "RGB" or "1;I". With the suffix
+            "I", zero is white.
+    """
+    if image.mode in ("P", "PA"):
+        return (image.getpalette() or [])[:3] == [0, 0, 0]
+    is_inverted = isinstance(raw_mode, str) and ";" in raw_mode and raw_mode.endswith("I")
+    is_declared_white = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC_TAG) == 0
+    return image.mode != "CMYK" and not is_inverted and not is_declared_white
 
 
 def _is_zeros_from_the_middle(decodes_alike: Callable[[int], bool], zeros: int) -> bool:

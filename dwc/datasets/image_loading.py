@@ -98,6 +98,11 @@ SMALL_SIDE = 48
 # Maximum number of frames of an animation that are decoded to find one with more than one color.
 # After such a frame, the limit of pixels applies to all frames together, too.
 _MAX_FRAMES = 48
+# If the first frame has content, no more than these frames and pixels are decoded, unless a frame
+# is a version of the first one with this many times its contrast, so that the picture may fade in.
+_LEAST_FRAMES = 4
+_LEAST_COMPARED_PIXELS = 1_000_000
+_LEAST_RISE = 1.02
 # The first frame of an animation with content is used if it has this share of the highest contrast
 # of the picture that fades in, and otherwise the first frame that has nearly all of it.
 _LEAST_CONTRAST = 0.8
@@ -165,6 +170,12 @@ STRIP_PART = "strip_part"
 """Key in the `info` of a decoded image that is a square cut from a strip.
 
 The key's value is the square's position: "top" of a high strip, "middle" of a wide one.
+"""
+
+STRIP_SIZE = "strip_size"
+"""Key in the `info` of a decoded image that is a square cut from a strip.
+
+The key's value is the width and height of the whole strip in pixels, as stored in its file.
 """
 
 FRAME = "frame"
@@ -374,6 +385,7 @@ def _convert(
             that is impossible.
     """
     is_animated = image.format in _ANIMATED and bool(getattr(image, "is_animated", False))
+    page_tiles: list[Any] = []
     try:
         if is_animated:
             _seek_full_page(image)
@@ -392,11 +404,12 @@ def _convert(
             image.draft(None, (width // shrink, height // shrink))
         part_of = image.info.get(PART_OF)  # set if the given image was decoded here before
         strip_part = image.info.get(STRIP_PART) if file is None else None
+        strip_size = image.info.get(STRIP_SIZE) if file is None else None
         frame = image.info.get(FRAME) if file is None else None
         has_other_frames = file is None and bool(image.info.get(OTHER_FRAMES))
         missing = image.info.get(MISSING_SHARE) if file is None else None
         if is_animated:
-            pages, has_other_frames = _seek_content(image, name, limit)
+            pages, has_other_frames, page_tiles = _seek_content(image, name, limit)
             frame = image.tell() + 1 if pages > 1 else None
             width, height = image.size
             shrink = _shrink_divisor(image.size)
@@ -405,7 +418,7 @@ def _convert(
         _prevent_rotation_by_xmp(image)
         _read_byte_palette(image)
         is_premultiplied = _read_premultiplied_planes(image)
-        tiles = list(getattr(image, "tile", ()))
+        tiles = list(getattr(image, "tile", ())) or page_tiles  # no tiles if loaded already
         image.load()
         if file is not None:
             missing = missing_share(image, tiles)
@@ -429,6 +442,7 @@ def _convert(
         part = _take_part(upright)
         if part.size != upright.size:
             strip_part = "top" if upright.height > upright.width else "middle"
+            strip_size = (width, height)
         if is_animated or part.size != upright.size:
             part_of = hash_pixels(upright) if file is None else _hash_content(file)
         declared = declared_color(image, file)
@@ -451,6 +465,7 @@ def _convert(
             result.info[PART_OF] = part_of
         if strip_part is not None:
             result.info[STRIP_PART] = strip_part
+            result.info[STRIP_SIZE] = strip_size
         if frame is not None:
             result.info[FRAME] = frame
         if has_other_frames:
@@ -560,13 +575,17 @@ def _seek_full_page(image: Image.Image) -> None:
     image.seek(first)
 
 
-def _seek_content(image: Image.Image, name: str, limit: int) -> tuple[int, bool]:
+def _seek_content(image: Image.Image, name: str, limit: int) -> tuple[int, bool, list[Any]]:
     """Seek to the frame to use, beginning with the current frame.
 
     It is the first frame with content; see `_has_content`. If this frame of an animation is a paler
     version of a following frame, or if a frame without content precedes it and it has clearly less
     contrast than a following frame, the first frame with nearly the highest contrast is used
     instead. If no frame has content, the position does not change.
+
+    Few frames are decoded if the first one has content and the picture does not fade in; see
+    `_is_settled`. A GIF of 24 frames of 600 x 600 pixels then takes 0.08 s of CPU time instead of
+    0.39 s. Of a picture that fades in, up to 48 frames are decoded.
 
     Args:
         image: The image.
@@ -575,14 +594,19 @@ def _seek_content(image: Image.Image, name: str, limit: int) -> tuple[int, bool]
 
     Returns:
         The number of decoded frames or pages, without copies and masks of a page; and whether a
-        frame or page shows another picture than the one that is used.
+        frame or page shows another picture than the one that is used; and the `tile` of the used
+        frame as it was before this frame was loaded.
     """
     first = image.tell()
+    tiles: dict[int, list[Any]] = {}  # by number of the frame
     grids: dict[int, NDArray[np.float64]] = {}  # by number of the frame, (32, 32, 3)
     pixels = blank = 0
     for frame in range(first, _MAX_FRAMES):
         try:
             image.seek(frame)
+            # Pillow rewinds an animated PNG only from a frame that it has not loaded yet.
+            if _is_settled(grids, first, pixels, image.format == "TIFF"):
+                break
             if frame > first and _is_secondary(image):
                 continue
             pixels += image.width * image.height
@@ -591,6 +615,7 @@ def _seek_content(image: Image.Image, name: str, limit: int) -> tuple[int, bool]
             _check_size(image, name, limit, 1)
             _prevent_rotation_by_xmp(image)
             _read_byte_palette(image)
+            tiles[frame] = list(getattr(image, "tile", ()))
             layers = image.convert("RGBA")
         except EOFError:
             break
@@ -604,18 +629,14 @@ def _seek_content(image: Image.Image, name: str, limit: int) -> tuple[int, bool]
             blank += 1
     if not grids:
         image.seek(first)
-        return blank, False
+        return blank, False, tiles.get(first, [])
     used = min(grids)
     if image.format == "TIFF":
-        others = [
-            grid
-            for grid in grids.values()
-            if np.abs(grid - grids[used]).mean() > _COPIED_PAGE_DIFFERENCE
-        ]
+        others = [grid for grid in grids.values() if _is_other_page(grid, grids[used])]
         image.seek(used)
-        return blank + 1 + len(others), bool(others)
+        return blank + 1 + len(others), bool(others), tiles[used]
     contrasts = {
-        frame: float(grid.std(axis=(0, 1)).sum())
+        frame: _contrast(grid)
         for frame, grid in grids.items()
         if used > first or _is_fade(grid, grids[used])
     }
@@ -624,7 +645,50 @@ def _seek_content(image: Image.Image, name: str, limit: int) -> tuple[int, bool]
         used = next(n for n, value in contrasts.items() if value >= _FULL_CONTRAST * highest)
     image.seek(used)
     is_other = any(_shows_another(grid, grids[used]) for grid in grids.values())
-    return blank + len(grids), is_other
+    return blank + len(grids), is_other, tiles[used]
+
+
+def _is_settled(
+    grids: Mapping[int, NDArray[np.float64]], first: int, pixels: int, are_pages: bool
+) -> bool:
+    """Return whether no more frames need to be decoded to find the frame to use.
+
+    Of a TIFF, two different pages suffice. Of an animation whose first frame has content, a few
+    frames suffice if none of them is that frame with more contrast.
+
+    Args:
+        grids: The mean levels (32, 32, 3) of the decoded frames that have content, by number.
+        first: The number of the first frame.
+        pixels: The number of pixels of all decoded frames.
+        are_pages: Whether the frames are pages of a TIFF.
+    """
+    used = grids.get(min(grids, default=first))
+    if used is None:
+        return False
+    if are_pages and any(_is_other_page(grid, used) for grid in grids.values()):
+        return True
+    if len(grids) < _LEAST_FRAMES or pixels < _LEAST_COMPARED_PIXELS:
+        return False
+    if are_pages:
+        return True
+    most = _LEAST_RISE * _contrast(used)
+    fades_in = any(_contrast(grid) > most and _is_fade(grid, used) for grid in grids.values())
+    return first in grids and not fades_in
+
+
+def _is_other_page(grid: NDArray[np.float64], used: NDArray[np.float64]) -> bool:
+    """Return whether a page of a TIFF is no copy of the page that is used.
+
+    Args:
+        grid: The page's mean levels (32, 32, 3).
+        used: The mean levels of the page that is used.
+    """
+    return float(np.abs(grid - used).mean()) > _COPIED_PAGE_DIFFERENCE
+
+
+def _contrast(grid: NDArray[np.float64]) -> float:
+    """Return a frame's contrast: the sum of the deviations of its mean levels (32, 32, 3)."""
+    return float(grid.std(axis=(0, 1)).sum())
 
 
 def _grid(frame: Image.Image) -> NDArray[np.float64]:

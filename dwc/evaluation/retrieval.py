@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dwc.datasets.annotation_files import ImageFiles
-from dwc.datasets.image_loading import hash_pixels
+from dwc.datasets.image_loading import STRIP_SIZE, hash_pixels
 from dwc.datasets.image_prefetch import ImagePrefetcher, image_order
 from dwc.datasets.triplets import (
     Benchmark,
@@ -314,8 +314,9 @@ def _open(open_image: OpenImage, name: str, unreadable: dict[str, str]) -> Image
     try:
         image = open_image(name)
         if _is_placeholder(image):
+            width, height = image.info.get(STRIP_SIZE, image.size)
             raise ImageError(
-                f"{name}: has {image.width} x {image.height} pixels, as the placeholder that a "
+                f"{name}: has {width} x {height} pixels, as the placeholder that a "
                 f"server sends for a missing picture; expected at least {_LEAST_SIDE} x "
                 f"{_LEAST_SIDE}. Fetch it again."
             )

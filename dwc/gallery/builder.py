@@ -321,6 +321,7 @@ class _Build:
         self._batch_size, self._workers = batch_size, workers
         self._unsupported = dict(listing.unsupported)
         self._doubtful = {name: set(writer.report.get(name, ())) for name in DOUBTS}
+        self._has_unsaved_doubts = False
         self._gone_by_key: dict[str, list[str]] = {}
 
     def run(self, progress: Progress | None, prune: bool) -> None:
@@ -509,7 +510,7 @@ class _Build:
             return
         vectors = self._vectors(prepared)
         finite = [bool(np.isfinite(vector).all()) for vector in vectors]
-        rows, has_doubts = [], False
+        rows = []
         for result, is_finite in zip(prepared, finite, strict=True):
             id = result.item.id
             if not is_finite:
@@ -525,9 +526,7 @@ class _Build:
             self._note(result.item, row.content_key)
             rows.append(row)
             self._note_doubts(id, doubts)
-            has_doubts |= bool(doubts)
-        if has_doubts:  # a later build does not decode these pictures again
-            writer.save_report({name: sorted(ids) for name, ids in self._doubtful.items()})
+        self._save_doubts()
         writer.append(rows, vectors[finite])
         self.embedded += len(prepared)
 
@@ -559,13 +558,15 @@ class _Build:
                 moved[candidates.pop(0)] = result.item.id
             else:
                 copied.append(result)
-        writer.rename(moved)
         for former, id in moved.items():
             self._copy_doubts(former, id)
+        self._save_doubts()
+        writer.rename(moved)
         if copied:
             origins = [stored.index(result.content_key) for result in copied]
             for n, result in zip(origins, copied, strict=True):
                 self._copy_doubts(writer.rows[n].id, result.item.id)
+            self._save_doubts()
             rows = [
                 writer.rows[n]._replace(id=result.item.id)
                 for n, result in zip(origins, copied, strict=True)
@@ -609,6 +610,7 @@ class _Build:
             elif row.id not in changed and row.id not in dropped:
                 positions.append(n)
                 rows.append(row)
+        self._save_doubts()
         writer.rewrite(positions, rows)
         for id in reused:
             del changed[id]
@@ -637,10 +639,19 @@ class _Build:
     def _note_doubts(self, id: str, doubts: frozenset[str]) -> None:
         """Record what is doubtful about a picture, as names in `image_loading.DOUBTS`."""
         for name, ids in self._doubtful.items():
-            if name in doubts:
-                ids.add(id)
-            else:
-                ids.discard(id)
+            if (name in doubts) != (id in ids):
+                ids ^= {id}
+                self._has_unsaved_doubts = True
+
+    def _save_doubts(self) -> None:
+        """Save in the store what `_note_doubts` recorded, if anything has changed.
+
+        Call this method before rows are committed. If the build is killed after the commit, the
+        next build does not decode these pictures again, so it needs the saved doubts.
+        """
+        if self._has_unsaved_doubts:
+            self._writer.save_report({name: sorted(ids) for name, ids in self._doubtful.items()})
+            self._has_unsaved_doubts = False
 
     def _copy_doubts(self, origin: str, id: str) -> None:
         """Record for a picture what is recorded for another one with the same content."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dwc.datasets.image_damage import damage
+from dwc.datasets.image_damage import damage, missing_share
 from dwc.datasets.image_kinds import UndecodableImageError
 from dwc.datasets.image_loading import HAS_HEIF, MISSING_SHARE, decode, decode_file
 
@@ -199,8 +199,8 @@ def missing_share_of(content, format):
     return decoded.info.get(MISSING_SHARE)
 
 
-UNCOMPRESSED = [("BMP", "RGB"), ("BMP", "L"), ("TIFF", "RGB"), ("TIFF", "L"), ("TIFF", "CMYK"),
-                ("TIFF", "RGBA"), ("PPM", "RGB"), ("PPM", "L"), ("TGA", "RGB")]  # fmt: skip
+UNCOMPRESSED = [("BMP", "RGB"), ("BMP", "L"), ("TIFF", "RGB"), ("TIFF", "L"), ("TIFF", "RGBA"),
+                ("PPM", "RGB"), ("PPM", "L"), ("TGA", "RGB")]  # fmt: skip
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
@@ -221,3 +221,41 @@ def test_an_uncompressed_picture_on_black_is_complete(format):
     turned.paste(photograph((120, 160)), (60, 160))  # BMP has the last row first
     for picture in (on_black, with_bars, turned, Image.new("RGB", (240, 320))):
         assert missing_share_of(saved(picture, format), format) is None
+
+
+@pytest.mark.parametrize(
+    ("format", "mode", "options"),
+    [
+        ("TIFF", "CMYK", {}),
+        ("TIFF", "L", {"tiffinfo": {262: 0}}),
+        ("PPM", "1", {}),
+        ("BMP", "P", {}),
+    ],
+)
+def test_a_white_strip_is_complete_where_zero_is_white(format, mode, options):
+    picture = Image.new("RGB", (240, 320), "white")
+    picture.paste(photograph((240, 272)), (0, 48 if format == "BMP" else 0))
+    if mode == "P":
+        picture = picture.quantize(32)
+        palette = np.asarray(picture.getpalette(), np.uint8).reshape(-1, 3).sum(axis=1)
+        white = int(palette.argmax())
+        order = [white, *(n for n in range(32) if n != white)]
+        picture = picture.remap_palette(order)
+        assert picture.getpixel((0, 0)) == 0
+    assert missing_share_of(saved(picture.convert(mode), format, **options), format) is None
+
+
+def test_a_page_after_a_blank_one_may_be_incomplete():
+    page = Image.new("RGB", (240, 320))
+    page.paste(photograph((240, 160)))
+    blank = Image.new("RGB", (240, 320), "white")
+    for pages in ([blank, page], [blank, page, blank]):
+        content = saved(pages[0], "TIFF", save_all=True, append_images=pages[1:])
+        assert missing_share_of(content, "TIFF") == pytest.approx(0.5, abs=0.02)
+
+
+def test_tiles_without_an_extent_cover_the_whole_image():
+    picture = Image.new("RGB", (240, 320))
+    picture.paste(photograph((240, 160)))
+    picture.format = "PPM"
+    assert missing_share(picture, [("raw", None, 0, ("RGB", 0, 1))]) == pytest.approx(0.5, abs=0.02)

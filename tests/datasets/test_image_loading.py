@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin
 
+from dwc.datasets import image_loading
 from dwc.datasets.image_kinds import UnsupportedImageError
 from dwc.datasets.image_loading import (
     FRAME,
@@ -414,6 +415,31 @@ def test_a_file_that_shows_several_pictures_is_doubtful(format, second, is_other
     decoded = decode(saved(first, format, save_all=True, append_images=[second]))
     assert (OTHER_FRAMES in decoded.info) == is_other
     assert find_doubts(decoded) == ({"other_frames"} if is_other else set())
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_few_frames_are_decoded_of_a_picture_that_does_not_fade_in(monkeypatch, format):
+    decoded = []
+    grid = image_loading._grid
+    monkeypatch.setattr(image_loading, "_grid", lambda frame: decoded.append(1) or grid(frame))
+    frames = [garment("red", (20 + n, 10, 90 + n, 110)).resize((600, 800)) for n in range(16)]
+    encoded = saved(frames[0], format, save_all=True, append_images=frames[1:])
+    assert OTHER_FRAMES not in decode(encoded).info
+    assert len(decoded) == 4
+    decoded.clear()
+    pages = [garment(color, (10, 10, 80, 110)) for color in ("red", "blue") for _ in range(8)]
+    encoded = saved(pages[0], "TIFF", save_all=True, append_images=pages[1:])
+    assert OTHER_FRAMES in decode(encoded).info
+    assert len(decoded) == 9
+
+
+@pytest.mark.parametrize("steps", [8, 24, 40])
+def test_a_large_picture_that_fades_in_slowly_is_seen_in_full(steps):
+    blank, full = Image.new("RGB", (600, 800), "white"), garment("red", (10, 10, 80, 110))
+    full = full.resize(blank.size)
+    frames = [Image.blend(blank, full, 0.1 + 0.9 * n / (steps - 1)) for n in range(steps)]
+    encoded = saved(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=40)
+    assert_close(decode(encoded).getpixel((300, 400)), (255, 10, 10), 30)
 
 
 def test_a_preview_page_is_no_further_picture_of_a_tiff():

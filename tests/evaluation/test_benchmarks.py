@@ -76,13 +76,14 @@ def test_placeholders_of_missing_pictures_cannot_be_read(
 ) -> None:
     lose(root, "g1", "g5")
     identical = run(root).to_dict()["identical_pictures"]
-    for name in ("g1", "g5"):
-        Image.new("RGB", (1, 1), "white").save(root / "images" / f"{name}.png")
+    for name, size in (("g1", (1, 1)), ("g5", (40, 2))):  # 40 x 2 is decoded as 2 x 2
+        Image.new("RGB", size, "white").save(root / "images" / f"{name}.png")
     measured = run(root)
     told = measured.to_dict()
     assert (told["unreadable"], told["missing_pictures"]) == (2, ["g1", "g5"])
     assert told["identical_pictures"] == identical
     assert "has 1 x 1 pixels" in measured.encoded.unreadable["g1"]
+    assert "has 40 x 2 pixels" in measured.encoded.unreadable["g5"]
     assert "skipped: g1: has 1 x 1 pixels" in caplog.text
 
 

@@ -394,6 +394,61 @@ def test_the_doubts_that_a_killed_build_found_are_counted(build, tmp_path):
     assert build.embedded == 2
 
 
+def die(images):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("change", ["rename", "copy", "overwrite"])
+def test_the_doubts_of_moved_and_copied_pictures_outlast_a_killed_build(build, tmp_path, change):
+    folder = tmp_path / "doubtful"
+    folder.mkdir()
+    Image.new("RGB", (64, 96), "white").save(folder / "white.bmp")
+    Image.effect_noise((64, 96), 90).convert("RGB").save(folder / "noise.bmp")
+    make_old(folder)
+    store = build(folder)
+    target = folder / ("noise.bmp" if change == "overwrite" else "other.bmp")
+    if change == "rename":
+        (folder / "white.bmp").rename(target)
+    else:
+        shutil.copyfile(folder / "white.bmp", target)
+    new = "white.bmp" if change == "overwrite" else "new.png"
+    if change == "overwrite":
+        shutil.copyfile(folder / "white.bmp", folder / "last.bmp")
+    Image.effect_noise((64, 97), 90).convert("RGB").save(folder / new)
+    make_old(folder)
+    with pytest.raises(KeyboardInterrupt):
+        build_store(FolderSource(folder), die, store.path, IDENTITY)
+    expected = {"rename": ["other.bmp"], "copy": ["other.bmp", "white.bmp"],
+                "overwrite": ["last.bmp", "noise.bmp"]}[change]  # fmt: skip
+    assert doubts_of(build(folder))["blank"] == expected
+    assert build.embedded == 1
+
+
+def test_a_doubt_that_is_gone_stays_gone_after_a_killed_build(build, tmp_path):
+    folder = tmp_path / "doubtful"
+    folder.mkdir()
+    for n in range(2):
+        Image.new("RGB", (64, 96 + n), "white").save(folder / f"{n}.bmp")
+    make_old(folder)
+    store = build(folder)
+    assert doubts_of(store)["blank"] == ["0.bmp", "1.bmp"]
+    for n in range(2):
+        Image.effect_noise((64, 96 + n), 90).convert("RGB").save(folder / f"{n}.bmp")
+    make_old(folder)
+    batches = []
+
+    def die_in_the_second_batch(images):
+        batches.append(images)
+        return mean_colors(images) if len(batches) == 1 else die(images)
+
+    with pytest.raises(KeyboardInterrupt):
+        build_store(
+            FolderSource(folder), die_in_the_second_batch, store.path, IDENTITY, batch_size=1
+        )
+    assert doubts_of(build(folder))["blank"] == []
+    assert build.embedded == 1
+
+
 def test_pictures_that_icloud_takes_off_the_disk_keep_their_rows(build, photos):
     build(photos)
     (photos / "p3.png").unlink()
