@@ -197,6 +197,8 @@ MISSING_SHARE = "missing_share"
 The key's value is this part's share of the image's pixels, between 0 and 1.
 """
 
+_DETAILS = (STRIP_PART, STRIP_SIZE, FRAME, OTHER_FRAMES, MISSING_SHARE)
+
 BLANK = "blank"
 _DOUBTS_BY_KEY = {
     IGNORED_PROFILE: "ignored_profiles",
@@ -403,14 +405,11 @@ def _convert(
         if shrink > 1 and reducible:
             image.draft(None, (width // shrink, height // shrink))
         part_of = image.info.get(PART_OF)  # set if the given image was decoded here before
-        strip_part = image.info.get(STRIP_PART) if file is None else None
-        strip_size = image.info.get(STRIP_SIZE) if file is None else None
-        frame = image.info.get(FRAME) if file is None else None
-        has_other_frames = file is None and bool(image.info.get(OTHER_FRAMES))
-        missing = image.info.get(MISSING_SHARE) if file is None else None
+        details = {key: image.info.get(key) for key in _DETAILS} if file is None else {}
         if is_animated:
             pages, has_other_frames, page_tiles = _seek_content(image, name, limit)
-            frame = image.tell() + 1 if pages > 1 else None
+            details[FRAME] = image.tell() + 1 if pages > 1 else None
+            details[OTHER_FRAMES] = has_other_frames
             width, height = image.size
             shrink = _shrink_divisor(image.size)
         raw_mode = _deep_raw_mode(image)
@@ -421,7 +420,7 @@ def _convert(
         tiles = list(getattr(image, "tile", ())) or page_tiles  # no tiles if loaded already
         image.load()
         if file is not None:
-            missing = missing_share(image, tiles)
+            details[MISSING_SHARE] = missing_share(image, tiles)
         if file is not None and (sign := damage(image, file)) is not None:
             raise UndecodableImageError(
                 f"{name}: is cut short or damaged ({sign}). Replace it, or take it out."
@@ -441,8 +440,8 @@ def _convert(
         upright = _turn_upright(converted, image)
         part = _take_part(upright)
         if part.size != upright.size:
-            strip_part = "top" if upright.height > upright.width else "middle"
-            strip_size = (width, height)
+            details[STRIP_PART] = "top" if upright.height > upright.width else "middle"
+            details[STRIP_SIZE] = (width, height)
         if is_animated or part.size != upright.size:
             part_of = hash_pixels(upright) if file is None else _hash_content(file)
         declared = declared_color(image, file)
@@ -463,15 +462,7 @@ def _convert(
         result.info = {**filling, **({IGNORED_PROFILE: True} if ignored else {})}
         if part_of is not None:
             result.info[PART_OF] = part_of
-        if strip_part is not None:
-            result.info[STRIP_PART] = strip_part
-            result.info[STRIP_SIZE] = strip_size
-        if frame is not None:
-            result.info[FRAME] = frame
-        if has_other_frames:
-            result.info[OTHER_FRAMES] = True
-        if missing is not None:
-            result.info[MISSING_SHARE] = missing
+        result.info |= {key: value for key, value in details.items() if value}
         return result
     except _DECODER_ERRORS as error:
         raise _damaged(name, error) from error
