@@ -498,10 +498,8 @@ _ANY_COLOR_BUT_NOT = re.compile(
     r"(?<![\w'-])((?:any|every|all)\s+colou?rs?)\s*,?\s*but\s+(?=(?:not|no|never|without)\b)",
     re.IGNORECASE,
 )
-_PUT_ELSEWHERE = re.compile(
-    r"\b(?:leave|take|keep|rule|throw|kick|cut|get|filter|sort|weed|edit)\s[^,.;:!?]*$",
-    re.IGNORECASE,
-)
+_PUT = r"leave|take|keep|rule|throw|kick|cut|get|filter|sort|weed|edit"
+_PUT_ELSEWHERE = re.compile(rf"\b(?:{_PUT})\s[^,.;:!?]*$", re.IGNORECASE)
 # Values that a text may exclude of one kind of garment.
 _VALUE_OF_KIND = (
     rf"(?:{SHADED_COLOR}|{'|'.join(PATTERNS)}|hooded|collared|belted|sleeveless"
@@ -552,7 +550,7 @@ OVER = (
     r"(?:i(?:'m|\s+am)|we(?:'re|\s+are)|get|getting|got)\s+(?:so\s+|totally\s+|completely\s+)?over"
 )
 LEAVING, LEFT_OUT = (
-    r"(?:leave|take|keep|rule|throw|kick|cut|get|filter|sort|weed|edit|wipe|toss)",
+    rf"(?:{_PUT}|wipe|toss)",
     r"(?:out|off|away|aside)",
 )
 TAKEN_OUT = (
