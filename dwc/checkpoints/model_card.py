@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from dwc.checkpoints.load import EVALUATION
 from dwc.errors import CheckpointError
 from dwc.files import write_text
 from dwc.modeling.configuration_dwc import DWCConfig, ModifiedResNetConfig
@@ -226,7 +227,7 @@ def render_results(folders: Sequence[Path]) -> str:
     """
     sections = ["# Results", "Written by `python -m dwc report` from each `evaluation.json`."]
     for folder in folders:
-        file = folder / "evaluation.json"
+        file = folder / EVALUATION
         if not file.is_file():
             raise CheckpointError(
                 f"{folder} has no evaluation.json; give the folder of a checkpoint that "

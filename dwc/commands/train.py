@@ -215,6 +215,7 @@ def _train_jointly(args: argparse.Namespace) -> dict[str, Any]:
     Training starts from a checkpoint that was trained on drawings alone: the one that `--start`
     names, or else one that this function trains first.
     """
+    from dwc.checkpoints.load import EVALUATION
     from dwc.training.catalogue.joint_training import JointRecipe, check_wardrobe, publish_joint
     from dwc.training.catalogue.recipe import CatalogueRecipe
     from dwc.training.catalogue.train_catalogue import claim_work, publish_catalogue
@@ -225,7 +226,7 @@ def _train_jointly(args: argparse.Namespace) -> dict[str, Any]:
         drawings = args.work / "drawings"
         recipe = CatalogueRecipe.of(args.seed, args.share)
         claim_work(recipe, args.work)
-        if not (drawings / "evaluation.json").is_file():  # written last, when training is complete
+        if not (drawings / EVALUATION).is_file():  # written last, when training is complete
             publish_catalogue(recipe, args.work, drawings, args.photographs)
         start = str(drawings)
     return publish_joint(

@@ -28,6 +28,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from dwc.checkpoints.load import EVALUATION
 from dwc.datasets.wardrobe import NAMED_COLORS
 from dwc.modeling.text_cleaning import FUNCTION_WORDS
 from dwc.modeling.text_rephrasing import DIFFERING, LEAVING, LEFT_OUT, OVER, SPARING, TAKEN_OUT
@@ -224,7 +225,7 @@ def load_measured(folder: Path | None, fingerprint: str) -> Measured:
         The results; empty if there are none.
     """
     try:
-        evaluation = json.loads(((folder or Path()) / "evaluation.json").read_bytes())
+        evaluation = json.loads(((folder or Path()) / EVALUATION).read_bytes())
         if folder is None or evaluation["fingerprint"] != fingerprint:
             return Measured()
         measured = evaluation["wardrobe"]["search_words"]

@@ -685,7 +685,7 @@ def measure_photographs_again(folder: Path, wardrobe: Path) -> None:
         folder: The checkpoint's folder, as `publish_joint` wrote it.
         wardrobe: Folder of labeled photographs of clothes, as `dwc.datasets.wardrobe` describes it.
     """
-    file = folder / "evaluation.json"
+    file = folder / load.EVALUATION
     numbers = json.loads(file.read_text())
     checkpoint = load.load(str(folder))
     numbers["wardrobe"] = evaluate_wardrobe(
@@ -697,7 +697,7 @@ def measure_photographs_again(folder: Path, wardrobe: Path) -> None:
 
 def write_results(out: Path, numbers: Mapping[str, Any], work: Path) -> None:
     """Write `evaluation.json`, the merged training log and the model card to `out`."""
-    write_json(out / "evaluation.json", numbers)
+    write_json(out / load.EVALUATION, numbers)
     merge_logs(work, STAGES, out)
     write_joint_card(out, numbers)
 
@@ -707,6 +707,6 @@ def _combiners_of(folder: Path | None) -> dict[str, Any]:
 
     The result is empty if there is none.
     """
-    if folder is None or not (folder / "evaluation.json").is_file():
+    if folder is None or not (folder / load.EVALUATION).is_file():
         return {}
-    return json.loads((folder / "evaluation.json").read_text()).get("combiners", {})
+    return json.loads((folder / load.EVALUATION).read_text()).get("combiners", {})

@@ -25,6 +25,7 @@ from accelerate import Accelerator
 
 from dwc.catalogue.schema import CATEGORIES, count_garments
 from dwc.catalogue.splits import gallery, training_triplets
+from dwc.checkpoints.load import EVALUATION
 from dwc.checkpoints.model_card import write_catalogue_card
 from dwc.checkpoints.save import save_and_load
 from dwc.evaluation.catalogue import CatalogueImages, evaluate_catalogue
@@ -310,7 +311,7 @@ def publish_catalogue(
         numbers["photographs"] = evaluate_photographs(
             loaded.model, loaded.processor, read_labeled_photographs(photographs)
         )
-    write_json(out / "evaluation.json", numbers)
+    write_json(out / EVALUATION, numbers)
     merge_logs(work, STAGES, out)
     write_catalogue_card(out, numbers, loaded.model.config, len(CATEGORIES), count_garments())
     return numbers

@@ -214,7 +214,7 @@ def train_benchmark(args: BenchmarkTraining) -> dict[str, Any]:
     if not all(models.values()):
         return {}
     numbers = _average(models)
-    write_json(args.out / "evaluation.json", numbers)
+    write_json(args.out / load.EVALUATION, numbers)
     return numbers
 
 
@@ -404,7 +404,7 @@ def _evaluate(
     )
     numbers = evaluate_benchmark(args.dataset, loaded.model, loaded.processor, args.data, options)
     numbers = {"model": str(args.out), "fingerprint": loaded.fingerprint, **numbers}
-    write_json(args.out / "evaluation.json", numbers)
+    write_json(args.out / load.EVALUATION, numbers)
     return numbers
 
 

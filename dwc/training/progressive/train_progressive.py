@@ -29,7 +29,7 @@ from dwc.catalogue.language.vocabulary import nouns_for
 from dwc.catalogue.queries import benchmark, queries
 from dwc.catalogue.schema import Garment
 from dwc.catalogue.splits import Split, gallery, training_triplets
-from dwc.checkpoints.load import Checkpoint
+from dwc.checkpoints.load import EVALUATION, Checkpoint
 from dwc.checkpoints.model_card import write_progressive_card
 from dwc.checkpoints.save import save_and_load
 from dwc.checkpoints.validate import prepared_image_size
@@ -504,7 +504,7 @@ def evaluate_progressive(loaded: Checkpoint, garments: int, count: int) -> dict[
 
 def write_results(out: Path, numbers: Mapping[str, Any], work: Path) -> None:
     """Write `evaluation.json`, the merged training log and the model card to `out`."""
-    write_json(out / "evaluation.json", numbers)
+    write_json(out / EVALUATION, numbers)
     merge_logs(work, numbers["stages"], out)
     write_progressive_card(out, numbers)
 
