@@ -25,7 +25,7 @@ for layer in (torch.nn.LSTM(16, 16, batch_first=True), torch.nn.Linear(16, 16)):
             seen = str(error).split(".")[0]
     print(type(layer).__name__, seen)
 PYTHON
-# On a processor with AVX-512, the library is told not to use it.
+# On a processor with AVX-512, the library must not use it.
 ONEDNN_MAX_CPU_ISA=AVX2 "$folder/env/bin/python" "$folder/run.py" | tee "$folder/log"
 grep -q "^LSTM could not create a primitive descriptor" "$folder/log" || { echo "the behavior has changed"; exit 1; }
 grep -q "^Linear works" "$folder/log" || { echo "the behavior has changed"; exit 1; }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # transformers 5.24.0: the first access to any model, such as `from transformers import CLIPConfig`, reads
 # the source of all models, about 1,700 files, although `import transformers` has just read them. The list
-# of the models is cached, but it is asked for first by the path of the folder and then by the name of a
-# file in it. That takes 0.4 s of processor time in each process.
+# of the models is cached, but its key is first the path of the folder, and then the name of a file
+# in it. That takes 0.4 s of processor time in each process.
 # Expected: the files are read once.
 # Workaround: let `create_import_structure_from_path` in `transformers.utils.import_utils` take the folder of
 # a file, before `transformers` itself is imported: by an import hook.

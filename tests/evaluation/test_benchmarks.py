@@ -39,35 +39,35 @@ def lose(root: Path, *names: str) -> None:
 
 
 def test_a_whole_one(root: Path) -> None:
-    told = run(root).to_dict()
-    check_recalls(told, ASKED, GALLERY)
-    assert (told["comparable"], told["missing"], told["notes"]) == (True, 0, {"a": "b"})
+    summary = run(root).to_dict()
+    check_recalls(summary, ASKED, GALLERY)
+    assert (summary["comparable"], summary["missing"], summary["notes"]) == (True, 0, {"a": "b"})
 
 
 def test_a_reference_outside_the_gallery_may_be_missing_too(root: Path) -> None:
     lose(root, "r0")
-    told = run(root).to_dict()
-    check_recalls(told, ASKED[1:], GALLERY)
-    assert told["comparable"] is False
-    assert told["coverage"]["queries"] == pytest.approx(3 / 4)
-    assert told["coverage"]["gallery"] == 1
-    assert told["comparability"].startswith("not comparable")
+    summary = run(root).to_dict()
+    check_recalls(summary, ASKED[1:], GALLERY)
+    assert summary["comparable"] is False
+    assert summary["coverage"]["queries"] == pytest.approx(3 / 4)
+    assert summary["coverage"]["gallery"] == 1
+    assert summary["comparability"].startswith("not comparable")
 
 
 def test_a_query_loses_some_hits_or_all(root: Path) -> None:
     lose(root, "g1", "g3")
-    told = run(root).to_dict()
+    summary = run(root).to_dict()
     kept = [ASKED[0]._replace(hits={"g2"}), *ASKED[2:]]
-    check_recalls(told, kept, [name for name in GALLERY if name not in ("g1", "g3")])
-    assert told["missing_pictures"] == ["g1", "g3"]
+    check_recalls(summary, kept, [name for name in GALLERY if name not in ("g1", "g3")])
+    assert summary["missing_pictures"] == ["g1", "g3"]
 
 
 def test_what_cannot_be_read_counts_as_missing_and_apart(root: Path) -> None:
     lose(root, "g1", "g5")
     (root / "images" / "g5.png").write_bytes(b"")
     measured = run(root)
-    told = measured.to_dict()
-    assert (told["missing"], told["unreadable"], told["queries"]) == (2, 1, 3)
+    summary = measured.to_dict()
+    assert (summary["missing"], summary["unreadable"], summary["queries"]) == (2, 1, 3)
     assert "is empty" in measured.encoded.unreadable["g5"]
 
 
@@ -79,9 +79,9 @@ def test_placeholders_of_missing_pictures_cannot_be_read(
     for name, size in (("g1", (1, 1)), ("g5", (40, 2))):  # 40 x 2 is decoded as 2 x 2
         Image.new("RGB", size, "white").save(root / "images" / f"{name}.png")
     measured = run(root)
-    told = measured.to_dict()
-    assert (told["unreadable"], told["missing_pictures"]) == (2, ["g1", "g5"])
-    assert told["identical_pictures"] == identical
+    summary = measured.to_dict()
+    assert (summary["unreadable"], summary["missing_pictures"]) == (2, ["g1", "g5"])
+    assert summary["identical_pictures"] == identical
     assert "has 1 x 1 pixels" in measured.encoded.unreadable["g1"]
     assert "has 40 x 2 pixels" in measured.encoded.unreadable["g5"]
     assert "skipped: g1: has 1 x 1 pixels" in caplog.text

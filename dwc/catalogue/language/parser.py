@@ -82,7 +82,7 @@ class Lexicon:
         being: Phrases that follow "is" or stand before a noun: "long sleeved".
         having: Phrases that follow "with": "long sleeves".
         lacking: Those phrases of `excluded` that continue an exclusion after "and", such as "belt"
-            in "no stripes and belt". Other phrases after "and" are asked for: "no stripes and long
+            in "no stripes and belt". Other phrases after "and" are wanted: "no stripes and long
             sleeves" asks for long sleeves.
         excluded: Phrases that can follow "no", "not", "without" and similar words.
         names: Nouns: "dress".

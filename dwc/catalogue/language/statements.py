@@ -191,7 +191,7 @@ def say_busyness(rng: random.Random, category: str, before: str, after: str) -> 
     """Return a phrase that asks for a `busier` or `less busy` pattern than `before`.
 
     Returns:
-        The phrase with the allowed patterns, of which `after` is one; None if both patterns are
+        The phrase with the allowed patterns, which include `after`; None if both patterns are
         equally busy.
     """
     start, end = vocabulary.BUSYNESS[before], vocabulary.BUSYNESS[after]

@@ -2,7 +2,7 @@
 
 The rankings are by the learned weights, by the image alone, by the text alone, and by both with
 equal weights. Further columns show the rankings by other models, and a pinned search result: one
-that the visitor has kept to compare later searches with it. If the relevant images (those that
+that the visitor has saved to compare later searches with it. If the relevant images (those that
 match everything that the query asks for) are known, they are marked and counted.
 
 The class `ComparisonHandlers` has the event handlers of this panel and of the paraphrase panel.

@@ -1,6 +1,6 @@
 """Panels that explain a result and its query: the score split, the word effects, the model's input.
 
-- The score split shows the parts of which the score of the selected result is the sum: for each
+- The score split shows the parts that add up to the score of the selected result: for each
   stream of the model, one part for the image and one for the text. It is a waterfall chart: the bar
   of each part begins where the previous bar ends, so the last bar ends at the score. The panel also
   lists the result's ranks.
