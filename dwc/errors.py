@@ -66,6 +66,6 @@ def list_names(names: Iterable[str]) -> str:
 
 
 def quote(value: object) -> str:
-    """Return the repr of a value for use in a message; longer texts are cut after 80 characters."""
+    """Return the repr of a value for use in a message, cut after 80 characters."""
     quoted = repr(value)
     return quoted if len(quoted) <= _LONGEST_VALUE else quoted[:_LONGEST_VALUE] + "…"

@@ -117,7 +117,10 @@ def partial_folder(folder: Path) -> Path:
 
 
 def outdated_folder(folder: Path) -> Path:
-    """Return the folder to which `atomic_folder` moves the old content of `folder` at the end."""
+    """Return the folder to which `atomic_folder` moves the old content of `folder`.
+
+    It is deleted as soon as the new content is in its place.
+    """
     return folder.with_name(f".{folder.name}.outdated")
 
 

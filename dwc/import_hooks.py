@@ -1,7 +1,7 @@
-"""Functions that run as soon as another package's module is imported.
+"""Run functions as soon as certain modules of other packages are imported.
 
-With such a function, this project can change a module of another package without importing it,
-which may take seconds. The function also runs if the module is imported later.
+Such a function changes the imported module. This project itself need not import the module for this
+purpose, which could take seconds: the function runs only when other code imports the module.
 """
 
 import sys
@@ -15,10 +15,11 @@ Action = Callable[[ModuleType], None]
 
 
 def after_import(actions: Mapping[str, Action]) -> None:
-    """Run a function after each of some modules is imported; at once if it is imported already.
+    """Run a function as soon as its module is imported, now or later, for several modules.
 
-    Repeated calls with the same functions run them again for imported modules, and have no further
-    effect. A module can have one function only: of several, the last is run.
+    If a module has been imported before, its function runs at once. A second call with the same
+    functions runs them again for modules that have been imported, and changes nothing else. If
+    several calls give functions for a module that is not imported yet, only the last one runs.
 
     Args:
         actions: The function for each module, by the full name of the module.
@@ -37,8 +38,8 @@ def after_import(actions: Mapping[str, Action]) -> None:
 class _Finder:
     """Import hook that runs a function after a module is imported.
 
-    The hook finds the modules with the standard `PathFinder`, but replaces their loader by a
-    `_Loader`. It ignores all modules without a function.
+    The hook finds a module with the standard `PathFinder`, but replaces the module's loader by a
+    `_Loader`. Modules that are not in `actions` are left to the other import hooks.
 
     Attributes:
         actions: The function for each module, by the full name of the module.
@@ -50,7 +51,7 @@ class _Finder:
     def find_spec(self, name: str, path: Any, target: ModuleType | None = None) -> Any:
         """Return the import spec of a module, with a loader that runs the module's function.
 
-        The result is None for a module without a function.
+        The result is None for a module that is not in `actions`.
         """
         action = self.actions.get(name)
         if action is None:

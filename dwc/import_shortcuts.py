@@ -12,7 +12,7 @@ from dwc.import_hooks import after_import
 
 
 def register() -> None:
-    """Register the shortcuts, best before gradio and transformers are imported."""
+    """Register the shortcuts; to save time, call this before gradio or transformers is imported."""
     after_import(
         {
             "gradio.component_meta": _write_no_stubs,
@@ -24,8 +24,8 @@ def register() -> None:
 def _write_no_stubs(module: ModuleType) -> None:
     """Let gradio define its components without a stub file (`.pyi`) for each of them.
 
-    gradio 6.31 parses the source of every component and its stub file whenever it is imported. That
-    takes 40 % of its import, and only editors read stub files.
+    Whenever gradio 6.31 is imported, it parses the source and the stub file of every component.
+    This takes 40 % of the import time, and only editors use stub files.
 
     Args:
         module: The module `gradio.component_meta`.
@@ -37,8 +37,9 @@ def _write_no_stubs(module: ModuleType) -> None:
 def _scan_models_once(module: ModuleType) -> None:
     """Let transformers list its models once instead of twice.
 
-    transformers 5.24 reads all 1,700 source files of its models for this. It caches the list, but
-    asks for it first by a `Path` of the folder and then by the name of a file in the folder.
+    To make this list, transformers 5.24 reads all 1,700 source files of its models. It caches the
+    list under the path it was requested with. But its first request has the folder as a `Path`, and
+    its second request has a file in this folder. With the shortcut, both are made with the folder.
 
     Args:
         module: The module `transformers.utils.import_utils`.

@@ -390,8 +390,8 @@ def spell_out_negations(text: str) -> str:
       So `unknown_function_words` can find these signs.
     - A comma is added after an answer such as "no". Otherwise the two lines "belt: no" and "red:
       yes" would be read as "no red".
-    - A colon after a negation is removed: "without: hood" becomes "without hood". After a sentence
-      with a color or a pattern, "No: green" corrects it, and becomes "No, green".
+    - A colon after a negation is removed: "without: hood" becomes "without hood". But after a
+      sentence with a color or a pattern, "No: green" is a correction, and becomes "No, green".
     - An arrow between words becomes "to": "red -> blue" becomes "red to blue".
     - A leading minus becomes "without", see `spell_out_minus`.
     """
@@ -459,7 +459,7 @@ def is_slip(word: str, right: str) -> bool:
 
 
 def _transposed(word: str) -> list[str]:
-    """Return all misspellings of a word in which two adjacent letters are exchanged."""
+    """Return all misspellings that result from exchanging two adjacent letters of a word."""
     return [
         word[:position] + second + first + word[position + 2 :]
         for position, (first, second) in enumerate(pairwise(word))

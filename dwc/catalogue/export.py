@@ -38,9 +38,9 @@ def triplets_of_queries(queries: Iterable[CatalogueQuery]) -> list[Triplet]:
 
 
 def two_captions(captions: tuple[str, ...]) -> tuple[str, str]:
-    """Return two captions, as FashionIQ requires; a single caption is repeated.
+    """Return the captions of a query as a pair, which FashionIQ's format requires.
 
-    In FashionIQ, too, the two captions of a query are often the same.
+    `captions` has one or two texts; a single one is repeated.
     """
     return captions[0], captions[-1]
 

@@ -352,7 +352,7 @@ def _draw_target(rng: random.Random, reference: Garment, attribute: str, values:
 
     If `attribute` is "category", the target has another, random category. The target keeps the
     color, shade, pattern and second color of the reference, unless the new category does not allow
-    them. Its other values are random.
+    them. Its other values are chosen at random from the permitted `values`.
     """
     if attribute != "category":
         category = reference.category

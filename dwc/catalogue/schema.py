@@ -373,18 +373,19 @@ class EncodedGarments:
     def _in_the_same_category(
         self, rng: random.Random, reference: int, share: float, exactly: bool
     ) -> int | None:
-        """Return the index of a random garment that differs in about `share` of the attributes.
+        """Return the index of a random target that has the same category as the reference.
+
+        Only garments with indices near the reference's are considered.
 
         Args:
             rng: The random generator.
-            reference: Index of the garment to compare with; the result has the same category.
-            share: The share of attributes that should differ, 0 to 1.
-            exactly: Whether exactly this share must differ; otherwise, garments with the closest
-                share are accepted.
+            reference: Index of the reference.
+            share: The share of attributes in which the two garments should differ, 0 to 1.
+            exactly: Whether they must differ in exactly this share; otherwise, garments with the
+                closest share are accepted.
 
         Returns:
-            The index, or None if no garment is suitable. Only garments of the category with indices
-            near the reference's are considered.
+            The index; None if no garment is suitable.
         """
         category = self.garments[reference].category
         row = int(self._row[reference])

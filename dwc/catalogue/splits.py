@@ -73,10 +73,11 @@ def sample_in_split(rng: random.Random, split: Split, category: str | None = Non
 def family(rng: random.Random, split: Split) -> list[Garment]:
     """Return a "family": a random garment, then up to five distinct variations of this garment.
 
-    In four variations, about one, two, half and all of the attributes are different. Some families
-    also have a fifth: a garment of another category with nearly the same color, shade, pattern and
-    second color. All garments belong to `split`. Each variation is chosen among a limited number of
-    random garments, and is left out if none of them belongs to the split.
+    Four variations have the garment's category. About one attribute is different in the first, two
+    are different in the second, half in the third and all in the fourth. Some families have a fifth
+    variation: a garment of another category with nearly the same color, shade, pattern and second
+    color. All garments belong to `split`. A variation is left out if no suitable garment of the
+    split is found after a limited number of attempts.
     """
     base = sample_in_split(rng, split)
     names = len(base.values)
@@ -168,6 +169,9 @@ def gallery(split: Split, size: int, seed: int = 0) -> list[CatalogueItem]:
 
     Of two galleries with the same split and seed, the larger one starts with the images of the
     smaller one. Similar garments (those of one `family`) have neighboring indices.
+
+    Raises:
+        ValueError: `size` is negative.
     """
     if size < 0:
         raise ValueError(f"a gallery has 0 or more items, not {size}")
@@ -338,14 +342,14 @@ DEFAULT_SIZE = len(_shuffled())
 
 
 def catalogue_items(name: Split | str, size: int) -> list[CatalogueItem]:
-    """Return the first `size` garments of the default gallery, or of the gallery of a split.
+    """Return the first `size` images of the default gallery, or of the gallery of a split.
 
     Args:
         name: "families" for the default gallery, else the name of a split.
-        size: The number of garments.
+        size: The number of images.
 
     Raises:
-        ValueError: `size` is negative, or more than the default gallery has.
+        ValueError: `size` is negative, or greater than the size of the default gallery.
     """
     if name != FAMILIES:
         return gallery(name, size)  # type: ignore[arg-type]

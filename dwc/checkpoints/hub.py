@@ -67,7 +67,10 @@ _Result = TypeVar("_Result")
 
 
 def with_retries(request: Callable[[], _Result]) -> _Result:
-    """Call `request` and return its result; retry if the Hub is busy or fails temporarily."""
+    """Call `request` and return its result; retry if the Hub is busy or fails temporarily.
+
+    After three retries, the error is raised. The waits between the attempts get longer.
+    """
     for wait_s in _WAITS_S:
         try:
             return request()
@@ -102,7 +105,10 @@ def explain(
 
 
 def _explain_answer(error: BaseException, repo: str, revision: str | None, what: str) -> str | None:
-    """Return a message for an error status of the Hub or an invalid name; None for other errors."""
+    """Return a message if the Hub answered with an error or `repo` is no valid name, else None.
+
+    `what` names the request in the message: a repository or one of its files.
+    """
     status = _status(error)
     if isinstance(error, HFValidationError):
         return f"{repo} is no name of the Hub: {error}. Give owner/name."
@@ -140,9 +146,10 @@ def _explain_answer(error: BaseException, repo: str, revision: str | None, what:
 
 
 def _explain_silence(error: BaseException, what: str) -> str | None:
-    """Return a message for a failure without an error status of the Hub; None for other errors.
+    """Return a message if a request failed without an error answer of the Hub, else None.
 
-    Examples are offline mode, a full disk, a failed connection and an incomplete answer.
+    Examples are offline mode, a full disk, a failed connection and an incomplete answer. `what`
+    names the request in the message: a repository or one of its files.
     """
     if isinstance(error, OfflineModeIsEnabled):
         return (
@@ -308,8 +315,11 @@ def _download(commit: Commit, path: str) -> Path:
 def fetch_files(commit: Commit, paths: Iterable[str]) -> Path:
     """Download and verify files of a commit, and return the folder that contains them.
 
-    The folder's name is the commit's hash. After the download, the commit is recorded in the cache
-    as the latest one of its branch or tag.
+    Files in the cache are not downloaded again. The folder's name is the commit's hash. Afterwards,
+    the commit is recorded in the cache as the latest one of its branch or tag.
+
+    Raises:
+        CheckpointError: A file cannot be downloaded, or its content was damaged twice.
     """
     folders = {path: fetch_file(commit, path) for path in paths}
     folder = next(file.parents[path.count("/")] for path, file in folders.items())
@@ -409,7 +419,7 @@ def remember_checked(file: Path, content_hash: str) -> None:
 
 
 def load_cached_digest(folder: Path, key: str) -> str | None:
-    """Return the text that `save_cached_digest` stored under a key.
+    """Return the text, such as a fingerprint, that `save_cached_digest` stored under a key.
 
     Args:
         folder: A commit's folder in the cache, `REPOSITORY/snapshots/COMMIT`.
@@ -462,7 +472,7 @@ def _marker(file: Path, content_hash: str) -> Path:
 
 @dataclass(frozen=True)
 class Published:
-    """A published checkpoint.
+    """The result of an upload to the Hub.
 
     Attributes:
         repo: The repository, `owner/name`.

@@ -171,8 +171,8 @@ def _warn_of_unread_settings(folder: Path, processor: DWCProcessor) -> None:
 def _warn_of_other_content(folder: Path, fingerprint: str) -> None:
     """Log a warning if a checkpoint was evaluated with other weights, settings or vocabularies.
 
-    A file that was edited or copied in part can be valid in itself, such as a list of words in
-    another order.
+    The warning reveals files that were edited or copied in part but are valid in themselves, such
+    as a vocabulary whose words are in another order.
 
     Args:
         folder: The folder of the checkpoint, which may have the results of an evaluation.
@@ -197,14 +197,14 @@ def _warn_of_other_content(folder: Path, fingerprint: str) -> None:
 def fingerprint(folder: str | Path, hashes: Mapping[str, str] | None = None) -> str:
     """Return 12 hex digits that identify a checkpoint's content.
 
-    Every byte of the weights counts. In JSON files, only the values count, not line ends or the
-    version of transformers that wrote a file.
+    The digits depend on every byte of the weights, but only on the values in JSON files. Line ends
+    and fields that no embedding depends on, such as the version of transformers, are ignored.
 
     Args:
         folder: The checkpoint's folder.
-        hashes: The hashes of files in hex digits, by the files' paths; None if no hash is known. A
-            file whose SHA-256 is given is not hashed again. This saves half a second for the
-            weights of the paper's model.
+        hashes: The known hashes of files in hex digits, by the files' paths; None if no hash is
+            known. A file whose SHA-256 is known is not hashed again. This saves half a second for
+            the weights of the paper's model.
     """
     folder = Path(folder)
     digest = hashlib.sha256()
@@ -226,7 +226,7 @@ def fingerprint(folder: str | Path, hashes: Mapping[str, str] | None = None) -> 
 
 
 def is_part(path: str) -> bool:
-    """Return whether a file belongs to a checkpoint, given its path in the checkpoint's folder."""
+    """Return whether a path in a checkpoint's folder is that of a checkpoint file, by its name."""
     return _PARTS.fullmatch(path) is not None
 
 
@@ -291,7 +291,11 @@ class _Location(NamedTuple):
 
 
 def _locate(name_or_path: str | Path | None, revision: str | None, token: str | None) -> _Location:
-    """Return the local folder of a checkpoint; download the checkpoint if it is on the Hub."""
+    """Return the local folder of a checkpoint; download the checkpoint if it is on the Hub.
+
+    Raises:
+        CheckpointError: There is no such checkpoint, or it is incomplete.
+    """
     name = BUNDLED if name_or_path is None else str(name_or_path)
     if name in ALL_BUNDLED:
         bundled = BUNDLED_FOLDER if name == BUNDLED else BUNDLED_FOLDER.with_name(name)

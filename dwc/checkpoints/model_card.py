@@ -67,7 +67,7 @@ _PL_STAGE_NAMES = {
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table with a header row."""
+    """Return a Markdown table with a header row and further rows of text cells."""
     lines = [f"| {' | '.join(header)} |".replace("|  |", "| |"), "|---" * len(header) + "|"]
     lines += [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join(lines)
@@ -313,9 +313,10 @@ gave the picture and the words.
 
 
 def _attributes(config: DWCConfig) -> str:
-    """Return a phrase that lists the image attributes whose probabilities the CLIP stream uses.
+    """Return a phrase that lists the image attributes, such as color, that the CLIP stream uses.
 
-    The result is empty if the model has no such attributes.
+    The stream takes the probabilities of their values as further features of an image. The phrase
+    is empty if the model has no such attributes.
     """
     if not config.image_attributes:
         return ""

@@ -87,8 +87,9 @@ class Weights:
 
     While the scan runs in other threads, the caller can load vocabularies and construct modules.
 
-    As a context manager, it stops the scan at the end of the `with` block, so that no thread reads
-    the files after an error. If a file were shortened meanwhile, reading it would end the process.
+    The class is a context manager. The end of the `with` block stops the scan, so that no thread
+    reads the files after an error: reading a file that was shortened meanwhile would end the
+    process.
 
     Args:
         folder: The folder with safetensors files.
@@ -119,7 +120,7 @@ class Weights:
         self._scan.stop()
 
     def not_finite(self) -> list[str]:
-        """Return the names of the tensors that contain NaN or infinity."""
+        """Wait for the scan, and return the names of the tensors that contain NaN or infinity."""
         return self._scan.not_finite()
 
 
@@ -161,15 +162,19 @@ def _refuse_zero_tail(
 ) -> None:
     """Raise an error if a safetensors file ends in zeros, as an interrupted download leaves it.
 
-    Some programs create a file of full size before they write its content. A trained model can have
-    tensors of zeros, but hardly a matrix of zeros that is followed by nothing but zeros. A file
-    whose last matrix was written in part is not recognized.
+    Some programs create a file of full size, filled with zeros, before they write its content. A
+    file is refused if it ends in 64 KiB of zeros or more, and these include a whole matrix: a
+    trained model hardly has such a matrix at its end. If the zeros begin within the last matrix,
+    the file is accepted.
 
     Args:
         file: The path of the file, for the message.
         content: The content of the file.
         start: The offset of the tensors in the content, in bytes.
         header: The entry of each tensor, by its name: its shape, and its offsets after `start`.
+
+    Raises:
+        CheckpointError: The file is refused.
     """
     end = len(content)
     while end > start and not content[max(start, end - _ZERO_TAIL) : end].strip(b"\0"):
@@ -199,10 +204,11 @@ def find_non_finite(tensors: Mapping[str, Tensor]) -> list[str]:
 class _FiniteScan:
     """A scan of tensors for NaN and infinity; it starts at construction and uses all cores.
 
-    A sum is NaN or infinite if one of its terms is. So fast sums of many numbers show whether the
-    tensors have to be checked one by one. NumPy computes a sum on one core and releases Python's
-    interpreter lock meanwhile, so there is one thread per core. The tensors are split into pieces
-    before the threads start, because splitting needs the interpreter lock.
+    A sum is NaN or infinite if one of its terms is. So the scan first sums many numbers at a time,
+    which is fast. It checks the tensors one by one only if a sum is not finite. NumPy computes a
+    sum on one core and releases Python's interpreter lock meanwhile, so there is one thread per
+    core. The tensors are split into pieces before the threads start, because splitting needs the
+    interpreter lock.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
@@ -223,7 +229,7 @@ class _FiniteScan:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def not_finite(self) -> list[str]:
-        """Return the names of the tensors that contain NaN or infinity."""
+        """Wait for the scan, and return the names of the tensors that contain NaN or infinity."""
         sound = all(done.result() for done in self._finite_sums)
         return [
             name
@@ -268,7 +274,7 @@ class _Span(NamedTuple):
     """A contiguous tensor and its location in memory.
 
     Attributes:
-        storage: Memory address of the tensor's storage.
+        storage: Memory address of the tensor's storage, which several tensors can share.
         first: Index of the tensor's first number in the storage.
         length: How many numbers the tensor has.
         tensor: The tensor.
@@ -295,8 +301,8 @@ class _Span(NamedTuple):
 def _runs(tensors: Iterable[Tensor]) -> Iterator[Tensor]:
     """Join tensors that are adjacent in memory, and yield the results as flat tensors.
 
-    Nothing is copied. A model has about a thousand tensors, most of them small. If each tensor were
-    summed separately, the function calls would take longer than the additions.
+    Nothing is copied. The aim is to sum all numbers of a model fast: a model has about a thousand
+    tensors, most of them small, and a call for each would take longer than the additions.
     """
     spans = sorted(map(_Span.of, tensors), key=lambda span: span[:3])
     start = 0

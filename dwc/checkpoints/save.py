@@ -57,8 +57,8 @@ def save_checkpoint(
         dtype: Type of the weights on disk; `load` converts any type to float32.
         max_shard_mb: Maximum size of a file in millions of bytes; a larger tensor gets a separate
             file.
-        clip_tokenizer_optional: Whether to write a checkpoint that lacks only CLIP's tokenizer,
-            which `load` rejects by default.
+        clip_tokenizer_optional: Whether CLIP's tokenizer may be missing. `load` rejects a
+            checkpoint without it by default.
 
     Returns:
         `folder` as a path.
@@ -94,7 +94,8 @@ def save_and_load(model: DWCModel, processor: DWCProcessor, folder: Path) -> Che
 def move_checkpoint(written: Path, folder: Path) -> Path:
     """Move a checkpoint's files from `written` into `folder`, and return `folder`.
 
-    A checkpoint that is already in `folder` is deleted first, with what was measured with it.
+    A checkpoint that is already in `folder` is deleted first, together with its evaluation results
+    and the files that were computed from it (see `companions`).
     """
     folder.mkdir(parents=True, exist_ok=True)
     for outdated in [*parts(folder), *companions(folder)]:

@@ -86,7 +86,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def complete_from_environment(args: argparse.Namespace) -> argparse.Namespace:
-    """Replace omitted command-line arguments by environment variables or defaults.
+    """Set omitted command-line arguments from environment variables, or to defaults.
 
     Returns:
         A copy of the arguments in which `models`, `keep_loaded`, `gallery`, `index` and `mcp` are
@@ -244,7 +244,7 @@ def _prepare(
 def configure_gradio() -> None:
     """Turn off Gradio's analytics, unless environment variables already configure them.
 
-    Gradio reads these variables on import or when it starts a queue.
+    Call this function first: Gradio reads these variables on import or when it starts a queue.
     """
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     # Gradio keeps statistics of up to 10,000 events and recomputes them with pandas after every

@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compute and save replacements for words outside the vocabulary; print the file's path.
+    """Save replacements for words outside the model's vocabulary; print the file's path.
 
     With `--wardrobe`, a folder of photographs, the checkpoint's metrics on these photographs are
     computed again, since the replacements change how the texts of queries are read.

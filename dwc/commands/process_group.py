@@ -136,7 +136,7 @@ class ProcessGroup:
             self._thread.join(_FAREWELL_SECONDS)
 
     def wait(self, note: str = "") -> list[str]:
-        """Wait until every process has called this method as often as this process.
+        """Wait until all processes have called this method the same number of times.
 
         Args:
             note: A short text for the other processes.

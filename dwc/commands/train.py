@@ -1,4 +1,4 @@
-"""Command `dwc train`: trains a checkpoint from scratch or on a benchmark.
+"""Command `dwc train`: trains a model and saves it as a checkpoint.
 
 train catalogue     the bundled checkpoint, from random parameters, on drawings of garments;
                     optionally on photographs afterwards

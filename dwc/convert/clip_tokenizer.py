@@ -129,7 +129,7 @@ def _find(clip: str | Path, tokens: int) -> Path | None:
 
 
 def _in_folder(folder: Path) -> Path | None:
-    """Return the path of CLIP's tokenizer in a folder with only one model or tokenizer.
+    """Return the path of CLIP's tokenizer in a folder that has no files of other models.
 
     Returns:
         A file of merges or the folder itself; None if the folder has no tokenizer.

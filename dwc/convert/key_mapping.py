@@ -294,10 +294,10 @@ LOCAL_RULES = (
 
 
 def clip_stream_weights(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
-    """Return the tensors of the authors' "global" file under the names of `ClipStream`.
+    """Return the tensors of the authors' CLIP stream under the names of `ClipStream`.
 
     Args:
-        state: The tensors under the authors' names.
+        state: The tensors of the authors' "global" file, under the authors' names.
         source: Where the tensors were read, for messages.
 
     Raises:
@@ -307,10 +307,10 @@ def clip_stream_weights(state: Mapping[str, Tensor], source: str) -> dict[str, T
 
 
 def cnn_stream_weights(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
-    """Return the tensors of the authors' "local" file under the names of `CnnStream`.
+    """Return the tensors of the authors' CNN stream under the names of `CnnStream`.
 
     Args:
-        state: The tensors under the authors' names.
+        state: The tensors of the authors' "local" file, under the authors' names.
         source: Where the tensors were read, for messages.
 
     Raises:

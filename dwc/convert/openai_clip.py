@@ -63,8 +63,8 @@ class ImagePreprocessing(NamedTuple):
         rescale_factor: Factor by which pixel values, 0 to 255, are multiplied before the mean is
             subtracted.
         origin: Name of the file with these settings; empty if there is none.
-        remark: Remark on a setting of the file that has no effect here; `describe` appends it to
-            its text. Empty if there is no such setting.
+        remark: Remark on a setting of the file that this project ignores; `describe` appends the
+            remark to its text. Empty if there is no such setting.
     """
 
     mean: tuple[float, ...]
@@ -106,7 +106,7 @@ class ClipSettings(NamedTuple):
     sizes: Mapping[str, Any] = {}
 
     def require_fit(self, config: ClipBackboneConfig, source: str, origin: str) -> None:
-        """Check that these settings and the weights have the same sizes.
+        """Check that the sizes in these settings are those of the weights.
 
         Args:
             config: Config derived from the weights.
@@ -271,9 +271,9 @@ def read_preprocessor_config(file: Path, image_size_px: int) -> ImagePreprocessi
 
 
 def _filter_number(name: str) -> int | str:
-    """Return PIL's number of a filter such as "bicubic" or "PIL.Image.BICUBIC".
+    """Return the number that PIL uses for a filter, such as "bicubic" or "PIL.Image.BICUBIC".
 
-    If there is no such filter, the name is returned.
+    If PIL has no filter of this name, the name is returned.
     """
     return _FILTERS.get(name.rpartition(".")[2].lower(), name)
 
@@ -290,7 +290,7 @@ def _require_supported(file: Path, content: Mapping[str, Any]) -> None:
         content: The fields of the file that are not null.
 
     Raises:
-        CheckpointError: A field is unknown, has a wrong value, or asks for an unsupported step.
+        CheckpointError: A field is unknown, has a wrong value, or requires an unsupported step.
     """
     for name, value in content.items():
         if not is_known_setting(name):
@@ -313,7 +313,7 @@ def _require_supported(file: Path, content: Mapping[str, Any]) -> None:
 
 
 def _resizing(file: Path, content: Mapping[str, Any], image_size_px: int) -> tuple[bool, int]:
-    """Return how a file's settings resize images.
+    """Return how images are resized according to the settings in a file.
 
     Returns:
         A pair: True if images are resized to a square regardless of the aspect ratio, False if the

@@ -178,8 +178,8 @@ INTEGERS_CURE = (
 def _find_integers(name: str, revision: str, model: PreTrainedModel) -> list[str]:
     """Return the names of tensors that are stored as integers but should be floating-point.
 
-    Only safetensors files are searched. transformers itself converts integers to floating-point
-    numbers without a message.
+    Only safetensors files are searched. This check is needed, since transformers converts integers
+    to floating-point numbers without a message.
 
     Args:
         name: The folder, or the name of the repository.
@@ -246,9 +246,9 @@ def read_clip(
 ) -> ClipSource:
     """Load a CLIP model from a file, a folder, or the Hub.
 
-    A file must have OpenAI's tensor names, and be a `.safetensors` file, a pickled state dict (such
-    as open_clip's training writes) or one of OpenAI's TorchScript archives. A folder must have the
-    format of transformers or open_clip. If the folder of the weights has an
+    A file must have OpenAI's tensor names, and be a `.safetensors` file, a pickled state dict (as
+    open_clip's training code saves it) or one of OpenAI's TorchScript archives. A folder must have
+    the format of transformers or open_clip. If the folder of the weights has an
     `open_clip_config.json`, that file determines the activation and the preprocessing, and its
     sizes must fit the weights.
 
@@ -363,8 +363,8 @@ def _find_image_settings(source: str) -> Path | None:
     """Return the file with the image settings of a transformers CLIP; None if there is none.
 
     transformers 5 writes the settings to `processor_config.json`, under "image_processor".
-    transformers 4 writes them to `preprocessor_config.json`. The first file is preferred, as in
-    transformers 5.
+    transformers 4 writes them to `preprocessor_config.json`. If both files have settings,
+    `processor_config.json` is used, as in transformers 5.
     """
     file = _find_part(*split_revision(source), _PROCESSOR)
     if file is not None and IMAGE_SETTINGS in read_json(file, dict):

@@ -6,8 +6,9 @@
     captions.json   the vocabulary: its words in the order of their ids
 
 `Our_global6` and `Our_local3` are classes of the authors' code, `clip.load` is OpenAI's function. A
-stream is written only if the authors' code can load it. That code fixes many sizes, needs a CLIP
-model that `clip.load` can build from a state dict, and has only DWC's combiner.
+stream is written only if the authors' code can load it. In that code, many sizes are fixed, CLIP
+must be a model that `clip.load` can build from a state dict, and DWC's combiner is the only way to
+combine image and text.
 """
 
 import json
@@ -219,7 +220,7 @@ def _words_in_order(processor: DWCProcessor) -> list[str]:
 def _write_verified(
     out: Path, states: Mapping[str, Mapping[str, Tensor]], words: list[str] | None, model: DWCModel
 ) -> dict[str, Path]:
-    """Write files to a temporary folder, verify them, and move them to `out`.
+    """Write the authors' files to a temporary folder, verify them, and move them to `out`.
 
     Args:
         out: The folder to write to.

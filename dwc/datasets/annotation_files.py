@@ -1,4 +1,4 @@
-"""Annotation files of data sets (text, JSON and CSV), and lookup of the image files they name.
+"""Reading of data sets: annotation files (text, JSON and CSV), and lookup of their image files.
 
 Error messages state what a file contains, what was expected and what to do. Image files are looked
 up by image id, in any of the folder layouts that are common for the benchmark.
@@ -86,7 +86,7 @@ def read_text(path: Path, advice: str) -> str:
 
 
 def shorten(value: object, limit: int = 80) -> str:
-    """Return a value's `repr`; a longer one is cut to `limit` characters and ends with "…"."""
+    """Return a value's `repr`; if it exceeds `limit` characters, it is cut and "…" is added."""
     text = repr(value)
     return text if len(text) <= limit else f"{text[:limit]}…"
 
@@ -241,7 +241,7 @@ def wrong_cell_count(position: str, cells: int, columns: int) -> str:
     """Return the error message for a row whose number of cells is not the number of columns.
 
     Args:
-        position: The table and the line of the row.
+        position: The table and the line of the row, as text for the message.
         cells: The number of cells in the row.
         columns: The number of columns.
     """

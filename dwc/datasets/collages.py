@@ -55,7 +55,7 @@ class _Lines:
     """
 
     def __init__(self, levels: NDArray[np.float32]) -> None:
-        """Look for gutters among the columns of an image: the strips between a collage's pictures.
+        """Look for gutters, the strips between a collage's pictures, among an image's columns.
 
         Args:
             levels: The image's levels (height, width, 3). To look for gutters among the rows,

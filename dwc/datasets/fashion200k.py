@@ -45,7 +45,8 @@ class LabeledImage:
 def clean_caption(caption: str) -> str:
     """Strip the caption's surrounding white space and replace the characters `. ? & *` by words.
 
-    For example, `&` becomes `andmark`.
+    For example, `&` becomes `andmark`. Otherwise, tokenization would delete these characters, and
+    different captions could become equal.
     """
     return caption.strip().translate(_SPELLED_OUT)
 

@@ -137,7 +137,7 @@ def _color_of_code_points(
 
 
 def _color_of_gamma(gamma: object, chromaticity: object) -> DeclaredColor | None:
-    """Return the color space that a PNG declares with an exponent and with chromaticities.
+    """Return the color space that a PNG declares by a gamma exponent and by chromaticities.
 
     Args:
         gamma: The exponent of the encoding, such as 0.45455; None if missing. Chromaticities
@@ -237,7 +237,7 @@ def _transfer_levels(transfer: int, is_full_range: bool) -> NDArray[np.float32] 
 
 
 def png_chunk(file: IO[bytes], kind: bytes) -> bytes | None:
-    """Return the content of the first chunk of a kind in a PNG.
+    """Return the content of a PNG's first chunk of the given kind.
 
     The result is None if there is no such chunk before the pixels.
 
@@ -319,7 +319,9 @@ def jpeg2000_profile(file: IO[bytes]) -> bytes | None:
 
 
 def _find_box(file: IO[bytes], kind: bytes, start: int, end: int) -> tuple[int, int] | None:
-    """Return the start and end of the content of the first box of a kind; None if not found.
+    """Return where the content of the first box of the given kind starts and ends.
+
+    The result is None if there is no such box.
 
     Args:
         file: A file that consists of boxes, each with its length, its kind and its content.

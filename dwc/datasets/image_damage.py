@@ -22,9 +22,9 @@ The checks depend on the file format:
   recognized if only the end of the very last scan is missing; then only the last bit of some
   coefficients is lost.
 - Uncompressed BMP, TIFF, PPM and TGA: zero bytes may be black pixels. So these files are never
-  called damaged. `missing_share` finds files that end with zeros without a transition; they may be
-  incomplete. If zero is not black, as in CMYK, a file may end with a white strip, so it is not
-  checked.
+  reported as damaged. `missing_share` finds files in which the pixels change abruptly to zeros and
+  remain zero; they may be incomplete. If zero is not black, as in CMYK, a file may end with a white
+  strip, so it is not checked.
 - PNG, GIF and JPEG 2000 need no check here: PNG has checksums, and the decoders of GIF and JPEG
   2000 report missing data.
 """
@@ -85,19 +85,19 @@ def damage(image: Image.Image, file: IO[bytes]) -> str | None:
 
 
 def missing_share(image: Image.Image, tiles: Sequence[Any]) -> float | None:
-    """Return the share of an uncompressed image that may be missing, since it is zeros.
+    """Return the share of an uncompressed image that may be missing, since it is stored as zeros.
 
     A file that was preallocated for a download has zero bytes from some pixel to its end. A picture
-    on black ends with zeros, too. But then the rows before them have black at their edges, or the
-    first row is black as well.
+    on a black background ends with zero bytes, too. In such a picture, many pixels in the rows
+    before these zeros are black as well, or the whole first row is black.
 
     Args:
         image: The image as its decoder returned it, loaded and not yet converted.
         tiles: The image's `tile`, as it was before loading, which empties it.
 
     Returns:
-        The share (0 to 1) of the rows that are zeros from the file's last row on; None if the image
-        is not uncompressed, if zero is not black, or if there is no sign that a part is missing.
+        The share (0 to 1) of the image's rows that are zeros up to the end of the file; None if the
+        image is compressed, if zero is not black, or if there is no sign that a part is missing.
     """
     codecs = _UNCOMPRESSED.get(image.format or "", ())
     if not tiles or any(tile[0] not in codecs for tile in tiles):
@@ -113,7 +113,10 @@ def missing_share(image: Image.Image, tiles: Sequence[Any]) -> float | None:
     colors = [band not in "AaX" for band in image.getbands()]
 
     def zeros(first: int, last: int) -> NDArray[np.bool_]:
-        """Return which pixels (rows, width) are zero in a range of rows, in the file's order."""
+        """Return a mask (rows, width) of the zero pixels in the rows from `first` up to `last`.
+
+        The rows are numbered in the order in which the file stores them.
+        """
         top, bottom = (image.height - last, image.height - first) if is_upward else (first, last)
         part = image.crop((0, top, image.width, bottom))  # copies these rows alone
         pixels = np.asarray(part.convert("L") if part.mode == "1" else part)
@@ -347,7 +350,7 @@ def _primary_extents(file: IO[bytes]) -> list[tuple[int, int]]:
 
 
 def _boxes(file: IO[bytes], start: int, end: int, kind: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the start and the end of the content of each box of a kind in a part of a file.
+    """Yield where the content of each box of the given kind starts and ends, in part of a file.
 
     Args:
         file: An AVIF or HEIC file. It consists of boxes, each with its length, kind and content.

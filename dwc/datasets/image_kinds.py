@@ -92,7 +92,7 @@ class UndecodableImageError(ImageError):
 
 
 class UnsupportedImageError(UndecodableImageError):
-    """Error for an image of a kind that cannot be read here; `kind` is its name, such as "HEIC"."""
+    """Error for an image of a kind that cannot be read here; `kind` is the kind, such as "HEIC"."""
 
     def __init__(self, message: str, kind: str) -> None:
         super().__init__(message)
@@ -140,9 +140,10 @@ def identify_kind(suffix: str, header: bytes) -> str | None:
 
 
 def identify_shortcut(suffix: str, header: bytes) -> str | None:
-    """Identify a shortcut: a file that only a file manager follows like a link.
+    """Identify a shortcut, a file that refers to another file or to a web page.
 
-    A program that opens such a file reads the shortcut itself.
+    Only a file manager follows the shortcut. Any other program that opens it reads the shortcut
+    itself, not its target.
 
     Args:
         suffix: The suffix of the file's name, in lower case.

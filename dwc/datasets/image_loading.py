@@ -5,7 +5,7 @@ The model, the thumbnails and the web page all use this decoder, so that they ge
 - The image is rotated according to its EXIF orientation, converted to sRGB, and decoded at its true
   brightness even if it is stored with more than 8 bits per channel.
 - In a file with several frames or pages, the first one that is neither a single color nor faint
-  noise is used, and of an animation that fades in, the first one with nearly its full contrast.
+  noise is used. In an animation that fades in, it is the first one with nearly full contrast.
   Pages that are a smaller copy or a mask of another page are skipped.
 - A transparent background is replaced with a color that contrasts with the object.
 - A large image is reduced in size, during decoding if the file format allows it.
@@ -226,8 +226,8 @@ def decode(source: str | Path | bytes | Image.Image, max_pixels: int | None = No
     """Decode an image to an upright sRGB image without alpha channel.
 
     An image whose short side is at least twice `MIN_SHORT_SIDE` is reduced to a half, a quarter or
-    an eighth of its width and height. A strip, with one side more than `STRIP_ASPECT` times the
-    other, is cropped to a square: the top of a high strip, or the middle of a wide one.
+    an eighth of its width and height. A strip, with one side more than `STRIP_ASPECT` times as
+    long as the other, is cropped to a square: the top of a tall strip, or the middle of a wide one.
 
     Args:
         source: Path of a file, content of a file, or a PIL image.
@@ -469,9 +469,10 @@ def _convert(
 
 
 def _clear_outside_frame(converted: Image.Image, original: Image.Image) -> Image.Image:
-    """Clear the area outside a GIF's first frame, so that it is transparent as in browsers.
+    """Make the area around a GIF's first frame transparent, as in browsers.
 
-    Pillow fills this area with the background color in the file. Browsers ignore this color.
+    The first frame may be smaller than the image. Pillow fills the area around it with the
+    background color in the file. Browsers ignore this color.
 
     Args:
         converted: The image's pixels, possibly converted to another mode.
@@ -517,7 +518,7 @@ def _check_size(image: Image.Image, name: str, limit: int, shrink: int) -> None:
 
 
 def _is_multi_scan(image: Image.Image) -> bool:
-    """Return whether decoding a JPEG needs memory for the full image even if the image is reduced.
+    """Return whether decoding a JPEG at a reduced size still needs memory for the full image.
 
     The result is True for progressive files, and for sequential files whose first scan does not
     contain all color components.
@@ -567,16 +568,16 @@ def _seek_full_page(image: Image.Image) -> None:
 
 
 def _seek_content(image: Image.Image, name: str, limit: int) -> tuple[int, bool, list[Any]]:
-    """Seek to the frame to use, beginning with the current frame.
+    """Seek to the frame to use; the search begins at the current frame.
 
-    It is the first frame with content; see `_has_content`. If this frame of an animation is a paler
-    version of a following frame, or if a frame without content precedes it and it has clearly less
-    contrast than a following frame, the first frame with nearly the highest contrast is used
-    instead. If no frame has content, the position does not change.
+    The frame to use is the first one with content; see `_has_content`. But if an animation fades in
+    and this frame has clearly less contrast than a later frame, the first frame with nearly the
+    highest contrast is used. The animation fades in if the later frame shows the same picture, or
+    if a frame without content comes first. If no frame has content, the position does not change.
 
     Few frames are decoded if the first one has content and the picture does not fade in; see
     `_is_settled`. A GIF of 24 frames of 600 x 600 pixels then takes 0.08 s of CPU time instead of
-    0.39 s. Of a picture that fades in, up to 48 frames are decoded.
+    0.39 s. If the picture fades in, up to 48 frames are decoded.
 
     Args:
         image: The image.
@@ -584,9 +585,9 @@ def _seek_content(image: Image.Image, name: str, limit: int) -> tuple[int, bool,
         limit: Maximum number of pixels to decode.
 
     Returns:
-        The number of decoded frames or pages, without copies and masks of a page; and whether a
-        frame or page shows another picture than the one that is used; and the `tile` of the used
-        frame as it was before this frame was loaded.
+        A tuple: the number of decoded frames or pages, where copies and masks of a page are not
+        counted; whether one of them shows another picture than the used one; and the `tile` of the
+        used frame, as it was before this frame was loaded.
     """
     first = image.tell()
     tiles: dict[int, list[Any]] = {}  # by number of the frame
@@ -642,13 +643,15 @@ def _seek_content(image: Image.Image, name: str, limit: int) -> tuple[int, bool,
 def _is_settled(
     grids: Mapping[int, NDArray[np.float64]], first: int, pixels: int, are_pages: bool
 ) -> bool:
-    """Return whether no more frames need to be decoded to find the frame to use.
+    """Return whether enough frames have been decoded to choose the frame to use.
 
-    Of a TIFF, two different pages suffice. Of an animation whose first frame has content, a few
-    frames suffice if none of them is that frame with more contrast.
+    For a TIFF, two different pages or a few copies of one page are enough. For an animation whose
+    first frame has content, a few frames are enough, unless one of them shows the picture of the
+    first frame with more contrast.
 
     Args:
-        grids: The mean levels (32, 32, 3) of the decoded frames that have content, by number.
+        grids: The mean colors (32, 32, 3) of the decoded frames that have content, by the frame's
+            number; see `_grid`.
         first: The number of the first frame.
         pixels: The number of pixels of all decoded frames.
         are_pages: Whether the frames are pages of a TIFF.
@@ -668,22 +671,29 @@ def _is_settled(
 
 
 def _is_other_page(grid: NDArray[np.float64], used: NDArray[np.float64]) -> bool:
-    """Return whether a page of a TIFF is no copy of the page that is used.
+    """Return whether a page of a TIFF shows another picture than the page that is used.
 
     Args:
-        grid: The page's mean levels (32, 32, 3).
-        used: The mean levels of the page that is used.
+        grid: The page's mean colors in a grid of 32 x 32 cells, (32, 32, 3); see `_grid`.
+        used: The mean colors of the page that is used.
     """
     return float(np.abs(grid - used).mean()) > _COPIED_PAGE_DIFFERENCE
 
 
 def _contrast(grid: NDArray[np.float64]) -> float:
-    """Return a frame's contrast: the sum of the deviations of its mean levels (32, 32, 3)."""
+    """Return a frame's contrast: the standard deviation of its colors, summed over the channels.
+
+    Args:
+        grid: The frame's mean colors in a grid of 32 x 32 cells, (32, 32, 3); see `_grid`.
+    """
     return float(grid.std(axis=(0, 1)).sum())
 
 
 def _grid(frame: Image.Image) -> NDArray[np.float64]:
-    """Return the mean levels (32, 32, 3) of an RGBA image over white in a grid of fields."""
+    """Return an image's mean colors in a grid of 32 x 32 cells, as an array (32, 32, 3).
+
+    The image is RGBA; its transparent parts count as white.
+    """
     size = (_COMPARED_GRID, _COMPARED_GRID)
     means = frame.resize(size, Image.Resampling.BOX)
     means = Image.alpha_composite(Image.new("RGBA", size, "white"), means)
@@ -694,8 +704,8 @@ def _shows_another(grid: NDArray[np.float64], used: NDArray[np.float64]) -> bool
     """Return whether a frame shows another picture than the frame that is used.
 
     Args:
-        grid: The frame's mean levels (32, 32, 3).
-        used: The mean levels of the frame that is used.
+        grid: The frame's mean colors in a grid of 32 x 32 cells, (32, 32, 3); see `_grid`.
+        used: The mean colors of the frame that is used.
     """
     histograms = []
     for levels in (grid, used):
@@ -707,11 +717,11 @@ def _shows_another(grid: NDArray[np.float64], used: NDArray[np.float64]) -> bool
 
 
 def _is_fade(grid: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
-    """Return whether a frame is a paler or more colorful version of another one, or alike.
+    """Return whether two frames show the same picture, even if one of them is paler.
 
     Args:
-        grid: The frame's mean levels (32, 32, 3).
-        other: The other frame's mean levels.
+        grid: The mean colors of one frame in a grid of 32 x 32 cells, (32, 32, 3); see `_grid`.
+        other: The mean colors of the other frame.
     """
     centered = [levels - levels.mean(axis=(0, 1)) for levels in (grid, other)]
     norms = [float(np.linalg.norm(levels)) for levels in centered]
@@ -734,7 +744,7 @@ def _has_content(frame: Image.Image) -> bool:
 
 
 def _largest_span(image: Image.Image) -> int:
-    """Return the largest difference between the highest and the lowest level of a channel."""
+    """Return the range of levels (highest minus lowest) of the channel with the largest range."""
     ranges = [band.getextrema() for band in image.split()]
     return max(int(high) - int(low) for low, high in ranges)  # type: ignore[arg-type]
 
@@ -843,7 +853,7 @@ def _convert_layers(image: Image.Image, icc: bytes | None) -> Image.Image:
 
 
 def _scale_transparent_level(image: Image.Image) -> None:
-    """Scale the transparent gray level of a PNG of 2 or 4 bits to 8 bits.
+    """Scale the transparent gray level of a 2-bit or 4-bit PNG to 8 bits.
 
     In such a PNG, all pixels of one gray level are transparent. Pillow scales the pixels to 8 bits,
     but not this level. Call the function before the pixels are loaded.
@@ -871,7 +881,7 @@ def _read_byte_palette(image: Image.Image) -> None:
 
 
 def _read_premultiplied_planes(image: Image.Image) -> bool:
-    """Prepare a TIFF whose associated alpha is stored as a separate plane, so that it loads.
+    """Prepare a TIFF with associated alpha in a separate plane, so that Pillow can load it.
 
     With associated alpha, the stored colors have been multiplied by alpha. A plane has the levels
     of one channel for all pixels. Pillow cannot decode such an alpha plane, so it is declared as a
@@ -1257,10 +1267,11 @@ def _read_strips(file: IO[bytes], tags: Mapping[int, Any]) -> bytes:
 def _read_tiles(
     file: IO[bytes], tags: Mapping[int, Any], channels: int, order: str
 ) -> NDArray[np.uint16]:
-    """Return the planes (channels, height, width) of an uncompressed, tiled TIFF of 16 bits.
+    """Return the planes (channels, height, width) of an uncompressed, tiled 16-bit TIFF.
 
-    The tiles of a plane are stored row by row. Tiles at the right and lower edges may extend beyond
-    the image. `order` is the byte order, "<" or ">".
+    A plane has the levels of one channel for all pixels. Its tiles are stored row by row. Tiles at
+    the right and lower edges may extend beyond the image. `order` is the byte order of the levels:
+    "<" for little-endian, ">" for big-endian.
     """
     width, height = int(tags[256]), int(tags[257])
     tile_width, tile_height = int(tags[322]), int(tags[323])
@@ -1282,7 +1293,7 @@ def _read_tiles(
 
 
 def _turn_as_tagged(image: Image.Image, tags: Mapping[int, Any]) -> Image.Image:
-    """Return an image rotated upright, with the color profile in its `info`.
+    """Return a TIFF's decoded image rotated upright, with the color profile in its `info`.
 
     `tags` are the tags of the TIFF file, which give the orientation and the color profile.
     """

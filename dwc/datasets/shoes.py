@@ -6,9 +6,9 @@
 
 A pair of a reference and a target image belongs to the split that lists both images. DWC's released
 code iterates over the images of a split and adds all pairs of each image. A pair is thus added
-twice, at its target and at its reference, unless both are the same image: 1,761 pairs become 3,521
-queries. Set the argument `listing` to "twice" to reproduce this, or to "once" to add each pair only
-once.
+twice, for its target and for its reference, unless both are the same image: 1,761 pairs become
+3,521 queries. Set the argument `listing` to "twice" to reproduce this, or to "once" to add each
+pair only once.
 
 If the reference and the target of a pair are the same image, the target is never in the results,
 since the reference is excluded from the results. `self_pairs` returns such images.

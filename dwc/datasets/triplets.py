@@ -27,7 +27,7 @@ class Triplet:
 
 @dataclass(frozen=True)
 class RetrievalQuery:
-    """A composed query with its correct results.
+    """A query that consists of a reference image and a text, with its correct results.
 
     Attributes:
         reference: Name of the reference image.
@@ -93,7 +93,7 @@ def log_blank_captions(source: object, queries: Iterable[Triplet | RetrievalQuer
     """Log a warning with the number of blank captions, if there are any.
 
     Args:
-        source: The file with the captions, or a name of the split.
+        source: The file with the captions, or the name of the split.
         queries: The triplets or queries with the captions.
     """
     if count := blank_captions(queries):

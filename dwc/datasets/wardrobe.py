@@ -186,12 +186,12 @@ _CATEGORY_KINDS = {
 
 
 class SearchWords(NamedTuple):
-    """Search words as people type them, with the values of a photograph that they ask for.
+    """Search words as people type them, and which photographs fit the words.
 
     Attributes:
         words: The words, such as "v-neck".
         values: Name of a column of the table of photographs -> the values that fit the words. A
-            photograph fits the words if its values in all these columns fit.
+            photograph fits the words if its value in each of these columns is one of them.
     """
 
     words: str
@@ -216,7 +216,7 @@ class Photograph:
     kids: str = "?"
 
     def known(self, attribute: str) -> str | None:
-        """Return an attribute's value, or None if the value is `-`, `?` or `other`."""
+        """Return an attribute's value; None for the placeholders `-`, `?` and `other`."""
         value = self.attributes[attribute]
         return None if value in _UNKNOWN else value
 
@@ -241,7 +241,7 @@ def read_value(photograph: Photograph, attribute: str) -> str | None:
 
 @dataclass(frozen=True)
 class AttributeChange:
-    """A composed query that changes one or two attributes of a reference photograph.
+    """A query with a photograph and a text that changes one or two of its attributes.
 
     Attributes:
         reference: Index of the reference photograph.
@@ -304,8 +304,8 @@ def _read_rows(table: Path) -> list[dict[str, str]]:
     """Return the rows of the table of photographs after checking them.
 
     Returns:
-        For each row, a dict from column to cell. Other spellings of an unknown value, such as
-        `n/a`, are replaced with `?`.
+        For each row, a dict from column to cell. Cells such as `n/a`, which mean that a value is
+        unknown, are replaced with `?`.
     """
     rows = []
     lines: dict[str, int] = {}
@@ -327,10 +327,14 @@ def _read_rows(table: Path) -> list[dict[str, str]]:
 
 
 def _unify_unknown(name: str, value: str) -> str:
-    """Return the standard spelling of an unknown value in the column `name`.
+    """Return `?` or `other` for a value that is another spelling of one of them.
 
-    The standard spelling is `?` for values such as `n/a`, and `other` for values such as `Other`.
-    All other values are returned unchanged.
+    For example, `n/a` becomes `?`, and `Other` becomes `other`. All other values are returned
+    unchanged.
+
+    Args:
+        name: The name of the value's column.
+        value: The value.
     """
     if name != "category" and name not in WARDROBE_ATTRIBUTES:
         return value
@@ -365,7 +369,7 @@ def list_phrases(attribute: str, value: str) -> tuple[str, ...]:
 
 
 def search_words() -> list[SearchWords]:
-    """Return the search words, such as "v-neck", with the values that they ask for."""
+    """Return all search words, such as "v-neck", each with the attribute values that fit it."""
     words = [
         SearchWords(name, {column: frozenset(values.split()) for column, values in wanted})
         for wanted, names in _SEARCH_WORDS.items()
@@ -380,7 +384,7 @@ def search_words() -> list[SearchWords]:
 def fits_words(photograph: Photograph, wanted: SearchWords) -> bool:
     """Return whether a photograph fits search words, such as "v-neck".
 
-    It fits if each column that the words refer to has one of the values that they ask for.
+    It fits if its value in each column of `wanted.values` is one of the values listed there.
     """
     columns = {"category": photograph.category, "kids": photograph.kids, **photograph.attributes}
     return all(columns[column] in values for column, values in wanted.values.items())
@@ -453,7 +457,7 @@ def image_path(folder: Path, file: str) -> Path:
 
     Args:
         folder: The folder with the table of photographs.
-        file: The cell `file` of the photograph's row in this table.
+        file: The photograph's value in the column `file` of this table.
     """
     return folder / "photos" / file
 
@@ -571,8 +575,8 @@ def image_share(reference: Photograph, changes: dict[str, str]) -> float:
 
     The true image weight is the fraction of the target's attributes that come from the reference
     image and not from the text: 1 - changed / (1 + known). Here, `changed` is the number of
-    changes. `known` is the number of attributes that a query can change (`CHANGEABLE`) and whose
-    values are known for the reference. The 1 in the divisor stands for the category, which always
+    changes. `known` is the number of attributes that a query can change (`CHANGEABLE`) and that are
+    known for the reference. The 1 in the divisor stands for the category, which always
     comes from the image.
 
     Args:

@@ -48,7 +48,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
-    """Options of an evaluation; options that only other benchmarks use are ignored.
+    """Options of an evaluation; a benchmark ignores the options that it does not use.
 
     Attributes:
         split: Name of the split; None for the benchmark's default.
@@ -357,7 +357,7 @@ def cirr_queries(encoded: EncodedBenchmark) -> list[CirrQuery]:
 def subset_scores(
     encoded: EncodedBenchmark, view: tuple[Vectors, Vectors]
 ) -> list[tuple[list[str], NDArray[np.floating]]]:
-    """For each query, score the other images in CIRR's set of six that contains the reference.
+    """Return each query's scores of the other images in the reference's set of six images.
 
     Args:
         encoded: The vectors of the benchmark.

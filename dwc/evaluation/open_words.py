@@ -1,4 +1,4 @@
-"""Evaluation of text queries with words that no model was trained on, on a wardrobe's photographs.
+"""Evaluation of searches for photographs by words that occur in no training text.
 
 A wardrobe is a folder of labeled photographs of clothes. `OPEN_WORDS` is a fixed set of names of
 colors and garments that no training text may contain. A model can still find matching photographs
@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 def _words(values: Mapping[str, str]) -> dict[str, frozenset[str]]:
     """Return a dict from each word to the values that are correct for it.
 
-    `values` maps correct values to words; both are separated by spaces. For example, the input
-    `{"teal blue": "cyan"}` gives `{"cyan": {"teal", "blue"}}`.
+    `values` maps correct values to words; several of either are separated by spaces. For example,
+    the input `{"teal blue": "cyan"}` gives `{"cyan": {"teal", "blue"}}`.
     """
     return {
         word: frozenset(right.split()) for right, words in values.items() for word in words.split()
@@ -85,7 +85,7 @@ def evaluate_open_words(
 ) -> dict[str, Any]:
     """Search with each word of `OPEN_WORDS` as the only text, and check the first result.
 
-    A word that the processor cannot read counts as a wrong result. A word is left out if none of
+    A word that the model cannot use counts as a wrong result. A word is left out if none of
     its correct values occurs among the photographs. If all color names or all garment names are
     left out, a warning is logged. This happens, for example, if the photographs' categories are in
     another language.
@@ -104,7 +104,7 @@ def evaluate_open_words(
         `count`: the number of words.
         `left_out`: the words that are left out.
         `words`: for each word a dict with `read`, the text that the model gets (None if the
-        processor cannot read the word); `found`, the value of the first result; and `right`,
+        model cannot use the word); `found`, the value of the first result; and `right`,
         whether this value is correct.
     """
     template = model.config.caption_template or {}

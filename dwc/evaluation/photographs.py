@@ -224,7 +224,7 @@ def word_precision(
     """Search with each text of `search_words`, and count the correct results among the first k.
 
     The queries have no image. A photograph is correct if it fits the text by its attributes. A text
-    is left out if no photograph fits it, or if the processor cannot read it.
+    is left out if no photograph fits it, or if the model cannot use the text.
 
     Args:
         model: The model.
@@ -330,8 +330,8 @@ def evaluate_wardrobe(
         A dict with counts (`missing` is the number of unreadable photographs) and the keys:
         `classes`: the values of `class_precision`.
         `captions`: the values of `caption_recalls`.
-        `composed`: recalls of composed queries, whose hits are all photographs that match image and
-        text; and the values of `count_unknown_words` for their texts.
+        `composed`: recalls of composed queries, whose hits (correct results) are all photographs
+        that match image and text; and the values of `count_unknown_words` for their texts.
         `streams`: for each stream, the recalls of composed queries, the mean image weight, and
         `weight_truth_correlation`: Spearman's correlation of the image weight with the fraction of
         the target's attributes that come from the reference image and not from the text.

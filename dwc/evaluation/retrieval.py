@@ -126,8 +126,9 @@ class EncodedBenchmark:
     def views(self) -> dict[str, tuple[Vectors, Vectors]]:
         """The vectors of each stream, and the concatenated vectors of all streams.
 
-        Maps the name of each stream, and "together" for all streams, to the query vectors (N, D)
-        and the gallery vectors (M, D): N queries, M images, dimension D.
+        The keys are the names of the streams, and "together" for all streams. Each value is a pair:
+        the query vectors (N, D) and the gallery vectors (M, D) of N queries and M images, of
+        dimension D.
         """
         together = np.concatenate(list(self.queries.embeddings.values()), axis=1)
         views = {"together": (together, self.gallery)}
@@ -141,15 +142,15 @@ class EncodedBenchmark:
 
 @dataclass(frozen=True)
 class RankReport:
-    """The results of a benchmark: the rank of each query's best-ranked hit, and the image weights.
+    """The results of a benchmark: the ranks and the image weights of its N queries.
 
-    The image weight of a query is the factor of its image part.
+    The rank of a query is the rank of its best-ranked hit (correct result), from 1. The image
+    weight of a query is the factor of its image part.
 
     Attributes:
         benchmark: The evaluated benchmark.
-        ranks: The ranks (N,) of N queries by the stream's name, and under "together" those of all
-            streams together. The rank of a query is the rank of its best-ranked hit (correct
-            result). The first rank is 1.
+        ranks: The ranks (N,) of the queries by the stream's name, and under "together" those of all
+            streams together.
         image_weights: The image weights (N,), 0 to 1, by the stream's name.
         texts_cut: Number of texts that were shortened to the model's token limit.
     """
@@ -163,8 +164,9 @@ class RankReport:
         """Return Spearman's correlation of a stream's image weight with the true image weight.
 
         The true image weight of a query is the fraction of the target's attributes that come from
-        the reference image and not from the text. The result is None in two cases: the true image
-        weight of any query is unknown, or all queries have the same weight or the same true weight.
+        the reference image and not from the text. The result is None if the true image weight
+        of at least one query is unknown, or if all queries have the same image weight or the same
+        true image weight.
         """
         shares = [query.picture_share for query in self.benchmark.queries]
         if not shares or any(share is None for share in shares):
@@ -174,11 +176,11 @@ class RankReport:
     def to_dict(self, ks: Sequence[int] = (1, 10, 50)) -> dict[str, Any]:
         """Return the results as JSON-compatible values.
 
-        In some benchmarks, there are queries whose only hit is the reference image, which is
-        removed from the results. Such queries count as failures, as in published results. If there
-        are any, the entry `unanswerable` is their number, and the entry `answerable` has the
-        recalls of all other queries. If queries have blank captions, the entry `blank_captions` is
-        the number of these captions.
+        In some benchmarks, the only hit (correct result) of some queries is the reference image,
+        which is removed from the results. Such queries count as failures, as in published results.
+        If there are any, the entry `unanswerable` is their number, and the entry `answerable` has
+        the recalls of all other queries. If queries have blank captions, the entry `blank_captions`
+        is the number of these captions.
 
         Args:
             ks: The numbers K for which recall@K is computed.
@@ -215,10 +217,10 @@ class RankReport:
 
     @property
     def answerable(self) -> NDArray[np.bool_]:
-        """A mask (N,): whether each query has a hit (correct result) that is ranked.
+        """A mask (N,) of the queries with at least one hit (correct result) in their ranking.
 
-        A query has none if its only hit is the reference and the benchmark does not rank the
-        reference.
+        A query has no hit in its ranking if its only hit is its reference image and the benchmark
+        excludes the reference from the results.
         """
         removed = self.benchmark.reference_removed
         queries = self.benchmark.queries
@@ -339,7 +341,7 @@ def _embed(model: DWCModel, processor: DWCProcessor, images: list[Image.Image]) 
 
 @torch.inference_mode()
 def embed_texts(model: DWCModel, processor: DWCProcessor, texts: Sequence[str]) -> Vectors:
-    """Compute the embeddings (N, D) of N queries that have only a text, on the CPU.
+    """Compute the embeddings (N, D) of N queries that consist of a text alone.
 
     Args:
         model: The model.
@@ -553,8 +555,8 @@ class Coverage:
         unreadable: Number of images that existed but could not be read.
         is_compared: Whether the benchmark's size was compared with the size of the published
             benchmark. If False, the published size is unknown.
-        deviations: Sentences on how the files differ from the published benchmark: other counts of
-            queries, captions or images, or a placeholder in place of many images.
+        deviations: Sentences on how the files differ from the published benchmark, for example
+            in the number of queries, captions or images, or by placeholders in place of images.
     """
 
     queries: int

@@ -167,11 +167,10 @@ def attention_maps(
 
 
 def _typed_rows(checkpoint: Checkpoint, query: EncodedQuery) -> dict[int, str]:
-    """Return the typed words as a dict from row to word.
+    """Return the typed words by the number of their row in the CNN stream's attention maps.
 
-    The CNN stream's attention maps have one row for each word of the model's input, numbered from
-    0. Rows that are not in the result belong to the caption template: fixed words around the typed
-    text.
+    The maps have one row for each word of the model's input, numbered from 0. Rows that are not in
+    the result belong to the caption template: fixed words around the typed text.
     """
     # Characters that UTF-8 cannot encode are removed, as in the processor.
     text = query.encoding.model_text.encode("utf-8", "ignore").decode("utf-8")

@@ -132,7 +132,9 @@ def compare(
 
 
 class _LearnedRanking(NamedTuple):
-    """The ranking with the learned weights. `compare` compares every other ranking with it.
+    """The ranking with the weights that the model computes for the query (learned weights).
+
+    `compare` compares every other ranking with this one.
 
     Attributes:
         sweep: the object that computes the query's scores at any image weight.

@@ -55,8 +55,8 @@ def explain_score(sweep: WeightSweep, id: str, shift: float = 0.0) -> ScoreExpla
         sweep: the object that computes the query's scores at any image weight.
         id: the image's id.
         shift: number added to the logit of every image weight; a positive number raises the
-            weights. It does not affect `ranks`, since the weights of the variants do not depend on
-            it.
+            weights. It does not affect the field `ranks` of the result, which has the ranks with
+            fixed weights and with the learned weights.
 
     Raises:
         QueryError: if the id is not in the gallery, is excluded or does not fit the query's filter,

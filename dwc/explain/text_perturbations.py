@@ -129,8 +129,8 @@ class WordEffect:
             without the word, by the stream's name, in [-1, 1]. It is negative if the word raises
             the weight of the text.
         score_effect: the selected result's score for the complete text minus its score for the text
-            without the word. It is positive if the word raises the score, and in [-4, 4] for a
-            model with two streams; None if no result was selected.
+            without the word. It is positive if the word raises the score. Its range is [-4, 4] for
+            a model with two streams. None if no result was selected.
         unknown: whether the word is missing from the word vocabulary. The CNN stream encodes all
             unknown words with the same word vector; CLIP splits any word into pieces of its
             vocabulary.
@@ -146,11 +146,11 @@ class WordEffect:
 
 @dataclass(frozen=True)
 class WordEffects:
-    """The effects of all typed words, each measured by removing only that word.
+    """The effects of all typed words on the image weights and on the score of one result.
 
-    The effects do not sum to the effect of the complete text: words interact, and removing one of
-    two synonyms may change nothing. A text without one of its words may also be unlike the texts
-    with which the model was trained.
+    Each effect is measured by removing only that word. The effects do not sum to the effect of the
+    complete text: words interact, and removing one of two synonyms may change nothing. A text
+    without one of its words may also be unlike the texts with which the model was trained.
 
     Attributes:
         words: the effect of each word, in the order of the text.

@@ -30,8 +30,9 @@ EXTREMES = 4
 class ShareBin:
     """Mean and spread of the model's image weights, for queries with similar true image weights.
 
-    The true image weight of a query is the fraction of the target's attributes that come from the
-    reference image and not from the text.
+    The image weight of a query is the factor of its image part, from 0 to 1. The true image weight
+    is the fraction of the target's attributes that come from the reference image and not from the
+    text.
 
     Attributes:
         low: the lower bound of the true image weight, in [0, 1].
@@ -52,8 +53,9 @@ class ShareBin:
 class StreamStatistics:
     """Statistics of one stream's image weights for the reference queries, a fixed set of queries.
 
-    The true image weight of a query is the fraction of the target's attributes that come from the
-    reference image and not from the text.
+    The image weight of a query is the factor of its image part, from 0 to 1. The true image weight
+    is the fraction of the target's attributes that come from the reference image and not from the
+    text.
 
     Attributes:
         counts: the number of queries with an image weight in each of `HISTOGRAM_BINS` equal bins
@@ -79,8 +81,8 @@ class StreamStatistics:
 class ExtremeQuery:
     """One of the reference queries with the highest or the lowest image weights.
 
-    The reference queries are a fixed set of queries, stored with the checkpoint. They are compared
-    by the mean of their image weights over the streams.
+    The reference queries are a fixed set of queries, stored with the checkpoint. The highest
+    and lowest are chosen by the mean of the image weights over the streams.
 
     Attributes:
         reference: the id of the query's reference image.
@@ -104,10 +106,10 @@ class WeightStatistics:
         queries: the number of reference queries.
         protocol: a sentence that describes the set of queries.
         streams: the statistics of each stream's weights, by the stream's name.
-        picture_led: the queries with the highest mean image weight, highest first; None if only the
-            weights were recorded, not the queries.
-        word_led: the queries with the lowest mean image weight, lowest first; None if only the
-            weights were recorded, not the queries.
+        picture_led: the queries with the highest image weight (mean over the streams), highest
+            first; None if only the weights were recorded, not the queries.
+        word_led: the queries with the lowest image weight (mean over the streams), lowest first;
+            None if only the weights were recorded, not the queries.
     """
 
     queries: int

@@ -108,7 +108,8 @@ class EmbeddedPicture(NamedTuple):
         row: The picture's row for the gallery store.
         vector: The vector (D,) of the picture.
         thumbnail: The file of the thumbnail. The build moves it into the store.
-        doubts: What is doubtful about the picture, as names in `image_loading.DOUBTS`.
+        doubts: Names of the picture's possible defects, such as "blank"; see
+            `image_loading.DOUBTS`.
     """
 
     row: StoredImage
@@ -126,7 +127,7 @@ its thumbnail is missing.
 
 
 class BuildResult(NamedTuple):
-    """The gallery store after a build, and the numbers of embedded and removed pictures."""
+    """The result of a build: the gallery store, and how many pictures were embedded and removed."""
 
     store: Store
     embedded: int
@@ -136,7 +137,8 @@ class BuildResult(NamedTuple):
 class _Prepared(NamedTuple):
     """A decoded picture to embed, with its thumbnail and its row for the gallery store.
 
-    `doubts` is what is doubtful about it, as names in `image_loading.DOUBTS`.
+    `doubts` has the names of the picture's possible defects, such as "blank" (see
+    `image_loading.DOUBTS`).
     """
 
     item: Item
@@ -361,9 +363,9 @@ class _Build:
         """Divide the listed pictures into unchanged, possibly changed and new pictures.
 
         Returns:
-            The number of unchanged pictures, including those whose content is recorded as
-            undecodable; the stored pictures that may have changed; and the new pictures, including
-            those that could not be accessed by the last build.
+            The number of unchanged pictures, which include unchanged files that cannot be decoded;
+            the stored pictures that may have changed; and the new pictures, which include those
+            whose files the last build could not read.
         """
         writer = self._writer
         state = StoredState(writer.content_keys, writer.files, writer.report)
@@ -380,9 +382,9 @@ class _Build:
 
         Returns:
             The ids of pictures whose files are gone; and the ids of pictures that are left out now,
-            for example by an exclude pattern. Pictures that still exist but cannot be read now are
-            in neither of the two: the file or folder is unreadable, the format is not supported, or
-            the file is only in iCloud.
+            for example by an exclude pattern. Neither includes pictures that exist but cannot be
+            read now, because the file or folder is unreadable, the format is not supported, or the
+            file is only in iCloud.
         """
         gone, dropped = [], set()
         for id in _unlisted(self._writer.content_keys, self._listing.items):
@@ -440,7 +442,10 @@ class _Build:
         return others
 
     def _embed_items(self, items: Sequence[Item], clock: "_Clock") -> None:
-        """Embed pictures and commit them in batches; reuse vectors of content already stored."""
+        """Embed pictures, and add them to the store in batches.
+
+        A picture whose content is already in the store gets the stored vector.
+        """
         if not items:
             return
         stored = self._writer.snapshot().content_keys
@@ -489,8 +494,8 @@ class _Build:
 
         Args:
             batch: The pictures.
-            stored: The content keys (hashes of the content) of the rows that the store had before
-                `_embed_items`, the caller, added rows; in the order of the rows.
+            stored: The content keys (hashes of the content) of the store's rows, in order, as they
+                were before `_embed_items`, the caller, added its first batch.
         """
         writer = self._writer
         for result in batch:
@@ -618,11 +623,10 @@ class _Build:
     def _remaining(self, gone: Iterable[str]) -> set[str]:
         """Return the ids in `gone` that still have a row in the store.
 
-        The old id of a moved picture has no row: in the row of this picture, `_reuse` has replaced
-        the old id by the new id.
+        A picture that was moved is not among them, since `_reuse` has given its row the new id.
 
         Args:
-            gone: The ids of pictures whose files no longer exist under these ids.
+            gone: The ids of pictures whose files did not exist at the beginning of the build.
         """
         return set(self._writer.content_keys.select(gone))
 
@@ -637,24 +641,36 @@ class _Build:
         return frozenset(name for name, ids in self._doubtful.items() if id in ids)
 
     def _note_doubts(self, id: str, doubts: frozenset[str]) -> None:
-        """Record what is doubtful about a picture, as names in `image_loading.DOUBTS`."""
+        """Record the possible defects of a picture; `_save_doubts` saves them.
+
+        Args:
+            id: The id of the picture.
+            doubts: Names from `image_loading.DOUBTS`, such as "blank"; they replace those recorded
+                before.
+        """
         for name, ids in self._doubtful.items():
             if (name in doubts) != (id in ids):
                 ids ^= {id}
                 self._has_unsaved_doubts = True
 
     def _save_doubts(self) -> None:
-        """Save in the store what `_note_doubts` recorded, if anything has changed.
+        """Save in the store the possible defects of pictures that `_note_doubts` has recorded.
 
-        Call this method before rows are committed. If the build is killed after the commit, the
-        next build does not decode these pictures again, so it needs the saved doubts.
+        Nothing is saved if they have not changed. Call this method before the rows of the pictures
+        are committed: if the build is killed, the next build does not decode committed pictures
+        again, so it cannot find their defects.
         """
         if self._has_unsaved_doubts:
             self._writer.save_report({name: sorted(ids) for name, ids in self._doubtful.items()})
             self._has_unsaved_doubts = False
 
     def _copy_doubts(self, origin: str, id: str) -> None:
-        """Record for a picture what is recorded for another one with the same content."""
+        """Record the possible defects of one picture, such as "blank", for a copy of it, too.
+
+        Args:
+            origin: The id of the picture whose possible defects are recorded already.
+            id: The id of the copy, which has the same content.
+        """
         self._note_doubts(id, self._doubts(origin))
 
     def _count_kind(self, result: _Unreadable) -> None:
@@ -791,10 +807,10 @@ def _unlisted(stored: Iterable[str], items: Sequence[Item]) -> Iterator[str]:
 
 
 def _has_inodes(items: Sequence[Item], files: Mapping[str, KnownFile]) -> bool:
-    """Return whether any file has the same inode as at the last build.
+    """Return whether any file has the same inode (file number) as at the last build.
 
-    If there is no such file, inodes are not compared: some file systems, such as FAT and those of
-    some network drives, give new inodes to all files whenever they are mounted.
+    If not, the caller does not compare inodes: some file systems, such as FAT and those of some
+    network drives, give new inodes to all files whenever they are mounted.
     """
     return any(
         item.stamp is not None and file is not None and item.stamp.inode == file.stamp.inode
@@ -836,9 +852,9 @@ def _compare(
             has changed.
 
     Returns:
-        None if the file is unchanged, or what is doubtful about the picture (see `DOUBTS`) if it
-        was decoded, too; the file's content key (hash of its content) if it has changed; an
-        `_Unreadable` with the reason if it cannot be read.
+        For an unchanged file, None; with `decode_again`, the names of the picture's possible
+        defects (see `DOUBTS`). For a file whose content or decoded pixels have changed, the content
+        key (hash of the content). For a file that cannot be read, an `_Unreadable` with the reason.
     """
     row = rows[item.id]
     try:
@@ -941,7 +957,7 @@ def _describe_nothing(listing: Listing) -> str:
 
 
 class _Clock:
-    """Progress report of a build; it estimates the remaining time from the speed so far."""
+    """Counts the finished pictures of a build; reports them and the estimated remaining time."""
 
     def __init__(self, finished: int, total: int, progress: Progress | None) -> None:
         self._before = self._finished = finished

@@ -190,10 +190,10 @@ class DatasetSource:
         return (self._make_item(table, row) for row in range(len(table.ids)))
 
     def _make_item(self, table: "_Table", row: int) -> "Item | LeftOut":
-        """Return the picture in a row, or the reason why it is left out.
+        """Return the picture in a row, or a `LeftOut` with the reason why it is left out.
 
-        A row may have only the path of a picture. This method checks that the file exists, since
-        the package `datasets` would report a missing file only when it reads the file.
+        If the row has only the path of a picture, this method checks that the file exists. The
+        package `datasets` would report a missing file only when it reads the file.
         """
         id = table.ids[row]
         if table.is_stored[row]:
@@ -223,12 +223,12 @@ def _combine(stamps: Sequence[Stamp]) -> Stamp:
 
 
 class _Stored(NamedTuple):
-    """A column of a dataset whose values are pictures.
+    """A dataset's column of pictures, and the form in which it stores them.
 
     Attributes:
         column: The name of the column.
-        nested: Whether a value is a pair of the picture file's `bytes` and `path`; otherwise a
-            value is the bytes alone.
+        nested: True if a value has two fields, the `bytes` and the `path` of a picture file; False
+            if a value is only the bytes.
     """
 
     column: str
@@ -243,8 +243,8 @@ class _Table:
         stamp: The size, times and inode of the table's files.
         ids: The id of each row.
         paths: The picture's path in each row; None if there is none.
-        is_stored: For each row, whether it contains the bytes of the picture's file. Otherwise, it
-            has only the path.
+        is_stored: For each row, whether it contains the bytes of the picture's file. A row without
+            these bytes has only a path, or no picture.
         rows_by_id: The index of each row by id.
     """
 
@@ -276,7 +276,7 @@ class _Table:
         return bytes(value["bytes"] if self._stored.nested else value)
 
     def metadata(self) -> Iterable[dict[str, Any]]:
-        """Yield the values of each row in the columns without pictures."""
+        """Yield the metadata of each row: its values in the columns without pictures, by column."""
         others = [n for n in self._dataset.column_names if n not in self._candidates]
         if not others:
             yield from ({} for _ in self.ids)

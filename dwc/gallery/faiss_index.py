@@ -91,8 +91,8 @@ class IndexDescription:
         clusters: the number of clusters into which the vectors are divided.
         probes: the number of clusters that a search for the 50 best images reads.
         candidates: the number of candidates that a search for the 50 best images returns.
-        recall: the mean share of the 50 best images that are among the candidates, in [0, 1],
-            measured with trial queries.
+        recall: the fraction of a query's 50 best images that are among the candidates, in [0, 1],
+            averaged over trial queries.
         library: the version of FAISS that wrote the index.
     """
 
@@ -150,9 +150,9 @@ class FaissIndex:
 
     @property
     def recall(self) -> float:
-        """The mean share of the 50 best images that are among the candidates, in [0, 1].
+        """The fraction of a query's 50 best images that are among the candidates, in [0, 1].
 
-        It was measured with trial queries when the index was built.
+        It was averaged over trial queries when the index was built.
         """
         return self.description.recall
 
@@ -266,7 +266,7 @@ class FaissIndex:
         """Do nothing: the index has no open files."""
 
     def _check_canaries(self, store: Store) -> None:
-        """Check the index: search with the vectors of 16 pictures of the store.
+        """Check that the index finds pictures: search with the vectors of 16 pictures of the store.
 
         Raises:
             StoreError: Fewer than half of these searches return the picture whose vector they used.

@@ -171,8 +171,8 @@ _AMBIGUOUS_NUMBER = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
 def _format_value(value: Value) -> str:
     """Return a value as text that `parse_filter` can read without ambiguity.
 
-    If the point of a number could be taken for one between thousands, a zero is added: 1.125
-    becomes "1.1250", since "1.125" could also mean 1125.
+    A zero is added to a number whose point could be read as a thousands separator: 1.125 becomes
+    "1.1250", since "1.125" could also mean 1125.
     """
     text = format_value(value)
     is_ambiguous = isinstance(value, float) and _AMBIGUOUS_NUMBER.fullmatch(text)
@@ -224,9 +224,9 @@ _COMPARE: dict[str, Callable[[NDArray[np.float64], float], Mask]] = {
 
 
 def unmatched_notes(filter: Filter, metadata: Metadata) -> list[str]:
-    """Return a message for each text value in a filter that no picture has in the column.
+    """Return a message for each text in a filter that no picture has in the filtered column.
 
-    If the column has a similar value, the message suggests it.
+    If the column has a similar text, the message suggests that text.
     """
     notes = []
     for condition in _conditions(filter):
@@ -253,6 +253,9 @@ def _conditions(filter: Filter) -> Iterator[Membership | Comparison | Missing]:
 
 def parts_by_column(filter: Filter | None) -> tuple[dict[str, list[Filter]], list[Filter]]:
     """Split a filter at its outermost `and`, and group the parts by their columns.
+
+    For example, `a = 1 and (b = 2 or c = 3)` has the parts `a = 1` and `b = 2 or c = 3`. A filter
+    without such an `and` is a single part.
 
     Returns:
         The parts that refer to a single column, by the column's name; and the parts that refer to

@@ -114,8 +114,8 @@ class ListedFiles(BlockSequence[_T]):
     def _row(self, file: GalleryFile) -> tuple[Any, ...]:
         """Return the row of the database for a file.
 
-        To save space, the row has None instead of the file's path if this path is simply the
-        folder's path joined with the id.
+        To save space, the path is stored as None if it consists of the folder's path and the file's
+        id. It may differ, for example in bytes that are not valid UTF-8.
         """
         id, path, *stamp = file
         return (id, None if path == f"{self._root}/{id}" else os.fsencode(path), *stamp)

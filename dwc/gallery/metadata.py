@@ -52,7 +52,7 @@ _LARGEST_INTEGER = 2**53  # greater integers lose digits as 64-bit floating-poin
 
 
 class UntypedText(str):
-    """A cell of a table without types: it may be a text, a number or a Boolean value."""
+    """A cell of a file format such as CSV, in which texts, numbers and Booleans look alike."""
 
     __slots__ = ()
 
@@ -147,7 +147,14 @@ class Metadata:
     def __init__(
         self, columns: Mapping[str, Column], count: int, decimal_commas: Iterable[str] = ()
     ) -> None:
-        """Build the object for `count` pictures from the columns of their metadata, by name."""
+        """Build the metadata of `count` pictures.
+
+        Args:
+            columns: The columns by name, in order; each has one value per picture.
+            count: The number of pictures.
+            decimal_commas: The names of the columns of numbers that a table writes with decimal
+                commas, such as "1.200,5" for 1200.5.
+        """
         self.columns = dict(columns)
         self.count = count
         self.decimal_commas = frozenset(decimal_commas)
@@ -313,8 +320,9 @@ def describe_unused_tables(ids: Iterable[str]) -> str:
         ids: The relative paths of all files that are neither pictures nor tables with such a name.
 
     Returns:
-        A text that names the files with the suffix of a table, such as `products.csv`, and says how
-        to use them as metadata. It is empty if there are none. Files in subfolders do not count.
+        A text with the names of the files that have the suffix of a table, such as `products.csv`,
+        and how to use them as metadata. The text is empty if there are no such files. Files in
+        subfolders are ignored.
     """
     names = [id for id in ids if "/" not in id and id.lower().endswith(_TABLE_SUFFIXES)]
     if not names:
@@ -484,7 +492,7 @@ def _find_file_column(row: Mapping[str, Any]) -> str | None:
 
 
 class _PictureFinder:
-    """Function object that returns the id of the picture to which a row of a table belongs."""
+    """Function object that finds the picture to which a row of a metadata table belongs."""
 
     def __init__(self, ids: Collection[str]) -> None:
         self._ids = frozenset(ids)
@@ -495,7 +503,7 @@ class _PictureFinder:
 
         Args:
             folder: The relative path of the table's folder.
-            name: The path of the picture as the table has it, relative to that folder.
+            name: The picture's path relative to that folder, as written in the table.
             is_wardrobe: Whether the picture may also be in the folder `photos` beside the table.
         """
         names = [name, name.replace("\\", "/")] if "\\" in name else [name]
@@ -658,8 +666,9 @@ class MetadataCollector:
     def finish(self) -> ListedMetadata:
         """Return the metadata of all pictures, converted to the types of the columns.
 
-        The type of a column is determined from all its values. The result includes messages about
-        the problems.
+        The type of a column is determined from all its values. The `problems` of the result are
+        messages about tables, rows and columns that are not used, and about values that contradict
+        each other.
         """
         problems = self.problems + self._join_spellings()
         for table, messages in self._counted.items():
@@ -718,8 +727,8 @@ class MetadataCollector:
     def _spelled_twice(self, name: str) -> list[str]:
         """Return two different cells of a column that are equal as numbers, such as 1.1 and 1.10.
 
-        Such cells may be version or article numbers, which should be texts. The result is empty if
-        the column has no such cells.
+        Such cells may be version or article numbers, which should be texts. The result has the
+        first two such cells; it is empty if there are none.
         """
         spellings: dict[float, str] = {}
         for row in self._rows.values():
@@ -732,7 +741,7 @@ class MetadataCollector:
 
 
 class _CollectedColumn:
-    """Detector of the types that fit all values of a column.
+    """Determines the type of a column: `check` tests each value, and `type` is the result.
 
     Attributes:
         nested: The beginning of the JSON text of the first value that is neither a text, a number
@@ -747,15 +756,16 @@ class _CollectedColumn:
 
     @property
     def type(self) -> ColumnType:
-        """The type that fits all values; "text" if there are no values."""
+        """The type that fits all values checked so far; "text" if there were none."""
         if not self._has_values:
             return "text"
         return "boolean" if self._may_be_boolean else "number" if self._may_be_number else "text"
 
     def check(self, value: Any) -> Value | None:
-        """Record which types fit a value, and return the value; None if it is missing or nested.
+        """Return a value, and exclude the types of the column that do not fit the value.
 
-        A nested value is neither a text, a number nor a Boolean value: for example, a list.
+        The result is None for a missing value, and for a nested value, which is neither a text, a
+        number nor a Boolean value: for example, a list.
         """
         if _is_missing(value):
             return None
@@ -785,7 +795,7 @@ def _is_missing(value: Any) -> bool:
 
 
 def _is_same(value: Any, other: Value) -> bool:
-    """Return whether two cells of a column have the same text or are equal as numbers."""
+    """Return whether two values of a column are equal: as texts, or as numbers (1.5 and 1.50)."""
     if isinstance(value, (str, int, float)):
         if _as_text(value) == _as_text(other):
             return True

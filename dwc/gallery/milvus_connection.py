@@ -146,7 +146,8 @@ class MilvusConnection:
             args: further arguments of the operation.
 
         Raises:
-            StoreError: The operation failed twice, or raised this error itself.
+            StoreError: The operation failed twice or raised this error itself, or the connection
+                was closed.
         """
         client = self._opened.client
         if client is None:
@@ -228,7 +229,7 @@ class _OpenedClient:
                     raise (failures[0] if failures else error) from None
 
     def close(self) -> None:
-        """Close the client; stop Milvus Lite if nothing else in this process uses the folder."""
+        """Close the client; stop Milvus Lite if no other connection in this process uses it."""
         with suppress(Exception):
             if self.client is not None:
                 self.client.close()

@@ -86,9 +86,9 @@ class OutdatedIndexError(StoreError):
 
 
 class _State(NamedTuple):
-    """What Milvus records about the rows of one gallery: whether they are complete, and a hash.
+    """The record in Milvus about the rows of one gallery, such as whether they are complete.
 
-    The records of all galleries are the rows of the collection `dwc_galleries`.
+    The collection `dwc_galleries` has the records of all galleries, one per row.
 
     Attributes:
         layout: A hash of the rows' fields, the length of a vector, and the model.
@@ -110,8 +110,8 @@ class MilvusIndex:
         name: The name of the index, "milvus".
         recall: Always None. It is not measured, since Milvus compares all vectors.
         collection: The name of the collection in Milvus.
-        written: The number of rows that `update` wrote.
-        removed: The number of rows that `update` removed.
+        written: The number of rows that `update` wrote; 0 after `open`.
+        removed: The number of rows that `update` removed; 0 after `open`.
     """
 
     name = "milvus"
@@ -130,7 +130,7 @@ class MilvusIndex:
 
     @classmethod
     def open(cls, location: str, store: Store) -> "MilvusIndex":
-        """Open the rows of a store in Milvus.
+        """Connect to Milvus, and check that it has exactly the rows of a store.
 
         Args:
             location: a path that ends in `.db` for Milvus Lite, or an address such as
@@ -314,9 +314,10 @@ class MilvusIndex:
             logger.warning("%s All pictures are compared until then.", error)
 
     def _load(self, client: Any) -> None:
-        """Prepare Milvus for reading the records of all galleries and the rows of this gallery.
+        """Let Milvus load two collections into its memory, since it reads only loaded collections.
 
-        Milvus loads the two collections into memory, if they exist.
+        These are `dwc_galleries`, with one record per gallery, and the collection with the rows of
+        this gallery. A collection that does not exist is omitted.
         """
         for name in (GALLERIES, self.collection):
             if client.has_collection(name, timeout=TIMEOUT_S):
@@ -330,10 +331,10 @@ class MilvusIndex:
             raise self._outdated("has lost the rows of this gallery")
 
     def _require_state(self, state: _State | None) -> None:
-        """Raise `OutdatedIndexError` unless `state` says that Milvus has all rows of the store.
+        """Raise `OutdatedIndexError` if the gallery's record in Milvus does not match the store.
 
         Args:
-            state: What Milvus records about the rows of this gallery; None if it has no record.
+            state: The record in Milvus about the rows of this gallery; None if there is none.
         """
         if state is None:
             reason = "has no rows of this gallery and model"
@@ -392,10 +393,11 @@ class MilvusIndex:
         self.written, self.removed = len(missing), len(surplus)
 
     def _compare(self, rows: list[dict[str, Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Compare all rows in Milvus with the store.
+        """Find the differences between all rows in Milvus and the store.
 
         Args:
-            rows: The rows in Milvus, as dicts from field to value.
+            rows: All rows in Milvus, as dicts with at least the fields `key` (a hash of the
+                picture's id) and `stamp` (a hash of the row's other content).
 
         Returns:
             The keys of the rows to delete from Milvus, and the gallery positions of the pictures
@@ -432,7 +434,7 @@ class MilvusIndex:
             )
 
     def _create(self, client: Any) -> None:
-        """Create the collection of the gallery, after dropping an existing one."""
+        """Create an empty collection for the gallery's rows; drop an existing one first."""
         from pymilvus import DataType
 
         if client.has_collection(self.collection, timeout=TIMEOUT_S):
@@ -527,7 +529,7 @@ _SAME_GALLERY = ("kind", "folder", "repo_id", "location", "column", "split")
 
 
 def collection_name(store: Store) -> str:
-    """Return the name of the collection for the gallery and the model of a store.
+    """Return the name of the Milvus collection with the rows of a store's gallery and model.
 
     The name does not change when pictures are added or removed.
     """
@@ -537,9 +539,10 @@ def collection_name(store: Store) -> str:
 
 
 def _read_state(client: Any, collection: str) -> _State | None:
-    """Return what Milvus records about a gallery's rows; None if it has no record.
+    """Return the record in Milvus about a gallery's rows; None if there is none.
 
-    The records are in the collection `dwc_galleries`, which must exist.
+    The record, a row of the collection `dwc_galleries`, tells whether the gallery's rows are
+    complete. That collection must exist.
 
     Args:
         client: The `pymilvus.MilvusClient`.
@@ -556,7 +559,7 @@ def _read_state(client: Any, collection: str) -> _State | None:
 
 
 def _create_galleries(client: Any) -> None:
-    """Create the collection `dwc_galleries` unless it exists; it has one record per gallery."""
+    """Create the collection `dwc_galleries`, for one record per gallery, unless it exists."""
     from pymilvus import DataType
 
     if client.has_collection(GALLERIES, timeout=TIMEOUT_S):
@@ -613,7 +616,7 @@ class GalleryRows:
     """
 
     def __init__(self, store: Store) -> None:
-        """Compute keys and stamps of a store's pictures.
+        """Compute the keys (hashes of ids) and stamps (hashes of content) of a store's pictures.
 
         Raises:
             StoreError: The ids of two pictures have the same hash, or the metadata cannot be read.
@@ -638,18 +641,21 @@ class GalleryRows:
         self.digest = digest.hexdigest()
 
     def positions(self, keys: Sequence[int]) -> Integers:
-        """Return the gallery positions (m,) for m keys; -1 for a key that belongs to no picture."""
+        """Return the gallery positions (m,) of the pictures with the given m keys.
+
+        A key is the hash of a picture's id. The position is -1 if no picture has the key.
+        """
         requested = np.array(keys, dtype=np.int64)
         indices = np.searchsorted(self._sorted_keys, requested)
         indices = np.minimum(indices, len(self.keys) - 1)
         return np.where(self._sorted_keys[indices] == requested, self._order[indices], -1)
 
     def compare(self, keys: Integers, stamps: Integers) -> tuple[Integers, Integers]:
-        """Compare the rows in Milvus with the rows that the gallery should have in Milvus.
+        """Find the differences between the m rows in Milvus and the rows that should be there.
 
         Args:
-            keys: The keys (m,) of all rows in Milvus.
-            stamps: The stamps (m,) of the same rows.
+            keys: The keys (m,) of all rows in Milvus: hashes of the pictures' ids.
+            stamps: The stamps (m,) of the same rows: hashes of the other content of the rows.
 
         Returns:
             The keys of the rows to delete from Milvus, and the gallery positions of the pictures
@@ -690,7 +696,10 @@ class GalleryRows:
         return rows
 
     def expression(self, filter: Filter) -> str | None:
-        """Return a filter as an expression of Milvus; None if a column has no field in Milvus."""
+        """Translate a filter to an expression in the filter language of Milvus.
+
+        The result is None if Milvus has no field for one of the filter's columns.
+        """
         if isinstance(filter, AllOf | AnyOf):
             parts = [self.expression(part) for part in filter.parts]
             word = " and " if isinstance(filter, AllOf) else " or "
@@ -749,7 +758,7 @@ def _encode_text(text: str) -> str:
 
 
 def _hash_values(column: Column, texts: Sequence[str]) -> _Hashes:
-    """Return a hash of each of the n values in a column (n,).
+    """Return hashes (n,) of the n values in a column.
 
     Args:
         column: The column.

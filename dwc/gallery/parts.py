@@ -90,7 +90,8 @@ def part_folder(path: str | Path, index: int) -> Path:
 def locked_parts(path: str | Path) -> Iterator[None]:
     """Lock the folder of a gallery store's parts against other runs; create a missing folder.
 
-    When the context ends, the folder is unlocked, and removed if it has no parts.
+    A part is a gallery store with the pictures that one process embeds. When the context ends, the
+    folder is unlocked, and removed if it has no parts.
 
     Raises:
         StoreError: Another run has locked the folder.
@@ -156,8 +157,8 @@ def plan_share(source: Source, path: str | Path, index: int, count: int) -> Shar
     """Choose the pictures that one of several processes embeds.
 
     Every process calls this function before any process begins to embed. No picture is in two
-    shares. The sizes of the shares differ by at most one picture, not counting the pictures that
-    are already in parts.
+    shares. A picture that process `index` of an earlier, killed run has embedded is in the share of
+    process `index` again. The other pictures are divided equally, with a difference of at most one.
 
     Args:
         source: The source of the pictures.
@@ -289,7 +290,10 @@ class EmbeddedParts:
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Read the parts of the gallery store at `path`; there may be none."""
+        """Read the parts (stores with one process's pictures) of the gallery store at `path`.
+
+        There may be no parts.
+        """
         self._path = Path(path)
         folders = sorted(file.parent for file in parts_folder(path).glob(f"*/{DATABASE}"))
         self._parts = [_Part(folder) for folder in folders]
@@ -303,18 +307,25 @@ class EmbeddedParts:
         return len(self._located)
 
     def count(self, folder: Path) -> int:
-        """Return the number of pictures in the part in `folder`; 0 if there is no such part."""
+        """Return the number of pictures in the part whose folder is `folder`; 0 if there is none.
+
+        A part is a gallery store with the pictures that one process has embedded.
+        """
         return sum(len(part.rows) for part in self._parts if part.folder == folder)
 
     def part_of(self, item: Item) -> Path | None:
-        """Return the folder of the part that has a picture; None if no part has it."""
+        """Return the folder of the part that has a picture; None if no part has it.
+
+        A part is a gallery store with the pictures that one process has embedded. A picture that
+        `find` would reject, for example because it has changed, counts as missing.
+        """
         return None if self.find(item) is None else self._located[item.id][0].folder
 
     def find(self, item: Item) -> EmbeddedPicture | None:
-        """Return the row, vector and thumbnail of a picture from its part.
+        """Return what the process that embedded a picture has saved: row, vector and thumbnail.
 
-        The result is None if no part has the picture, if the picture has changed since it was
-        embedded, if its vector is missing or damaged, or if its thumbnail is missing.
+        The result is None if no process has embedded the picture, if the picture has changed since
+        then, if its vector is missing or damaged, or if its thumbnail is missing.
         """
         if item.id not in self._located:
             return None
@@ -355,7 +366,10 @@ class _Part:
         self._doubtful = {name: frozenset(ids) for name, ids in doubtful.items()}
 
     def doubts(self, id: str) -> frozenset[str]:
-        """Return what is doubtful about a picture, as names in `image_loading.DOUBTS`."""
+        """Return the possible defects of a picture, such as "incomplete" and "blank".
+
+        All names are in `image_loading.DOUBTS`.
+        """
         return frozenset(name for name, ids in self._doubtful.items() if id in ids)
 
     def vector(self, position: int) -> NDArray[np.float32] | None:
@@ -382,7 +396,7 @@ def _has_content(item: Item, content_key: str) -> bool:
 
 
 class _ShareSource:
-    """A source that lists only some of the pictures of another source."""
+    """A source with only a share of another source's pictures: those that one process embeds."""
 
     def __init__(self, source: Source, items: Sequence[Item]) -> None:
         self.computed = source.computed

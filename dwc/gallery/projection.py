@@ -122,9 +122,9 @@ def interpolate_positions(
 
 
 class _Components:
-    """Projection of vectors of length D to C principal components.
+    """Principal component analysis (PCA): it maps vectors of length D to C components.
 
-    The constructor computes the components from n vectors (n, D).
+    The constructor determines the components from n vectors (n, D).
     """
 
     def __init__(self, rows: NDArray[np.float64]) -> None:
@@ -147,7 +147,7 @@ class _Components:
 def _lay_out(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return positions (n, 2) of n pictures, computed with t-SNE.
 
-    For fewer than `FEWEST` pictures, t-SNE is not used: the first two components are the positions.
+    For fewer than `FEWEST` pictures, t-SNE is not used: a position is the first two coordinates.
 
     Args:
         rows: Coordinates (n, C) of the n pictures in C principal components.

@@ -1,10 +1,11 @@
 """The rows and the metadata of a gallery store at one moment, in a file that is read on demand.
 
 A reader of a store must not see changes that another process makes later, and cannot keep the
-database locked. So the rows and the metadata are copied from the database to a file, in one
-transaction. The copy of a large store is a file in the store's folder. The file's name contains a
-hash of the database's state (see `snapshot_file`), so that an outdated copy is not used. Any other
-copy is in a temporary file without a name, or in memory if it is small.
+database locked. So the rows and the metadata are copied from the database in one transaction. The
+copy of a large store is saved as a file in the store's folder, for later readers. The file's name
+contains a hash of the database's state (see `snapshot_file`), so that an outdated copy is not used.
+If the file cannot be saved, the copy is a temporary file of this process. The copy of a small store
+is made in memory.
 """
 
 import json
@@ -134,7 +135,7 @@ class StoredRows(BlockSequence[StoredImage]):
         return width, height
 
     def may_have_size(self, size: tuple[int, int]) -> bool:
-        """Return whether a picture may have the given width and height.
+        """Return whether one of these pictures may have the given width and height.
 
         If the result is False, no picture has this size. If it is True, a picture of the store has
         this size, but it may not be one of these n pictures if they were selected from the store.
@@ -184,7 +185,7 @@ class RowSnapshot(NamedTuple):
 def _select(column: Column, positions: Positions) -> Column:
     """Return a column with only the values of the pictures at the given positions.
 
-    The `texts` of the result are only the texts that at least one of these pictures has.
+    Texts that none of these pictures has are left out of the attribute `texts` of the result.
     """
     values = column.values[positions]
     if column.type != "text":
@@ -219,12 +220,13 @@ or removed need no trigger: they change the number of rows, or the generation of
 def snapshot_file(
     connection: sqlite3.Connection, folder: Path, generation: int, count: int
 ) -> Path | None:
-    """Return the path for a file with a copy of a store's rows in their current state.
+    """Return the path for the file with a copy of a store's current rows and metadata.
 
-    The file may not exist yet.
+    The name of the file changes with every change of the rows or the metadata. The file may not
+    exist yet.
 
     Args:
-        connection: The database, in a transaction.
+        connection: A connection to the database, inside a transaction.
         folder: The folder of the store.
         generation: How many times the vector file was rewritten.
         count: The number of rows.
@@ -246,15 +248,16 @@ def read_snapshot(
 ) -> RowSnapshot:
     """Return a copy of a database's rows and metadata in their current state.
 
-    If there are fewer than `MAPPED_ROWS` rows, the copy is always new, and in memory.
+    With fewer than `MAPPED_ROWS` rows, a new copy is made in memory, and `file` is not used.
 
     Args:
-        connection: The database, in a transaction.
+        connection: A connection to the database, inside a transaction.
         folder: The folder of the store, to name it in messages.
         count: The number of rows.
-        file: The path that `snapshot_file` returned. If the file exists, it is the copy. If it does
-            not exist, or if `file` is None, a new copy is made.
-        may_write: Whether to save a new copy at that path.
+        file: The path that `snapshot_file` returned, or None. If the file exists and is valid, it
+            is used as the copy. Otherwise a new copy is made.
+        may_write: Whether to save the new copy at the path `file`. If False, it is a temporary
+            file.
 
     Raises:
         StoreError: Rows are missing from the database.
@@ -283,7 +286,7 @@ def renew_snapshot(
     than `MAPPED_ROWS` rows. If the file cannot be written, a message is logged.
 
     Args:
-        connection: The database, in a transaction.
+        connection: A connection to the database, inside a transaction.
         folder: The folder of the store.
         generation: How many times the vector file was rewritten.
         count: The number of rows.
@@ -299,10 +302,12 @@ def renew_snapshot(
 
 
 def is_current(connection: sqlite3.Connection, file: Path, folder: Path, count: int) -> bool:
-    """Return whether a file equals a new snapshot of the database, byte by byte.
+    """Return whether a snapshot file equals a new snapshot of the database, byte by byte.
+
+    A snapshot is a copy of a store's rows and metadata.
 
     Args:
-        connection: The database, in a transaction.
+        connection: A connection to the database, inside a transaction.
         file: The file, which exists.
         folder: The folder of the store, to name it in messages.
         count: The number of rows.
@@ -343,7 +348,7 @@ def write_snapshot(
     """Copy the rows and the metadata of a database to a file.
 
     Args:
-        connection: The database, in a transaction.
+        connection: A connection to the database, inside a transaction.
         file: The file, which is empty and open for writing.
         folder: The folder of the store, to name it in messages.
         count: The number of rows.
@@ -381,7 +386,7 @@ def _read_rows(
     The other values are the width, the height and the checksum; `_read_numbers` reads them.
 
     Args:
-        connection: The database, in a transaction.
+        connection: A connection to the database, inside a transaction.
         numbers: The file, which is empty and open for writing.
         folder: The folder of the store, to name it in messages.
         count: The number of rows.
@@ -458,6 +463,6 @@ def read_metadata(
 
 
 def read_table(connection: sqlite3.Connection, query: str, table: str) -> list[Any]:
-    """Return the rows that a query on a table selects; no rows if the table does not exist."""
+    """Return the rows that an SQL query on a table selects; none if there is no such table."""
     known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,))
     return connection.execute(query).fetchall() if known.fetchone() else []

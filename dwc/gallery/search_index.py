@@ -124,8 +124,8 @@ class CandidateIndex(Protocol):
 
     Attributes:
         name: the name of the index in messages and in JSON, such as "faiss".
-        recall: the mean share of the 50 best images that the index proposes, in [0, 1], as measured
-            on this gallery; None if it was not measured.
+        recall: the fraction of a query's 50 best images that are among the index's candidates, in
+            [0, 1], averaged over trial queries on this gallery; None if it was not measured.
     """
 
     @property
@@ -134,9 +134,10 @@ class CandidateIndex(Protocol):
 
     @property
     def recall(self) -> float | None:
-        """The mean share of the 50 best images that the index proposes, in [0, 1]; None if unknown.
+        """The recall of the index on this gallery, in [0, 1]; None if it was not measured.
 
-        It was measured with trial queries on this gallery.
+        It is the fraction of a query's 50 best images that are among the candidates of the index,
+        averaged over trial queries.
         """
 
     def candidates(

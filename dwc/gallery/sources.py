@@ -80,7 +80,7 @@ class Item(Protocol):
 
     @property
     def id(self) -> str:
-        """Identifier that is unique in the source and the same in every listing."""
+        """Identifier of the picture: unique in the source, and the same whenever it is listed."""
 
     @property
     def stamp(self) -> Stamp | None:
@@ -97,7 +97,11 @@ class Item(Protocol):
         """
 
     def open(self) -> Image.Image:
-        """Return the picture, upright in sRGB; raise `ImageError` if it cannot be read."""
+        """Decode and return the picture, upright and in sRGB.
+
+        Raises:
+            ImageError: The picture cannot be read.
+        """
 
     def load(self, known: Collection[str]) -> tuple[str, Image.Image | None]:
         """Return the content key (hash of the content) and, if the key is new, the decoded picture.
@@ -116,7 +120,7 @@ class Item(Protocol):
 
 @dataclass(frozen=True)
 class Listing:
-    """The pictures that a source contained when it was listed, and the entries left out.
+    """The pictures that a source contained when it was listed, and the files left out.
 
     Attributes:
         items: The pictures. The same pictures always have the same order.
@@ -138,7 +142,7 @@ class Listing:
 
     @property
     def unsupported(self) -> dict[str, int]:
-        """Number of pictures in formats that this package cannot read, by format."""
+        """Number of pictures and archives that this package cannot read, by format."""
         return dict(Counter(entry.kind for entry in self.left_out.values() if entry.kind))
 
 
@@ -165,7 +169,7 @@ class Source(Protocol):
         """A JSON-compatible description, from which `from_spec` opens the source again."""
 
     def list(self) -> Listing:
-        """Return the pictures that the source contains now, and the entries that are left out."""
+        """List the pictures that the source contains now, and the files that are left out."""
 
     def items(self) -> Sequence[Item]:
         """Return the pictures that the source contains now."""
@@ -189,7 +193,7 @@ class FileItem(NamedTuple):
 
     @classmethod
     def from_file(cls, file: GalleryFile) -> "FileItem":
-        """Return the picture of a file that was found in a folder."""
+        """Build the object from a `GalleryFile`, a file that was found in a folder."""
         id, path, *stamp = file
         return cls(id, path, Stamp(*stamp))
 
@@ -624,7 +628,8 @@ def _packed_source(
         location: A path, or a pattern for several files.
         column: The dataset's column with the pictures; None if only one column has pictures.
         exclude: Patterns of files to leave out.
-        files: The source of the picture files in a downloaded folder; None for a local location.
+        files: For a downloaded folder, the source of the picture files in it; only its presence
+            matters. None for a local location.
 
     Returns:
         The source; None if the location has no tar files, Parquet files or saved dataset to use.

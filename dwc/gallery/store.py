@@ -113,8 +113,8 @@ class ModelIdentity:
         fingerprint: Hash that identifies the model's parameters and configuration.
         name: The folder or Hub id from which the model was loaded.
         revision: The commit on the Hub; None for a folder.
-        streams: The length of each stream's vector, by the stream's name. The order is that in
-            which the vectors are concatenated to the vector of a picture.
+        streams: The length of the vector of each stream (branch of the model), by name. The vector
+            of a picture is the concatenation of the streams' vectors in this order.
         preprocessing: The settings with which pictures were preprocessed.
     """
 
@@ -126,7 +126,7 @@ class ModelIdentity:
 
     @property
     def dimension(self) -> int:
-        """The length of one vector, which concatenates the vectors of all streams."""
+        """The length of a picture's vector: the sum of the lengths of the streams' vectors."""
         return sum(self.streams.values())
 
 
@@ -144,11 +144,11 @@ class Manifest:
         count: Number of rows.
         skipped: The reasons why files could not be read, by id.
         left_out: Number of files and folders that were left out, by reason.
-        unsupported: Number of pictures in formats that cannot be read, by format.
+        unsupported: Number of pictures and archives that cannot be read, by format.
         away: Ids of the stored pictures whose files were missing at the last build.
-        doubtful: The ids of the pictures about which something is doubtful, by its name in
-            `image_loading.DOUBTS`.
-        small: Number of pictures with a side of fewer than `SMALL_SIDE` pixels.
+        doubtful: The ids of the pictures that may have a defect, by the name of the defect, such as
+            "blank"; see `image_loading.DOUBTS`.
+        small: Number of pictures whose width or height is below `SMALL_SIDE` pixels.
         unused_patterns: The exclude patterns that matched nothing, with the likely reasons.
         metadata: A summary of the metadata of the pictures: `columns`, a dict from names to
             types; `missing`, the ids with metadata for which there is no picture; `without_row`,
@@ -196,10 +196,11 @@ class Manifest:
         }
 
     def remarks(self) -> list[str]:
-        """Return sentences that tell the user what the last build found missing or doubtful.
+        """Return sentences that tell the user about problems found by the last build.
 
-        They concern missing, unsupported, doubtful and small pictures, other files that were left
-        out, unused exclude patterns, and the metadata; not the files in `skipped`.
+        They are about missing, unsupported, small and possibly defective pictures, other files that
+        were left out, unused exclude patterns, and the metadata. The files in `skipped` are not
+        mentioned.
         """
         sentences = []
         if self.away:
@@ -267,7 +268,7 @@ class StoredState(NamedTuple):
     Attributes:
         content_keys: The content key (a hash of the content) of each stored picture, by id.
         files: The state of each file when it was last read, by id.
-        report: Results of the last finished build, as JSON-compatible values by name.
+        report: Results of the last build, as JSON-compatible values by name; see `read_report`.
     """
 
     content_keys: Mapping[str, str]
@@ -276,7 +277,7 @@ class StoredState(NamedTuple):
 
 
 class IndexedPart(NamedTuple):
-    """The progress of indexing a gallery that is not completely indexed.
+    """How many pictures of an incompletely indexed gallery are in its store.
 
     Attributes:
         pictures: Number of pictures in the store.
@@ -384,18 +385,19 @@ def read_manifest(connection: sqlite3.Connection, folder: Path) -> Manifest | No
 
 
 def read_report(connection: sqlite3.Connection) -> dict[str, Any]:
-    """Read the results of the last finished build, by name.
+    """Read the report of the last build, a dict of results such as `unused_patterns`.
 
-    The result is empty if an older version of this package wrote the store.
+    If the last build was killed, most entries are those of the build before it. The dict is empty
+    if an older version of this package wrote the store.
     """
     return _read_entries(connection, "report")
 
 
 def read_files(connection: sqlite3.Connection) -> dict[str, KnownFile]:
-    """Return the state that each file had when it was last read, by id.
+    """Return the state (size, times and so on) that each file had when it was last read, by id.
 
-    Stores from older versions of this package may lack the states; the result is then empty. If
-    they have the states but not `ctime_ns` and `inode`, these two are None.
+    Stores from older versions of this package may lack the states, and the result is empty; or
+    they may lack only `ctime_ns` and `inode`, which are then None.
     """
     query = "SELECT id, ctime_ns, inode FROM file_changes"
     changes = {id: change for id, *change in read_table(connection, query, "file_changes")}
@@ -452,7 +454,13 @@ def read_content_keys(connection: sqlite3.Connection) -> dict[str, str]:
 
 
 def rebuild_command(argument: str | None, folder: Path, model: str = "MODEL") -> str:
-    """Return a sentence with the command that rebuilds a store."""
+    """Return a sentence with the command that rebuilds a store, for the end of error messages.
+
+    Args:
+        argument: The argument that names the source of the pictures; None for a placeholder.
+        folder: The folder of the store.
+        model: The name of the model; by default a placeholder.
+    """
     return f"Rebuild it: python -m dwc index {argument or 'PHOTOS'} --model {model} --out {folder}"
 
 
@@ -641,7 +649,7 @@ class Store:
 
     @property
     def indexed_part(self) -> IndexedPart | None:
-        """The progress of indexing the gallery; None if the gallery is completely indexed."""
+        """How many of the gallery's pictures the store has; None if the last build was finished."""
         if self.manifest.complete:
             return None
         return IndexedPart(len(self), self.expected)
@@ -655,7 +663,12 @@ class Store:
         return digest.hexdigest()[:12]
 
     def require_model(self, fingerprint: str, name: str) -> None:
-        """Raise `StoreError` unless the model with this fingerprint computed the vectors."""
+        """Raise `StoreError` unless the store's vectors were computed by the given model.
+
+        Args:
+            fingerprint: The fingerprint of the model.
+            name: The name of the model, for the message.
+        """
         made_by = self.manifest.model.fingerprint
         if fingerprint != made_by:
             raise StoreError(
@@ -701,9 +714,10 @@ class Store:
             )
 
     def _has_sound_copy(self, connection: sqlite3.Connection) -> bool:
-        """Return whether the copy of the rows in the store's folder equals the database.
+        """Return False if the file with a copy of the rows differs from the database.
 
-        The result is also True if there is no copy, or only an outdated copy.
+        The copy is the file `rows-<hash>.bin` in the store's folder. The result is True if there is
+        no such file for the current state of the database: an outdated copy is never read.
         """
         connection.execute("BEGIN")
         manifest = read_manifest(connection, self.path)
@@ -750,7 +764,10 @@ class Store:
         return hashes.find(hashes[self.position(id)])
 
     def id_with_content(self, content_key: str) -> str | None:
-        """Return the id of the first picture with a content key (a hash); None if none has it."""
+        """Return the id of the first picture with a content key; None if no picture has it.
+
+        A content key is a hash of the content of a picture's file.
+        """
         positions = self.rows.content_keys.find(content_key)
         return self.ids[positions[0]] if positions else None
 
@@ -763,7 +780,9 @@ class Store:
         return thumbnail_file(self.path, self.rows.content_keys[self.position(id)])
 
     def draw_thumbnail(self, id: str) -> Path:
-        """Return the path of a picture's thumbnail; if `is_drawn`, draw a missing one first.
+        """Return the path of a picture's thumbnail; draw the thumbnail first if it is missing.
+
+        It is drawn only if the gallery's pictures are drawings (`is_drawn`).
 
         Raises:
             ImageError: The thumbnail's file cannot be written.
@@ -841,8 +860,8 @@ def match_id(id: str, ids: Collection[str]) -> str | None:
     3. The ids are equal apart from these differences and from upper and lower case.
 
     Returns:
-        The matching id. None if no comparison finds a match, or if the first comparison that finds
-        a match finds several.
+        The matching id. None if no id matches, or if several ids match in the comparison at which
+        the search ended.
     """
     if id in ids:
         return id

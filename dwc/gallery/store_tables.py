@@ -73,7 +73,7 @@ class PictureTable(BlockSequence[StoredImage]):
         return {row.id: row for row in rows}
 
     def count_small(self, side: int) -> int:
-        """Return the number of pictures with a side of fewer than `side` pixels."""
+        """Return the number of pictures whose width or height is below `side` pixels."""
         query = "SELECT count(*) FROM pictures WHERE min(width, height) < ?"
         (count,) = self._connection.execute(query, (side,)).fetchone()
         return int(count)
@@ -137,7 +137,8 @@ class ContentKeyTable(TableMapping[str]):
 class FileTable(TableMapping[KnownFile]):
     """Mapping from the ids of files to the files' states when they were last read.
 
-    Changes of the mapping stay in memory until `write` is called.
+    A state has the size, times and inode of the file, and its content key (a hash). Changes
+    of the mapping stay in memory until `write` is called.
     """
 
     _table = "files"
@@ -187,10 +188,10 @@ class FileTable(TableMapping[KnownFile]):
         self._changed.clear()
 
     def remove_unused(self) -> None:
-        """Remove the states of files that are neither stored pictures nor skipped files.
+        """Remove the states of files whose ids are neither stored nor skipped.
 
-        These are the ids in the tables `pictures` and `skipped`. The removal is part of the
-        caller's transaction.
+        The states of files with an id in the table `pictures` or `skipped` stay. The removal is
+        part of the caller's transaction.
         """
         for table in _FILE_TABLES:
             self._connection.execute(

@@ -62,7 +62,7 @@ class StoreWriter:
     Attributes:
         path: Folder of the store.
         model: Identity of the model that computes the vectors.
-        report: Results of the last finished build, as JSON-compatible values by name.
+        report: Results of the last build, as JSON-compatible values by name.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class StoreWriter:
         self.close()
 
     def close(self) -> None:
-        """Close the store and release its lock; appended rows are already saved."""
+        """Close the store and release its lock; `append` has already saved all rows."""
         if hasattr(self, "_connection"):
             self._connection.close()
         self._lock.close()
@@ -151,13 +151,13 @@ class StoreWriter:
 
     @property
     def files(self) -> Mapping[str, KnownFile]:
-        """The state of each file when it was last read, by id."""
+        """The state (size, times, content key and so on) of each file when last read, by id."""
         return self._files
 
     def snapshot(self) -> StoredRows:
         """Return a copy of the rows committed so far; later commits do not change the copy.
 
-        The attribute `content_keys` of the copy can be searched quickly.
+        Unlike `rows`, the copy has an attribute `content_keys` in which a key is found quickly.
         """
         state = (self._connection, self.path, self._generation, len(self._rows))
         file = snapshot_file(*state)
@@ -205,11 +205,17 @@ class StoreWriter:
             )
 
     def skip(self, id: str, reason: str) -> None:
-        """Record that a picture could not be read, with the reason."""
+        """Record that a picture could not be read, with the reason.
+
+        The record is saved by the next call of `append` or `finish`.
+        """
         self._skipped[id] = reason
 
     def note_file(self, id: str, file: KnownFile) -> None:
-        """Record the state that a file had when it was read."""
+        """Record the state that a file had when it was read, for comparison in the next build.
+
+        The record is saved by the next call of `append` or `finish`.
+        """
         if self._files.get(id) != file:
             self._files[id] = file
 
@@ -282,10 +288,10 @@ class StoreWriter:
         _remove(former)
 
     def save_report(self, entries: dict[str, Any]) -> None:
-        """Save entries of the build's report before `finish`, in case that the build is killed.
+        """Save results of a build before `finish`, so that they survive if the build is killed.
 
         Args:
-            entries: Results of the build so far, as JSON-compatible values by name.
+            entries: Entries of the build's report, as JSON-compatible values by name.
         """
         values = [(name, json.dumps(value)) for name, value in entries.items()]
         with self._transaction():
@@ -319,9 +325,9 @@ class StoreWriter:
                     _remove(file)
 
     def _write_notes(self) -> None:
-        """Save in the database what `skip` and `note_file` recorded.
+        """Save in the database the unreadable pictures and the states of the files.
 
-        The changes are part of the caller's transaction.
+        `skip` and `note_file` have recorded them. The changes are part of the caller's transaction.
         """
         self._connection.executemany(
             "INSERT OR REPLACE INTO skipped VALUES (?, ?)", list(self._skipped.items())

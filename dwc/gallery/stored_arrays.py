@@ -33,10 +33,10 @@ _T = TypeVar("_T")
 
 
 class BlockSequence(Sequence[_T]):
-    """Base class of sequences that read a slice faster than the same items one by one.
+    """Base class of sequences for which reading a slice is faster than reading single items.
 
-    Iteration therefore reads the items in blocks. A sequence of this class equals a sequence of any
-    type, except a string, that has equal items in the same order.
+    Therefore, iteration reads the items in blocks. `==` compares only the items: an object of this
+    class may equal a list or any other sequence, but never a string.
     """
 
     def __iter__(self) -> Iterator[_T]:
@@ -312,9 +312,12 @@ class _TextColumn:
         ]
 
     def candidates(self, encoded: bytes) -> list[int]:
-        """Return the positions, ascending, of all texts with the same hash as the given text.
+        """Return the positions, ascending, of all texts that may equal the given text.
 
-        These are all texts that may equal the given text, which is encoded in UTF-8.
+        These are the texts with the same hash as the given text; a few of them may be other texts.
+
+        Args:
+            encoded: The given text, in UTF-8.
         """
         value = np.uint32(zlib.crc32(encoded))
         first, last = self._search(value, "left"), self._search(value, "right")
@@ -322,10 +325,13 @@ class _TextColumn:
         return np.frombuffer(stored, np.uint32).tolist()
 
     def _search(self, value: np.uint32, side: Literal["left", "right"]) -> int:
-        """Find the place of a hash among the column's sorted hashes, like `np.searchsorted`.
+        """Find the place of a hash among the column's sorted hashes, as `np.searchsorted` does.
 
-        The arguments are those of `np.searchsorted`. Only one block of the hashes is read from the
-        file.
+        Only one block of the sorted hashes is read from the file.
+
+        Args:
+            value: The hash.
+            side: Whether the place is before ("left") or after ("right") all equal hashes.
         """
         block = max(0, int(np.searchsorted(self.firsts, value, side)) - 1) * _BLOCK
         stop = min(block + _BLOCK, self.count)

@@ -169,8 +169,8 @@ def parse_patterns(patterns: Sequence[str]) -> pathspec.PathSpec | None:
     """Compile patterns in the syntax of `.gitignore`; return None if there are no patterns.
 
     Raises:
-        ImageError: A pattern is malformed, or the first one begins with `!`. Such a pattern takes
-            back an earlier one, and there is none.
+        ImageError: A pattern is malformed, or the first one begins with `!`. A pattern with `!`
+            includes again what earlier patterns exclude, so it cannot be the first.
     """
     if not patterns:
         return None
@@ -337,10 +337,11 @@ class _Walk:
     def _hidden(self, entry: os.DirEntry[str], relative: str) -> LeftOut:
         """Return the reason why an entry whose name begins with a dot is left out.
 
-        The reason is usually `HIDDEN`. But macOS puts a file `.a.jpg.icloud` in the place of
-        `a.jpg` if `a.jpg` is only in iCloud. If `a.jpg` would be listed, or is a folder or a
-        metadata table, the reason is `NOT_DOWNLOADED`, with a message that asks the user to
-        download it; or `EXCLUDED` if an exclude pattern matches `a.jpg` or `.a.jpg.icloud`.
+        The reason is usually `HIDDEN`. The exceptions are placeholders: if `a.jpg` is only in
+        iCloud, macOS stores a file `.a.jpg.icloud` instead. If `a.jpg` looks by its name like a
+        file to list, a metadata table or a folder, the reason is `NOT_DOWNLOADED`, and a message
+        asks the user to download `a.jpg`. But if an exclude pattern matches `a.jpg` or
+        `.a.jpg.icloud`, the reason is `EXCLUDED`.
         """
         id = escape_name(relative)
         placeholder = _ICLOUD_PLACEHOLDER.fullmatch(entry.name)
@@ -432,7 +433,11 @@ class _Walk:
         return _found(id, path, info) if is_read(kind) else unsupported(id, path, kind)
 
     def _is_listed(self, info: os.stat_result) -> bool:
-        """Return whether a file is already listed under another name; if not, remember the file."""
+        """Return whether a file is already listed under another path; if not, record it as listed.
+
+        Args:
+            info: The status of the file, whose device and inode identify it.
+        """
         device, inode = info.st_dev, info.st_ino
         if self._sorted is None and info.st_nlink == 1 and inode < 1 << 64:
             self._single.setdefault(device, array("Q")).append(inode)
@@ -493,9 +498,9 @@ def placeholder_id(id: str) -> str:
 
 
 class _PatternUse:
-    """An exclude pattern that is tested on paths, to explain why it matched none of them.
+    """An exclude pattern that is tested on paths, and the likely reason if it matches none of them.
 
-    The object stores the first path that the pattern would match in another letter case.
+    The object stores the first path that would match if letter case were ignored.
     """
 
     def __init__(self, pattern: str) -> None:
@@ -606,12 +611,12 @@ def is_archive(path: str) -> bool:
 
 
 def _describe_packed(path: str, suffix: str, listed_suffix: str | None) -> str:
-    """Return the message about a tar or Parquet file that is left out.
+    """Return the message that a tar or Parquet file is left out, since other files are listed.
 
     Args:
         path: The path of the file.
         suffix: Its suffix, in lower case.
-        listed_suffix: The suffix of the files that are listed instead; None if these are pictures.
+        listed_suffix: The suffix of the files that are listed; None if pictures are listed.
     """
     kinds = {".tar": "tar file", ".parquet": "Parquet file"}
     kind = kinds[suffix]
@@ -624,7 +629,7 @@ def _describe_packed(path: str, suffix: str, listed_suffix: str | None) -> str:
 
 
 def unsupported(id: str, path: str, kind: str) -> LeftOut:
-    """Return a `LeftOut` with a message for a picture in an unsupported format.
+    """Return the record that a picture is left out because its format is not supported.
 
     Args:
         id: The id of the picture.
@@ -660,7 +665,7 @@ class PackedFiles(NamedTuple):
 
     @property
     def expected_count(self) -> int:
-        """Number of files, including the missing files of a range such as `{000..015}`."""
+        """Number of files, including files of a range such as `{000..015}` that do not exist."""
         missing = sum(entry.reason == MISSING for entry in self.left_out.values())
         return len(self.files) + missing
 
@@ -677,10 +682,10 @@ def expand_location(
         suffix: The suffix of the files, in lower case. In a folder, files with this suffix in any
             letter case are listed.
         exclude: Patterns of files to leave out, in the syntax of `.gitignore`.
-        visit_once: Whether to list a file only once if a folder has several paths to it (links).
+        visit_once: Whether to list a file only once if links in a folder give it several paths.
 
     Raises:
-        ImageError: There is no such file.
+        ImageError: There is no tar or Parquet file at the location.
     """
     path = Path(location)
     if path.is_file():
@@ -695,7 +700,7 @@ def expand_location(
 
 
 def find_packed_suffix(folder: Path, pictures_end: bool) -> str | None:
-    """Return the suffix of the first tar or Parquet file in a folder; None if there is none.
+    """Return the suffix of the first tar or Parquet file in a folder; None if it has no such file.
 
     Args:
         folder: The folder, which is searched with its subfolders.

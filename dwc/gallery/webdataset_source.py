@@ -123,7 +123,7 @@ class WebDatasetSource:
         return Listing(items, left_out, unused, collected.finish())
 
     def items(self) -> Sequence[TarItem]:
-        """Return the pictures that the archives contain now."""
+        """Return the pictures that the tar files contain now."""
         return self.list().items  # type: ignore[return-value]
 
     def item(self, id: str) -> TarItem:

@@ -69,7 +69,7 @@ class ScoreParts(NamedTuple):
 
 @dataclass(frozen=True)
 class Composition:
-    """N composed queries of one stream, with embeddings of length D.
+    """N composed queries of one stream (the model's CLIP or CNN branch), with D numbers each.
 
     Attributes:
         embedding: Query embeddings (N, D) of unit length.
@@ -131,10 +131,10 @@ class Composition:
     def excluding(self, directions: Tensor) -> "Composition":
         """Return the same queries after subtracting excluded properties, such as colors.
 
-        The directions are subtracted from the text part, so the image weights do not change, and
-        the contributions of the parts still sum to the scores. The embedding of the result is
-        `embedding - directions`, scaled to unit length. If the text's weight is below 0.05, less is
-        subtracted, so that the text part does not become too large.
+        The embedding of the result is `embedding - directions`, scaled to unit length. The
+        difference is made in the text part only: the image weights do not change, and the
+        contributions of the parts (see `split_scores`) still sum to the scores. If the weight of a
+        text is below 0.05, less is subtracted, so that the text part does not become too large.
 
         Args:
             directions: Vectors (N, D) that point towards the excluded properties, in the space of
@@ -208,15 +208,15 @@ class Composition:
 
 @dataclass(frozen=True)
 class ComposedQuery:
-    """N queries of a model, each composed by every stream of the model.
+    """N queries of a model, each composed separately by the model's CLIP and CNN streams.
 
     Attributes:
         clip: The CLIP stream's composition; None if the model has no CLIP stream.
         cnn: The CNN stream's composition; None if the model has no CNN stream.
-        ood_score: Out-of-distribution scores (N,) of the reference images, at least 0: how far each
-            image is from the training images. A score above 1 means that 99% of held-out images of
-            the same kind as the training images are closer. None if the queries have no images, or
-            the model has no statistics of its training images.
+        ood_score: Out-of-distribution scores (N,) of the reference images, 0 or more: how far each
+            image is from the training images. If the score is above 1, the image is farther away
+            than 99% of held-out images of the same kind as the training images. None if the queries
+            have no images, or the model has no statistics of its training images.
     """
 
     clip: Composition | None = None
@@ -432,10 +432,10 @@ class UnitDynamicCombiner(DynamicWeightedCombiner):
     """DWC's combiner with image and text parts scaled to unit length; this project's variation.
 
     In the paper's combiner, the gates also change the lengths of the image part and the text part.
-    These lengths influence the balance of image and text like the image weight does, so the weight
-    alone does not tell how much a query depends on its image. If both parts have unit length, the
-    weight alone determines the balance. In this project's comparison of combiners, parts of varying
-    length did not improve the recall.
+    Like the image weight, these lengths influence how much a query depends on its image, so the
+    weight alone does not show this. If both parts have unit length, the weight alone determines the
+    balance of image and text. In this project's comparison of combiners, parts of varying length
+    did not improve the recall.
     """
 
     def edit(self, image_features: Tensor, text_features: Tensor) -> tuple[Tensor, Tensor]:
@@ -465,7 +465,8 @@ class JointDynamicCombiner(DynamicWeightedCombiner):
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
         """Compose N queries from image and text features, each (N, dim).
 
-        The queries have a joint part, which is computed from both features together.
+        An MLP computes a joint part from both; it is added to the weighted sum of the gated image
+        features and the gated text features.
         """
         edited = super().forward(image_features, text_features)
         joint_part = self.join(torch.cat([image_features, text_features], dim=-1))  # (N, dim)
@@ -513,8 +514,8 @@ def weight_loss(image_weight: Tensor, pseudo: Tensor) -> Tensor:
 
     Args:
         image_weight: The combiner's image weights of N queries, (N, 1), in [0, 1].
-        pseudo: The targets (N, 1) in [0, 1], as `pseudo_weights` returns them. They get no
-            gradient.
+        pseudo: The targets (N, 1) in [0, 1], as `pseudo_weights` returns them. No gradient flows
+            into them.
     """
     # In float32, because in half precision a weight can round to exactly 0 or 1.
     with torch.autocast(image_weight.device.type, enabled=False):
@@ -522,10 +523,10 @@ def weight_loss(image_weight: Tensor, pseudo: Tensor) -> Tensor:
 
 
 def _log_probability(query: Tensor, gallery: Tensor, matches: Tensor, temperature: float) -> Tensor:
-    """Return the logarithm of the probability that a softmax gives each query's correct targets.
+    """Return the log-probability (N,) of each query's correct targets, in a softmax over targets.
 
-    If a query has several correct targets, their probabilities are added. The result has the shape
-    (N,).
+    If a query has several correct targets, their probabilities are added before the logarithm. The
+    softmax is taken over the query's cosines with all M targets.
 
     Args:
         query: Image features or text features (N, D) of N queries.
@@ -569,7 +570,8 @@ class ProgressiveCombiner(Combiner):
         """Compose N queries from unit-length image and text features, each (N, dim).
 
         The image part of a query is its image features, unchanged, and the text part is its text
-        features, unchanged. An MLP computes the image weight from copies without gradients.
+        features, unchanged. An MLP computes the image weight from detached copies of both, so its
+        gradient does not reach the features.
         """
         image, text = image_features.detach(), text_features.detach()
         both = torch.cat([image, text, image * text], dim=-1)  # (N, 3 dim)
@@ -581,8 +583,8 @@ class ProgressiveCombiner(Combiner):
     ) -> Tensor:
         """Return the binary cross-entropy between image weights and pseudo weights, a scalar.
 
-        The pseudo weights are the targets of the image weights. They are those that the function
-        `pseudo_weights` returns with `gamma` 1.
+        The pseudo weights, which the function `pseudo_weights` computes with `gamma` 1, are the
+        training targets of the image weights. `Combiner.side_loss` describes the arguments.
         """
         same = labels[:, None] == labels[None, :]  # (B, B)
         pseudo = pseudo_weights(composed.image_part, composed.text_part, gallery, same, temperature)
@@ -643,9 +645,9 @@ class Average(Combiner):
 class ConcatenationMLP(Combiner):
     """Combiner that adds a joint part to the mean of the image features and the text features.
 
-    The joint part is the output of an MLP for both features. The mean gives the query an image part
-    and a text part, so that a user can change the image weight. The MLP's output alone could not be
-    split into such parts.
+    The joint part is the output of an MLP, whose input is the concatenation of both features. The
+    mean is added so that the query has an image part and a text part, whose weights a user can
+    change. The MLP's output alone could not be split into two such parts.
 
     Parameter names: `join.{0,3}.{weight,bias}`.
     """
@@ -657,7 +659,7 @@ class ConcatenationMLP(Combiner):
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
         """Compose N queries with image weight 0.5 from image and text features, each (N, dim).
 
-        The queries have a joint part, which is computed from both features together.
+        An MLP computes a joint part from both; it is added to the mean of image and text.
         """
         joint_part = self.join(torch.cat([image_features, text_features], dim=-1))  # (N, dim)
         weight = _constant_weight(image_features, 0.5)
@@ -669,8 +671,8 @@ class Clip4CirCombiner(Combiner):
     """The Combiner of CLIP4Cir: a joint part plus a weighted mean of image and text features.
 
     The inputs are CLIP's features scaled to unit length. The joint part and the weight are computed
-    from the concatenated projections of both inputs. A projection has four times as many numbers as
-    the features, and a hidden layer eight times as many.
+    from the concatenated projections of both inputs. Each projection has the length 4 dim, and each
+    hidden layer has the length 8 dim, where dim is the length of the features.
 
     Parameter names: `project_image`, `project_text`, `join`, `output`, `weigh.{0,3}`.
     """

@@ -215,7 +215,7 @@ class ClipBackboneConfig(PretrainedConfig):
             EfficientNet-Lite (`efficientnet_lite`).
         projection_dim: Length of the features of both towers.
         logit_scale_init_value: Natural logarithm of the initial value of CLIP's logit scale, the
-            learned factor of cosine similarities.
+            learned factor by which cosine similarities are multiplied.
     """
 
     model_type = "dwc_clip"
@@ -470,11 +470,11 @@ class DWCConfig(PretrainedConfig):
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
         """Return a config from the content of `config.json`.
 
-        Unknown fields are rejected only in this project's configs, since the configs of
-        transformers may have fields from any version of that library.
+        Unknown fields are rejected only in configs whose class this project defines. Sub-configs
+        of a transformers class may have fields from any version of that library.
 
         Raises:
-            ValueError: One of this project's configs has unknown fields.
+            ValueError: A config whose class this project defines has unknown fields.
         """
         # A config of another format version is refused by `_check_format_version` later.
         if config_dict.get("format_version", FORMAT_VERSION) == FORMAT_VERSION:
@@ -567,7 +567,11 @@ class DWCConfig(PretrainedConfig):
                 )
 
     def _check_image_attributes(self) -> None:
-        """Raise ValueError if an attribute has too few values, or no stream can use attributes."""
+        """Raise ValueError if `image_attributes` is invalid.
+
+        Each attribute needs at least two values, all different. Attributes can be used only by a
+        CLIP stream whose combiner uses projections.
+        """
         for name, values in self.image_attributes.items():
             if len(values) < 2 or len(set(values)) < len(values):
                 raise ValueError(

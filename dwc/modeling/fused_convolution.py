@@ -5,13 +5,13 @@ applies the activation before it writes the result. The folded weights are a cop
 themselves stay as they are; when training changes them, a new copy is computed.
 
 oneDNN chooses the memory layout of the weights by the size of the features, and rearranges weights
-of another layout in each call. In torch 2.13 on a processor with AVX2, this took half the time of
-EfficientNet-Lite for one image. So the folded weights are stored in the layout for the features to
-which they are first applied, separately for one image and for several.
+of another layout in each call. In torch 2.13 on a processor with AVX2, half of EfficientNet-Lite's
+time for one image was spent on this. So the folded weights are stored in the layout for the
+features to which they are first applied, separately for one image and for several.
 
-With one thread, CLIP's RN50 takes 0.85 of the time of the separate operations. A small network for
-images of 64 pixels takes as long for one image and 0.9 of the time for eight. The CNN stream's maps
-of 4 x 4 cells are not worth it: there, the fused operation takes 1.5 times as long.
+With one thread, CLIP's RN50 takes 0.85 of the time of the separate operations. For a small network
+on images of 64 pixels, the factor is 1 for one image and 0.9 for eight. It is 1.5 for the CNN
+stream's maps of 4 x 4 cells, so the fused operation is not used there.
 """
 
 from typing import Any, Literal, NamedTuple
@@ -66,8 +66,8 @@ def convolve(
         convolution: The convolution.
         normalization: The batch norm.
         features: Maps of N images, (N, in_channels, height, width).
-        activation: "none"; "relu" for values of at least 0; or "relu6" for values clipped to
-            [0, 6].
+        activation: "none"; "relu", which replaces negative values by 0; or "relu6", which clips
+            values to [0, 6].
 
     Returns:
         Maps (N, out_channels, height, width), with the height and width that the convolution gives.
@@ -111,8 +111,8 @@ def _fold(
 ) -> tuple[Tensor, Tensor]:
     """Fold a batch norm into a convolution, and return the weight and bias of the result.
 
-    The weight has the memory layout of oneDNN for the features; the bias has the shape
-    (out_channels,).
+    The weight has the memory layout that oneDNN chooses for features of this size. The bias has the
+    shape (out_channels,).
     """
     state = _state_of(convolution, normalization)
     known = _folded.get(convolution)
@@ -134,16 +134,20 @@ def _fold(
 
 
 def _layout_for(features: Tensor) -> tuple[bool, int]:
-    """Return the key of the folded weights to use for some features.
+    """Return the key under which the folded weights for some features are stored.
 
-    Features of other sizes would need other layouts, but only the difference between one image and
-    several is distinguished, and the number of threads. A model has only a few sizes of features.
+    The key tells whether there are several images, and the number of threads. The best layout also
+    depends on the height and width of the features, but these are not in the key, since a model has
+    features of only a few sizes.
     """
     return len(features) > 1, torch.get_num_threads()
 
 
 def _state_of(convolution: nn.Conv2d, normalization: nn.BatchNorm2d) -> tuple[int, ...]:
-    """Return numbers that differ after any change of the parameters of both modules."""
+    """Return numbers that show whether the parameters of both modules have changed.
+
+    After a change of any parameter or running statistic, at least one of the numbers differs.
+    """
     mean, variance = normalization.running_mean, normalization.running_var
     assert mean is not None
     assert variance is not None
@@ -159,7 +163,7 @@ def _scale(normalization: nn.BatchNorm2d) -> Tensor:
 
 
 def _folded_bias(normalization: nn.BatchNorm2d) -> Tensor:
-    """Return the summand (C,) that a batch norm adds to each of C channels after its factor."""
+    """Return the numbers (C,) that a batch norm adds to its C channels after it has scaled them."""
     assert normalization.running_mean is not None
     shift = normalization.running_mean.double() * _scale(normalization)
     return (normalization.bias.double() - shift).float()

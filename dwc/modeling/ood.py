@@ -181,9 +181,11 @@ class SubspaceOOD(nn.Module):
             self.thresholds[group] = torch.quantile(distances, quantile).clamp_min(1e-12)
 
     def _distance(self, features: Tensor, group: int) -> Tensor:
-        """Return the Mahalanobis distances (N,) of N images from the mean of a group.
+        """Return the Mahalanobis distances (N,) of N images from the mean of a training group.
 
-        `features` are unit vectors (N, F) of F numbers each.
+        Args:
+            features: Unit feature vectors (N, F) of F numbers each.
+            group: Index of the group.
         """
         offset = features - self.means[group].float()  # (N, F)
         within = offset @ self.components[group].float().T  # (N, K)

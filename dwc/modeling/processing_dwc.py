@@ -134,7 +134,8 @@ class DWCProcessor(ProcessorMixin):
     CLIP's tokenizer is None if the model has no CLIP stream, or if the tokenizer was not available
     when the checkpoint was converted; texts are then converted to word ids only. The word tokenizer
     is None if the model has no CNN stream. The processor is saved as the file
-    `processor_config.json`, which includes the image settings, and a sub-folder for each tokenizer.
+    `processor_config.json`, which includes the settings of the image processor, and as one
+    sub-folder for each tokenizer.
     """
 
     def __init__(
@@ -156,9 +157,9 @@ class DWCProcessor(ProcessorMixin):
                 in the training of DWC's authors; "none" to leave texts unchanged.
             rephrase_exclusions: Whether `read_typed` rephrases exclusions in typed texts; see the
                 function `rephrase_exclusions` in `dwc.modeling.text_rephrasing`.
-            word_neighbors: Replacements that `read_typed` makes: a dict from words that are not in
-                the word vocabulary, in lower case and singular, to similar words that are. None to
-                replace no words.
+            word_neighbors: Replacements that `read_typed` makes, as a dict. The keys are words, in
+                lower case and singular, that are not in the word vocabulary; the values are similar
+                words from the vocabulary. None to replace no words.
         """
         super().__init__(image_processor, clip_tokenizer, word_tokenizer)
         if clip_text_cleaning not in ("none", "openai"):
@@ -396,7 +397,7 @@ class DWCProcessor(ProcessorMixin):
         return {"word_ids": ids, "word_mask": mask}
 
     def decode(self, *arguments: Any, **options: Any) -> str:
-        """Raise an error, because a text has CLIP token ids and word ids, with a tokenizer each.
+        """Raise an error, because it is unknown which of the two tokenizers returned the ids.
 
         Raises:
             ValueError: Always.
@@ -904,7 +905,7 @@ def _problem_of_channels(
 
 
 def problem_of_range(settings: Mapping[str, Any]) -> str | None:
-    """Return a message if image settings would give pixels values that are not plausible.
+    """Return a message if image settings would result in implausible pixel values.
 
     In normalized images, black and white must be neither almost equal nor too far apart. The mean
     of a channel must be a value between black and white, and the standard deviations of the
@@ -915,8 +916,8 @@ def problem_of_range(settings: Mapping[str, Any]) -> str | None:
             optionally the switches `do_rescale` and `do_normalize`.
 
     Returns:
-        The message, for use after "image_processor", such as "prepares images with levels ...";
-        None if there is no problem.
+        The message without its subject, "image_processor", for example "prepares images with levels
+        ..."; None if there is no problem.
     """
     factor = settings["rescale_factor"] if settings.get("do_rescale", True) else 1.0
     deviations = _as_list(settings["image_std"]) if settings.get("do_normalize", True) else [1.0]

@@ -116,9 +116,10 @@ class PackedSequences:
 
     @cached_property
     def window(self) -> Tensor:
-        """Number of words (M, 1) in a window of three words around each of the M words.
+        """Number of words, (M, 1), in a window around each of the M words.
 
-        It is 3, or fewer for the first and the last word of a sequence.
+        The window consists of the word, the word before it and the word after it. It has three
+        words, or fewer at the first and the last word of a sequence.
         """
         return 1 + self._has_before.float() + self._has_after.float()
 
@@ -308,12 +309,13 @@ class AttributeFeatures(nn.Module):
     scale: Tensor
 
     def __init__(self, feature_dim: int, embedding_dim: int, sizes: Sequence[int]):
-        """Build the module.
+        """Create the classifiers and the projection, not yet trained.
 
         Args:
             feature_dim: Length F of CLIP's feature vectors.
             embedding_dim: Length D of the embeddings.
-            sizes: Number of values of each attribute.
+            sizes: Number of values of each attribute; for an attribute such as the color, the
+                number of colors.
         """
         super().__init__()
         self.sizes = list(sizes)
@@ -322,7 +324,10 @@ class AttributeFeatures(nn.Module):
         self.project = nn.Linear(sum(sizes), embedding_dim, bias=False)
 
     def forward(self, image_features: Tensor) -> Tensor:
-        """Map CLIP's image features (N, F) to additional features (N, D)."""
+        """Map CLIP's image features (N, F) to features (N, D) computed from attributes.
+
+        `ClipStream` adds the result to its projection of CLIP's image features.
+        """
         logits = self.classifiers(image_features).float().split(self.sizes, dim=-1)
         roots = [(values.log_softmax(dim=-1) / 2).exp() for values in logits]
         return self.project(self.scale * torch.cat(roots, dim=-1).to(image_features.dtype))
@@ -1073,9 +1078,10 @@ class CnnStream(nn.Module):
         return torch.sigmoid(self.gate_image(torch.cat([regions, word_context], dim=1)))
 
     def _edit_image(self, features: Tensor, regions: Tensor, word_context: Tensor) -> Tensor:
-        """Edit the feature maps of N queries by their texts, and pool them to vectors (N, D).
+        """Return the image parts (N, D) of the embeddings of N queries.
 
-        These vectors are the image parts of the query embeddings.
+        The feature maps of the images are changed according to the texts, and then pooled to
+        vectors.
 
         Args:
             features: Feature map of h by w regions and C channels, (N, C, h, w).
@@ -1089,9 +1095,9 @@ class CnnStream(nn.Module):
         return self.project_image(self.pool_image(edited.flatten(2)))
 
     def _edit_text(self, words: Tensor, region_context: Tensor, mask: Tensor) -> Tensor:
-        """Edit the word states of N queries by their images, and pool them to vectors (N, D).
+        """Return the text parts (N, D) of the embeddings of N queries.
 
-        These vectors are the text parts of the query embeddings.
+        The states of the words are changed according to the images, and then pooled to vectors.
 
         Args:
             words: State of each of L words, (N, L, H).

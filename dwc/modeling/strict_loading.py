@@ -34,9 +34,9 @@ class StrictModel(PreTrainedModel):
         """Load a model from a folder or a Hub id; raise an error if its weights are incomplete.
 
         Only safetensors files are read. The model's tensors have the type `dtype` (float32 by
-        default), and the model is in eval mode. If only the options `dtype` and `weights` are
-        given, this method loads a folder itself, which is several times as fast as the method of
-        transformers.
+        default), and the model is in eval mode. If no options other than `dtype` and `weights` are
+        given, a folder is loaded by this class's own code, which is several times as fast as the
+        method of transformers.
 
         Args:
             *arguments: Positional arguments of transformers' `from_pretrained`.
@@ -137,7 +137,7 @@ class StrictModel(PreTrainedModel):
     def _adjust_missing_and_unexpected_keys(self, loading_info: Any) -> None:
         """Do nothing, so that `loading_info` keeps all names of missing and unexpected tensors.
 
-        The method of transformers would remove the names of some buffers.
+        The inherited method of transformers would remove the names of some buffers from it.
         """
 
 

@@ -111,7 +111,9 @@ _END = (
 
 
 def _exclusion_of(negations: str, joint: str) -> re.Pattern[str]:
-    """Return a pattern that matches the exclusion of one value or of a list of values.
+    """Return a regular expression that matches exclusions such as "not red" or "not red or blue".
+
+    An exclusion has one value (a color or a pattern) or a list of values.
 
     Args:
         negations: Regular expression of the excluding phrases, such as "not" or "avoid".
@@ -849,7 +851,7 @@ def rephrase_exclusions(text: str) -> Rephrased:
 
 
 def _join_changes(changes: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return the replaced phrases as pairs of the typed phrase and the final phrase, in order.
+    """Return a pair for each replaced phrase: the typed phrase and the phrase that it became.
 
     A phrase may have been replaced twice: "short sleeves are out" by "without short sleeves", and
     this phrase by "longer sleeves". The result has one pair for both changes: ("short sleeves are
@@ -921,9 +923,10 @@ def _rephrase_all(
 
 
 def _unless_negated(rephrase: _Rephrase) -> _Rephrase:
-    """Change a rule's function so that it keeps negated phrases, as in "not without a belt".
+    """Decorate a function that rephrases a match, so that phrases after a negation stay unchanged.
 
-    The new function returns None if a negation comes before the match.
+    The decorated function returns None if a negation such as "not" stands directly before the
+    match, as in "not without a belt".
     """
 
     @wraps(rephrase)
@@ -936,9 +939,9 @@ def _unless_negated(rephrase: _Rephrase) -> _Rephrase:
 def _apply_corrections(text: str, changes: dict[str, str]) -> str:
     """Replace values that a text corrects: "red t-shirt, make that green" becomes "green t-shirt".
 
-    A value corrects the last one of its type (color, pattern, length of the sleeves or kind of
-    garment) before it that is not excluded. If there is none, or if the kind could be that of two
-    garments, the text stays as typed.
+    The replaced value is the last one before the correction that has the same type (color, pattern,
+    sleeve length or kind of garment) and is not excluded. The text stays as typed if there is no
+    such value, or if the correction names a kind and the text before it names several kinds.
 
     Args:
         text: The text.
@@ -980,12 +983,13 @@ def _apply_corrections(text: str, changes: dict[str, str]) -> str:
 
 
 def _find_corrected(name: str, before: str) -> tuple[int, int] | None:
-    """Return the span of the last value of a type in a text; None if there is none.
+    """Return the span of the value that a correction replaces; None if there is no such value.
 
-    Values that the text excludes do not count, nor do colors of a part, such as "red sleeves".
+    This is the last value of the given type before the correction. Values that the text excludes do
+    not count, nor do colors of a part, such as "red sleeves".
 
     Args:
-        name: The type, a key of `_CORRECTED`.
+        name: The type, such as "color", a key of `_CORRECTED`.
         before: The text before the correction.
     """
     spans = [
@@ -998,9 +1002,10 @@ def _find_corrected(name: str, before: str) -> tuple[int, int] | None:
 
 
 def _in_form_of(old: str, new: str) -> str:
-    """Return the noun or the adjective of a new pattern, as the old pattern is one or the other.
+    """Return a new pattern as a noun or as an adjective, whichever the old pattern is.
 
-    For example, "dots" in place of "striped" is "dotted". Other values stay as they are.
+    For example, "dots" in place of "striped" becomes "dotted". Values of other types, such as
+    colors, stay as they are.
 
     Args:
         old: The replaced value, in lower case.
@@ -1014,7 +1019,10 @@ def _in_form_of(old: str, new: str) -> str:
 
 
 def _rephrase_any_different(match: re.Match[str]) -> str:
-    """Rephrase a wish for any other value: "any color that is different" is "in another color"."""
+    """Rephrase a wish for any other color, pattern or design.
+
+    For example, "any color that is different" becomes "in another color".
+    """
     attribute = match["attribute"].lower()
     is_color = attribute.startswith(("col", "shade"))
     return "in another color" if is_color else f"with another {attribute}"
@@ -1090,9 +1098,9 @@ def _rephrase_only(match: re.Match[str]) -> str:
 
 
 def _rephrase_compound(match: re.Match[str]) -> str:
-    """Rephrase a garment's name that begins with another garment: "dress pants" becomes "pants".
+    """Remove a garment's name from the start of another one's: "dress pants" becomes "pants".
 
-    With "jeans" as the first word, "jeans jacket" becomes "denim jacket".
+    But if the first word is "jeans", it becomes "denim": "jeans jacket" becomes "denim jacket".
     """
     return (match["formal"] or f"denim {match['denim']}").lower()
 
@@ -1112,7 +1120,7 @@ def _rephrase_all_but(match: re.Match[str]) -> str | None:
 
 @_unless_negated
 def _rephrase_put_out(match: re.Match[str]) -> str | None:
-    """Rephrase a thing to leave out: "red out" and "less of the red" become "not red".
+    """Rephrase an exclusion by "out" or "less": "red out", "less of the red" become "not red".
 
     The result is None, and the phrase stays, if a negation such as "not" stands directly before it,
     or if "out" belongs to a verb, as in "leave the white t-shirts and shirts out".
@@ -1124,12 +1132,12 @@ def _rephrase_put_out(match: re.Match[str]) -> str | None:
 
 @_unless_negated
 def _rephrase_unwanted(match: re.Match[str]) -> str | None:
-    """Rephrase what verbs exclude: "spare me white" becomes "not white".
+    """Rephrase an exclusion by a verb: "spare me white" becomes "not white".
 
-    With a kind of garment, "leave the white t-shirts out" becomes "t-shirts, not white", or only
-    "not white" if the text names the kind elsewhere. Beside another kind of garment, it becomes "no
-    white t-shirts". The result is None, and the phrase stays, if a negation such as "not" stands
-    directly before it.
+    If the phrase names a kind of garment, as in "leave the white t-shirts out", the result depends
+    on the rest of the text: "not white" if the rest names the same kind, "no white t-shirts" if it
+    names another kind, and "t-shirts, not white" if it names none. The result is None, and the
+    phrase stays, if a negation such as "not" stands directly before it.
     """
     if not match["kind"]:
         things = [_exclude_thing(thing[0]) for thing in _EACH_THING.finditer(match["things"])]
@@ -1145,7 +1153,7 @@ def _rephrase_unwanted(match: re.Match[str]) -> str | None:
 
 @_unless_negated
 def _rephrase_different(match: re.Match[str]) -> str | None:
-    """Rephrase a difference: "in a different color from white" becomes "not white".
+    """Rephrase "different from": "in a different color from white" becomes "not white".
 
     The result is None, and the phrase stays, if a negation such as "not" stands directly before it.
     """
@@ -1164,7 +1172,7 @@ def _rephrase_less_like(match: re.Match[str]) -> str | None:
 
 
 def _correct_slip(match: re.Match[str]) -> str:
-    """Return the right word for a slip that is a word itself, such as "striped" for "stripped"."""
+    """Return the right word for a mistyped one that is a word too: "striped" for "stripped"."""
     return _SLIPS[match[0].lower()]
 
 
@@ -1213,24 +1221,24 @@ def _rephrase_unwanted_detail(match: re.Match[str]) -> str | None:
 
 
 def _rephrase_like_thing(match: re.Match[str]) -> str:
-    """Rephrase a color that is given by a thing: "the color of grass" becomes "in green"."""
+    """Rephrase a color that is described by a thing: "the color of grass" becomes "in green"."""
     thing = match["thing"] or match["before"] or match["like"]
     [color] = [name for name, things in _NAMESAKES.items() if re.fullmatch(things, thing, re.I)]
     return f"in {color}"
 
 
 def _drop_unchanged(match: re.Match[str]) -> str | None:
-    """Remove a phrase about what does not change, such as "keep the stripes".
+    """Remove a request to leave something unchanged, such as "keep the stripes".
 
-    The result is an empty text. It is None, and the phrase stays, if the rest of the text asks for
-    nothing.
+    The result is an empty text. But if the rest of the text asks for nothing, the result is None,
+    and the phrase stays.
     """
     others = match.string[: match.start()] + match.string[match.end() :]
     return "" if wanted_words(others) else None
 
 
 def _rephrase_owned(match: re.Match[str]) -> str | None:
-    """Rephrase what the user owns already: "I already have it in red" becomes "not red".
+    """Rephrase a mention of what the user owns: "I already have it in red" becomes "not red".
 
     The result is None, and the phrase stays, if it is a wish, as in "can I have it in red".
     """
@@ -1278,7 +1286,7 @@ def _rephrase_less(match: re.Match[str]) -> str | None:
 
 @_unless_negated
 def _rephrase_recolored(match: re.Match[str]) -> str | None:
-    """Rephrase a new color of a garment: "red dress to blue" becomes "dress in blue".
+    """Rephrase a change of a garment's color: "red dress to blue" becomes "dress in blue".
 
     The result is None, and the phrase stays, if a negation such as "not" stands directly before it.
     """
@@ -1345,7 +1353,7 @@ def _rephrase_same_except(match: re.Match[str]) -> str | None:
 
 
 def _wish_for(value: str) -> str:
-    """Return the phrase that asks for a color or a pattern: "in red" or "striped"."""
+    """Return the phrase that asks for a color or a pattern, such as "in red" for "red"."""
     return f"in {value}" if ANY_COLOR.search(value) else _pattern_phrase(value)
 
 

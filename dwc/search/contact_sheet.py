@@ -35,7 +35,7 @@ _INK, _SOFT, _PAPER = "#1c2330", "#5b6678", "white"
 
 @dataclass(frozen=True)
 class SheetQuery:
-    """One query of the table; its results fill one row of the drawn image.
+    """One query of the input table; its results fill one row of the drawn image.
 
     Attributes:
         reference: Id of the reference picture in the gallery; empty for none.

@@ -114,7 +114,10 @@ class EncodedQuery:
 
 
 def model_identity(checkpoint: Checkpoint) -> ModelIdentity:
-    """Return the identity of a checkpoint's model, to be stored with the vectors of a gallery."""
+    """Return what identifies a checkpoint's model, to be stored with the vectors of a gallery.
+
+    The identity includes a hash of the model, its name, and the settings of the preprocessing.
+    """
     config = checkpoint.model.config
     streams = {}
     if config.clip_config is not None:
@@ -202,8 +205,8 @@ class ModelInputs(NamedTuple):
     Attributes:
         texts: the processor's output for the N texts, as tensors (N, L) by name; empty for queries
             without texts.
-        image_rows: index (N,) of each query's reference image in a list of images, which has first
-            the images of `known` and then those of `pixel_values`; None for queries without images.
+        image_rows: index (N,) of each query's reference image. The indices count the images of
+            `known` first, and then those of `pixel_values`. None for queries without images.
         known: features of images that the model encoded before; None if there are no such images.
         pixel_values: the processor's output (M, 3, height, width) for M images that the model must
             encode; None if there are no such images.
@@ -496,7 +499,8 @@ class _ExclusionEncoder:
     def change_of_kind(self, excluded: _Excluded) -> tuple[str, str] | None:
         """Return the image's kind of garment and the other kind that a text asks for.
 
-        The result is None without an image, or if the image shows the kind that the text asks for.
+        The result is None if the query has no image, if the text asks for no kind, or if the image
+        shows the kind that the text asks for.
 
         Args:
             excluded: what the query excludes, and the kind that it asks for.
@@ -535,7 +539,7 @@ class _ExclusionEncoder:
         }
 
     def _from_name(self, item: Exclusion, wanted: str) -> _Embeddings:
-        """For each stream, return the vector (D,) to subtract for an excluded item, from its name.
+        """For each stream, compute the vector (D,) to subtract for an excluded item from its name.
 
         This vector is used for colors and patterns, and for other items if no kind of garment is
         known.
@@ -613,7 +617,7 @@ class _ExclusionEncoder:
         return self._compose({_IMAGES: self._image})
 
     def _embed(self, text: str) -> _Embeddings:
-        """Return the embedding (D,) of a query without an image, for each stream."""
+        """Return the embedding (D,) in each stream of a query that consists of a text alone."""
         self._load([text])
         return self._embeddings[text]
 
@@ -657,7 +661,7 @@ def _contrasts(item: Exclusion, kind: str) -> list[list[str]]:
 
 
 def _orthogonal(vector: Tensor, others: Tensor) -> Tensor:
-    """Return the part of a vector (D,) that is orthogonal to N others (N, D), at unit length."""
+    """Return the part of a vector (D,) orthogonal to N others (N, D), scaled to unit length."""
     basis = torch.linalg.qr(others.T)[0]
     return nn.functional.normalize(vector - basis @ (basis.T @ vector), dim=0)
 
@@ -771,7 +775,7 @@ def describe_model_input(checkpoint: Checkpoint, query: EncodedQuery) -> ModelIn
 def _input_words(processor: DWCProcessor, text: str) -> list[InputWord]:
     """Return the words into which the word tokenizer splits a text, in order.
 
-    If the tokenizer returns no token for a word, the word is included as an unknown word.
+    A word that the tokenizer drops is included as an unknown word, if it has a letter or a digit.
     """
     words = []
     for item in text.split():
@@ -810,11 +814,11 @@ _Value = TypeVar("_Value")
 
 
 class _Ticket:
-    """An item in the queue, and its result or error after it was run.
+    """An item in a `BatchQueue`, and its result or error after it was run.
 
     Attributes:
         key: the item's key; items with equal keys may share a batch.
-        item: the item.
+        item: the input of `run`, for example the queries of one caller.
         rows: the number of entries that the item adds to the first axis of a batch.
         run: function that computes the results of a batch of items with this key.
         context: the context variables of the thread that submitted the item.
@@ -884,11 +888,11 @@ class BatchQueue:
         rows: int,
         run: Callable[[Sequence[Item]], Sequence[Result]],
     ) -> Result:
-        """Wait until an item has been processed, and return its result.
+        """Add an item to the queue, wait until it has been processed, and return its result.
 
         Args:
             key: the item's key. Items with equal keys may share a batch; they need the same `run`.
-            item: the item.
+            item: the item, the input of `run`.
             rows: the number of entries that the item adds to the first axis of a batch.
             run: function that returns the results of a batch of items, in order. It is called with
                 the context variables of the batch's oldest item.
@@ -965,7 +969,7 @@ class BatchQueue:
 
 
 def _run_batch(batch: Sequence[_Ticket]) -> None:
-    """Run a batch and store the results in its tickets; if it fails, run the items one by one."""
+    """Run a batch and store the result of each item; if it fails, run the items one by one."""
     oldest = batch[0]
     try:
         results = oldest.context.run(oldest.run, [ticket.item for ticket in batch])
@@ -1236,7 +1240,7 @@ def _select(
 
 
 def _number_rows(works: Sequence[_Work]) -> dict[_RowKey, int]:
-    """Number the different queries of several callers from 0; return the numbers by key."""
+    """Return an index, from 0, for each different query of several callers, by the query's key."""
     keys = dict.fromkeys(key for work in works for key in work.keys)
     return {key: row for row, key in enumerate(keys)}
 

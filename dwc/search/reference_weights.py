@@ -94,7 +94,7 @@ class ReferenceWeights:
 
     @cached_property
     def histogram(self) -> list[float]:
-        """The smoothed histogram of the weights of all streams together, `HISTOGRAM_BINS` numbers.
+        """Smoothed histogram of the image weights of all streams, `HISTOGRAM_BINS` numbers.
 
         The bins divide [0, 1] evenly. The count of each bin is replaced by the mean of itself and
         of the two counts next to it. Then all numbers are divided by the largest, so that they are
@@ -134,10 +134,10 @@ class ReferenceWeights:
     def from_queries(
         cls, queries: ReferenceQueries, protocol: str, fingerprint: str | None = None
     ) -> "ReferenceWeights":
-        """Create reference weights from the reference queries, which include the image weights.
+        """Create the object from the reference queries, which include their image weights.
 
         Args:
-            queries: the queries, which become the attribute `reference_queries`.
+            queries: the queries; they also become the attribute `reference_queries`.
             protocol: a sentence that describes the set of queries.
             fingerprint: the fingerprint of the checkpoint that computed the weights, if known.
         """
@@ -247,7 +247,7 @@ class QueryWeights:
     summary: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the weights as JSON-compatible dicts, numbers and strings."""
+        """Return the fields as a dict with JSON-compatible values."""
         return asdict(self)
 
 

@@ -80,7 +80,10 @@ class RankTrace:
     limit: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON-compatible values; infinite shifts become "-inf" and "inf"."""
+        """Return the fields as a JSON-compatible dict, with infinite `shifts` as "-inf" and "inf".
+
+        JSON has no infinity.
+        """
         return {**asdict(self), "shifts": [shift_to_json(shift) for shift in self.shifts]}
 
 
@@ -140,7 +143,8 @@ class Hit:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-compatible values.
 
-        The dict lacks `near_duplicates` if it is None, and `away` if it is False.
+        The dict lacks `near_duplicates` if it is None. It lacks `away` (whether the image's file
+        was missing) if it is False.
         """
         content = asdict(self)
         if not self.away:
@@ -379,7 +383,11 @@ class DuplicateGroups:
         return sum(first is not None for first in self.duplicate_of)
 
     def duplicates_of(self, index: int) -> list[int]:
-        """Return the indices of the near-duplicates of the image with this index, ascending."""
+        """Return the near-duplicates of one of the K ranked images, as ascending indices.
+
+        Args:
+            index: the image's index (from 0) among the ranked images.
+        """
         return [other for other, first in enumerate(self.duplicate_of) if first == index]
 
 
@@ -454,10 +462,10 @@ class NearDuplicates:
             k: number of images, 1 or more.
 
         Returns:
-            A dict with the gallery position of each of the `k` images, best first, as the key, and
-            the gallery positions of its hidden near-duplicates as the value. The dict has fewer
-            than `k` entries if fewer images remain. Near-duplicates that are ranked below the next
-            remaining image, number `k + 1`, are not listed.
+            A dict from the gallery position of each of the `k` images, best first, to the gallery
+            positions of the near-duplicates that are hidden under it. The dict has fewer than `k`
+            entries if fewer images remain. The ranking is read only up to the image that would be
+            number `k + 1`; near-duplicates ranked below that image are not listed.
         """
         grouping = _Grouping(self._vectors, self.threshold)
         groups: dict[int, list[int]] = {}
@@ -511,14 +519,14 @@ class _Grouping:
         self._count = 0
 
     def add(self, positions: NDArray[np.int64]) -> list[int]:
-        """Add images to the end of the sequence, and return the leader of each added image's group.
+        """Add images to the end of the sequence, and return the first image of each one's group.
 
         Args:
             positions: positions of the images in the gallery.
 
         Returns:
-            For each added image, the index (from 0, in the complete sequence) of the leader of its
-            group. For a leader, this is the index of the image itself.
+            For each added image, the index (from 0, in the complete sequence) of the first image of
+            its group. If the added image starts a new group, this is its own index.
         """
         assigned: list[int] = []
         for start in range(0, len(positions), _BLOCK):

@@ -83,7 +83,7 @@ class _Reference(NamedTuple):
 
     Attributes:
         image: the decoded image; None for a query without a reference.
-        positions: positions in the gallery of all images with identical pixels.
+        positions: gallery positions of all images whose pixels are identical to the reference's.
         notes: messages for the user.
     """
 
@@ -358,15 +358,15 @@ class Searcher:
 
     @cached_property
     def _measured(self) -> Measured:
-        """Results of the checkpoint's evaluation on single words, loaded at the first use."""
+        """How well the model follows single words on photographs, as measured; loaded once."""
         return load_measured(self.checkpoint.folder, self.checkpoint.fingerprint)
 
     def _reading_notes(self, query: EncodedQuery, sweep: WeightSweep) -> list[str]:
-        """Return messages for the user about wished values that few of the first results have.
+        """Return messages for the user about wished values that few of the best results have.
 
-        The model reads the values of the results from their embeddings, with an accuracy that the
-        checkpoint's evaluation measured. If the gallery consists of drawn images, there are no
-        messages.
+        The values of the results, such as their colors, are derived from their embeddings. The
+        messages state how often this is correct according to the checkpoint's evaluation. If the
+        gallery consists of drawn images, there are no messages.
         """
         wished = find_wished_values(find_exclusions(query.text)[1])
         if self.store.is_drawn or not wished:
@@ -389,7 +389,7 @@ class Searcher:
         return notes
 
     def _value_vectors(self, attribute: str) -> tuple[list[str], NDArray[np.float32]]:
-        """Return the embeddings of all texts that name a value of an attribute.
+        """Return the embeddings of all texts that name a value of an attribute such as "sleeve".
 
         Returns:
             Two values for N texts: the value that each text names, and the unit embeddings (N, D)
@@ -541,9 +541,9 @@ class Searcher:
     def _filter_notes(self, query: EncodedQuery, sweep: WeightSweep) -> list[str]:
         """Return messages for the user about a query's filter; empty if there is no problem.
 
-        There is one message for each text value that the filter requires and no image has. Another
-        message says that no image fits the whole filter; it ignores images that are excluded from
-        the results.
+        There is one message for each text value that the filter requires but that no image has.
+        There is another message if no image fits the whole filter, apart from images that are
+        excluded from the results.
         """
         if query.filter is None:
             return []

@@ -201,13 +201,14 @@ class WordCount(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Results of a checkpoint's evaluation on photographs that concern single words and values.
+    """How well a model follows single words and recognizes values, measured on photographs.
 
     Attributes:
         poorly_known: For each word or phrase that the model follows poorly, in lower case, such as
             "v-neck", how many of the first search results fit it.
         readings: For each attribute, such as "colour", the share (0 to 1) of the photographs whose
-            value is read correctly from their embeddings. Attributes with a low share are left out.
+            value, derived from their embeddings, is correct. Attributes with a low share are left
+            out.
     """
 
     poorly_known: Mapping[str, WordCount] = MappingProxyType({})
@@ -215,10 +216,11 @@ class Measured(NamedTuple):
 
 
 def load_measured(folder: Path | None, fingerprint: str) -> Measured:
-    """Return results of a checkpoint's evaluation on photographs that concern single words.
+    """Return how well a model follows single words and recognizes values such as colors.
 
     Args:
-        folder: The checkpoint's folder, or None. Its `evaluation.json` has the results.
+        folder: The checkpoint's folder, whose file `evaluation.json` has the results of the
+            evaluation on photographs. None if the checkpoint has no folder.
         fingerprint: The checkpoint's fingerprint. Results of another model are ignored.
 
     Returns:
@@ -298,10 +300,11 @@ _KIND_VALUES = [
 
 
 def find_wished_values(text: str) -> dict[str, str]:
-    """Return the values that a text wishes for, such as {"colour": "red"} for "in burgundy".
+    """Return the values that a text asks for, such as {"colour": "red"} for "in burgundy".
 
-    An attribute is left out if the text names no value of it, or several values. With two colors,
-    for example, it is not clear which one most of the garment should have.
+    Burgundy is a shade of red. An attribute is left out if the text names no value of it, or
+    several values. With two colors, for example, it is not clear which one most of the garment
+    should have.
 
     Args:
         text: The text of a query, without what it excludes.
@@ -322,14 +325,14 @@ def find_wished_values(text: str) -> dict[str, str]:
 def describe_reading(words: str, read: int, shown: int, accuracy: float) -> list[str]:
     """Return a message if few of the first results seem to have a value that the user asks for.
 
-    The value of a result is read by the model: it is the value whose text has the embedding most
-    similar to the result's. The returned list has one message or is empty.
+    The value of a result is derived from its embedding: it is the value whose text has the most
+    similar embedding. The returned list has one message or is empty.
 
     Args:
         words: Words that name the wanted value, such as `"in red"` or `of the kind "dress"`.
-        read: Number of the first results for which the model reads the wanted value.
-        shown: Number of the first results.
-        accuracy: Share (0 to 1) of the evaluation's photographs whose value is read correctly.
+        read: Number of the first results whose derived value is the wanted value.
+        shown: Number of first results that were examined.
+        accuracy: Share (0 to 1) of the evaluation's photographs whose derived value is correct.
     """
     if read >= _POOR_SHARE * shown:
         return []
@@ -489,7 +492,7 @@ def find_two_garments(rest: str) -> tuple[str, str] | None:
 
 
 def find_turn(text: str) -> tuple[str, str] | None:
-    """Return two values that a text names although it wants only one of them; otherwise None.
+    """Return two values that a text names although only one of them is wanted; otherwise None.
 
     For example, "my shirt is black, I want red" gives ("black", "red"): the words between the two
     values show that only one is wanted. "Red with white dots" asks for both colors, so it gives

@@ -153,7 +153,7 @@ class WeightSweep:
         self.build_ms = (time.perf_counter() - start) * 1e3
 
     def __len__(self) -> int:
-        """Return the number of images that fit the filter, if any, and are not excluded."""
+        """Return the number of images that are not excluded and fit the filter, if there is one."""
         if self.selected is None:
             return len(self.ids) - len(self.excluded)
         excluded = np.count_nonzero(self.selected[list(self.excluded)])
@@ -177,13 +177,15 @@ class WeightSweep:
         Images that are excluded or do not fit the filter are left out.
 
         Args:
-            scores: scores (n,) of all n images, possibly for another query.
+            scores: scores (n,) of all n images; they need not be the scores for this query.
             k: number of images, 1 or more. If fewer are left, all of them are returned.
         """
         return best_positions(scores, _require_positive(k), self.excluded, self.selected)
 
     def rivals(self, scores: Vectors) -> Vectors:
-        """Return the scores of the images that fit the filter, if any, and are not excluded.
+        """Return the scores of all images that can be among the results, in gallery order.
+
+        These are the images that are not excluded and, if there is a filter, fit the filter.
 
         Args:
             scores: the scores (n,) of all n images.
@@ -251,7 +253,9 @@ class WeightSweep:
         return self.split([position], shift)[0]
 
     def split(self, positions: Sequence[int], shift: float = 0.0) -> list[dict[str, float]]:
-        """Return the parts that sum to the score of an image, by name, for several images.
+        """Return the parts of the score of each of several images, by names such as `clip_image`.
+
+        The sum of an image's parts is its score; see `Hit`.
 
         Args:
             positions: the images' positions in the gallery.
@@ -513,8 +517,9 @@ class _Balance(NamedTuple):
 
     Attributes:
         image: the image weight, in [0, 1]; the text weight is 1 - image.
-        has_joint: whether the joint part is added, if the stream has one. It is not added after an
-            infinite weight shift, which uses only the image part or only the text part.
+        has_joint: whether the stream's joint part, if it has one, is added. It is not added if the
+            weight shift is infinite, since the score then uses only the image part or only the
+            text part.
     """
 
     image: float
@@ -522,7 +527,7 @@ class _Balance(NamedTuple):
 
 
 class _Best(NamedTuple):
-    """The best images at one weight shift.
+    """The best images at one weight shift: a number added to the logit of each image weight.
 
     Attributes:
         positions: the gallery positions (K,) of the K best images, best first.
@@ -540,6 +545,8 @@ class _Best(NamedTuple):
 
 class _GrowingRanking:
     """The ranking of images at one weight shift, computed only as far as it is requested.
+
+    A weight shift is a number that is added to the logit of every stream's image weight.
 
     Attributes:
         best: the images that the last call of `top` returned, with their scores.
@@ -595,12 +602,11 @@ def _gallery_products(streams: Mapping[str, Composition], vectors: Vectors) -> V
     All P dot products of a vector are computed together, so that the vectors are read from memory
     only once. For this, each part is padded with zeros in the dimensions of the other streams. The
     padding costs less than reading the vectors a second time. The vectors are the left factor of
-    the product, which is faster than the right one. They are multiplied in blocks of about 4 MB;
-    several threads share the blocks.
+    the matrix product, in blocks of about 4 MB; several threads share the blocks.
 
-    For 100,000 x 512 values and four parts, this takes as long as adding all values up on two
-    threads. With the vectors as the right factor, it takes 1.7 times as long. Equal vectors have
-    equal dot products if D is a multiple of 8; otherwise, rounding may differ.
+    For 100,000 vectors of 512 numbers and four parts, this takes as long as only summing all these
+    numbers, with two threads. With the vectors as the right factor, it takes 1.7 times as long.
+    Equal vectors have equal dot products if D is a multiple of 8; otherwise, rounding may differ.
 
     Args:
         streams: the query (a batch of one) in each stream.

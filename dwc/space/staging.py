@@ -138,7 +138,7 @@ def stage(folder: Path, settings: SpaceSettings) -> dict[str, int]:
 
 
 def list_staged(folder: Path) -> dict[str, Path]:
-    """Return the files of a staged Space, sorted by path.
+    """Return the files of a Space that are collected in a folder, sorted by path.
 
     The result maps a file's path in the Space to its path on this machine.
     """
@@ -171,13 +171,13 @@ def check(folder: Path) -> None:
 
 
 def select_outdated(existing: Collection[str]) -> list[str]:
-    """Return the paths of the files of an existing Space that an upload replaces or deletes.
+    """Return the paths of an existing Space's files that an upload replaces or deletes.
 
     Args:
         existing: The paths of all files in the Space.
 
     Raises:
-        SpaceError: The Space was not uploaded by this project, so its files must not be deleted.
+        SpaceError: The Space has files that are not of this project and must not be deleted.
     """
     others = [p for p in existing if p not in _TOP_LEVEL and not p.startswith(_FOLDERS)]
     is_ours = "dwc/cli.py" in existing
@@ -204,7 +204,7 @@ def _require_ours(folder: Path) -> None:
 
 
 def _find_models(models: Sequence[str]) -> tuple[list[str], list[Commit]]:
-    """Sort a Space's models into bundled models and models on the Hub.
+    """Separate a Space's models into those bundled with this package and those on the Hub.
 
     Args:
         models: The models' names; empty for all bundled models.
@@ -246,7 +246,9 @@ def _package_files() -> dict[str, Path]:
 
 
 def _asset_files(bundled: Iterable[str]) -> dict[str, Path]:
-    """Return the files of the given bundled checkpoints and of the other assets of a Space.
+    """Return the asset files of a Space: bundled checkpoints, a study's results, and licenses.
+
+    The result maps a file's path in the Space to its path on this machine.
 
     Raises:
         CheckpointError: A bundled checkpoint is missing.
@@ -345,9 +347,9 @@ def _render_readme(
 
 
 def _preload(commit: Commit) -> str:
-    """Return an entry for `preload_from_hub`, a list in the front matter of a Space.
+    """Return an entry for `preload_from_hub`, a list in the front matter of a Space's README.md.
 
-    The entry makes the Hub download a checkpoint when it builds the Space.
+    The entry makes the Hub download the checkpoint of this commit when it builds the Space.
     """
     paths = [path for path in sorted(commit.files) if is_part(path) or is_companion(path)]
     return f"{commit.repo} {','.join(paths)} {commit.hash}"

@@ -62,7 +62,7 @@ class StepLoader(Generic[Batch]):
         self._iterator: Iterator[Batch] = iter(())
 
     def __call__(self, step: int) -> Batch:
-        """Return the batch of a step; restart loading if it is not the next step."""
+        """Return the batch of a step; restart the loading if steps were skipped or repeated."""
         if step != self._next:
             # Without its own generator, a loader uses torch's global one, and dropout would
             # differ between a resumed run and an uninterrupted one.

@@ -141,8 +141,8 @@ class CachedImages:
             generator: Source of random choices.
 
         Returns:
-            Rows (N, F + C h w): CLIP's F features, then the flattened feature map with C channels,
-            height h and width w.
+            Rows (N, F + C h w): CLIP's F features, then the ResNet's flattened feature map with C
+            channels, height h and width w.
         """
         views = torch.randint(0, len(self.rows), (len(indices),), generator=generator)
         return self.rows[views, indices].float()
@@ -150,7 +150,7 @@ class CachedImages:
 
 @dataclass(frozen=True)
 class CachedPool:
-    """Cached features of a pool of drawings and of T triplets of its images.
+    """Cached features of a pool of drawings and of T training triplets of these drawings.
 
     Attributes:
         images: Cached features of the drawings.
@@ -199,7 +199,8 @@ class CachedFeatureMaps(nn.Module):
         """Return the feature maps that N cached rows contain.
 
         Args:
-            rows: The rows (N, F + C h w): CLIP's F features, then the flattened feature map.
+            rows: The rows (N, F + C h w): CLIP's F features, then the ResNet's flattened feature
+                map.
 
         Returns:
             An object whose `last_hidden_state` is the maps (N, C, h, w) of C channels, height h and
@@ -369,7 +370,7 @@ def cache_text_features(
 
     Args:
         model: Model whose CLIP encodes the texts; left in eval mode.
-        processor: Tokenizer of the texts.
+        processor: Processor that tokenizes the texts.
         images: Cached image features to include in the result.
         pool: The drawings.
         triplets: Triplets of the pool's images.
@@ -451,7 +452,7 @@ def weights_digest(
 
     Args:
         modules: Modules whose tensors are hashed together with their names, in this order.
-        header: Bytes to hash before the modules.
+        header: Bytes to hash before the modules, so that the result also depends on them.
         skipped_prefix: Tensors whose names begin with this prefix are not hashed; None to hash all.
     """
     digest = hashlib.sha256(header)

@@ -357,7 +357,7 @@ class WeightAverage:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Use the averaged parameters in the `with` block; restore the current ones after it."""
+        """Use the averaged parameters in the `with` block, and the model's own ones after it."""
         averaged = dict(cast(nn.ModuleDict, self._average.module).items())
         try:
             for name, stream in averaged.items():
@@ -399,7 +399,7 @@ class EpochSelection:
         """Build the callback, and load the evaluations of an interrupted run from the folder.
 
         Args:
-            model: The model in training.
+            model: The model that is trained.
             measure: Function without arguments that evaluates the model. It returns a score (higher
                 is better) and the metrics by name.
             epochs: The epochs after which the model is evaluated. The first epoch is 1; 0 stands

@@ -62,7 +62,8 @@ def recipe_record(recipe: Any) -> Any:
     Some fields get an older name, because published files contain it; see `PUBLISHED_NAMES`.
 
     Args:
-        recipe: A dataclass, or a field's value: a dataclass, a list or tuple, or a plain value.
+        recipe: A dataclass. In recursive calls, a value within it: a dataclass, a list, a tuple or
+            a plain value.
     """
     if is_dataclass(recipe):
         return {
@@ -250,7 +251,7 @@ def new_array_file(file: Path, shape: tuple[int, ...], dtype: Any) -> Iterator[n
 def reporting_full_disk(folder: Path, content: str) -> Iterator[None]:
     """Raise a clear TrainingError if a full disk causes an error in the `with` block.
 
-    Not only an OSError is recognized. torch and safetensors report a full disk with other
+    An OSError is recognized by its code. If the disk is full, torch and safetensors raise other
     exceptions, which are recognized by their messages.
 
     Args:

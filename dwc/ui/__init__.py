@@ -1,4 +1,4 @@
-"""The web page: its blocks, handlers and state."""
+"""The app: its web page, built with Gradio, and its HTTP API and MCP server for programs."""
 
 from dwc import import_shortcuts
 

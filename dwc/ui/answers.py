@@ -131,7 +131,7 @@ class WordEffects(BaseModel):
 
 
 class TracedItem(BaseModel):
-    """The ranks of one picture at several image weights, each of which results from a shift."""
+    """The ranks of one picture at several image weights, set by adding shifts to their logits."""
 
     id: str
     ranks: list[int | None] = Field(description="One per shift; null is beyond the limit.")
@@ -148,7 +148,7 @@ class RankTrace(BaseModel):
 
 
 class ExplainAnswer(GalleryPart):
-    """The explanations of one result."""
+    """The explanation of one search result: its score, the effect of each word, and more."""
 
     why: ScoreExplanation
     word_effects: WordEffects

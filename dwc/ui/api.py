@@ -158,7 +158,7 @@ def add_overview_endpoints(models: ModelPool) -> None:
             return map_table(searcher, start, limit)
 
     def get_atlas(model: str = "") -> Answer:
-        """Return statistics of a model's picture weights for the reference queries (a fixed set).
+        """Return statistics of a model's picture weights for a fixed set of queries.
 
         Args:
             model: The name of the model to use; empty for the default model.
@@ -431,7 +431,7 @@ class _ExplainingEndpoints:
 
 @contextmanager
 def api_errors() -> Iterator[None]:
-    """Convert this package's errors in the `with` block to `gr.Error`; do not log tracebacks."""
+    """Convert this package's errors in the `with` block to `gr.Error`; log no tracebacks."""
     try:
         yield
     except DWCError as error:

@@ -106,7 +106,7 @@ class PageBlocks(gr.Blocks):
         super().__init__(**options)
 
     def __exit__(self, *error: Any) -> None:
-        """Finish the page, and cache the signatures of its components' constructors.
+        """Finish building the page, and cache the signatures of its components' constructors.
 
         For every new session, Gradio describes each component and inspects the signature of its
         constructor. The cache makes this faster.
@@ -147,7 +147,8 @@ class PageBlocks(gr.Blocks):
         An output may name only files in the allowed folders. If a handler returns values for only
         some of its components, only these values are prepared. Gradio's own method would also
         construct all other components again, although they do not change. This would take longer
-        than most handlers. Texts and JSON values are prepared without threads.
+        than most handlers. Gradio would also prepare each value in a thread of its own; texts and
+        JSON values are prepared without threads, which is faster.
         """
         check_values([predictions], self.image_folder)
         if not isinstance(predictions, dict) or block_fn.batch:
@@ -240,11 +241,13 @@ def build_page(models: ModelPool, images: GalleryImages, examples: Sequence[Exam
     """Build the page, ready to be launched with the options of `startup.launch_options`.
 
     The page opens with the result of an example search: the first example that the default model
-    can search. This function runs that search once. There are three exceptions:
+    can search. There are three exceptions:
 
     - If the page is opened by a link to a search, it shows the result of that search.
     - After a reload, it shows the result that was on the screen before.
     - If the page opens before the gallery is indexed, it shows no result.
+
+    The example search is run once, by this function, and not for every visitor.
     """
     # If only a part of the gallery is indexed, the result of a search would soon be outdated.
     opening = None if images.indexing is not None else find_opening(models, images, examples)
@@ -365,10 +368,11 @@ class _Wiring:
         self._explain_after(filtered, "facets-filter")
 
     def _connect_session(self) -> None:
-        """Connect the opening of the page, and the events that store or restore a search.
+        """Connect the handlers that run when the page opens and when a search is restored.
 
         The script `session.js` stores the current search in the browser's history and in the page's
-        address. So the search can be restored after a reload or with the Back button.
+        address. So the search can be restored after a reload or with the Back button. The events
+        that call this script are connected, too.
         """
         c, handlers = self.components, self.handlers
         opened = self.page.load(

@@ -47,9 +47,11 @@ class SearchActivity:
     def wait_until_idle(self, seconds: float) -> float:
         """Wait until no search is in progress, but not longer than the given time.
 
+        Explanations call this method before they start, so that they do not delay searches. The
+        time limit ensures that they start even if searches follow one another without a pause.
+
         Args:
-            seconds: The maximum time to wait, in seconds. Without this limit, there would be no
-                explanations while searches follow one another without a pause.
+            seconds: The maximum time to wait, in seconds.
 
         Returns:
             How long this function waited, in seconds.
@@ -73,7 +75,7 @@ Returned = TypeVar("Returned")
 
 
 class Workers:
-    """Limited number of threads, which run functions in the order of the calls of `run`."""
+    """Pool of a limited number of threads; functions start in the order in which they are given."""
 
     def __init__(
         self, at_once: int = OPERATIONS_AT_ONCE, max_waiting: int = MAX_OPERATIONS_WAITING

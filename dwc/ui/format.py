@@ -86,7 +86,7 @@ def percents(image_weight: float) -> tuple[int, int]:
 
 
 def format_percentile(percentile: float) -> str:
-    """Format a percentile (0 to 100), rounded down to one decimal place, as in `above 99.7 %`."""
+    """Format a percentile (0 to 100) as in `above 99.7 %`, rounded down to one decimal place."""
     floored = math.floor(percentile * 10 + 1e-9) / 10
     return f"above {floored:g} %"
 
@@ -141,11 +141,12 @@ def format_timing(timings_ms: Mapping[str, float], gallery_size: int) -> str:
 
 
 def on_load(function: str, *events: str) -> str:
-    """Return the JavaScript that runs when the browser has inserted an element into the page.
+    """Return JavaScript that connects an HTML element to a function of the scripts in `static/`.
 
-    The JavaScript calls a function of the scripts in `static/`. This function can then trigger
-    events of the element. While an event is being handled, further events with the same name wait.
-    Afterwards, only the latest of these events is sent (see `static/events.js`).
+    Gradio runs the JavaScript when the browser has inserted the element into the page. The function
+    is called once and can then trigger events of the element at any time. While an event is being
+    handled, further events with the same name wait. Afterwards, only the latest of these events is
+    sent (see `static/events.js`).
 
     Args:
         function: The function with its namespace, such as `dwcPanels.examples`.

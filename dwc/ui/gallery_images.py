@@ -68,10 +68,16 @@ class GalleryImages(Protocol):
         """Return the path of the image's thumbnail, inside `folder`."""
 
     def draw_thumbnail(self, image_id: str) -> Path:
-        """Return the path of the image's thumbnail; create the file first if it is missing."""
+        """Return the path of the image's thumbnail.
+
+        If the thumbnail of a drawn garment is missing, it is drawn first.
+        """
 
     def draw_missing(self, thumbnail: str | Path) -> None:
-        """Create the file of a thumbnail if it is missing; do nothing for other paths."""
+        """Draw the thumbnail at this path if its file is missing.
+
+        Only thumbnails of drawn garments can be drawn. For any other path, nothing is done.
+        """
 
     def open_large(self, image_id: str, drawn_px: int) -> Image.Image:
         """Return the original picture of an image; a drawn garment is drawn again.
@@ -87,7 +93,7 @@ class GalleryImages(Protocol):
         """
 
     def describe(self, image_id: str) -> str:
-        """Return a description of the image in words, the image's alternative text on the page."""
+        """Describe the image in words; the page uses the description as alternative text."""
 
     def id_of(self, thumbnail: str | Path) -> str | None:
         """Return the id of the image with this thumbnail; None if there is no such image."""
@@ -96,7 +102,7 @@ class GalleryImages(Protocol):
         """Return the digest of an image's content, `DIGEST_LENGTH` hexadecimal digits."""
 
     def id_with_digest(self, digest: str) -> str | None:
-        """Return the id of the first image whose content has a digest; None if none has it."""
+        """Return the id of the first image whose content has this digest; None if none has it."""
 
 
 DIGEST_LENGTH = 8
@@ -129,7 +135,9 @@ def find_shown(images: GalleryImages, image_id: str, digest: str | None) -> str 
 
 
 def require_shown(images: GalleryImages, image_id: str, digest: str | None) -> str:
-    """Return what `find_shown` returns if the gallery has the image.
+    """Return the id under which the gallery now has an image; raise an error if it is gone.
+
+    The arguments are those of `find_shown`, which finds the image.
 
     Raises:
         QueryError: The gallery no longer has the image.
@@ -157,13 +165,13 @@ _CATEGORY_NAMES = {"t_shirt": "T-shirt"}
 
 
 class DigestIndex:
-    """The positions of a store's images by the digests of their contents.
+    """Index that finds the position of an image in a store by the digest of its content.
 
-    The index has 8 bytes per image: 8 MB for a million images.
+    The index needs 8 bytes of memory per image: 8 MB for a million images.
     """
 
     def __init__(self, store: Store) -> None:
-        """Build the index by reading all content keys of the store."""
+        """Build the index; this reads the content keys (hashes of the content) of all images."""
         self.store = store
         keys = store.rows.content_keys
         digests = (int(key[:DIGEST_LENGTH], 16) for key in keys)
@@ -172,7 +180,7 @@ class DigestIndex:
         self._positions, self._sorted = order.astype(np.uint32), numbers[order]
 
     def first(self, digest: str) -> int | None:
-        """Return the first position of an image with this digest; None if there is none.
+        """Return the position of the first image with this digest; None if there is none.
 
         Args:
             digest: A text for which `is_digest` is true.
@@ -196,7 +204,7 @@ class StoreImages:
 
         Args:
             store: The gallery store.
-            indexing: The process that adds images to the store; None if the store is complete.
+            indexing: The object that adds images to the store; None if the store is complete.
         """
         self._store = store
         self._digest_index: DigestIndex | None = None
@@ -252,7 +260,10 @@ class StoreImages:
         return self._store.thumbnail(image_id).absolute()
 
     def draw_thumbnail(self, image_id: str) -> Path:
-        """Return the absolute path of the image's thumbnail; draw the file if it is missing."""
+        """Return the absolute path of the image's thumbnail.
+
+        If the thumbnail of a drawn garment is missing, it is drawn first.
+        """
         return self._store.draw_thumbnail(image_id).absolute()
 
     def draw_missing(self, thumbnail: str | Path) -> None:
@@ -316,15 +327,15 @@ class StoreImages:
         return image_id
 
     def digest(self, image_id: str) -> str:
-        """Return the digest of an image's content: the first digits of its content key."""
+        """Return the first `DIGEST_LENGTH` hexadecimal digits of a hash of an image's content."""
         store = self._store
         return store.rows.content_keys[store.position(image_id)][:DIGEST_LENGTH]
 
     def id_with_digest(self, digest: str) -> str | None:
-        """Return the id of the first image whose content has a digest; None if none has it.
+        """Return the id of the first image whose content has this digest; None if none has it.
 
-        The first call for a store reads all content keys. It comes only when an image is not under
-        the id under which it was shown.
+        The first call for a store builds an index of all its images. `find_shown` calls this method
+        only for an image that was moved, replaced or deleted, so most stores need no index.
         """
         if not is_digest(digest):
             return None
@@ -374,8 +385,8 @@ def _name_category(garment: Garment) -> str:
 def describe_test_garment(image_id: str) -> str | None:
     """Describe a garment of the catalogue's test gallery, given the id of its image.
 
-    The panel of weight statistics shows queries to the test gallery, even if the page has another
-    gallery.
+    The panel of weight statistics shows queries whose images are in the test gallery, even if the
+    page has another gallery.
 
     Args:
         image_id: The id, such as "test-00012".
@@ -433,8 +444,8 @@ def large_url(image_id: str, digest: str) -> str:
 
     Args:
         image_id: The picture's id.
-        digest: The digest of the picture's content. A page may outlive its gallery, and must not
-            get another picture that has the same id.
+        digest: The digest of the picture's content. With it, the server can detect that the id
+            belongs to another picture since the page was opened.
     """
     return f"{_LARGE_ROUTE}?id={quote(image_id, safe='')}&content={digest}"
 
@@ -454,9 +465,9 @@ class LargePictures:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer requests for large pictures; forward all other requests.
 
-        The status of the response is 404 if there is no picture with the requested id, and 410 if
-        the file of the picture is gone or the gallery has another picture with this id. Requests
-        may omit the digest of the picture's content.
+        A request has the id of a picture and, optionally, the digest of its content. The status of
+        the response is 404 if the gallery has no such picture, and 410 if the file of the picture
+        is gone or the id now belongs to another picture.
         """
         if scope["type"] != "http" or not scope["path"].endswith(f"/{_LARGE_ROUTE}"):
             await self.app(scope, receive, send)
@@ -479,7 +490,16 @@ class LargePictures:
         await response(scope, receive, send)
 
     def _find_and_encode(self, image_id: str, digest: str | None) -> bytes:
-        """Return the encoded picture that a request names; see `__call__`."""
+        """Return the picture that a request asks for as a WebP file.
+
+        Args:
+            image_id: The id under which the browser was shown the picture.
+            digest: The digest of the picture's content; None if the request has none.
+
+        Raises:
+            KeyError: The gallery has no such picture.
+            ImageError: The file of the picture is gone, or the id belongs to another picture.
+        """
         shown = find_shown(self.images, image_id, digest)
         if shown is None and image_id in self.images.ids:
             raise ImageError(f"{image_id}: the gallery has another picture with this id.")
@@ -489,7 +509,13 @@ class LargePictures:
         return self._cached(shown, self.images.digest(shown))
 
     def _encode(self, image_id: str, _digest: str) -> bytes:
-        """Return an image of the gallery as a WebP file; the digest only tells contents apart."""
+        """Return an image of the gallery as a WebP file.
+
+        Args:
+            image_id: The image's id.
+            _digest: The digest of the image's content. It is not used here, but it is a part of the
+                key in the cache of encoded images: a changed image is encoded again.
+        """
         picture = self.images.open_large(image_id, _LARGE_DRAWN_PX).convert("RGB")
         picture.thumbnail((LARGE_PX, LARGE_PX), Image.Resampling.LANCZOS)
         file = BytesIO()

@@ -387,11 +387,11 @@ class PageHandlers:
         return self._search(request, screen)
 
     def try_example(self, model: str, screen: object, filter: str, event: gr.EventData) -> Update:
-        """Search with the example that was clicked, unless it was drawn for another gallery.
+        """Search with the example that was clicked, unless the examples have changed.
 
-        The browser sends the example's index and the digest of the image on its button. If the
-        current example with this index has another image, the visitor meant another example: its
-        image is not combined with the words of the current one.
+        The browser sends the example's index and the digest of the image on the clicked button. If
+        the current example with this index has another image, the page is older than the current
+        examples. An error message is then shown instead of a search.
         """
         example = parse_example(get_attribute(event, "example"), self._examples)
         content = get_attribute(event, "content")
@@ -451,10 +451,10 @@ class PageHandlers:
         filter: str,
         event: gr.EventData,
     ) -> Update:
-        """Switch to another model and search again.
+        """Switch to another model, and search again with the content of the input fields.
 
-        If the model cannot be loaded, the current model stays selected, and an error message is
-        shown.
+        If both input fields are empty, only the model is switched. If the model cannot be loaded,
+        the current model stays selected, and an error message is shown.
         """
         c = self._components
         try:
@@ -474,8 +474,9 @@ class PageHandlers:
         """Show the example search that the web page shows when it is opened.
 
         In two cases, this handler changes nothing: if the page was reloaded and showed another
-        search before, or if the page's address names a search. The browser then triggers the
-        handler `restore`, which may have to wait for the searches of other visitors.
+        search before, or if the page's address has a reference, a text, a filter, a model or a
+        weight shift. The browser then triggers the handler `restore`, which may have to wait for
+        the searches of other visitors.
 
         Args:
             visit: The data that the browser sends; see the attribute `visit` of `PageComponents`.
@@ -495,8 +496,8 @@ class PageHandlers:
         panels; later events of the page do.
 
         An address without a reference and without a text may have a filter, a model or a weight
-        shift. These settings then apply to the search with which the page opens or, if there is no
-        such search, to the visitor's first search.
+        shift. These settings then apply to the example search with which the page opens. If the
+        page opens without a search, they apply to the visitor's first search.
         """
         visit = get_attribute(event, "visit")
         request, message, known = self._read_visit(visit)
@@ -527,12 +528,18 @@ class PageHandlers:
         return update | self._restore_draft(known.get("draft"))
 
     def _read_visit(self, visit: object) -> tuple[SearchRequest | None, str, Mapping[str, Any]]:
-        """Parse the data that the browser sends about a visit.
+        """Find the search to show in the data that the browser sends when the page opens.
+
+        Args:
+            visit: The data; see the attribute `visit` of `PageComponents`.
 
         Returns:
-            Three values: the search to show, or None for the search with which the page opens; an
-            error message, which is empty if the page's address is valid; and the data about the
-            visit as a mapping.
+            Three values:
+
+            - the search to show, from the saved data or else from the page's address; None to show
+              the search with which the page opens;
+            - an error message; empty if the address is valid or is not used;
+            - `visit` itself; an empty mapping if it is not a mapping.
         """
         known = visit if isinstance(visit, Mapping) else {}
         request, message = _request_on_screen(known.get("screen")), ""
@@ -671,8 +678,9 @@ class PageHandlers:
         Args:
             history: The history, as sent by the browser.
             state: The cached search result.
-            screen: The data about the search result on the screen.
-            message: The error message on the page.
+            screen: The data about the search result on the screen, as sent by the browser.
+            message: The error message on the page; empty for none. If there is one, a failed search
+                came before, and its message must stay on the page.
         """
 
         def act(current: SearchState) -> Update:
@@ -711,7 +719,7 @@ class PageHandlers:
     # The gallery
 
     def use_reference(self, screen: object, event: gr.EventData) -> Update:
-        """Put the image that a visitor chose on the page into the field of the reference."""
+        """Fill the reference field with an image of the gallery that a visitor chose."""
         image_id, content = get_attribute(event, "id"), get_attribute(event, "content")
         if not isinstance(image_id, str):
             return gr.skip()
@@ -723,7 +731,7 @@ class PageHandlers:
         return {self._components.reference: str(self._images.draw_thumbnail(found))}
 
     def turn_page(self, filter: str, event: gr.EventData) -> Update:
-        """Show another page of the images that fit the filter, in the gallery browser."""
+        """Show another page of the gallery browser, which lists the images that fit the filter."""
         try:
             page = parse_page(get_attribute(event, "page"), self._images, filter)
         except QueryError:  # a filter for another gallery, from a tab opened earlier
@@ -782,17 +790,17 @@ class PageHandlers:
     def _search_example(
         self, example: Example | None, model: str, screen: object, filter: str = ""
     ) -> Update:
-        """Search with an example, and show it in the input fields; do nothing if it is None."""
+        """Search with an example, and show it in the input fields; do nothing for None."""
         if example is None:
             return gr.skip()
         request = SearchRequest(example.words, example.reference_id, model=model, filter=filter)
         return {**self._fill_fields(request), **self._search(request, screen)}
 
     def _example_digest(self, example: Example | None) -> str | None:
-        """Return the digest of an example's image, as the browser sends it.
+        """Return the digest of an example's image, to compare with the one that a browser sent.
 
-        The digest is empty for an example without an image. The result is None if there is no
-        example, or if the gallery no longer has its image.
+        The digest is empty for an example without an image. The result is None if `example` is
+        None, or if the gallery no longer has the image.
         """
         if example is None:
             return None
@@ -810,7 +818,8 @@ class PageHandlers:
     def _refuse(self, error: DWCError, screen: object) -> Update:
         """Return updates that show why a picture on the page is not used.
 
-        If the results on the screen are of another gallery than the current one, they are marked.
+        If the results on the screen are from another model or gallery than the current one, the
+        page marks them as outdated.
         """
         c = self._components
         update: Update = {c.message: render_error(str(error))}
@@ -897,9 +906,9 @@ class PageHandlers:
         return {c.results: results, c.toolbar: toolbar, **self._remember(state)}
 
     def _remember(self, state: SearchState) -> Update:
-        """Return updates that cache a search result, and send the browser the data to repeat it.
+        """Return updates that cache a search result, and send its data to the browser.
 
-        The data are those that `describe_screen` returns.
+        The data, which `describe_screen` returns, are needed to repeat the search.
         """
         screen = describe_screen(state, self._images, self._names_model)
         if self._opening is not None and state.request == self._opening.request:
@@ -1061,7 +1070,7 @@ def _is_of_other_gallery(screen: object, state: SearchState) -> bool:
 
 
 def _has_same_query(one: SearchRequest, other: SearchRequest) -> bool:
-    """Return whether two requests have the same query, as the search history defines it.
+    """Return whether two requests have the same query: text, reference, filter and model.
 
     Requests with the same query may differ in the image weight and in how the results are shown.
     """

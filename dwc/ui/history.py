@@ -43,7 +43,11 @@ class HistoryQuery:
     content: str | None = None
 
     def is_same(self, other: "HistoryQuery") -> bool:
-        """Return whether another query is the same; a moved image of the gallery is the same."""
+        """Return whether another query is the same, even if the reference has another id in it.
+
+        An image of the gallery gets another id if its file is moved. So references from the gallery
+        are compared by the digests of their content. If a digest is unknown, the ids are compared.
+        """
         if self.content is None or other.content is None:  # an older page did not send it
             return replace(self, content=None) == replace(other, content=None)
         return self == replace(other, reference_id=self.reference_id)
@@ -145,7 +149,7 @@ class SearchHistory:
 
         Args:
             query: The query of the search.
-            weight_shift: The shift of the image weights at which its results are shown.
+            weight_shift: The shift of the image weights at which the search's results are shown.
         """
         step = self.current_step
         if step is not None and step.query.is_same(query):
@@ -198,11 +202,12 @@ class SearchHistory:
     def rows(self) -> list[HistoryRow]:
         """Arrange the tree in rows for drawing, from top to bottom; each step is in one row.
 
-        The first row contains the path from the root to the current step. It continues with the
+        The top row contains the path from the root to the current step. It continues with the
         newest child of the current step, the newest child of that child, and so on. Every step that
-        is not in the row of its parent begins another row below, one column to the right of its
-        parent. Rows that begin further to the right come first. So the vertical line from the first
-        step of a row up to its parent crosses no other row.
+        is not in the row of its parent begins a row of its own below, one column to the right of
+        its parent. The rows that branch off from a row are placed from right to left: the branches
+        of its last step are directly below it. So the vertical line from the first step of a row up
+        to its parent crosses no other row.
 
         Returns:
             The rows; empty if the history has no steps.
@@ -235,7 +240,10 @@ class SearchHistory:
         return path
 
     def _extended(self, path: tuple[HistoryStep, ...]) -> tuple[HistoryStep, ...]:
-        """Extend a path by the newest child of its last step, repeatedly, until there is none."""
+        """Return a path of the tree, continued down to a step without children.
+
+        Each added step is the newest child of the step before it.
+        """
         while children := self._children(path[-1].number):
             path = (*path, children[-1])
         return path

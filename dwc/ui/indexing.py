@@ -219,7 +219,7 @@ class GalleryIndexing:
         return show
 
     def stop(self) -> None:
-        """Stop indexing after the current batch, and wait for the end of this batch."""
+        """Stop indexing after the current batch; wait for its end, at most `STOPPING_SECONDS`."""
         self.is_stopped = True
         if self._thread is not None:
             self._thread.join(STOPPING_SECONDS)

@@ -47,11 +47,11 @@ def loading_status() -> dict[str, str]:
 
 @contextmanager
 def answer_while_loading(host: str | None, port: int | None) -> Iterator[int | None]:
-    """Answer all requests with status 503 (service unavailable) within the `with` block.
+    """Answer requests with status 503 (service unavailable) while the `with` block loads the model.
 
     The answer to `/health` is the status as JSON. The answer to any other path is a page that
-    reloads itself. If the given port cannot be used, no server is started. The server of the page
-    then reports the error when it starts, which is after the block.
+    reloads itself. If the given port cannot be used, no server is started here, and no error is
+    raised: the app's own server reports the error when it starts after the block.
 
     Args:
         host: The host name or address to listen on. If None, it is taken from the environment
@@ -60,8 +60,8 @@ def answer_while_loading(host: str | None, port: int | None) -> Iterator[int | N
             GRADIO_SERVER_PORT, or else is the first free port from 7860 to 7959.
 
     Yields:
-        The port on which to serve the page after the block; None if no port is given and none is
-        free.
+        The port on which the app's own server should listen after the block; None if no port is
+        given and all ports from 7860 to 7959 are in use.
     """
     host = (host or os.environ.get("GRADIO_SERVER_NAME") or _LOCAL).strip("[]")
     if port is None and os.environ.get("GRADIO_SERVER_PORT", "").isdecimal():

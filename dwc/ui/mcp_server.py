@@ -56,7 +56,8 @@ class McpMount:
 
     Attributes:
         routes: The routes to add.
-        lifespan: The context in which the server must run.
+        lifespan: Function that takes the app and returns an async context manager, inside which
+            the server must run.
     """
 
     def __init__(
@@ -96,7 +97,11 @@ class McpMount:
 
     @property
     def lifespan(self) -> Callable[[Any], AbstractAsyncContextManager[None]]:
-        """A function that takes the app and returns the context in which the server must run."""
+        """Function that takes the app and returns an async context manager.
+
+        The page's server must run inside this context manager; outside it, no MCP request can be
+        answered.
+        """
 
         @asynccontextmanager
         async def run(app: Any) -> AsyncIterator[None]:
@@ -190,7 +195,7 @@ def _call(
 
 
 def _illustrate(operations: Operations, result: Mapping[str, Any]) -> list[types.ContentBlock]:
-    """Return the picture of a search result and its caption, as two parts of an MCP answer."""
+    """Return a caption and the picture of a search result, as two parts of an MCP answer."""
     image_id = result["id"]
     caption = f"{result['rank']}. {image_id}: {operations.images.describe(image_id)}"
     data = base64.b64encode(operations.thumbnail(image_id).read_bytes()).decode()

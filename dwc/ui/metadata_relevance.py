@@ -270,8 +270,7 @@ class _Match(NamedTuple):
         last: The index after the last word.
         meanings: The possible meanings of the words. A meaning is a tuple of conditions that hold
             together: "navy" means the color blue and the shade dark. There are several meanings if
-            several columns have the value, and most images that have it in one of these columns
-            have it in all.
+            several columns have the value; `_Reader._choose` decides which of them count.
         is_column_named: Whether the words contain the name of the column, as in "short sleeves" for
             the value "short" of the column "sleeves".
     """
@@ -381,7 +380,9 @@ class _Reader:
         return stated, changed, named
 
     def _all_but(self, name: str, values: Sequence[str]) -> list[Filter]:
-        """Return conditions for images with a known value in a column, other than the given values.
+        """Return conditions that exclude images with an unknown or a given value in a column.
+
+        An image must meet all of the conditions.
 
         Args:
             name: The name of the column.
@@ -517,8 +518,8 @@ class _Reader:
         3. The words are a value of the column.
 
         If the rule applies to several columns, those in which the reference has a known value are
-        preferred. If several columns remain, all of them are chosen, provided that most images that
-        have the value in one of them have it in all.
+        preferred. If several columns remain, all of them are chosen, provided that more than half
+        of the images with the value in at least one of them have it in all of them.
 
         Args:
             words: The words of the text.
@@ -562,7 +563,10 @@ class _Reader:
         return end if key in _spellings(words[last:end]) else last
 
     def _say_the_same(self, meanings: Sequence[_Meaning]) -> bool:
-        """Return whether most images that have a value in any of several columns have it in all.
+        """Return whether several columns mostly agree on which images have a value.
+
+        They agree if more than half of the images with the value in at least one of these columns
+        have it in all of them.
 
         Args:
             meanings: For each of the columns, the condition that the column has the value.

@@ -138,7 +138,7 @@ class ObserveRequests:
         self.app, self.observers = app, observers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Forward a request, add its id to the response, and report it."""
+        """Forward a request, add its id to the response, and report the request to observers."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -184,9 +184,10 @@ def route_of(path: str) -> str:
 
 
 def observe_events(page: gr.Blocks, observers: Sequence[Observer]) -> None:
-    """Report every call of a page's handlers to the observers, from now on.
+    """Report every later call of a page's handlers to the observers.
 
-    Call this function once, after the page is built.
+    Handlers that are coroutines or generators are left out. Call this function once, after the page
+    is built.
     """
     for block_fn in page.fns.values():
         handler = block_fn.fn
@@ -245,7 +246,8 @@ def _report_call(
 
     Args:
         name: The name of the event.
-        arrival: The arrival of the request that triggered the event; None if it is unknown.
+        arrival: The id and arrival time of the request that triggered the event; None if the
+            request is unknown.
         observers: The observers that get the report.
     """
     start = time.perf_counter()
@@ -273,7 +275,7 @@ def _report_call(
 
 
 def _find_arrival() -> _Arrival | None:
-    """Return the arrival of the request that triggered the current event; None if it is unknown."""
+    """Return the id and arrival time of the current event's request; None if it is unknown."""
     request = LocalContext.request.get(None)
     original = getattr(request, "request", None)  # Gradio wraps the request
     scope = getattr(original, "scope", None)
@@ -359,7 +361,7 @@ class Metrics:
         self._request_seconds.labels(report.route).observe(report.seconds)
 
     def report_event(self, report: EventReport) -> None:
-        """Count a finished event; record how long it and the stages of its searches took."""
+        """Count a finished event; record its duration and those of the stages of its searches."""
         self._events.labels(report.name, report.outcome).inc()
         self._event_seconds.labels(report.name).observe(report.seconds)
         self._wait_seconds.labels(report.name).observe(max(report.wait_seconds, 0.0))
@@ -429,7 +431,7 @@ def add_monitoring(
     Args:
         page: The page.
         launch_options: The return value of `startup.launch_options`. This function inserts the
-            middleware that monitors requests at the start of its list of middleware.
+            middleware that monitors requests at the start of the list of middleware in it.
         models: The models; the default model must have been loaded.
         images: The gallery.
         options: The chosen logs and metrics. The health check, `/health`, is always served.

@@ -238,7 +238,7 @@ class Operations:
             return explain_query(searcher, query, image_id, parse_shift(args.shift))
 
     def compare(self, args: CompareArguments, picture: bytes | None = None) -> Answer:
-        """Rank the gallery by image, by text, by both with equal weights, and by learned weights.
+        """Return four rankings: by image, by text, with equal weights, with the learned weights.
 
         Args:
             args: The query, and the number of results of each ranking.

@@ -194,10 +194,10 @@ def _constraints_of_text(
     """Return the constraints that come from the text: the allowed values of each attribute.
 
     Without a reference, these are all constraints of `demand`. With a reference, `demand` also
-    requires that the target equals the reference in everything that the text does not change. These
-    constraints are left out: every constraint that the reference satisfies counts as one. For a red
-    striped shirt and the text "make it blue", the result is {"colour": {"blue"}}. The constraint
-    "striped" is left out, since it comes from the reference.
+    requires that the target equals the reference in everything that the text does not change. So
+    only the constraints that the reference violates come from the text; the others are left out.
+    For a red striped shirt and the text "make it blue", the result is {"colour": {"blue"}}. The
+    constraint "striped" is left out, since the shirt satisfies it.
 
     Args:
         demand: All constraints of the query.
@@ -280,14 +280,15 @@ def count_relevant(ids: Sequence[str], relevant: frozenset[str]) -> int:
 
 
 def own_queries(images: GalleryImages) -> tuple[dict[str, str], ...]:
-    """Return up to three example queries from the benchmark of the catalogue, the drawn garments.
+    """Return up to three example queries for a gallery of drawn garments.
 
-    Each of these queries has a short text and at least two relevant images. For the same gallery,
-    the same queries are chosen every time.
+    The queries are generated like those of the benchmark of drawn garments. Each has a short text
+    and at least two relevant images. For the same gallery, the queries are always the same.
 
     Returns:
-        For each query, the parameters of the address that opens it: `ref`, the id of the reference,
-        and `text`. Empty if the gallery is not the catalogue, or has fewer than 240 garments.
+        For each query, the parameters of the link that runs it: `ref`, the id of the reference, and
+        `text`. Empty if the images are not drawn, or if there are fewer than 240 garments, since
+        these give too few different queries.
     """
     return _own_queries(images) if isinstance(images, StoreImages) else ()
 

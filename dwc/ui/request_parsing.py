@@ -179,7 +179,8 @@ def parse_reference(
         None and its id. Without a reference, None and None.
 
     Raises:
-        ImageError: The file did not arrive, was not uploaded here, or is not a readable image.
+        ImageError: The request has no file, or the file was not uploaded to this server or is not a
+            readable image.
     """
     if reference is None:
         return None, None
@@ -465,7 +466,8 @@ def _find_linked(
     If the reference is found, the message is empty. If not, the id is None.
 
     Args:
-        reference_id: The id in the link, which may be spelled in another way.
+        reference_id: The id in the link. It may differ from the id in the gallery in letter case,
+            for example, or in the Unicode form of accents.
         content: The digest of the content in the link; None if the link has none.
         images: The gallery.
     """
@@ -493,9 +495,9 @@ def with_link_settings(
     models: ModelPool,
     images: GalleryImages,
 ) -> tuple[SearchRequest, str]:
-    """Copy the weight shift, the model and the filter of a link to a request.
+    """Return a request, changed to have the weight shift, the model and the filter of a link.
 
-    If a setting of the link is invalid or missing, the request keeps its own value.
+    If one of these settings is invalid or missing in the link, the request keeps its own value.
 
     Args:
         request: The request.
@@ -505,7 +507,7 @@ def with_link_settings(
 
     Returns:
         The changed request, and an error message about invalid settings; the message is empty if
-        there are none.
+        all settings are valid.
     """
     readers: dict[str, Callable[[str], Any]] = {
         "shift": parse_shift,
@@ -536,8 +538,8 @@ def _read_setting(value: Any, read: Callable[[Any], Any]) -> tuple[Any, str]:
 def describe_ignored(link: str) -> str:
     """Return a message that lists the parameters of a link that the page ignores.
 
-    Parameters that hosts or other websites add to links are not listed. The result is empty if no
-    other parameter is ignored.
+    Parameters that web hosts, mail programs or social networks add to links, such as `utm_source`,
+    are not listed. The result is empty if there is nothing to list.
     """
     names = dict.fromkeys(
         name

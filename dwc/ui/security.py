@@ -90,12 +90,12 @@ class FetchNothing:
 
 
 class OnePage:
-    """Middleware that hides the parameter `page` of the page's address from Gradio.
+    """Middleware that removes the query parameter `page` from requests for the web page.
 
-    Gradio would interpret the parameter as the name of one of several pages, and answer that there
-    is no such page. The app has only one page, and does not use the parameter. As for any unknown
-    parameter, a message tells the visitor that it is ignored. The handler of this message gets the
-    complete address from the browser.
+    Gradio would take the value of this parameter as the name of one of several pages, and answer
+    that there is no such page. The app has only one page and does not use the parameter. The
+    visitor is told that it is ignored, as for any unknown parameter: the handler that shows this
+    message gets the complete address from the browser.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -151,7 +151,7 @@ def is_below(path: str, route: str) -> bool:
 
 
 class LimitRequests:
-    """Middleware that refuses requests that are too large or too slow.
+    """Middleware that refuses requests that are too large or arrive too slowly.
 
     It also refuses uploads if the upload folder is full.
     """
@@ -206,8 +206,8 @@ FAILED = (
 class MarkBadInputs:
     """Middleware that sets the status 400 if a direct call failed because of its inputs.
 
-    A direct call bypasses Gradio's queue. Gradio answers every error of such a call with status
-    500.
+    A direct call bypasses Gradio's queue. Gradio answers every failed direct call with status 500,
+    as if the server were at fault.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -245,11 +245,13 @@ def _explains(body: bytes) -> bool:
 
 
 class _BodyRefused(Exception):
-    """Exception that ends the reading of a request's body that is too large or too slow."""
+    """Exception that ends the reading of a body that is too large or arrives too slowly."""
 
 
 class _LimitedBody:
-    """ASGI `receive` callable that raises an error if a request's body is too large or too slow.
+    """ASGI `receive` callable that raises an error for a body that is too large or too slow.
+
+    A body is too slow if no part of it arrives for `BODY_PAUSE_SECONDS`.
 
     Attributes:
         refusal: The response to a body that is too large or too slow; None while the body is

@@ -357,16 +357,16 @@ def _match_images(store: Store, page_store: Store) -> Store:
     """Return a model's gallery store, restricted to the images that the page shows.
 
     Every model has its own gallery store, with the vectors that it computed for the gallery's
-    images. A store also keeps images whose files are missing (`Store.away`). These images may
-    differ between the two stores. All other images must be the same in both stores.
+    images. A store also keeps images whose files are missing now (`Store.away`). The two stores may
+    differ in these images, but in no others.
 
     Args:
         store: The model's store.
         page_store: The first model's store, whose images the page shows.
 
     Raises:
-        StoreError: The images whose files exist differ between the stores, because the gallery
-            changed after the first store was made.
+        StoreError: The stores also differ in images whose files exist, because the gallery changed
+            after the first store was made.
     """
     if store.ids == page_store.ids and store.away == page_store.away:
         return store
@@ -454,7 +454,7 @@ def plan_gallery(argument: str, checkpoint: Checkpoint) -> GalleryPlan:
 def build_gallery(
     plan: GalleryPlan, checkpoint: Checkpoint, progress: Progress | None = None
 ) -> Store:
-    """Build or update a gallery's store, which contains the vectors of its images, and return it.
+    """Build or update a gallery's store (the vectors of its images), and return the store.
 
     Args:
         plan: The return value of `plan_gallery` for this model.
@@ -610,7 +610,7 @@ async def _send_indexing(images: GalleryImages, request: Request) -> JSONRespons
 
 
 def _send_component_script(request: Request) -> FileResponse:
-    """Send the script that defines `<gradio-app>`, the element for embedding the page elsewhere.
+    """Send the script that defines `<gradio-app>`, with which other websites embed the page.
 
     Gradio's package contains this script, but Gradio's server does not send it.
     """

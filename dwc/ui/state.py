@@ -52,8 +52,8 @@ class SearchRequest:
         folded: Whether near-duplicates are folded, that is, hidden under the better-ranked image.
         selected: The id of the result that is explained; None for the first result.
         filter: The condition on the metadata of the results, as text; empty for no condition.
-        content: The digest of the content of the gallery's image with the id `reference_id` when it
-            was chosen. None for other references, or if it is not known.
+        content: If the reference is an image of the gallery, the digest of the content that it had
+            when it was chosen. None for other references, or if the digest is not known.
     """
 
     words: str = ""
@@ -120,9 +120,10 @@ class SearchRequest:
 
 
 def identify_reference(request: SearchRequest, images: GalleryImages) -> SearchRequest:
-    """Return the request with the current id and the digest of its reference from the gallery.
+    """Return the request with the current id and the current digest of its reference.
 
-    A request without such a reference is returned unchanged.
+    An image of the gallery may have got another id since the request was made. A request without a
+    reference from the gallery is returned unchanged.
 
     Raises:
         QueryError: The gallery no longer has the reference, or has another image under its id.
@@ -180,7 +181,7 @@ class SearchState:
         return self  # Gradio copies session state; this object is immutable
 
     def explained_by(self, searcher: Searcher) -> Searcher:
-        """Return a searcher of exactly the pictures that were searched for this result.
+        """Return a searcher for exactly those pictures that were indexed when this search ran.
 
         Explanations of the result must use this searcher, because the gallery may have grown in the
         meantime.

@@ -152,7 +152,7 @@ def is_full(folder: Path) -> bool:
 async def expire_uploads(app: Any) -> AsyncIterator[None]:
     """Delete expired uploads at regular intervals while the server runs.
 
-    This is the server's `lifespan`: the context in which the server runs.
+    This is the server's `lifespan`: an async context manager inside which the server runs.
 
     Args:
         app: Not used; every lifespan function has this parameter.

@@ -39,7 +39,10 @@ def is_lent() -> bool:
 
 
 def use_local_gpu(model: "DWCModel") -> None:
-    """Move a model to the local GPU, if there is one; do nothing on ZeroGPU."""
+    """Move a model to the local GPU, if there is one; do nothing on ZeroGPU.
+
+    ZeroGPU, a service for Hugging Face Spaces, lends a GPU only for single function calls.
+    """
     if not is_lent():
         from dwc.modeling.modeling_dwc import local_device
 
@@ -49,11 +52,12 @@ def use_local_gpu(model: "DWCModel") -> None:
 def borrow_gpu(searcher: "Searcher") -> None:
     """Run a searcher's forward passes on ZeroGPU from now on; do nothing without ZeroGPU.
 
-    ZeroGPU runs each call in another process, forked from this one. It copies inputs and outputs
-    between the processes, and this process cannot use tensors on the GPU. So a copy of the model is
-    made for the GPU. The original stays on the CPU. The original computes attention maps, and
-    answers queries for which no GPU is granted. Queries that wait at the same time share a call.
-    The call uses the quota of the visitor whose query is the oldest.
+    ZeroGPU, a service for Hugging Face Spaces, lends a GPU for single function calls. It runs each
+    call in another process, forked from this one, and copies inputs and outputs between the
+    processes; this process cannot use tensors on the GPU. So a copy of the model is made for the
+    GPU. The original stays on the CPU: it computes attention maps, and answers queries for which no
+    GPU is granted. Queries that wait at the same time share a call. The call uses the quota of the
+    visitor whose query is the oldest.
     """
     if is_lent():
         from dwc.search.query import model_runner
@@ -67,7 +71,7 @@ def borrow_gpu(searcher: "Searcher") -> None:
 def _run_on_gpu_or_cpu(
     on_gpu: "RunModel", on_cpu: "RunModel", inputs: "ModelInputs"
 ) -> "ModelOutputs":
-    """Run a forward pass on ZeroGPU, or on the CPU if no GPU is granted."""
+    """Run a forward pass on a GPU that ZeroGPU lends, or on the CPU if it lends none."""
     try:
         return on_gpu(inputs)
     except Exception as error:  # for example, the quota is used up; only Spaces define the types

@@ -98,7 +98,10 @@ def draw(garment: Garment, seed: int, size: int = 256, style: Style = "gallery")
 
 
 def generator(garment: Garment, seed: int, style: str) -> np.random.Generator:
-    """Return the random generator for one image; equal arguments always give the same numbers."""
+    """Return the random generator for the drawing of one image.
+
+    Generators for equal arguments give equal random numbers.
+    """
     key = "|".join((garment.category, *garment.values, str(seed), style))
     digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
     return np.random.default_rng(int.from_bytes(digest, "little"))

@@ -90,10 +90,13 @@ def cut(tile: Field, rng: np.random.Generator, side: int, zoom: float = 1.0) -> 
 
 
 def relief(height: Field, light: tuple[float, float]) -> Field:
-    """Return how much each point of a height field (h, w) faces the light, as an array (h, w).
+    """Return the slope towards the light at each point of a height field, as an array (h, w).
 
-    `light` is the unit vector (x, y) that points towards the light. Values are positive where the
-    surface faces the light.
+    Values are positive where the surface faces the light, negative where it faces away.
+
+    Args:
+        height: The height of the surface at each point, (h, w).
+        light: Unit vector (x, y) that points towards the light.
     """
     facing = np.zeros_like(height)
     facing[:, 1:-1] -= (height[:, 2:] - height[:, :-2]) * np.float32(light[0])
@@ -228,7 +231,7 @@ def shifted(rgb: ArrayLike, lighter: float = 0.0, chroma: float = 1.0) -> Color:
 
 
 def nearest_color(rgb: ArrayLike) -> tuple[str, str]:
-    """Return the schema's color that is nearest to an sRGB value, as a pair (color, shade)."""
+    """Return the names (color, shade) of the schema's color that looks most like an sRGB value."""
     return _NAMES[int(np.linalg.norm(_NAMED_LAB - srgb_to_oklab(rgb), axis=1).argmin())]
 
 
@@ -326,8 +329,9 @@ def weave_tile(weave: str, unit: int) -> Field:
 
     Args:
         weave: Name of the structure: "knit", "twill", "leather"; any other name gives cotton.
-        unit: Half the side of the garment's image in pixels. Threads get thicker with this number,
-            but are never thinner than two pixels.
+        unit: Scale of the drawing: half the image's side in pixels, multiplied by the zoom factor.
+            The stitches of "knit" and the lines of "twill" grow with it, but are never narrower
+            than two pixels.
     """
     side = 128
     y, x = np.mgrid[0:side, 0:side].astype(np.float32)

@@ -200,8 +200,8 @@ def _block_weight(
 def _scaled_tile(name: str, period: int) -> NDArray[np.uint8]:
     """Return the tile of a pattern, scaled so that it repeats every `period` image pixels.
 
-    The tile has three pixels per image pixel in each direction. Each tile pixel is an average over
-    the area of one image pixel. So edges look smooth even without interpolation.
+    The tile has three pixels per image pixel in each direction. Each of them is an average over an
+    area as large as an image pixel, so that edges look smooth even without interpolation.
     """
     side = _FINER * period
     tile = np.asarray(Image.fromarray(_tile(name)).resize((side, side), Image.Resampling.BOX))
@@ -258,8 +258,8 @@ def _zigzags(pen: ImageDraw.ImageDraw, side: int) -> None:
 def _repeated(x: float, y: float, reach: float) -> list[tuple[float, float]]:
     """Return a point of a repeating tile, and its copies in the neighboring tiles.
 
-    The tile is the unit square. Only copies at most `reach` away from it are returned. They are
-    needed to draw figures that extend across the border of the tile.
+    The tile is the unit square. Copies are needed to draw figures that extend across its border;
+    those that lie `reach` or more outside the square are left out.
     """
     return [
         (x + right, y + down)
@@ -435,8 +435,8 @@ def draw_emblem(
         rng: Random generator.
         box: Area (left, top, right, bottom) for the print, in pixels.
         turn: Rotation in radians, clockwise.
-        least_radius: Half the smallest width of the print, in pixels. A print of this size may
-            extend beyond `box`.
+        least_radius: Lower limit for half the print's width, in pixels. In a box that is smaller
+            than this, the print extends beyond the box.
     """
     emblem = _EMBLEMS[int(rng.integers(len(_EMBLEMS)))]
     middle = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])

@@ -20,9 +20,9 @@ class Crumple:
     given in the square [-1, 1]², in which the garment is drawn.
 
     Attributes:
-        waves: Wave vectors (k, 2) of the k waves, in radians per unit of this square's coordinates.
+        waves: Wave vectors (k, 2) of the k waves, in radians per unit of the square's coordinates.
         phases: Phases (2, k) in radians, for the x and the y displacement.
-        heights: Amplitudes (2, k) of the x and the y displacement, in units of these coordinates.
+        heights: Amplitudes (2, k) of the x and the y displacement; 1 is half the square's side.
     """
 
     waves: NDArray[np.float64]
@@ -35,7 +35,7 @@ class Crumple:
 
         Args:
             rng: The random generator.
-            strength: Root mean square of the displacement, in units of this square's coordinates.
+            strength: Root mean square of the displacement; 1 is half the square's side.
             waves: The number of waves to add up.
         """
         angles = rng.uniform(0, 2 * np.pi, waves)
@@ -70,7 +70,7 @@ class Pose:
         tilt: Perspective (x, y). If x is 0.1, the right side of the square is 10 % farther from the
             camera than the center; if y is 0.1, the lower side is. With negative values, the left
             or the upper side is farther away.
-        crumple: Displacement of all points before the other steps; None for none.
+        crumple: Displacement that is applied to all points first; None for no displacement.
     """
 
     turn: float = 0.0

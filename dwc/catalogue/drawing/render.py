@@ -355,7 +355,7 @@ class Renderer:
         """Return the piece of cloth on which the chest print lies; None if there is no such piece.
 
         Among the pieces that have the garment's pattern and overlap more than a quarter of the
-        print, this is the one painted last. A print on an earlier piece would be painted over.
+        print, this is the one painted last. It would cover a print on an earlier piece.
         """
         if shape.print_box is None:
             return None
@@ -405,7 +405,7 @@ class Renderer:
     def _gloss(self, shade: Field) -> Field:
         """Return how much the highlights of a glossy piece lighten each pixel, (h, w).
 
-        `shade` (h, w) is the shading of the piece. Highlights are where it is lightest.
+        `shade` (h, w) is the shading of the piece. Its lightest areas become highlights.
         """
         return np.float32(2.2 * self.material.gloss) * np.maximum(shade - np.float32(0.05), 0)
 
@@ -459,10 +459,10 @@ class Renderer:
         self.layer.tone(box, amount if self.detail == 1.0 else amount * np.float32(self.detail))
 
     def _emboss(self, cover: Field, strength: float) -> Field:
-        """Return the shading (h, w) of a raised line: light on one side, dark on the other.
+        """Return the shading (h, w) of a raised shape: light on one side, dark on the other.
 
         Args:
-            cover: Mask (h, w) of the line, 0 to 1.
+            cover: Mask (h, w) of the shape, such as a seam or a button, 0 to 1.
             strength: Factor of the shading.
         """
         return relief(cover, self.layer.light) * np.float32(strength)
@@ -553,7 +553,7 @@ class Renderer:
 
         Args:
             outlines: The outlines of the shapes.
-            box: The box to paint in.
+            box: The box (left, top, right, bottom) in pixels in which the shapes lie.
             emboss: Strength of the difference between the two sides.
         """
         if not outlines:
@@ -598,8 +598,8 @@ def _tonal_lines_first(shape: Shape) -> list[Part | Line | Disc]:
     """Return the elements of a shape in an order in which more of them can be painted together.
 
     The pieces stay in their order. Of the lines and buttons between two pieces, the lines that only
-    lighten or darken the cloth come first, sorted by kind. Since the brightness changes of these
-    lines are added, their order does not matter.
+    lighten or darken the cloth come first, sorted by kind. The order of these lines does not
+    matter, because each one adds its value to the cloth's brightness.
     """
     ordered: list[Part | Line | Disc] = []
     tonal: list[Line] = []
@@ -618,9 +618,10 @@ def _tonal_lines_first(shape: Shape) -> list[Part | Line | Disc]:
 
 
 def _painted_together(item: Part | Line | Disc) -> tuple[object, object]:
-    """Return a key for grouping: neighboring elements with equal keys are painted in one step.
+    """Return a key such that successive elements with equal keys can be painted in one step.
 
-    Each piece is painted alone, lines of the same kind and buttons of the same role together.
+    Each piece has its own key. Lines of the same kind share a key, and so do buttons of the same
+    role.
     """
     if isinstance(item, Part):
         return ("part", id(item))

@@ -154,9 +154,8 @@ _NAMED = ("striped", "checked", "dotted", "floral", "zigzag", "leopard", "pinstr
 def surroundings(rng: np.random.Generator, garment_colors: list[Color], size: int) -> ImageArray:
     """Return a random background (size, size, 3) as in a home: floor, carpet, bed sheet, wall, ...
 
-    A background that does not contrast with the garment's colors is replaced by another random one,
-    up to three times. Before each replacement, there is a probability of 0.2 that the background is
-    kept nevertheless.
+    A background that does not contrast with the garment's colors is mostly replaced by another
+    random one, up to three times. Each time, it is kept with a probability of 0.2.
     """
     kinds, shares = zip(*_KINDS, strict=True)
     kind = kinds[int(rng.choice(len(kinds), p=np.array(shares) / sum(shares)))]
@@ -398,7 +397,10 @@ class Snapshot:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> "Snapshot":
-        """Return the generator of one snapshot, with a random strength of its flaws."""
+        """Return a `Snapshot` whose flaws have a random strength.
+
+        In a quarter of all cases, the flaws are weak, as in a careful photograph.
+        """
         careful = rng.random() < _NEAR_GALLERY
         return cls(float(rng.uniform(0, 0.2) if careful else rng.uniform(0.4, 1.0)))
 
@@ -440,7 +442,7 @@ class Snapshot:
     def show(self, layer: Layer, rng: np.random.Generator, colors: list[Field]) -> ImageArray:
         """Return an image (size, size, 3) of the garment that looks like a photograph.
 
-        The background is random.
+        The background is random, and a hand or a piece of cloth may cover a part of the image.
 
         Args:
             layer: The drawn garment.
@@ -502,10 +504,10 @@ class Snapshot:
 
 
 def varied(color: Field, rng: np.random.Generator, strength: float) -> Field:
-    """Return a random variation of an sRGB color.
+    """Return a slightly different sRGB color (3,).
 
-    Lightness, chroma and hue change so little that the color's name stays correct. They change more
-    with a greater `strength`, which is 0 to 1.
+    The random changes of lightness, chroma and hue grow with `strength` (0 to 1). Even at 1, they
+    are so small that the color's name stays correct.
     """
     lab = srgb_to_oklab(color)
     lab[0] += rng.normal(0, 0.018 * strength)

@@ -121,8 +121,8 @@ def describe_fully(garment: Garment, rng: random.Random) -> str:
 def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool, bool]:
     """Return a random noun for the garment, whether it is plural, and whether it is countable.
 
-    Sometimes the noun is more general: "footwear" or "something". `bare` is True if the description
-    consists of the noun alone; the noun is then never "something".
+    Sometimes the noun also fits other categories: "footwear" or "something". `bare` is True if the
+    description consists of the noun alone; the noun is then never "something".
     """
     wide = [name for name, members in HYPERNYMS.items() if garment.category in members]
     if bare:
@@ -155,8 +155,9 @@ def _statements(
 def _look(garment: Garment, chosen: set[str], rng: random.Random, loose: bool) -> list[Statement]:
     """Return phrases about color, shade, pattern and second color of a garment.
 
-    Only those of the four attributes that are in `chosen` are described. If `loose` is True, a
-    comparative such as "darker" may replace the shade.
+    Only those of the four attributes that are in `chosen` are described; but a phrase for the
+    second color also names the pattern. If `loose` is True, some phrases are less precise: "darker"
+    for a dark shade, "patterned" for a striped garment.
     """
     said: list[Statement] = []
     color, shade, second = garment["colour"], garment["shade"], garment["second_colour"]

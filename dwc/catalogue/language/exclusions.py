@@ -193,7 +193,8 @@ def other_values(name: str, kind: str) -> tuple[str, ...]:
     For example, a boot without a "round toe" can have a "pointed toe".
 
     Args:
-        name: A name of the excluded value, without an article; singular or plural.
+        name: A name of the excluded value, such as "round toe", without an article; singular or
+            plural.
         kind: A noun for the kind of garment, such as "boots". If the noun is unknown, the values of
             garments of all kinds are considered.
 
@@ -213,12 +214,12 @@ def other_values(name: str, kind: str) -> tuple[str, ...]:
 
 @cache
 def _named_values() -> dict[str, dict[str, tuple[str, str]]]:
-    """Return, for each name of a value, which value it stands for in each category.
+    """Return which attribute value each name, such as "belt", stands for in each category.
 
     Returns:
-        A dict from each name (in the singular, with spaces instead of hyphens) to another dict,
-        which maps the categories in which the name stands for a value to pairs (attribute, value).
-        Names of colors are not included.
+        A dict from each name (in the singular, with spaces instead of hyphens) to another dict. The
+        inner dict maps each category that has such a value to the pair (attribute, value). Names
+        of colors are not included.
     """
     named: dict[str, dict[str, tuple[str, str]]] = {}
     for category in CATEGORIES:
@@ -239,7 +240,7 @@ def _simplified(name: str) -> str:
 
 @cache
 def _categories_of(kind: str) -> frozenset[str]:
-    """Return the categories of garments that a noun such as "boots" or "footwear" names.
+    """Return the categories that a noun names: one for "boots", several for "footwear".
 
     The result is empty if the vocabulary does not have the noun in this form (singular or plural).
     """
@@ -253,10 +254,10 @@ def category_names(category: str) -> tuple[str, ...]:
 
 
 def wide_names() -> dict[str, frozenset[str]]:
-    """Return the names of groups of categories, such as "shoes", that a text can exclude.
+    """Return the names by which a text can exclude several categories at once, such as "shoes".
 
     Returns:
-        A dict from each name to the categories of the group.
+        A dict from each name to the categories that it stands for.
     """
     return {
         name: members for name, members in HYPERNYMS.items() if name not in ("something", "garment")
@@ -383,7 +384,7 @@ _NO_ARTICLE = _UNCOUNTED | UNCOUNTABLE
 
 
 def _is_counted(name: str) -> bool:
-    """Return whether a name may be excluded in both numbers: "no stripe" and "no stripes"."""
+    """Return whether a name can be excluded in singular and plural: "no stripe", "no stripes"."""
     head = _split_head(name)[0].split()[-1]
     return head in _COUNTED or head in {f"{word}s" for word in _COUNTED}
 
@@ -471,8 +472,8 @@ def exclude_something(
     Args:
         rng: The random generator that chooses value and words.
         garment: The garment.
-        chosen: The attributes that the clause must not be about, because they are mentioned
-            elsewhere.
+        chosen: The attributes whose values the clause must not exclude, because other phrases
+            mention these attributes.
         with_category: If True, one clause in six excludes another category instead of a value. In
             any case, a category is excluded if no value can be excluded.
     """

@@ -199,7 +199,7 @@ class Modification:
         return frozenset({reference.category})
 
     def changes_category(self, reference: Garment) -> bool:
-        """Return whether the text, not the reference image, decides the category."""
+        """Return whether the text, not the reference image, decides the target's category."""
         return self.category is not None or reference.category in self.excluded.get("category", ())
 
 
@@ -295,8 +295,8 @@ def _exclude_values(
     """Return a random modification with exclusions: `longer, lose the stripes`.
 
     One or two of the changed attributes are expressed by excluding their value in the reference.
-    Some texts also exclude a value that neither garment has, and all texts do so if no changed
-    attribute can be expressed by an exclusion.
+    If this is impossible for all of them, the text excludes a value that neither garment has. A
+    fifth of the other texts also exclude such a value.
     """
     possible = [name for name in changed if _can_be_excluded(reference, target, name, changed)]
     wanted = 1 + (rng.random() < _SECOND_EXCLUSION_SHARE)
@@ -419,7 +419,7 @@ def _as_statement(noun: Noun) -> Statement:
 def _complete(
     reference: Garment, target: Garment, statements: list[Statement], rng: random.Random
 ) -> list[Statement]:
-    """Return the statements, and further ones for changes of the look that they leave out.
+    """Return the statements, and further ones about color and pattern if necessary.
 
     A statement is added for each difference in color, shade, pattern or second color that the given
     statements neither mention nor leave open. For example, "striped" leaves the second color open
@@ -547,7 +547,7 @@ def picture_only(reference: Garment, modification: Modification) -> frozenset[st
 
 
 def fits(reference: Garment, modification: Modification, candidate: Garment) -> bool:
-    """Return whether a candidate satisfies all constraints of a reference and a modification."""
+    """Return whether a candidate is a valid target for a reference and its modification."""
     if candidate.category not in modification.allowed_categories(reference):
         return False
     return all(

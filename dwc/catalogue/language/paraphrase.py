@@ -89,7 +89,10 @@ def _replace_phrases(tokens: Tokens, tables: _Tables, number: int) -> list[str]:
 
 
 def _synonyms(phrase: Tokens, tables: list[Phrases]) -> list[Tokens]:
-    """Return the synonyms of a phrase, that is, other phrases with exactly the same meaning."""
+    """Return the synonyms of a phrase, that is, other phrases with exactly the same meaning.
+
+    The synonyms come from the first of the tables that contains the phrase.
+    """
     for table in tables:
         meanings = table.get(phrase)
         if meanings is not None and any(meaning.says_something for meaning in meanings):

@@ -58,7 +58,7 @@ class Meaning(NamedTuple):
 
     @property
     def says_something(self) -> bool:
-        """Whether the phrase asks for something or excludes it; "to match" does neither."""
+        """Whether the phrase asks for a value or excludes one; "to match" does neither."""
         return bool(self.allowed) or self.excludes
 
 
@@ -76,7 +76,7 @@ _SETTINGS = (
 class Lexicon:
     """Phrases with their meanings, grouped by where they can stand in a sentence.
 
-    Each attribute maps phrases, without their leading articles, to meanings.
+    Each of the following tables maps phrases, without their leading articles, to meanings.
 
     Attributes:
         being: Phrases that follow "is" or stand before a noun: "long sleeved".
@@ -155,7 +155,7 @@ def _key(text: str) -> Tokens:
 
 
 def named_in(tokens: Tokens, category: str) -> bool:
-    """Return whether the words contain a name of the category."""
+    """Return whether a text, split into words, contains a noun for the category."""
     text = f" {' '.join(tokens)} "
     return any(f" {noun.text} " in text for noun in NOUNS[category])
 
@@ -166,10 +166,10 @@ def words_of_category(category: str, is_named: bool) -> Lexicon:
 
     Args:
         category: The category.
-        is_named: Whether the text has to name the category. If True, a noun of the category means
-            that the target has this category. If False, the category is known anyway: a noun only
-            restricts the attributes that the noun specifies ("cardigan": with buttons), and a noun
-            that is also a phrase for a value ("polo neck") has only the meaning of that phrase.
+        is_named: Whether the text has to name the category. If True, a noun such as "cardigan"
+            requires the category and the values that the noun implies (with buttons). If False,
+            the category is already known, so the noun only requires these values. A noun that is
+            also a phrase for a value ("polo neck") then has only the meaning of that phrase.
     """
     lexicon = Lexicon()
     for color in COLORS:
@@ -262,7 +262,10 @@ def _add_other_numbers(phrases: Phrases, texts: Iterable[str]) -> None:
 
 @cache
 def excludable_anywhere() -> frozenset[Tokens]:
-    """Return every phrase that can be excluded in at least one category."""
+    """Return every phrase that can follow a negation ("no", "not", ...) in at least one category.
+
+    The meaning of such a phrase depends on the category. Each phrase is a tuple of words.
+    """
     return frozenset(
         key
         for category in CATEGORIES
@@ -272,7 +275,10 @@ def excludable_anywhere() -> frozenset[Tokens]:
 
 @lru_cache(maxsize=64)  # several texts modify a reference
 def comparisons(category: str, reference: Garment) -> Lexicon:
-    """Return a lexicon of phrases that compare with a reference: `longer`, `a darker blue`."""
+    """Return a lexicon of phrases that compare a target with the reference, such as `longer`.
+
+    `category` is the category of the target.
+    """
     lexicon = Lexicon()
     for name, values in attributes_of(category).items():
         if category != reference.category and name not in COMMON:
@@ -423,7 +429,7 @@ class Demand:
 
     @property
     def is_possible(self) -> bool:
-        """Whether a category fits, and no attribute in `values` lacks an allowed value."""
+        """Whether some category fits, and each attribute in `values` has an allowed value."""
         possible = bool(self.category or self.by_category)
         return possible and all(self.values.values())
 
@@ -489,9 +495,9 @@ class _Step(NamedTuple):
     Attributes:
         pieces: How many phrases the step counts as: 1 for a phrase, 0 for a connecting word, which
             is an article, a comma, a conjunction or a negation ("no").
-        end: The index of the token after the phrase.
-        after: The parser's mode after the phrase: a string that decides which phrases may come
-            next. `_Reader` lists the modes.
+        end: The index of the first token after the step.
+        after: The parser's mode after the step: a string that decides which phrases may come next.
+            `_Reader` lists the modes.
         meaning: The meaning of the phrase. The meaning of a connecting word restricts nothing.
     """
 
@@ -624,7 +630,10 @@ class _Reader:
             yield from self._carried_on(start, "denied")
 
     def _openings(self, start: int, mode: str) -> Iterator[_Step]:
-        """Yield parser steps for words that only decide what may follow, such as "with" or "is"."""
+        """Yield parser steps for words that only decide what may follow, such as "with" or "is".
+
+        `mode` is the parser's mode at `start`: a string that decides which phrases may come next.
+        """
         token = self._tokens[start]
         after = self._tokens[start + 1 : start + 2]
         if token == "nothing" and after == ("but",):
@@ -644,9 +653,9 @@ class _Reader:
             yield _Step(1, start + 1, "be")
 
     def _excluded(self, start: int, after: str) -> Iterator[_Step]:
-        """Yield one parser step for each phrase that can be read at a position after a negation.
+        """Yield one parser step for each phrase that can be excluded after a negation such as "no".
 
-        Several phrases can start at one position: "long" and "long sleeves" after "no".
+        Several phrases can start at one position: "long" and "long sleeves" in "no long sleeves".
 
         Args:
             start: The index of the first token of the phrases.
@@ -691,7 +700,7 @@ class _Reader:
 
 
 def _restricts(meaning: Meaning, attribute: str) -> bool:
-    """Return whether a phrase restricts `attribute`, which may also be "category"."""
+    """Return whether a phrase restricts the values of `attribute`, which may be "category"."""
     return any(name == attribute for name, _ in meaning.allowed)
 
 
@@ -706,8 +715,8 @@ def _tokens(text: str) -> Tokens:
     Negations are brought to a standard spelling first: "isnt" becomes "isn't".
 
     Returns:
-        The tokens; empty if the text has other characters than letters, hyphens, apostrophes and
-        the punctuation marks `,.;:!?`.
+        The tokens. Empty if the text has any characters besides letters, hyphens, apostrophes,
+        spaces and the punctuation marks `,.;:!?`.
     """
     plain = _STOPS.sub(",", spell_out_negations(text.lower()))
     tokens = tuple(_TOKEN.findall(plain))
@@ -843,7 +852,7 @@ def _categories(reading: frozenset[Meaning]) -> frozenset[str]:
 
 
 def _only(demands: Sequence[Demand]) -> Demand | None:
-    """Return the constraints on which all parses of a text agree.
+    """Return the constraints that a text expresses, if all its parses give the same ones.
 
     `demands` has the constraints of each parse. The result is None if they differ, or if no garment
     can satisfy them.

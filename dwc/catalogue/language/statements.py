@@ -162,8 +162,8 @@ def say_compared(
         attribute: The attribute.
         before: The value of the reference.
         after: The value to express; the phrase allows this value.
-        by_how_much: Whether the phrase may contain words such as "a bit" and "a lot". They cannot
-            be used in front of a noun: "a longer dress".
+        by_how_much: Whether the phrase may contain words such as "a bit" and "a lot". Use False if
+            a noun follows: "a longer dress", but not "a a bit longer dress".
 
     Returns:
         The phrase with the allowed values; None if `before` and `after` are equal or the values
@@ -189,6 +189,8 @@ def say_compared(
 
 def say_busyness(rng: random.Random, category: str, before: str, after: str) -> Statement | None:
     """Return a phrase that asks for a `busier` or `less busy` pattern than `before`.
+
+    `before` is the pattern of the reference, `after` a pattern that the phrase has to allow.
 
     Returns:
         The phrase with the allowed patterns, which include `after`; None if both patterns are
@@ -270,6 +272,8 @@ def say_different(
 ) -> Statement | None:
     """Return a phrase that allows every value except `before`: `a different neckline`.
 
+    `before` is the attribute's value in the reference.
+
     Returns:
         The phrase with the allowed values, or None if the language has no noun for the attribute.
     """
@@ -297,9 +301,9 @@ def _choose(rng: random.Random, words: vocabulary.Words, allowed: Allowed) -> St
 
 
 def _pick(rng: random.Random, words: vocabulary.Words) -> tuple[str, Form]:
-    """Return a random phrase, and where it can stand in a sentence (its form).
+    """Return a random phrase, and its form: where the phrase can stand in a sentence.
 
-    The form is chosen first (after "is", "has" or "no"), then one of the phrases of this form.
+    The form ("is", "has" or "no") is chosen first, then one of the phrases of this form.
     """
     by_form: tuple[tuple[Form, tuple[str, ...]], ...] = (
         ("is", words.being),
@@ -483,7 +487,7 @@ def join(rng: random.Random, parts: Sequence[str]) -> str:
 
 
 def without(things: Sequence[str]) -> str:
-    """Return a phrase that denies things: `without sleeves`, `without pockets or a belt`."""
+    """Return a phrase for parts that a garment lacks: `without pockets or a belt`."""
     named = [
         thing if thing.endswith("s") or thing in _UNCOUNTED else with_article(thing)
         for thing in things

@@ -5,9 +5,9 @@ for garments with the specified values, and the specified attributes count as st
 
 A value has up to three kinds of words: adjectives ("belted", before the noun or after "is"), parts
 of the garment ("a belt", after "has" or "with"), and absent parts ("belt", after "no" or
-"without"). Each such word allows exactly one value. `DENIED` has the nouns that deny a value: "no
-stripes" allows every other pattern. Some names of a color allow every shade (`BARE`), others only
-one (`NAMED`). Further words compare a value with that of the reference ("longer").
+"without"). Each such word allows exactly one value. `DENIED` has nouns that exclude a value after
+"no": "no stripes" allows every other pattern. Some names of a color allow every shade (`BARE`),
+others only one (`NAMED`). Further words compare a value with that of the reference ("longer").
 """
 
 from collections.abc import Mapping

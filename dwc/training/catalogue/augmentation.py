@@ -134,7 +134,8 @@ class GarmentMask:
     """Area and color of a garment in a photograph.
 
     Attributes:
-        mask: Mask (96, 96) that is 1 where the garment has its main color and 0 elsewhere.
+        mask: Mask (96, 96) of the photograph, scaled to 96 x 96 pixels: 1 where the garment has its
+            main color, 0 elsewhere.
         color: Median OKLab color of this area, (3,).
     """
 

@@ -38,7 +38,7 @@ class CatalogueBatches:
 
     Attributes:
         pool: The garments and their drawings.
-        processor: Tokenizer of the texts.
+        processor: Processor that tokenizes the texts.
         seed: Seed of all random choices.
         template: Format strings that join the captions of a query to one text, such as
             `{"single": "{0}", "pair": "{0} and {1}"}`.
@@ -275,7 +275,7 @@ def text_tuning_batches(
         images: Cached features of the drawings.
         pool: The garments and their drawings.
         triplets: Triplets of the pool's images.
-        processor: Tokenizer of the texts.
+        processor: Processor that tokenizes the texts.
         template: Format strings that join the captions of a query to one text.
         size: Number of texts in a batch.
         described_share: Share of texts that describe their image, in [0, 1]. The others are

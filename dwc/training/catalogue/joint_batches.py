@@ -161,9 +161,9 @@ class BatchMix:
     A composed query has a reference image and a text.
 
     Attributes:
-        drawings: Composed queries with drawings; about half of their targets are hard negatives
-            (drawings similar to one another).
-        photographs: Composed queries whose target is another photograph.
+        drawings: Composed queries whose two images are drawings; about half of the targets are hard
+            negatives (drawings similar to one another).
+        photographs: Composed queries from one photograph to another.
         recolorings: Composed queries whose target is the same garment in another color.
         exclusions: Composed queries that ask for or exclude a color or pattern; an even number,
             since they come in pairs.
@@ -214,7 +214,7 @@ class MixedBatches(ABC):
 
     @abstractmethod
     def _photograph(self, image: int, view: int) -> Tensor:
-        """Return the model's input, K numbers (K,), for an augmented copy ("view") of a photograph.
+        """Return the vector (K,) that represents an augmented photograph ("view") in a batch.
 
         Args:
             image: Index of the photograph.
@@ -223,17 +223,17 @@ class MixedBatches(ABC):
 
     @abstractmethod
     def _drawing(self, item: int) -> Tensor:
-        """Return the model's input, K numbers (K,), for the drawing with index `item`."""
+        """Return the vector (K,) that represents the drawing with index `item` in a batch."""
 
     @abstractmethod
     def _group(self, words: list[str] | None, images: list[Tensor] | None) -> dict[str, Tensor]:
-        """Return the inputs of the model for N queries, by the name of the model's argument.
+        """Return the model's keyword arguments for N queries of the same modalities.
 
-        Either all of these queries have a text, or none; the same applies to images.
+        The queries have image and text, only a text, or only an image.
 
         Args:
             words: The texts of the queries; None for image-only queries.
-            images: The inputs of the reference images, K numbers (K,) each; None for text-only
+            images: The vectors (K,) that represent the reference images; None for text-only
                 queries.
         """
 
@@ -381,12 +381,12 @@ class MixedBatches(ABC):
         )
 
     def _completed(self, batch: TripletBatch, drawn_rows: list[int]) -> TripletBatch:
-        """Return a batch with further fields that a subclass defines; by default, there are none.
+        """Return a batch with the fields that a subclass adds; this class adds none.
 
         Args:
-            batch: The batch without these fields.
-            drawn_rows: Row indices in `texts.modifications` of the triplets of drawings, which are
-                the first queries of the batch.
+            batch: The batch without added fields.
+            drawn_rows: For the batch's triplets of drawings, their row indices in
+                `texts.modifications`. These triplets give the first queries of the batch.
         """
         return batch
 
@@ -498,11 +498,11 @@ _LEAST_RELEVANCE = 0.005  # lower relevance is set to 0
 def _relevance(identities: Tensor, attributes: Tensor, wanted: Tensor, first: int) -> Tensor:
     """Return the relevance (B, B) of each target (column) of a batch to each query (row).
 
-    In general, a target has the relevance 1 if it has the identity of the query's own target, and 0
-    otherwise. For n of the queries, however, the wanted attribute values are given. If the category
-    is among them, the relevance to such a query is graded: it is 1 for a target with all wanted
-    values, and each attribute with another value multiplies it by a constant factor. A very low
-    relevance, and that of a drawing, is set to 0.
+    For most queries, a target has the relevance 1 if it has the identity of the query's own target,
+    and 0 otherwise. `wanted` gives the attribute values that n queries ask for. If the wanted
+    category is known, the relevance to the query is graded instead: it is 1 for a target with all
+    wanted values, and each other value multiplies it by a factor below 1. A very low relevance, and
+    the relevance of a drawing, are set to 0.
 
     Args:
         identities: Identities of the targets (B,).

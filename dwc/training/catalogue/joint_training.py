@@ -9,9 +9,9 @@ labeled photographs); the output is an evaluated checkpoint for drawings and pho
 training images are drawings, photographs and recolored photographs.
 
 EfficientNet-Lite is added as a third image network, next to CLIP's image encoder and the CNN
-stream's ResNet. It starts from its ImageNet weights, and only its upper blocks are trained. The
-other two image networks are frozen and have the weights learned on drawings. The projection of the
-image features, CLIP's text encoder and both streams are trained too; the text encoder and the
+stream's ResNet. It starts from weights trained on ImageNet, and only its upper blocks are trained.
+The other two image networks are frozen and have the weights learned on drawings. The projection of
+the image features, CLIP's text encoder and both streams are trained too; the text encoder and the
 streams start from the weights learned on drawings.
 
 A sentence encoder is the teacher of CLIP's text encoder, which learns to output a linear map of the
@@ -102,7 +102,7 @@ class JointRecipe:
     Attributes:
         seed: Seed of all random numbers.
         image_size: Side of EfficientNet-Lite's input images in pixels.
-        pool: Settings of the drawings to train on; their side is at least `image_size`.
+        pool: Settings of the drawings to train on. Their `size_px` is at least `image_size`.
         trained_from: Index of EfficientNet-Lite's first trained block, from 0 to 15.
         views: Number of randomly augmented copies ("views") of each photograph.
         triplets: Number of triplets of drawings.
@@ -119,7 +119,7 @@ class JointRecipe:
             projection.
         texts: Settings of the text encoder's training.
         mix: Number of queries of each kind in a batch of the streams' training.
-        mixed_precision: Precision of all stages, as accelerate names it.
+        mixed_precision: Precision of all stages, "no" (float32) or "bf16".
         trained_shares: Interpolation factors in [0, 1] of the CLIP stream and of the CNN stream
             after their training: 1 gives the trained parameters, 0 the parameters before the
             training (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
@@ -346,7 +346,7 @@ def drawing_anchors(
     drawings: ImageRows,
     file: Path,
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Return the embeddings that the joint training should preserve, from the drawings model.
+    """Compute the drawings model's embeddings, which the joint training should preserve.
 
     A query with a negation other than "without" gets NaN instead of an embedding, because the
     drawings model was not trained on such negations.
@@ -519,7 +519,7 @@ def train_streams(
         settings: Settings of the mutual training.
         loop: Length and folder of the stage.
         seed: Seed of the batches.
-        mixed_precision: Precision of the training, as accelerate names it.
+        mixed_precision: Precision of the training, "no" (float32) or "bf16".
         anchors: Embeddings to preserve, from `drawing_anchors`, or None.
     """
     tower, stream = image_networks(model)
@@ -590,7 +590,7 @@ def fit_joint_ood(model: DWCModel, photographs: Sequence[ImageRows], drawings: I
 
 
 def _split(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Return two parts of a tensor: the rows to fit, and every fifth row, which is held out."""
+    """Split rows into two parts, one to fit statistics to and one held out (every fifth row)."""
     held_out = torch.arange(len(features)) % _HELD_OUT == 0
     return features[~held_out], features[held_out]
 
@@ -679,7 +679,7 @@ def measure_photographs_again(folder: Path, wardrobe: Path) -> None:
     """Compute a checkpoint's metrics on photographs again, and write them to its files.
 
     The files are `evaluation.json` and the model card. This is necessary after a change of
-    `word_neighbors.json`, which changes how texts are read.
+    `word_neighbors.json`, which defines the replacements of unknown words in queries.
 
     Args:
         folder: The checkpoint's folder, as `publish_joint` wrote it.
@@ -696,7 +696,7 @@ def measure_photographs_again(folder: Path, wardrobe: Path) -> None:
 
 
 def write_results(out: Path, numbers: Mapping[str, Any], work: Path) -> None:
-    """Write `evaluation.json`, the merged training log and the model card to `out`."""
+    """Write `evaluation.json`, the training log of all stages and the model card to `out`."""
     write_json(out / load.EVALUATION, numbers)
     merge_logs(work, STAGES, out)
     write_joint_card(out, numbers)
@@ -705,7 +705,7 @@ def write_results(out: Path, numbers: Mapping[str, Any], work: Path) -> None:
 def _combiners_of(folder: Path | None) -> dict[str, Any]:
     """Return the comparison of combiners from the `evaluation.json` in a checkpoint's folder.
 
-    The result is empty if there is none.
+    The result is empty if the folder is None, or if the file or its entry `combiners` is missing.
     """
     if folder is None or not (folder / load.EVALUATION).is_file():
         return {}

@@ -185,9 +185,9 @@ def train_image_tower(
         trained_from: Index of EfficientNet-Lite's first trained block.
         teacher: The sentence encoder.
         settings: Batch sizes and optimizer.
-        loop: Length and folder.
+        loop: Length and folder of the stage.
         seed: Seed of all random choices.
-        mixed_precision: Precision of the upper blocks, as accelerate names it.
+        mixed_precision: Precision of the upper blocks, "no" (float32) or "bf16".
 
     Returns:
         The linear map from the teacher's vectors (N, 384) of N texts to the new features.
@@ -341,7 +341,7 @@ def tune_text_tower(
         settings: Optimizer settings.
         loop: Length and folder of the stage.
         seed: Seed of the batches.
-        mixed_precision: Precision of the training, as accelerate names it.
+        mixed_precision: Precision of the training, "no" (float32) or "bf16".
     """
     assert model.clip is not None
     clip = model.clip
@@ -419,12 +419,12 @@ class _TextEncoder(nn.Module):
 
 @torch.no_grad()
 def start_new_channels(model: DWCModel, photographs: ImageRows, rows: int = 600) -> None:
-    """Initialize the parameters of the CNN stream's new channels in place.
+    """Initialize the CNN stream's new channels, which widening added, in place.
 
-    The new channels start as linear maps of EfficientNet-Lite's feature map. Their weights are the
-    main right singular vectors of the projection to CLIP's new features; each vector is used for
-    two channels, once with each sign. The channels are scaled to the standard deviation of the
-    ResNet's channels.
+    The new channels start as linear maps of EfficientNet-Lite's feature map. The weights are the
+    first right singular vectors of the projection that computes CLIP's new features. Each vector is
+    used for two channels, once with each sign, because a ReLU follows. The channels are scaled to
+    the standard deviation of the ResNet's channels.
 
     Args:
         model: The widened model, with trained image projection.
@@ -460,7 +460,8 @@ def fit_attributes(
 ) -> None:
     """Fit the attribute classifiers of the CLIP stream to all views of the photographs, in place.
 
-    The scale of the attribute features is set relative to the mean norm of CLIP's features.
+    The classifiers belong to `AttributeFeatures`. Its scale is also set, relative to the mean norm
+    of CLIP's features.
 
     Args:
         model: The widened model, with trained image projection.

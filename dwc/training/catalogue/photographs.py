@@ -355,7 +355,7 @@ def _name_photograph(photograph: Photograph, rng: random.Random) -> str:
 def attribute_triplets(
     pool: PhotographPool, per_reference: int, seed: int
 ) -> list[PhotographTriplet]:
-    """Return triplets of photographs of one category that differ in one or two attributes.
+    """Return triplets of two photographs of one category that differ in one or two attributes.
 
     Args:
         pool: The photographs; recolored copies are not used.
@@ -482,10 +482,11 @@ def text_exclusions(
     pairs: Sequence[tuple[PhotographTriplet, PhotographTriplet]],
     seed: int,
 ) -> list[tuple[tuple[str, int], tuple[str, int]]]:
-    """Return a pair of text-only queries for each pair of triplets.
+    """Return two text-only queries for each pair of triplets.
 
-    A query consists of a text and the index of its target image. Most texts are a noun followed by
-    the triplet's text, such as "dress, in red" and "dress, not red". The others have no noun.
+    The first query asks for a color or pattern, and the second excludes it. A query consists of a
+    text and the index of its target image. Most texts are a noun followed by a triplet's text, such
+    as "dress, in red" and "dress, not red". The others have no noun.
 
     Args:
         pool: The photographs with their recolored copies.

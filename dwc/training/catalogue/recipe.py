@@ -1,7 +1,7 @@
 """Hyperparameters ("recipe"), model configuration and processor of the checkpoint for drawings.
 
 `make_processor` learns the vocabularies of both tokenizers from texts about garments. The CLIP
-tokenizer works like the original one: texts are lower-cased and split by byte-level byte-pair
+tokenizer works like OpenAI's original: texts are lower-cased and split by byte-level byte-pair
 encoding, the last token of a word ends with `</w>`, and each text is enclosed in `<|startoftext|>`
 and `<|endoftext|>`.
 """
@@ -55,7 +55,7 @@ def scale_recipe(
 ) -> Recipe:
     """Return a copy of a recipe with fewer steps, drawings and triplets, for a quick trial.
 
-    The copy has at least one step per stage, 600 drawings and 1,000 triplets.
+    The copy has at least one step per stage, at least 600 drawings and at least 1,000 triplets.
 
     Args:
         recipe: A dataclass with the fields `pool` and `triplets`.

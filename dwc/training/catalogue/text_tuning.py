@@ -85,7 +85,8 @@ class TextTuningBatch:
         input_ids: CLIP token ids of the texts (B, L), padded to L tokens.
         attention_mask: (B, L), 1 on tokens and 0 on padding.
         images: CLIP features (B, F) of the images; F is the number of features per image.
-        labels: Labels (M, heads) of the M modification texts; see `encode_modification`.
+        labels: Class labels (M, heads) of the M modification texts, one per classification head;
+            see `encode_modification`.
     """
 
     input_ids: Tensor
@@ -250,7 +251,8 @@ class SentenceTeacher:
             count: Number of words to return.
 
         Returns:
-            Words of at least three letters, the most similar first, without `OPEN_WORDS`.
+            Words of at least three letters, the most similar first. The words `OPEN_WORDS` are left
+            out, because the evaluation uses them as unknown words.
         """
         words = [
             word

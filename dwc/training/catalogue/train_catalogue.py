@@ -87,7 +87,7 @@ class TrainedCatalogue:
 
     Attributes:
         model: The trained model, on the CPU and in eval mode.
-        processor: Its image preprocessor and tokenizers.
+        processor: The image preprocessor and the tokenizers of the model.
         cached: Cached features of the training drawings and texts.
     """
 
@@ -236,10 +236,10 @@ def train_on_cached(
 def fit_ood(model: DWCModel, pool: PoolSettings, items: int, seed: int, drawings: Path) -> None:
     """Compute the out-of-distribution (OOD) statistics of a model in place.
 
-    The mean and the covariance of CLIP's image features are computed from training garments, the
-    threshold from validation garments. All these garments are drawn in the gallery's style, because
-    the OOD score measures how little a query image resembles the gallery. Images in the training
-    style vary far more than gallery images.
+    The OOD score measures how little a query image resembles the gallery. The mean and the
+    covariance of CLIP's image features are computed from training garments, and the threshold of
+    the score from validation garments. All these garments are drawn in the gallery's style, because
+    images in the training style vary far more than gallery images.
 
     Args:
         model: The model, on the CPU.

@@ -125,7 +125,7 @@ def widen(
 ) -> DWCModel:
     """Return a model with the widened configuration, initialized from `model`.
 
-    The attribute features of the CLIP stream start as zeros; see `fit_attributes`.
+    The attribute features of the CLIP stream (see `AttributeFeatures`) start as zeros.
 
     Args:
         model: The model trained on drawings.
@@ -215,8 +215,8 @@ def _copy_cnn(name: str, old: Tensor, new: Tensor, old_channels: Tensor) -> None
 def _copy_into_corner(old: Tensor, new: Tensor) -> None:
     """Copy `old` into the first rows and columns of `new`, in place.
 
-    `new` has at least as many rows and columns. In the copied rows, its additional columns are set
-    to 0. Its additional rows do not change.
+    `new` has at least as many rows and columns as `old`. In the first rows of `new`, the additional
+    columns are set to 0. The additional rows of `new` do not change.
     """
     if old.dim() > 1 and old.shape[1] < new.shape[1]:
         new[: old.shape[0], old.shape[1] :] = 0
@@ -352,7 +352,8 @@ class ImageRows:
     def towers(self) -> Tensor:
         """Input (N, 1280 + D) of the layer that computes CLIP's image features, float32.
 
-        The input joins EfficientNet-Lite's mean features and those of CLIP's small image encoder.
+        A row consists of the 1280 features of EfficientNet-Lite, averaged over the image, and the D
+        features from CLIP's small image encoder.
         """
         return torch.cat([self.pooled.float(), self.details.float()], dim=1)
 
@@ -413,7 +414,8 @@ def cache_rows(
 ) -> list[ImageRows]:
     """Compute the image networks' outputs from the cached outputs of their frozen parts.
 
-    Only EfficientNet-Lite has trained parts; of the other networks, the cached outputs are final.
+    Only EfficientNet-Lite has trained parts. The other networks are frozen completely, so their
+    cached outputs are returned as they are.
 
     Args:
         model: The widened model, with EfficientNet-Lite's upper blocks trained.
@@ -487,8 +489,8 @@ def _frozen_outputs(
 class CachedRegions(nn.Module):
     """Stand-in for the ResNet that returns the CNN stream's region maps (image feature maps).
 
-    The old channels are the ResNet's and come from the cache. The new channels are computed by a
-    trainable layer from the cached feature maps of the ResNet and of EfficientNet-Lite.
+    The ResNet's own channels come from the cache. The channels that widening added are computed by
+    a trainable layer from the cached feature maps of the ResNet and of EfficientNet-Lite.
     """
 
     def __init__(self, projection: nn.Conv2d, own: int, grid: tuple[int, int]) -> None:
@@ -510,8 +512,8 @@ class CachedRegions(nn.Module):
     def forward(self, rows: Tensor) -> SimpleNamespace:
         """Return the region maps of N cached images.
 
-        In shapes, C is the number of the ResNet's channels, E the number of new channels, and h and
-        w are height and width.
+        In shapes, C is the number of the ResNet's channels, E the number of channels that widening
+        added, and h and w are height and width.
 
         Args:
             rows: CLIP's F features, then the flattened feature maps of the ResNet and of
@@ -530,7 +532,7 @@ class CachedRegions(nn.Module):
 
     @torch.no_grad()
     def write_back(self, projection: nn.Conv2d) -> None:
-        """Copy the trained parameters of the new channels into the model's layer `projection`."""
+        """Copy the trained parameters of the added channels to the model's layer `projection`."""
         assert projection.bias is not None
         assert self.project.bias is not None
         projection.weight[self.fresh] = self.project.weight

@@ -80,7 +80,7 @@ class WordNet:
     """The nouns and adjectives of WordNet's database."""
 
     def __init__(self, folder: Path) -> None:
-        """Read the database.
+        """Read WordNet's nouns and adjectives.
 
         Args:
             folder: Folder with the files `data.noun`, `index.noun`, `data.adj` and `index.adj`.
@@ -133,7 +133,7 @@ class WordNet:
 
     @property
     def words(self) -> Collection[str]:
-        """All words, without spaces and punctuation: "hotpants" for "hot pants"."""
+        """All words of the database, without spaces and punctuation: "hotpants" for "hot pants"."""
         return self._keys.keys()
 
     def keys(self, word: str) -> list[str]:
@@ -334,7 +334,7 @@ class Neighbors:
 
 
 def taught_values() -> dict[str, dict[str, set[str]]]:
-    """Return the words for garments and colors in the texts about the catalogue.
+    """Return the words for garments and colors that occur in the texts about the catalogue.
 
     Names of garments and colors that consist of several words are left out.
 

@@ -123,13 +123,14 @@ class MutualSettings:
         weight_distillation: Factor of `weight_loss`, our addition, which draws the CNN stream's
             image weights towards the CLIP stream's. 0, as in the paper, disables this loss.
         share_teaching: Factor of `share_loss`, our addition, which trains both streams' image
-            weights to correlate with the `image_shares` of a batch. It is used for batches that
-            have them. 0 disables this loss.
-        anchoring: Factor of `anchor_loss`, our addition, which draws the embeddings towards the
-            `anchors` of batches that have anchors. 0 disables this loss.
+            weights to correlate with the true image weights of a batch. Only batches that contain
+            true image weights (`image_shares`) use this loss. 0 disables it.
+        anchoring: Factor of `anchor_loss`, our addition, which draws the embeddings towards
+            embeddings that should be preserved. Only batches that contain embeddings to preserve
+            (`anchors`) use this loss. 0 disables it.
         attribute_teaching: Factor of `attribute_loss`, our addition. Linear classifiers, which are
-            used in training only, predict the attributes from the embeddings of queries and
-            targets. The loss is used for batches with `attributes`. 0 disables it.
+            used in training only, predict attributes from the embeddings of queries and targets.
+            Only batches that contain attribute labels (`attributes`) use this loss. 0 disables it.
         teacher_scale: Factor of the cosine similarities in the mutual loss.
         teacher_side: Images that the teacher's queries are compared with in the mutual loss: the
             targets ("target"), or, as in the released code, the reference images ("reference").
@@ -185,9 +186,11 @@ class StreamOutput:
 class ClipFeatures:
     """Features of a batch from the frozen CLIP model, as vectors of length F.
 
+    The queries of the batch are divided into groups by modality; see `TripletBatch.queries`.
+
     Attributes:
-        images: For each group of N queries, its image features (N, F), or None without images.
-        texts: For each group of N queries, its text features (N, F), or None without texts.
+        images: For each group of N queries, the image features (N, F); None for text-only queries.
+        texts: For each group of N queries, the text features (N, F); None for image-only queries.
         targets: Image features of the B targets (B, F).
     """
 

@@ -162,7 +162,9 @@ class BenchmarkPreset:
             raise TrainingError(f"{name} is {getattr(self, name)}; it {rule}")
 
     def caption_template(self, dataset: str) -> Mapping[str, str]:
-        """Return the format strings that join captions to a text; see `CAPTION_TEMPLATES`.
+        """Return the format strings that join a query's captions to one text.
+
+        They are an entry of `CAPTION_TEMPLATES`.
 
         Args:
             dataset: Name of the benchmark, such as "fashion_iq".

@@ -461,7 +461,10 @@ def _recipe(
     data: BenchmarkData,
     accelerator: Accelerator,
 ) -> dict[str, Any]:
-    """Return all settings that affect the trained parameters, with a hash of the training data."""
+    """Return all settings that affect the trained parameters, with a hash of the training data.
+
+    `claim` compares them with those of an earlier run in the same work folder.
+    """
     content = [*data.vocabulary, *sorted(data.paths), dict(data.counts)]
     return {
         "dataset": args.dataset,

@@ -8,6 +8,6 @@ is this project's own choice.
     stages.py              losses of the three stages, and their shared training loop
     recipe.py              all settings, and the CLIP models that stage two can start from
     train_progressive.py   batches of drawn garments, and training from a recipe to a checkpoint
-    joint_progressive.py   training on drawings and photographs, from a checkpoint of both
+    joint_progressive.py   training from a checkpoint for drawings and photographs, on both
     ablation.py            comparison of the learned image weight with fixed and oracle weights
 """

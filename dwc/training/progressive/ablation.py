@@ -75,7 +75,7 @@ def best_fixed_weight(eval_set: AblationQueries) -> float:
     """Return the weight in `GRID` with the best recall at 1 (R@1) if all queries have this weight.
 
     If several weights give the same R@1, the one with the best mean rank is returned. For a fair
-    comparison with learned weights, evaluate this weight on other queries than `eval_set`.
+    comparison with learned weights, evaluate this weight on queries that are not in `eval_set`.
     """
 
     def quality(weight: float) -> tuple[float, float]:

@@ -188,7 +188,7 @@ class JointProgressiveBatches(MixedBatches):
         return group if images is None else group | {"pixel_values": torch.stack(images)}
 
     def fashion(self, size: int) -> Callable[[int], FashionBatch]:
-        """Return a function that makes the batches of stage two.
+        """Return a function that makes the batches of stage two of Progressive Learning (PL).
 
         Half of the `size` images of a batch are drawings with descriptions. About half of these
         come in groups of similar garments (hard negatives). The other images are photographs with
@@ -245,7 +245,7 @@ def _token_ids(start: Start, texts: list[str]) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class _Photographed:
-    """Category and known attribute values of a photographed garment, to check its tags."""
+    """Category and known attribute values of a photographed garment; `Tag.suits` checks them."""
 
     category: str
     values: dict[str, str | None]
@@ -279,15 +279,17 @@ def train_joint_progressive(
     work: Path,
     drawings: Path | None = None,
 ) -> TrainedProgressive:
-    """Run stages two and three on drawings and photographs, and return the trained model.
+    """Train a model in stages two and three of Progressive Learning (PL), and return it.
+
+    The training images are drawings and photographs.
 
     Args:
         recipe: The hyperparameters.
         start: A checkpoint that was trained on photographs; a copy of its CLIP model is trained.
         wardrobe: Folder of labeled photographs of clothes, as `dwc.datasets.wardrobe` describes it.
         work: Folder of saved training states, logs and caches.
-        drawings: Folder of the file with the drawings for the training; `work` by default. If the
-            file is missing, the garments are drawn and the file is written.
+        drawings: Folder for the file of training drawings, `work` by default; the file is created
+            if it is missing.
 
     Raises:
         CheckpointError: the image tower of `start` is not an EfficientNet-Lite, or `start` has no
@@ -417,8 +419,8 @@ def publish_joint_progressive(
         wardrobe: Folder of labeled photographs of clothes, as `dwc.datasets.wardrobe` describes it.
         work: Folder of saved training states, logs and caches.
         out: Folder to write the checkpoint to.
-        drawings: Folder of the file with the drawings for the training; `work` by default. If the
-            file is missing, the garments are drawn and the file is written.
+        drawings: Folder for the file of training drawings, `work` by default; the file is created
+            if it is missing.
 
     Returns:
         The content of `evaluation.json`, measured with the written checkpoint; empty on all

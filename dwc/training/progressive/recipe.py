@@ -233,8 +233,8 @@ def start_from_checkpoint(name: str | Path | None) -> Start:
 def start_from_clip(source: str, clip_tokenizer: str | None = None) -> Start:
     """Return a pretrained CLIP model, OpenAI's or a similar one, to start the training from.
 
-    The processor resizes the short side of an image to CLIP's input size, center-crops the image
-    and normalizes it with CLIP's mean and standard deviation.
+    The returned processor resizes the short side of an image to CLIP's input size, center-crops the
+    image and normalizes it with CLIP's mean and standard deviation.
 
     Args:
         source: Hub id, folder in transformers' format, or file of parameters from OpenAI.

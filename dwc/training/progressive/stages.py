@@ -208,11 +208,11 @@ def matching_loss(left: Tensor, right: Tensor, matches: Tensor, scale: Tensor | 
 
 
 def top1_accuracy(left: Tensor, right: Tensor, matches: Tensor) -> float:
-    """Return the share (0 to 1) of embeddings whose most similar counterpart is a match.
+    """Return the share (0 to 1) of rows of `left` whose most similar row of `right` is a match.
 
     Args:
-        left: N unit-length embeddings (N, D) of size D, over which the share is computed.
-        right: M unit-length embeddings (M, D), the possible counterparts.
+        left: N unit-length embeddings (N, D) of size D.
+        right: M unit-length embeddings (M, D).
         matches: Boolean matrix (N, M), True for matching pairs.
     """
     nearest = (left.detach() @ right.detach().T).argmax(dim=-1)  # (N,)
@@ -270,9 +270,10 @@ def train_open_domain(
     loop: LoopSettings,
     stage: str = "open_domain",
 ) -> dict[str, float]:
-    """Train CLIP's image and text encoders in place on images and captions (stage one).
+    """Train CLIP's image and text encoders in place on images and captions.
 
-    Training resumes from the stage's last saved state, if there is one.
+    This is stage one of Progressive Learning (PL). Training resumes from the stage's last saved
+    state, if there is one.
 
     Args:
         clip: The CLIP model.
@@ -411,7 +412,9 @@ def train_fashion(
 ) -> dict[str, float]:
     """Train CLIP's image and text encoders in place on the tasks of stage two (fashion).
 
-    Training resumes from the stage's last saved state, if there is one.
+    In this stage of Progressive Learning (PL), images are matched with descriptions, with second
+    images of the same products and with tags; see `FashionSettings`. Training resumes from the
+    stage's last saved state, if there is one.
 
     Args:
         clip: CLIP, or a stand-in with the same encoders.
@@ -431,9 +434,10 @@ def train_fashion(
 
 @dataclass(frozen=True)
 class HybridSettings(TowerSettings):
-    """Settings of stage three (hybrid): training of the image weight and of CLIP's "towers".
+    """Settings of stage three (hybrid) of Progressive Learning (PL).
 
-    The towers are CLIP's image encoder and text encoder.
+    This stage trains the combiner with its image weight, and CLIP's "towers" (image encoder and
+    text encoder).
 
     Attributes:
         weight_loss: Factor of the self-supervised loss, which trains the image weight towards the
@@ -565,10 +569,11 @@ def train_hybrid(
     loop: LoopSettings,
     stage: str = "hybrid",
 ) -> dict[str, float]:
-    """Train a CLIP stream, and optionally CLIP's encoders ("towers"), in place (stage three).
+    """Train a CLIP stream in place, and optionally CLIP's encoders ("towers").
 
-    If the stream's combiner learns image weights, they are also trained to match the pseudo
-    weights. Training resumes from the stage's last saved state, if there is one.
+    This is stage three of Progressive Learning (PL). If the stream's combiner learns image weights,
+    they are also trained to match pseudo weights, which are computed from the batch; see
+    `HybridSettings`. Training resumes from the stage's last saved state, if there is one.
 
     Args:
         clip: CLIP, or a stand-in with the same encoders.

@@ -155,7 +155,7 @@ class ProgressiveBatches(CatalogueBatches):
     cached: Tensor | None = None
 
     def open_domain(self, size: int) -> Callable[[int], PairBatch]:
-        """Return a function that makes the batches of stage one.
+        """Return a function that makes the batches of stage one of Progressive Learning (PL).
 
         A batch has `size` random garments, each with a short caption.
 
@@ -180,7 +180,7 @@ class ProgressiveBatches(CatalogueBatches):
         return batch
 
     def fashion(self, size: int) -> Callable[[int], FashionBatch]:
-        """Return a function that makes the batches of stage two.
+        """Return a function that makes the batches of stage two of Progressive Learning (PL).
 
         A batch has `size` garments, each with two images, a description and a tag. About half of
         the garments come in groups of similar garments (hard negatives).
@@ -239,7 +239,7 @@ class _Parts:
     """Modules that the stages train, and their training data.
 
     Attributes:
-        clip: The CLIP model in training.
+        clip: The CLIP model to train.
         towers: Image and text encoders: `clip`, or a stand-in that takes cached inputs and shares
             parameters with `clip`.
         stream: The CLIP stream with the combiner.
@@ -261,7 +261,7 @@ def train_progressive(
     until: Stage = "hybrid",
     drawings: Path | None = None,
 ) -> TrainedProgressive:
-    """Run the recipe's stages and return the trained model.
+    """Run a recipe's stages of Progressive Learning (PL) and return the trained model.
 
     A stage whose finished state is in `work` is loaded instead of repeated, so stages can be run
     one at a time. If stage three is not run, no image weight is learned, and image and text have
@@ -273,8 +273,8 @@ def train_progressive(
         start: A pretrained CLIP model. A copy of it is trained, beginning with stage two. None to
             train a CLIP model from scratch.
         until: The last stage to run.
-        drawings: Folder of the file with the drawings for the training; `work` by default. If the
-            file is missing, the garments are drawn and the file is written.
+        drawings: Folder for the file of training drawings, `work` by default; the file is created
+            if it is missing.
 
     Raises:
         TrainingError: `work` belongs to another recipe or another `start`, the recipe caches images
@@ -357,9 +357,10 @@ def _with_cached_images(
     preprocessing: Preprocessing,
     work: Path,
 ) -> _Parts:
-    """Return a copy of `parts` that trains on cached inputs of CLIP's last image layer, not pixels.
+    """Return `parts` with batches of cached inputs of CLIP's last image layer, not of pixels.
 
-    The inputs are computed if they are not in the work folder; see `cache_tower_inputs`.
+    `parts` are the modules to train and their training data. The inputs are computed if they are
+    not in the work folder; see `cache_tower_inputs`.
     """
     name = description_digest(
         [start_name(start), recipe.seed, preprocessing, recipe.cached_views, asdict(recipe.pool)]
@@ -408,7 +409,7 @@ def preprocessing_of(processor: DWCProcessor) -> Preprocessing:
         Side of the square images in pixels, and mean and standard deviation of each channel.
 
     Raises:
-        CheckpointError: the images are not square or not all of one size.
+        CheckpointError: the processor makes images that are not square or not all of one size.
     """
     size = prepared_image_size(processor)
     if size is None or size[0] != size[1]:
@@ -421,9 +422,9 @@ def preprocessing_of(processor: DWCProcessor) -> Preprocessing:
 
 
 def _claimed(recipe: ProgressiveRecipe, start: Start | None) -> dict[str, Any]:
-    """Return all settings that affect the trained parameters, to compare runs in a work folder.
+    """Return all settings that affect the trained parameters, without settings of the evaluation.
 
-    Settings of the evaluation are left out.
+    `claim` compares them with those of an earlier run in the same work folder.
     """
     described = {k: v for k, v in recipe_record(recipe).items() if not k.startswith("measured_")}
     return {**described, "start": None if start is None else start_name(start)}
@@ -456,8 +457,8 @@ def publish_progressive(
         start: A pretrained CLIP model, which is trained from stage two on; None to train a CLIP
             model from scratch.
         until: The last stage to run.
-        drawings: Folder of the file with the drawings for the training; `work` by default. If the
-            file is missing, the garments are drawn and the file is written.
+        drawings: Folder for the file of training drawings, `work` by default; the file is created
+            if it is missing.
 
     Returns:
         The content of `evaluation.json`, measured with the written checkpoint; empty on all
@@ -503,7 +504,7 @@ def evaluate_progressive(loaded: Checkpoint, garments: int, count: int) -> dict[
 
 
 def write_results(out: Path, numbers: Mapping[str, Any], work: Path) -> None:
-    """Write `evaluation.json`, the merged training log and the model card to `out`."""
+    """Write `evaluation.json`, the training log of all stages and the model card to `out`."""
     write_json(out / EVALUATION, numbers)
     merge_logs(work, numbers["stages"], out)
     write_progressive_card(out, numbers)

@@ -165,7 +165,7 @@ def save_features(features: StudyFeatures, folder: Path) -> None:
 
 
 def is_complete(folder: Path) -> bool:
-    """Return whether a folder contains completely written features."""
+    """Return whether `save_features` has completely written the features in a folder."""
     return (folder / _COMPLETE).is_file()
 
 
@@ -194,7 +194,7 @@ def _eval_set(tensors: dict[str, Any]) -> CachedEvalSet:
 
 
 def _as_tensors(part: Any) -> Any:
-    """Convert a dataclass to nested dicts of tensors and tuples, without its field `config`."""
+    """Convert nested dataclasses to nested dicts of tensors and tuples, without fields `config`."""
     if isinstance(part, (Tensor, tuple)):
         return part
     return {
@@ -213,8 +213,7 @@ def cache_features(
         settings: Settings of the study.
         checkpoint: Checkpoint whose image and text encoders compute the features.
         work: Work folder of the study.
-        drawings: Folder of the file with the drawings for the training. If the file is missing, the
-            garments are drawn and the file is written.
+        drawings: Folder for the file of training drawings; the file is created if it is missing.
 
     Returns:
         The folder of the features, inside `work`; see `load_features`.
@@ -260,7 +259,7 @@ def _require_catalogue_model(checkpoint: Checkpoint) -> None:
 
 
 class _Constant(nn.Module):
-    """Stand-in for an MLP that outputs one fixed number in all dimensions, for any input."""
+    """Replacement for an MLP; every element of its output is the same fixed number."""
 
     def __init__(self, value: float, out_dim: int) -> None:
         super().__init__()
@@ -330,7 +329,7 @@ def _change_parts(combiner: nn.Module, variant: Variant, dim: int) -> None:
 
     Args:
         combiner: The combiner of the CLIP stream.
-        variant: The variant, whose `edits` and `weighs` say which parts remain.
+        variant: The variant; its `edits` and `weighs` determine which parts remain.
         dim: Length of the feature vectors.
     """
     if not variant.edits:

@@ -49,7 +49,8 @@ def summarize(settings: StudySettings, results: StudyResults) -> dict[str, Any]:
 
     Returns:
         The content of `study.json`: among others `variants`, the table rows; `verdicts`, the result
-        of each claim; `by_share`, metrics by true image weight; and `weights`, R@1 (recall at 1)
+        of each claim; `by_share`, metrics for ranges of the true image weight (the fraction of the
+        target's attributes that come from the reference image); and `weights`, R@1 (recall at 1)
         with learned, fixed and oracle image weights.
     """
     variants = all_variants(settings.wrong_texts)
@@ -166,7 +167,8 @@ def evaluate_claim(claim: Claim, numbers: Mapping[str, BySeed]) -> dict[str, Any
         `whose`: the source of the claim.
         `verdict`: "holds" if `difference` is significantly above 0, "reversed" if it is
         significantly below 0, otherwise "undecided".
-        `difference`: the mean over seeds of the measured difference minus `claim.least`.
+        `difference`: the mean over seeds of the measured difference minus `claim.least`, the
+        difference that the claim requires.
         `standard_error`: the standard error of `difference`.
         `sentence`: a sentence that states the verdict.
     """
@@ -201,7 +203,7 @@ def evaluate_claim(claim: Claim, numbers: Mapping[str, BySeed]) -> dict[str, Any
 
 
 def _unanswered(claim: Claim, better_lacks_metric: bool) -> dict[str, Any]:
-    """Return the verdict "undecided" on a claim about a metric that one of its variants lacks.
+    """Return the verdict "undecided" on a claim whose metric one of the compared variants lacks.
 
     A variant that has only one stream lacks the metrics of the other stream. A variant whose image
     weights are all equal lacks the correlation of predicted and true image weights.
@@ -234,9 +236,10 @@ def _standard_error(
 
 
 def _error_of_queries(better: BySeed, worse: BySeed, view: str) -> float:
-    """Return the standard error of a difference in R@1 that is due to the choice of queries.
+    """Return the part of the standard error of an R@1 difference that the choice of queries causes.
 
-    R@1 is the recall at 1. The difference of each query is averaged over seeds first.
+    R@1 is the recall at 1. Each query's difference is first averaged over the seeds. The result is
+    the standard error of the mean over queries; 0 if a run has no metrics for `view`.
 
     Args:
         better: Seed -> metrics of the run of the variant that is expected to be better.
@@ -299,8 +302,8 @@ def _weights(by_seed: BySeed) -> dict[str, Any]:
     """Return mean and deviation over seeds of R@1 (recall at 1) for each kind of image weight.
 
     The kinds are: "learned", the learned weights; "image_only" (1 for every query), "text_only" (0)
-    and "half" (0.5); "best_fixed", the best single weight for all queries; and "oracle", the best
-    weight for each query.
+    and "half" (0.5); "best_fixed", the same weight for all queries, selected on validation queries;
+    and "oracle", the best weight for each query.
     """
     return _spreads(by_seed, {name: f"weights.{name}.recall@1" for name in _WEIGHTS})
 
@@ -340,7 +343,7 @@ def write_markdown(summary: Mapping[str, Any]) -> str:
 
 
 def method_paragraph(summary: Mapping[str, Any]) -> str:
-    """Return the page's paragraph about the study's method; `summary` comes from `summarize`."""
+    """Return a Markdown paragraph on the study's method; `summary` is the result of `summarize`."""
     settings = summary["settings"]
     seeds = len(summary["seeds"])
     return (
@@ -458,16 +461,15 @@ def write_study(
     out: Path,
     workers: int,
 ) -> Path:
-    """Run the study with `run_all` and write its results.
+    """Run the ablation study of DWC and Progressive Learning (PL), and write its results.
 
     Args:
         settings: Settings of the study.
         model: Name or folder of the checkpoint that provides the frozen encoders; None for the
             bundled checkpoint that was trained on drawings of garments.
         work: Folder of cached features and finished runs.
-        drawings: Folder of the file with the drawings for the training. If the file is missing, the
-            garments are drawn and the file is written.
-        out: Parent of the results' folder `study`.
+        drawings: Folder for the file of training drawings; the file is created if it is missing.
+        out: Folder in which the folder `study` with the results is created.
         workers: Number of worker processes, each on one core.
 
     Returns:

@@ -153,7 +153,7 @@ def _numbers(
     eval_set: CachedEvalSet,
     mask: Tensor,
 ) -> Numbers:
-    """Return recalls and weight metrics of the queries that a mask selects.
+    """Return recalls and metrics of the image weights, for the queries that a mask selects.
 
     Args:
         ranks: For each stream and for "together" (all streams), the rank (N,) of each query's best
@@ -366,8 +366,7 @@ def run_all(
         model: Name or folder of the checkpoint that provides the frozen encoders; None for the
             bundled checkpoint that was trained on drawings of garments.
         work: Folder of cached features and finished runs; a stopped study resumes from it.
-        drawings: Folder of the file with the drawings for the training. If the file is missing, the
-            garments are drawn and the file is written.
+        drawings: Folder for the file of training drawings; the file is created if it is missing.
         workers: Number of worker processes, each on one core; if 1, all runs use this process.
     """
     loaded = load.load(model or str(load.DRAWINGS_FOLDER))

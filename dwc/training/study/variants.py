@@ -86,18 +86,18 @@ class Run:
 class Claim:
     """Statement that a metric of a system variant exceeds that of another variant, or a number.
 
-    The claim holds if `metric` of the variant `better` exceeds `metric` of the variant `worse` by
-    more than `least`, and the excess over `least` is larger than two standard errors.
+    The claim holds if `metric` of the variant `better`, minus the metric of the variant `worse` (if
+    given) and minus `least`, is larger than two standard errors.
 
     Attributes:
         text: The statement, as a sentence.
         better: Name of the variant that should have the higher metric.
         worse: Name of the other variant; None to compare the metric of `better` with `least`.
         metric: Dotted path of the metric in a run's numbers, such as "streams.clip.recall@1".
-        source: Source of the claim: the paper on DWC, the paper on Progressive Learning ("PL"), or
-            this project ("ours").
+        source: Source of the claim: "DWC" (the paper on DWC), "PL" (the paper on Progressive
+            Learning) or "ours" (this project).
         worse_metric: Dotted path of the metric of `worse`; None if it is the same as `metric`.
-        least: Smallest difference that supports the claim.
+        least: The difference that the claim requires.
     """
 
     text: str

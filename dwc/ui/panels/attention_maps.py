@@ -47,7 +47,7 @@ _LOCATIONS = (
 
 
 class _Frame(NamedTuple):
-    """The reference image as drawn, and the part of it that the network receives.
+    """The reference image as the panel shows it, and the part of it that the network receives.
 
     Attributes:
         address: The reference image, reduced in size, as a data URL.

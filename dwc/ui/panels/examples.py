@@ -81,7 +81,7 @@ CATALOGUE_WORDS_ONLY = "a yellow floral skirt"
 
 
 def choose_examples(images: StoreImages) -> list[Example]:
-    """Return example searches for a gallery of drawn garments or of any other images."""
+    """Return example searches that suit a gallery, of drawn garments or of any other images."""
     if images.garments:
         return choose_from_catalogue(images.garments)
     return choose_generic(images)

@@ -266,8 +266,8 @@ def _render_column(
 ) -> str:
     """Return the HTML of the part of the filter section for one column of the metadata.
 
-    A text column with fewer than 2 or with more than `MAX_FACET_VALUES` different texts has no such
-    part. The result is then empty.
+    The result is empty for a text column with fewer than 2 or more than `MAX_FACET_VALUES`
+    different texts.
 
     Args:
         number: The index of the column; it makes the ids of the HTML elements unique.

@@ -361,6 +361,9 @@ class MapService:
             with the vectors of the images). `points` contains the coordinates x and y of the first
             image, then those of the second image, and so on. They are unsigned 16-bit little-endian
             numbers from 0 to 65,535, encoded in base64; x increases to the right, y downwards.
+
+        Raises:
+            QueryError: The model is unknown, or only a part of the gallery is indexed.
         """
         with self._models.using(self._models.require(_get(request, "model"))) as searcher:
             _require_indexed(searcher)
@@ -379,7 +382,8 @@ class MapService:
                 gallery.
 
         Raises:
-            QueryError: The index is not a whole number, or the gallery has no image of this index.
+            QueryError: The model is unknown, the index is not a whole number, or the gallery has no
+                image with this index.
         """
         position = _get(request, "position")
         with self._models.using(self._models.require(_get(request, "model"))) as searcher:
@@ -451,10 +455,11 @@ def map_table(searcher: Searcher, start: object, limit: object) -> dict[str, Any
         A dict with these entries:
 
         - `gallery_size`: the number of images in the gallery.
-        - `laid_out`: the number of images that t-SNE placed. Every other image is then placed
-          between the three of these images that are most similar to it.
-        - `neighbours_kept`: the mean fraction of an image's 10 nearest neighbors that are also
-          among its 10 nearest neighbors on the map. None for a gallery of 20 images or fewer.
+        - `laid_out`: the number of images that t-SNE placed. Each remaining image is at the
+          weighted mean position of the three placed images that are most similar to it.
+        - `neighbours_kept`: of an image's 10 nearest neighbors by vector, the fraction that is also
+          among its 10 nearest neighbors on the map; the mean over a sample of images. None for a
+          gallery of 20 images or fewer.
         - `start`: the argument.
         - `ids`, `x` and `y`: lists with the id and the coordinates, in [0, 1], of each image.
 

@@ -167,7 +167,8 @@ def _steadiness(trace: RankTrace, weights: Sequence[float]) -> str:
     """Return a sentence on how much the image weight can change while the first result stays first.
 
     The first result is the best image at the learned weights. The sentence gives the percentage of
-    the range from 0 to 1 at which it is first. It is empty if the trace has no first result.
+    the range of weights, 0 to 1, in which this image is first. The sentence is empty if the trace
+    does not contain the first result.
 
     Args:
         trace: The rank trace.

@@ -3,7 +3,8 @@
 - The score split shows the parts that add up to the score of the selected result: for each
   stream of the model, one part for the image and one for the text. It is a waterfall chart: the bar
   of each part begins where the previous bar ends, so the last bar ends at the score. The panel also
-  lists the result's ranks.
+  lists the result's ranks by the image alone, by the text alone, by both with equal weights, and by
+  the learned weights.
 - The word effects show how much each word changes the image weight and the score of the selected
   result. To measure an effect, the model encodes the query again without the word.
 - The model's input is the preprocessed reference image and the tokenized text.
@@ -41,16 +42,20 @@ _RANKED = {
 
 
 def render_score_panel(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Return the HTML of the selected result's explanation: a chart of its score, and its ranks."""
+    """Return the HTML that explains the selected result's score: a chart, and a list of ranks.
+
+    The ranks are by image, by text, by both with equal weights, and by the learned weights.
+    """
     explanation = explain_score(state.sweep, state.selected_hit, state.request.shift)
     return render_score_split(explanation, images)
 
 
 def render_score_split(explanation: ScoreExplanation, images: GalleryImages) -> str:
-    """Return the HTML of the waterfall chart of a result's score parts, and of its ranks.
+    """Return the HTML of a waterfall chart of a result's score, and of a list of its ranks.
 
     Args:
-        explanation: The result's score parts and ranks.
+        explanation: The parts of the score, and the result's ranks by image, by text, by both with
+            equal weights, and by the learned weights.
         images: The gallery.
     """
     name = escape(images.describe(explanation.id))
@@ -116,7 +121,7 @@ ONE_WORD = render_hint("Without its only word there would be no search to compar
 
 
 def render_words_panel(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Return the HTML of the effect of each word on the image weights and the selected result."""
+    """Return the HTML of a table: each word's effect on the image weight and the result's score."""
     selected, shift = state.selected_hit, state.request.shift
     rank = explain_score(state.sweep, selected, shift).rank
     return render_word_effects(ablate_words(searcher, state.query, selected, shift), rank)
@@ -225,9 +230,9 @@ def render_model_input(model_input: ModelInput, typed: TypedText | None = None) 
 
 
 def _typed_row(typed: TypedText) -> str:
-    """Return the HTML of the typed text, in which the part that is not read is struck through.
+    """Return the HTML of the typed text, with the part that the model does not read struck through.
 
-    This part is the end of a text that is too long. For other texts, the result is empty.
+    This part is the end of a text that is too long. For any other text, the result is empty.
     """
     if not typed.cut:
         return ""

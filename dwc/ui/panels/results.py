@@ -162,14 +162,15 @@ def describe_duplicates(groups: DuplicateGroups) -> str:
 def render_more(visible: int, ranked: int, listed: int | None = None) -> str:
     """Return the HTML of the button for more results, and of a text with the numbers of results.
 
-    If 4 of the 24 best results of 500 are hidden, the text is "20 shown for the first 24 of 500".
+    Example: of 500 ranked images, the page has the 24 best, and 4 of these are hidden because they
+    are near-duplicates. The text is then "20 shown for the first 24 of 500".
 
     Args:
-        visible: The number of results on the screen (20 in the example).
-        ranked: The number of images that were ranked (500): those that fit the filter, without the
-            reference and its copies.
-        listed: The number of results on the screen and of near-duplicates hidden under them (24);
-            None if nothing is hidden.
+        visible: The number of results on the screen; 20 in the example.
+        ranked: The number of images that were ranked: those that fit the filter, without the
+            reference and its copies; 500 in the example.
+        listed: The number of results on the screen plus the number of near-duplicates hidden under
+            them; 24 in the example. None if nothing is hidden.
     """
     listed = visible if listed is None else listed
     message = f"{format_count(listed)} of {format_count(ranked)} shown"

@@ -90,7 +90,7 @@ def parse_reference_query(
         side: The list that contains the query, as sent by the browser: "picture" for the list of
             the highest image weights, "words" for the list of the lowest.
         index: The query's index in that list, from 0.
-        state: The search result on the screen, whose model has the statistics.
+        state: The search result on the screen. The statistics are those of its model.
         images: The gallery.
 
     Returns:

@@ -137,10 +137,10 @@ def _dial(weights: Mapping[str, Weight], reference_weights: ReferenceWeights | N
 
 
 def _distribution(reference_weights: ReferenceWeights | None) -> str:
-    """Return an SVG curve for the dial: the distribution of the model's image weights.
+    """Return an SVG curve for the dial: the distribution of the reference weights.
 
-    These are its weights for the reference queries (a fixed set). The result is empty if
-    `reference_weights` is None.
+    These are the image weights that the model gives the reference queries (a fixed set). The result
+    is empty if `reference_weights` is None.
     """
     if reference_weights is None:
         return ""

@@ -50,12 +50,12 @@ class BagBody:
     height: float
 
     def outline(self, dip: float) -> Points:
-        """Return the outline of the front; its upper edge sags by `dip` in the middle."""
+        """Return the outline of the bag's front; its upper edge sags by `dip` in the middle."""
         edge = arc((-self.top, 0.0), (0.0, 2 * dip), (self.top, 0.0), 14)
         return np.concatenate([edge, self.right, mirror(self.right)])
 
     def half_width(self, y: float) -> float:
-        """Return half the width of the front at the vertical position `y`."""
+        """Return half the width of the bag's front at the vertical position `y`."""
         order = np.argsort(self.right[:, 1], kind="stable")
         return float(np.interp(y, self.right[order, 1], self.right[order, 0]))
 
@@ -85,7 +85,7 @@ def _bag_body(shape: str, rng: np.random.Generator) -> BagBody:
 def bag(garment: Garment, rng: np.random.Generator) -> Shape:
     """Build a bag, seen from the front or at an angle.
 
-    A shoulder strap or a chain stands upright or lies next to the bag.
+    A bag has handles, a shoulder strap or a chain. The latter two stand upright or lie next to it.
     """
     shape, strap, fastening = garment["shape"], garment["strap"], garment["fastening"]
     body = _bag_body(shape, rng)
@@ -119,7 +119,7 @@ def bag(garment: Garment, rng: np.random.Generator) -> Shape:
 
 
 def _ribbon(path: Points, width: float) -> Points:
-    """Return the outline of a strip along a path (n, 2)."""
+    """Return the closed outline (2n, 2) of a strip of a given width along a path (n, 2)."""
     along = np.gradient(path, axis=0)
     across = np.stack([-along[:, 1], along[:, 0]], axis=1)
     across *= width / 2 / np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-9)[:, None]
@@ -148,7 +148,10 @@ def _handle(foot: float, reach: float, gap: float, sewn: float) -> list[Item]:
 
 
 def _long_strap(body: BagBody, chain: bool, rng: np.random.Generator) -> list[Item]:
-    """Return a shoulder strap, or a chain, that stands upright or lies next to the bag."""
+    """Return a shoulder strap that stands upright or lies next to the bag.
+
+    If `chain` is True, the strap is a chain.
+    """
     start, end = (-body.top * 0.93, 0.04), (body.top * 0.93, 0.04)
     chance = rng.random()
     reach = float(rng.uniform(0.78, 0.98))
@@ -182,7 +185,7 @@ def _long_strap(body: BagBody, chain: bool, rng: np.random.Generator) -> list[It
 
 
 def _gusset(body: BagBody, depth: float) -> Part:
-    """Return the side panel of a bag that is seen at an angle."""
+    """Return the side panel of a bag that is seen at an angle; the panel is about `depth` wide."""
     bottom = body.half_width(body.height * 0.5)
     outline = [
         (body.top - 0.04, 0.01), (body.top + depth, -0.04),
@@ -256,7 +259,7 @@ def _flap(body: BagBody, shape: str, rng: np.random.Generator) -> list[Item]:
 
 
 def _zip(body: BagBody, rng: np.random.Generator) -> list[Item]:
-    """Return a zip along the top, with its tapes and its puller."""
+    """Return a zip along the top of a bag's front, with its tapes and its puller."""
     y = float(rng.uniform(0.12, 0.17))
     half = body.half_width(y) * 0.86
     side = 1.0 if rng.random() < 0.5 else -1.0
@@ -311,7 +314,11 @@ def _ring(radius: float | Floats, height: float | Floats, angle: Floats = ROUND)
 
 
 def _near(camera: Camera, radius: float, height: float, count: int = 17) -> Points:
-    """Return the half of a horizontal ring that is nearer to the camera, as image points."""
+    """Return the half of a horizontal ring that is nearer to the camera.
+
+    The result consists of `count` image points (count, 2). The ring lies at `height` around the
+    hat's vertical axis.
+    """
     start = -camera.yaw - math.pi
     return camera.project(_ring(radius, height, start + np.linspace(0, math.pi, count)))
 

@@ -28,12 +28,15 @@ def _upright(x: float, top: float, bottom: float) -> Points:
 
 
 def button_row(x: float, top: float, bottom: float, count: int, radius: float) -> list[Item]:
-    """Return `count` buttons in a vertical row from y = `top` to y = `bottom`."""
+    """Return `count` evenly spaced buttons in a vertical row at `x`, from `top` to `bottom` (y)."""
     return [Disc((x, float(y)), radius) for y in np.linspace(top, bottom, count)]
 
 
 def placket(top: float, bottom: float, half_width: float) -> list[Item]:
-    """Return the edge and the stitching of a placket, the band of cloth under a shirt's buttons."""
+    """Return the edge and the stitching of a placket, the band of cloth under a shirt's buttons.
+
+    The placket lies in the middle of the front, from y = `top` to y = `bottom`.
+    """
     return [
         Line(_upright(half_width, top, bottom), "seam", 0.010),
         Line(_upright(-half_width, top, bottom), "stitch", 0.006),
@@ -63,7 +66,7 @@ def zip_fastening(top: float, bottom: float, slant: float = 0.0, width: float = 
 
 
 def front_opening(top: float, bottom: float, x: float = 0.0) -> Line:
-    """Return the vertical edge where one half of the front overlaps the other."""
+    """Return the vertical edge, at `x`, where one half of a garment's front overlaps the other."""
     return Line(_upright(x, top, bottom), "edge", 0.012)
 
 
@@ -200,7 +203,10 @@ def pouch_pocket(top: float, height: float, half_width: float, split: bool) -> l
 
 
 def welt_pocket(side: int, start: tuple[float, float], end: tuple[float, float]) -> list[Item]:
-    """Return a slit pocket: a slit from `start` to `end` and the narrow strip of cloth along it."""
+    """Return a slit pocket: a slit from `start` to `end` and the narrow strip of cloth along it.
+
+    `side` is 1 for the right side of the image. If it is -1, the pocket is mirrored to the left.
+    """
     slit = polygon(start, end)
     along = slit[1] - slit[0]
     across = np.array([along[1], -along[0]]) / float(np.hypot(*along)) * 0.011

@@ -402,7 +402,8 @@ def boot_shaft(top: float, calf: float) -> tuple[Rows, float]:
 
     Args:
         top: Height of the shaft's upper end above the footbed, divided by the length of the shoe.
-        calf: How much wider the shaft gets at the calf.
+        calf: Distance by which the shaft bulges backwards at the calf, divided by the length of the
+            shoe.
 
     Returns:
         The cross-sections, as `Base.rows` needs them; and the distance divided by the length of the
@@ -454,7 +455,7 @@ class Base:
     """The measurements of a sole; all distances are fractions of the shoe's length.
 
     Attributes:
-        toe: Shape of the toe.
+        toe: Shape of the toe: "round" or "pointed".
         rise: How much higher the heel of the foot is than the ball of the foot.
         platform: Height of the ball of the foot above the ground.
         sheet: Thickness of the sole.
@@ -483,22 +484,25 @@ class Base:
         return np.asarray(self.platform + self.rise * slope**2 * (3 - 2 * slope) + spring)
 
     def centre(self, x: NDArray[np.float64] | float) -> Floats:
-        """Return the y of the sole's center line at x; the line curves inwards towards the toe."""
+        """Return the y of the sole's center line at x (0 is the heel, 1 the toe).
+
+        y points across the shoe. `swing` determines how strongly the line is curved.
+        """
         x = np.asarray(x, dtype=np.float64)
         return np.asarray(self.swing * np.sin((x - 0.15) * 3.4) * np.clip(x, 0, 1))
 
     def rows(
         self, back: tuple[tuple[float, ...], ...], toe_height: float = 1.0, lifted: float = 0.5
     ) -> Floats:
-        """Return the n cross-sections (n, 8) from which `Upper` models a shoe on this sole.
+        """Return the n cross-sections (n, 8) of a shoe on this sole, as `Upper` needs them.
 
         Args:
             back: The cross-sections behind the toe, such as `PUMP`, one per row: (back x, back z,
                 front x, front z, half width, angle, sag). Heights (z) are above the footbed.
             toe_height: Factor for the height of the toe.
-            lifted: How much the instep rises with the heel, 0 to 1. The height of a front point is
-                front z plus the height of the footbed at front x if `lifted` is 0, at back x if it
-                is 1, and at a point in between for other values.
+            lifted: How much the instep rises with the heel, 0 to 1. The footbed's height is added
+                to front z. With 0, this is the height at front x; with 1, the height at back x;
+                otherwise, the height at a point in between.
         """
         out: list[tuple[float, ...]] = [
             (x, 0.0, x, height * toe_height, width, 0.5, 0.0)
@@ -535,7 +539,11 @@ class Base:
         return grown
 
     def footbed(self, camera: Camera, margin: float = -0.012) -> Part:
-        """Return the upper side of the sole; it is visible in open shoes."""
+        """Return the upper side of the sole, which is visible in open shoes.
+
+        `margin` is the distance by which this piece extends beyond the upper. With the default, a
+        negative number, the piece lies within the sole.
+        """
         plan = self.plan(margin)
         return Part(
             camera.project(_lifted(plan, self.bed(plan[:, 0]))), "lining", 0.0, 0.3, patterned=False
@@ -544,7 +552,7 @@ class Base:
     def parts(self, camera: Camera) -> list[Part | Line]:
         """Return the pieces and lines of the heel block and the sole.
 
-        They are painted before the upper, which is the top part of the shoe.
+        They have to be painted before the upper (the part of the shoe above the sole).
         """
         plan = self.plan()
         top = self.bed(plan[:, 0])
@@ -634,9 +642,10 @@ def _halves(camera: Camera, plan: Points) -> tuple[NDArray[np.intp], NDArray[np.
 
 
 def closed_upper(upper: Upper, rng: np.random.Generator, roundness: float = 0.6) -> list[Item]:
-    """Return the drawing elements of a shoe without its sole, and of its opening for the foot.
+    """Return the drawing elements of a shoe's upper (the part above the sole) and its opening.
 
-    In half of the views from above, the insole is visible in the opening.
+    The opening is where the foot enters. In half of the views from above, it shows the insole.
+    `roundness` is the strength of the upper's shading, from 0 (flat) to 1 (a tube).
     """
     ring = upper.opening()
     items: list[Item] = [
@@ -782,7 +791,7 @@ def ankle_strap_behind(foot: Upper) -> list[Item]:
 
 
 def ankle_strap(foot: Upper) -> list[Item]:
-    """Return a buckled ankle strap and the pieces that hold it at the heel."""
+    """Return a buckled ankle strap, and the visible pieces at the heel that hold the strap."""
     items: list[Item] = [
         Part(foot.flank(side, QUARTER), "main", 0.0, 0.5)
         for side in (-1, 1)

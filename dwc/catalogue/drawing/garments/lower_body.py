@@ -31,9 +31,10 @@ WAIST_STEPS = np.linspace(-1, 1, 13)
 
 
 def waist_line(half_width: float, y: float, dip: float) -> Points:
-    """Return a horizontal curve (13, 2) around the waist at `y`, from left to right.
+    """Return a curve (13, 2) across the front of the waist, from left to right.
 
-    The middle of the curve is `dip` lower than its ends.
+    Its ends are at the points (-`half_width`, `y`) and (`half_width`, `y`); its middle is `dip`
+    lower.
     """
     return np.stack([WAIST_STEPS * half_width, y + dip * (1 - WAIST_STEPS**2)], axis=1)
 

@@ -62,17 +62,17 @@ class Stance:
 
     @property
     def roundness(self) -> float:
-        """Strength of the shading that makes the body look round, 0 to 1; highest if worn."""
+        """Strength of the shading that makes the garment's body look round, 0 (flat) to 1."""
         return {"flat": 0.4, "hung": 0.5, "worn": 0.65}[self.setting]
 
     @property
     def shoulder_drop(self) -> float:
-        """Meters by which the shoulders are lower than in a garment that is laid flat."""
+        """Meters by which the shoulders are lower in this setting than if the garment lay flat."""
         return {"flat": 0.0, "hung": 0.02, "worn": 0.01}[self.setting]
 
 
 def draw_stance(rng: np.random.Generator) -> Stance:
-    """Return a random stance: half of all garments are flat, a quarter hung, a quarter worn."""
+    """Return a random stance: "flat" in half of all cases, else "hung" or "worn"."""
     setting: Setting = ("flat", "flat", "hung", "worn")[int(rng.integers(4))]
     manner = _draw_manner(rng, setting)
     other = _draw_manner(rng, setting) if setting == "flat" and rng.random() < 0.25 else manner
@@ -354,9 +354,9 @@ class View:
     """The camera and the arrangement of one shoe or a pair in the image.
 
     Attributes:
-        arrangement: "single" for one shoe. All other values are for a pair of shoes. Four of them
-            name the direction of view: from the side, at an angle ("quarter_pair"), from the front
-            or from above. "lying" is a pair that lies on the floor.
+        arrangement: One shoe ("single"), or a pair that stands and is seen from the side
+            ("side_pair"), at an angle ("quarter_pair"), from the front ("front_pair") or from
+            above ("above_pair"), or a pair that lies on the floor ("lying").
         camera: The camera.
         flip: Whether the image is mirrored left to right.
         turn: Rotation of each shoe in the image, in radians, clockwise.
@@ -444,9 +444,10 @@ SHARES: dict[Kind, dict[Arrangement, float]] = {
 
 
 def draw_view(rng: np.random.Generator, kind: Kind = "low") -> View:
-    """Return a random view of a shoe or a pair that shows the features of this kind of shoe.
+    """Return a random view of one shoe or a pair, from directions that suit the kind of shoe.
 
-    `kind` is "tall" for boots and high trainers, "heeled" for shoes with a heel, else "low".
+    `kind` is "tall" for boots and high trainers, "heeled" for shoes with a heel, else "low". For
+    example, "heeled" shoes are mostly seen from the side or at an angle, which shows the heel.
     """
     shares = SHARES[kind]
     marks = np.cumsum(list(shares.values()))

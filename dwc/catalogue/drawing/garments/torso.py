@@ -90,8 +90,8 @@ class Torso:
         """Return the body's closed outline.
 
         Args:
-            neckline: Right half (n, 2) of the neckline, from the center of the front up to the
-                point (neck, 0).
+            neckline: Right half (n, 2) of the neckline, from the middle of the front up to the
+                point (`neck`, 0), where the neckline meets the shoulder seam.
             hem: Curve (m, 2) from right to left, from one side seam to the other.
         """
         right = np.concatenate([neckline, self.armhole, self.side_seam[1:-1]])
@@ -128,8 +128,8 @@ def sides(
 ) -> tuple[Vector, ...]:
     """Return the points (x, y) of a side seam from armpit to hem, in meters.
 
-    The seam is the one on the right of the image. The points at waist and hip are left out if the
-    garment ends above them.
+    The seam is the one on the right of the image. The point at the waist, or at the hip, is left
+    out if the garment ends above it or just below it.
 
     Args:
         armpit: The armpit (x, y).
@@ -215,7 +215,7 @@ BLOCKS = {
 
 
 def body_folds(torso: Torso, rng: np.random.Generator, softness: float) -> list[Line]:
-    """Return random folds from the armpits to the chest and along the sides.
+    """Return random folds of the body: from the armpits to the chest, at the sides and at the hem.
 
     `softness` is from 0 (stiff cloth, few folds) to 1 (soft cloth, many folds).
     """
@@ -266,7 +266,7 @@ def waist_gathers(torso: Torso, y: float, depth: float, rng: np.random.Generator
 def darts(torso: Torso, y: float, length: float) -> list[Line]:
     """Return two darts (short seams that narrow the waist), one on each side of the front.
 
-    `y` is the height of their lower ends, `length` their length, both in meters.
+    `y` is the vertical position of their lower ends, and `length` is their length, in meters.
     """
     x = torso.half_width(y) * 0.5
     dart = arc((x * 1.08, y - length), (x, y - length / 2), (x, y), 4)
@@ -274,9 +274,9 @@ def darts(torso: Torso, y: float, length: float) -> list[Line]:
 
 
 def yoke(torso: Torso, y: float, sag: float) -> Line:
-    """Return the seam across the chest at the height `y`, from armhole to armhole.
+    """Return the seam across the chest, a line from armhole to armhole.
 
-    The middle of the seam is sag / 2 lower than its ends.
+    Its ends are at the vertical position `y`; its middle is `sag` / 2 lower, both in meters.
     """
     x = float(np.interp(y, torso.armhole[:, 1], torso.armhole[:, 0])) - 0.002
     return Line(arc((-x, y), (0, y + sag), (x, y), 9), "seam", 0.010)
@@ -330,14 +330,17 @@ class Sleeve:
         return arc(outer + ahead, middle + bulge, inner + ahead, 7)
 
     def cloth(self, roundness: float = 0.8) -> Part:
-        """Return the main piece of the sleeve, without cuff."""
+        """Return the main piece of the sleeve, without cuff.
+
+        `roundness` is the strength of its shading, from 0 (flat) to 1 (a tube).
+        """
         outline = np.concatenate([self.outer, self.wrist[1:-1], self.inner[::-1], self.closing])
         return Part(outline, grain=self.grain, roundness=roundness)
 
     def opening(self) -> Part:
         """Return the part of the sleeve's inner side that is visible at the end of a wide sleeve.
 
-        This part has to be painted before the cloth.
+        This part has to be painted before the outer side (`cloth`).
         """
         lens = np.concatenate([self.edge_beyond(-0.02), self.edge_beyond(0.016, 0.94)[::-1]])
         return Part(lens, "lining", patterned=False, roundness=0.3)
@@ -359,7 +362,10 @@ class Sleeve:
         return Part(np.concatenate([near, far[::-1]]), "main", self.grain, 0.8, patterned=False)
 
     def ribbing(self, depth: float, taper: float = 0.92) -> Line:
-        """Return the ribs of a knitted cuff that is `depth` meters long, as one zigzag line."""
+        """Return the ribs of a knitted cuff that is `depth` meters long, as one zigzag line.
+
+        `taper` is the width of the cuff's far end as a fraction of the sleeve's width.
+        """
         return Line(comb(self.edge_beyond(0.0), self.edge_beyond(depth, taper), 9), "seam", 0.005)
 
     def across(self, distance: float) -> Points:
@@ -404,8 +410,8 @@ def cut_sleeve(
         torso: The garment's body.
         side: 1 for the right side of the image, -1 for the left.
         arm: Position of the sleeve. The bend at the elbow is reduced for sleeves shorter than 0.55
-            m, and is 0 up to 0.2 m. A short sleeve sticks out by 0.55 - 0.75 * `length` radians
-            even if `arm.lift` is smaller.
+            m, and is 0 for sleeves up to 0.2 m. The sleeve is lifted by 0.55 - 0.75 * `length`
+            radians if `arm.lift` is less than that, because short sleeves stick out.
         length: Length from the tip of the shoulder, in meters.
         widths: Half the sleeve's width at its start, middle and end, in meters.
     """
@@ -524,9 +530,12 @@ def cut_neckline(kind: str, half_width: float, depth: float) -> Points:
 def neck_lining(neckline: Points, rise: float = 0.012) -> list[Item]:
     """Return what is visible inside the neckline: the inner side of the back, and the brand label.
 
-    These pieces have to be painted before the body. `neckline` is the right half of the neckline.
-    `rise` is the height in meters by which the back of the neckline is above its two ends at the
-    shoulders.
+    These elements have to be painted before the body. A shallow neckline shows no label.
+
+    Args:
+        neckline: Right half (n, 2) of the neckline at the front.
+        rise: Meters by which the neckline is higher in the middle of the back than at the
+            shoulders.
     """
     half_width = float(neckline[-1, 0])
     back = arc((half_width, 0), (0, -2 * rise), (-half_width, 0), 9)

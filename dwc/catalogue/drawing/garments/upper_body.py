@@ -252,8 +252,8 @@ def shirt(garment: Garment, rng: np.random.Generator) -> Shape:
 def shirt_tail(torso: Torso, tail: float) -> Points:
     """Return a shirt's hem from right to left, higher at the sides and lower in the middle.
 
-    `tail` is the distance in meters by which the sides are higher, and the middle is lower, than a
-    straight hem. If `tail` is below 0.02, the sides are not higher.
+    `tail` is in meters. The sides are `tail` higher, and the middle is `tail` lower, than the end
+    of the side seam. If `tail` is below 0.02, the hem is almost straight: only its middle is lower.
     """
     x, y = torso.hem
     if tail < 0.02:
@@ -394,7 +394,7 @@ def _skirt_and_bodice(
 
 
 def _pleats(torso: Torso, hem: Points, waves: int, rng: np.random.Generator) -> list[Item]:
-    """Return folds that spread from the waist to the waves of a flared hem."""
+    """Return the folds of a flared dress: one from the waist to each of the hem's `waves` waves."""
     items: list[Item] = []
     waist = torso.half_width(_WAIST + 0.02)
     for index in range(waves):
@@ -480,7 +480,10 @@ def jacket(garment: Garment, rng: np.random.Generator) -> Shape:
 def _jacket_neck(
     kind: str, neck: float, length: float, rng: np.random.Generator
 ) -> tuple[Points, NeckPiece]:
-    """Return a jacket's neckline, and the collar or lapels sewn to it."""
+    """Return a jacket's neckline, and the collar or lapels sewn to it.
+
+    `kind` is "lapel" or "collar"; with any other kind, there is neither collar nor lapel.
+    """
     if kind == "lapel":
         break_y = min(float(rng.uniform(0.30, 0.40)), 0.57 * length)
         piece = lapels(neck, 0.105, break_y, float(rng.uniform(0.95, 1.3)), rng.random())
@@ -551,7 +554,10 @@ def coat(garment: Garment, rng: np.random.Generator) -> Shape:
 def _coat_neck(
     kind: str, zipped: bool, neck: float, rng: np.random.Generator
 ) -> tuple[Points, NeckPiece, float]:
-    """Return a coat's neckline, its collar or hood, and the y at which its fastening starts."""
+    """Return a coat's neckline, its collar or hood, and the y of its fastening's upper end.
+
+    `kind` is "lapel", "stand" or "hood"; `neck` is half the neckline's width in meters.
+    """
     drop = 0.07
     if kind == "lapel":
         break_y = float(rng.uniform(0.28, 0.34))
@@ -618,10 +624,10 @@ def _fastening(
 
 
 def _cutaway(torso: Torso, rise: float) -> Points:
-    """Return a hem from right to left for a front that is open at the bottom.
+    """Return a hem from right to left for a jacket whose front is open at the bottom.
 
-    In the middle, the two halves of the front curve upwards, away from each other. They meet 2.2 *
-    `rise` meters above the ends of the hem at the side seams.
+    In the middle of the front, the hem curves upwards on both sides of the opening. The opening
+    ends 2.2 * `rise` meters above the hem's outer ends at the side seams.
     """
     x, y = torso.hem
     right = np.concatenate(
