@@ -533,7 +533,7 @@ class _Build:
             self._note_doubts(id, doubts)
         self._save_doubts()
         writer.append(rows, vectors[finite])
-        self.embedded += len(prepared)
+        self.embedded += len(rows)
 
     def _vectors(self, prepared: Sequence[_Prepared | _Embedded]) -> NDArray[np.float32]:
         """Return the vectors (n, D) of n pictures; embed those that no other process embedded."""

@@ -638,20 +638,21 @@ def _packed_source(
     from dwc.gallery.webdataset_source import WebDatasetSource
 
     path = Path(location).expanduser()
+    # A downloaded dataset was written by others; it must not show the files of this computer.
+    within, visit_once = (None, True) if files is None else (path, False)
     if not path.is_dir():
         suffix = next((s for s in PACKED_SUFFIXES if location.lower().endswith(s)), None)
     elif is_saved_dataset(path):
-        return DatasetSource(location, column, exclude)
+        return DatasetSource(location, column, exclude, within, visit_once)
     else:
         suffix = find_packed_suffix(path, pictures_end=files is None)
     if suffix is None:
         return None
     if suffix == ".tar":
-        return WebDatasetSource(location, exclude, visit_once=files is None)
-    if files is None:
-        return DatasetSource(location, column, exclude)
-    dataset = DatasetSource(location, column, exclude, Path(location), visit_once=False)
-    return dataset if column is not None or dataset.has_pictures() else None
+        return WebDatasetSource(location, exclude, visit_once=visit_once)
+    dataset = DatasetSource(location, column, exclude, within, visit_once)
+    has_pictures = files is None or column is not None or dataset.has_pictures()
+    return dataset if has_pictures else None
 
 
 def from_spec(spec: dict[str, Any]) -> Source:

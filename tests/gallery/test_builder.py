@@ -8,7 +8,7 @@ from PIL import Image
 
 from dwc.datasets.image_loading import decode
 from dwc.errors import ImageError, StoreError
-from dwc.gallery.builder import build_store
+from dwc.gallery.builder import build_store, update_store
 from dwc.gallery.sources import CatalogueSource, FolderSource
 from dwc.gallery.store import Store
 from tests.gallery.embedding import IDENTITY, mean_colors
@@ -68,9 +68,10 @@ def test_a_picture_without_a_finite_embedding_is_skipped(photos, tmp_path):
         vectors[[image.getpixel((0, 0))[0] == 80 for image in images]] = np.nan  # p4
         return vectors
 
-    store = build_store(FolderSource(photos), embed, tmp_path / "store", IDENTITY, batch_size=5)
+    result = update_store(FolderSource(photos), embed, tmp_path / "store", IDENTITY, batch_size=5)
+    store = result.store
     assert set(store.manifest.skipped) == {"p4.png"}
-    assert len(store) == 12
+    assert len(store) == result.embedded == 12
     assert_aligned(store, photos)
 
 

@@ -18,6 +18,7 @@ from tests.gallery.embedding import IDENTITY, mean_colors
 from tests.gallery.test_webdataset_source import picture
 
 datasets = pytest.importorskip("datasets")
+pyarrow = pytest.importorskip("pyarrow")
 pyarrow_parquet = pytest.importorskip("pyarrow.parquet")
 
 
@@ -189,6 +190,24 @@ def test_a_dataset_of_the_hub_is_read_from_its_parquet_files(tmp_path, monkeypat
     assert (seen["repo_id"], seen["revision"]) == ("owner/shop", "v2")
     assert {"*.parquet", "*.tar", "*.TAR"} <= set(seen["allow_patterns"])
     assert source.spec == from_spec(source.spec).spec
+
+
+def test_a_saved_dataset_of_the_hub_does_not_show_files_of_this_computer(tmp_path, monkeypatch):
+    (tmp_path / "secret.png").write_bytes(picture(3))
+    rows = {"photo": [{"bytes": None, "path": str(tmp_path / "secret.png")}]}
+    folder = tmp_path / "repository"
+    features = datasets.Features({"photo": datasets.Image()})
+    dataset = datasets.Dataset.from_dict(rows, features=features)
+    dataset.save_to_disk(str(folder))
+    [file] = folder.glob("*.arrow")
+    table = dataset.data.table  # without the files' bytes, which `save_to_disk` adds
+    with pyarrow.OSFile(str(file), "wb") as sink, pyarrow.ipc.new_stream(sink, table.schema) as out:
+        out.write_table(table)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(folder))
+    listing = open_source("owner/shop").list()
+    assert not listing.items
+    [left_out] = listing.left_out.values()
+    assert "a file outside the dataset" in left_out.message
 
 
 def test_a_repository_of_picture_files_is_not_left_to_the_library(tmp_path, monkeypatch):
