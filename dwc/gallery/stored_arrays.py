@@ -24,7 +24,7 @@ from numpy.typing import DTypeLike, NDArray
 _MAGIC = b"DWCARRAY"
 _ALIGNMENT = 8  # arrays begin at multiples of this number of bytes
 _BOUNDS = struct.Struct("=qq")  # where a text begins and ends, among the texts
-_CACHED = 1024  # number of texts that a sequence caches if they are read one by one
+_CACHED = 1024  # number of texts, and of positions, that a sequence caches if read one by one
 _BLOCK = 4096  # number of items that are encoded, decoded or read together
 
 Positions = NDArray[np.int64]
@@ -352,6 +352,7 @@ class Texts(BlockSequence[str]):
         """
         self._column, self._selected = column, selected
         self._text = lru_cache(_CACHED)(column.text)
+        self._found = lru_cache(_CACHED)(self._find)
 
     def select(self, positions: Positions) -> "Texts":
         """Return a sequence of the texts at the given positions, which must be ascending."""
@@ -387,6 +388,9 @@ class Texts(BlockSequence[str]):
 
     def find(self, text: str) -> list[int]:
         """Return the positions, ascending, of all texts that equal the given text."""
+        return list(self._found(text))
+
+    def _find(self, text: str) -> Sequence[int]:
         encoded = text.encode("utf-8", "surrogatepass")
         column = self._column
         found = [n for n in column.candidates(encoded) if column.encoded(n) == encoded]

@@ -431,7 +431,9 @@ class WeightSweep:
         if limit < _require_positive(k):
             raise QueryError(f"the limit is {limit}; it is the last rank reported, {k} or more.")
         steps = sorted({-math.inf, 0.0, math.inf, *shifts})
-        orders = [self.best(self.scores(shift), limit).tolist() for shift in steps]
+        balances = [self._balances(shift) for shift in steps]
+        products = self._dots.of_all()
+        orders = [self.best(self._mix(b, products), limit).tolist() for b in balances]
         learned = steps.index(0.0)
         # The order of the images: first the best images at shift 0, then the images that are among
         # the best only at other shifts, in ascending order of the shifts.
@@ -446,9 +448,7 @@ class WeightSweep:
             for position in in_order
             if position in followed
         ]
-        image_weights = [
-            {name: weight.image for name, weight in self.weights(shift).items()} for shift in steps
-        ]
+        image_weights = [{name: b.image for name, b in at_step.items()} for at_step in balances]
         return RankTrace(steps, learned, image_weights, items, limit)
 
     def _balances(self, shift: float) -> dict[str, "_Balance"]:

@@ -244,5 +244,5 @@ def _typed_row(typed: TypedText) -> str:
 
 def _data_url(image: Image.Image) -> str:
     content = io.BytesIO()
-    image.save(content, "PNG")
+    image.save(content, "PNG", compress_level=1)  # a photograph is hardly smaller at others
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
