@@ -290,7 +290,7 @@ class EmbeddedParts:
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Read the parts (stores with one process's pictures) of the gallery store at `path`.
+        """Open the parts of the gallery store at `path`.
 
         There may be no parts.
         """

@@ -535,7 +535,7 @@ class _Inception(nn.Module):
         Args:
             features: Input of the branches `point`, `narrow` and `wide`.
             averaged: The average-pooled input, for the branch `pooled`.
-            *sequences: Positions of the words for the 1-d block; nothing for the 2-d block.
+            *sequences: Where each sequence's words are, which only the 1-d block needs.
 
         Returns:
             Features (N, out_channels, height, width) of N images from the 2-d block, or features

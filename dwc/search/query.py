@@ -289,9 +289,9 @@ def encode_query(
         image: the reference image, upright RGB; None for a query without a reference.
         text: the text to be inserted in the caption template; empty for a query without a text.
         compose: function that runs the checkpoint's model, such as a `QueryComposer`.
-        excluded: names of further patterns, parts and cuts that the query excludes. They are not in
-            the text, because the text was rephrased. For example, if the typed "no stripes" became
-            "in plain", `excluded` has "stripes"; see `TypedText`.
+        excluded: names of patterns and parts of garments that the query excludes although the text
+            does not mention them. For example, the typed "no stripes" was rephrased as "in plain",
+            and `excluded` has "stripes"; see `TypedText`.
 
     Returns:
         The composed query, the text that the model received, and the out-of-distribution score.
@@ -324,8 +324,8 @@ def compose_texts(
         image: the reference image, upright RGB; None for queries without a reference.
         texts: the N texts, none of them blank.
         compose: function that runs the checkpoint's model, such as a `QueryComposer`.
-        excluded: names of further patterns, parts and cuts that all queries exclude, such as
-            "stripes". They are not in the texts; see `encode_query`.
+        excluded: names of patterns and parts of garments that all queries exclude although the
+            texts do not mention them; see `encode_query`.
 
     Returns:
         A batch of N queries. Row i equals the result of `encode_query` for text i, up to rounding.
@@ -416,8 +416,8 @@ def _find_excluded(checkpoint: Checkpoint, text: str, patterns: Sequence[str]) -
     Args:
         checkpoint: the checkpoint.
         text: the text as the model reads it, without the caption template; may be empty.
-        patterns: names of further patterns, parts and cuts that the query excludes, such as
-            "stripes". They are not in the text, because the text was rephrased.
+        patterns: names of patterns and parts of garments, such as "stripes", that the query
+            excludes although the text does not mention them, because the text was rephrased.
     """
     if not checkpoint.processor.rephrase_exclusions:
         return _Excluded()

@@ -343,7 +343,7 @@ def describe_reading(words: str, read: int, shown: int, accuracy: float) -> list
 
 
 def describe_poorly_known(text: str, poorly_known: Mapping[str, WordCount]) -> list[str]:
-    """Return a message for the user about each word of a text that the model hardly follows.
+    """Return a message for the user if the model hardly follows some words of a text.
 
     Args:
         text: The text of a query, without what it excludes.

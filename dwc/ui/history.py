@@ -205,9 +205,9 @@ class SearchHistory:
         The top row contains the path from the root to the current step. It continues with the
         newest child of the current step, the newest child of that child, and so on. Every step that
         is not in the row of its parent begins a row of its own below, one column to the right of
-        its parent. The rows that branch off from a row are placed from right to left: the branches
-        of its last step are directly below it. So the vertical line from the first step of a row up
-        to its parent crosses no other row.
+        its parent. Of several rows that branch off from one row, the row that branches off from the
+        rightmost step is the highest. So the vertical line from the first step of a row up to its
+        parent crosses no other row.
 
         Returns:
             The rows; empty if the history has no steps.

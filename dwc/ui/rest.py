@@ -103,7 +103,7 @@ _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 
 class _RequestError(DWCError):
-    """Error of a request whose body cannot be read, or that has arguments in its address.
+    """Error of a request whose body cannot be read, or whose URL has query parameters.
 
     Attributes:
         status: The HTTP status of the response.

@@ -221,10 +221,10 @@ def say_shade_compared(
         rng: The random generator that chooses the words.
         color: The color to name, or None to name none.
         before: The shade of the reference.
-        after: The shade to express; the phrase allows this shade.
+        after: The shade to express. The phrase is true of a garment with this shade.
 
     Returns:
-        The phrase with the allowed shades, or None if the two shades are equal.
+        The phrase, with all shades of which it is true; None if the two shades are equal.
     """
     start, end = SHADES.index(before), SHADES.index(after)
     if start == end:

@@ -305,7 +305,7 @@ def statistics_table(searcher: Searcher) -> dict[str, Any]:
     """Return the response of the `/atlas` endpoint, with the fields of `WeightStatistics`.
 
     These are statistics of a checkpoint's image weights for the reference queries (a fixed set). If
-    the checkpoint does not contain these weights, the field `streams` is empty.
+    the checkpoint has no file with these image weights, the field `streams` is empty.
     """
     reference_weights: ReferenceWeights | None = searcher.reference_weights
     if reference_weights is None:
