@@ -47,6 +47,7 @@ from dwc.progress import track
 from dwc.training.catalogue.augmentation import random_views
 from dwc.training.catalogue.drawn_pool import DrawnPool, PoolTriplet
 from dwc.training.catalogue.recipe import MEAN, PICTURE_PX, STD
+from dwc.training.precision import autocast_bfloat16, has_fast_bfloat16
 from dwc.training.run_dir import append_log, new_array_file
 
 logger = logging.getLogger(__name__)
@@ -324,7 +325,7 @@ def cache_image_features(
     resnet = model.cnn_stream.resnet.to(memory_format=torch.channels_last)
 
     def compute(pixels: Tensor) -> Tensor:
-        with torch.autocast(model.device.type, torch.bfloat16):
+        with autocast_bfloat16(model.device.type):
             return tower_features(model, pixels.to(model.device))
 
     file = folder / f"image-features-{_image_cache_name(model, pool, views, seed)}.npy"
@@ -414,7 +415,7 @@ def encode_texts(model: DWCModel, processor: DWCProcessor, texts: Sequence[str])
     words = []
     for chunk in track(chunks, "caching texts", logger):
         inputs = processor(text=[texts[row] for row in chunk]).to(model.device)
-        with torch.autocast(model.device.type, torch.bfloat16):
+        with autocast_bfloat16(model.device.type):
             encoded = model.clip.text_features(
                 inputs["clip_input_ids"], inputs["clip_attention_mask"]
             )
@@ -512,10 +513,11 @@ def input_of(layer: nn.Module, call: Callable[[], object]) -> Tensor:
     return inputs[0]
 
 
-def fused_bfloat16(backbone: nn.Module) -> nn.Module:
-    """Return a bfloat16 copy of EfficientNet-Lite with its batch norms merged into convolutions.
+def _fuse_norms(backbone: nn.Module) -> nn.Module:
+    """Return a copy of EfficientNet-Lite with its batch norms merged into convolutions.
 
-    On CPUs, the forward pass of the copy takes half as long as the original's.
+    The copy computes in bfloat16 if the CPU is fast at it. On such CPUs, its forward pass takes
+    half as long as the original's.
     """
     fused = copy.deepcopy(backbone).eval()
     fused.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -523,7 +525,7 @@ def fused_bfloat16(backbone: nn.Module) -> nn.Module:
         if isinstance(module, ConvolutionNorm):
             module.convolution = fuse_conv_bn_eval(module.convolution, module.normalization)
             module.normalization = cast(nn.BatchNorm2d, nn.Identity())
-    return fused.bfloat16()
+    return fused.bfloat16() if has_fast_bfloat16("cpu") else fused
 
 
 def _fused_inputs(clip: ClipBackbone) -> Callable[[Tensor], Tensor]:
@@ -531,17 +533,19 @@ def _fused_inputs(clip: ClipBackbone) -> Callable[[Tensor], Tensor]:
 
     The function takes normalized images (N, 3, H, W) and returns the inputs (N, K) of the last
     layer of CLIP's image encoder. This encoder must be an EfficientNet-Lite, with or without a
-    second, small network for details. The EfficientNet-Lite computes in bfloat16, with its batch
-    norms fused into the convolutions. The small network computes in float32, where it is faster.
+    second, small network for details. The EfficientNet-Lite has its batch norms fused into the
+    convolutions, and computes in bfloat16 if the CPU is fast at it. The small network computes in
+    float32, where it is faster.
     """
     tower = clip.vision_model
     assert isinstance(tower, EfficientNetLiteTower)
-    backbone, detail = fused_bfloat16(tower.backbone), tower.detail
+    backbone, detail = _fuse_norms(tower.backbone), tower.detail
+    dtype = next(backbone.parameters()).dtype
 
     @torch.no_grad()
     def compute(chunk: Tensor) -> Tensor:
         pixels = chunk.contiguous(memory_format=torch.channels_last)
-        maps = backbone(pixels.bfloat16()).last_hidden_state
+        maps = backbone(pixels.to(dtype)).last_hidden_state
         features = maps.float().mean(dim=(2, 3))  # (N, C)
         if detail is None:
             return features
@@ -592,7 +596,7 @@ def cache_tower_inputs(
         def compute(pixels: Tensor) -> Tensor:
             if is_bf16 and isinstance(clip.vision_model, EfficientNetLiteTower):
                 return fused(pixels.to(device))
-            with torch.autocast(device.type, torch.bfloat16, enabled=is_bf16):
+            with autocast_bfloat16(device.type, is_bf16):
                 return last_layer_inputs(clip, pixels.to(device))
 
         cache_view_features(pool, views, seed, preprocessing, compute, file)

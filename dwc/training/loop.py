@@ -30,6 +30,7 @@ from torch.optim.swa_utils import AveragedModel
 from dwc.files import atomic_path, write_text
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.progress import progress_bar
+from dwc.training.precision import cpu_precision
 from dwc.training.run_dir import append_log, find_state, reporting_full_disk, save_state
 
 logger = logging.getLogger(__name__)
@@ -281,7 +282,10 @@ def new_accelerator(**options: Any) -> Accelerator:
     Args:
         **options: Arguments of `Accelerator` other than `cpu`.
     """
-    return Accelerator(cpu=_trains_on_cpu(), **options)
+    is_cpu = _trains_on_cpu()
+    if is_cpu and "mixed_precision" in options:
+        options["mixed_precision"] = cpu_precision(options["mixed_precision"])
+    return Accelerator(cpu=is_cpu, **options)
 
 
 def launched_processes() -> PartialState:

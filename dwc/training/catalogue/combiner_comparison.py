@@ -26,6 +26,7 @@ from dwc.training.dwc.mutual_training import MutualSettings, build_adam
 from dwc.training.feature_cache import CachedClip, CachedPool
 from dwc.training.loop import LoopSettings, run_stage
 from dwc.training.losses import contrastive_loss
+from dwc.training.precision import autocast_bfloat16
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ def train_on_features(
     def step(number: int) -> dict[str, float]:
         references, texts, targets, labels = bank.batch(number, batch_size, seed)
         device = references.device.type
-        with torch.autocast(device, torch.bfloat16, enabled=mixed_precision == "bf16"):
+        with autocast_bfloat16(device, mixed_precision == "bf16"):
             composed, gallery = stream.compose(references, texts), stream.embed(targets)
         gallery = gallery.float()
         contrast = contrastive_loss(

@@ -92,6 +92,7 @@ from dwc.training.catalogue.widening import (
 from dwc.training.dwc.mutual_training import MutualSettings, train_mutually
 from dwc.training.feature_cache import CachedFeatureMaps, encode_texts, weights_digest
 from dwc.training.loop import LoopSettings
+from dwc.training.precision import cpu_precision
 from dwc.training.run_dir import claim, merge_logs, recipe_record
 
 
@@ -552,7 +553,7 @@ def train_streams(
     model.clip = cast(ClipBackbone, _KnownFeatures())
     stream.resnet, stream.project_regions = cast(ResNetModel, regions), None
     try:
-        accelerator = Accelerator(cpu=True, mixed_precision=mixed_precision)
+        accelerator = Accelerator(cpu=True, mixed_precision=cpu_precision(mixed_precision))
         train_mutually(
             model,
             made.batches(),

@@ -39,6 +39,7 @@ from dwc.training.catalogue.widening import (
 from dwc.training.feature_cache import encode_texts
 from dwc.training.loop import AdamWSettings, LoopSettings, OptimizerStep, decay_groups, run_stage
 from dwc.training.losses import NOT_APPLICABLE, attribute_loss
+from dwc.training.precision import autocast_bfloat16, cpu_precision
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,7 @@ def train_image_tower(
     short = torch.tensor([[row_of[text] for text in row] for row in texts.short_texts])
     named = torch.tensor([row_of[text] for text in texts.drawing_names])
     labels = encode_photographs([pool.photograph_of(image) for image in range(pool.images)])
-    accelerator = Accelerator(cpu=True, mixed_precision=mixed_precision)
+    accelerator = Accelerator(cpu=True, mixed_precision=cpu_precision(mixed_precision))
     upper = {id(p) for part in (projector.blocks, projector.head) for p in part.parameters()}
     rate = settings.learning_rate * settings.backbone_rate
     groups = [
@@ -290,7 +291,7 @@ def _pooled_sample(
     for outputs in parts:
         chunks = [part[:_SAMPLE].split(_CHUNK) for part in (outputs.lower, outputs.details)]
         for lower, details in zip(*chunks, strict=True):
-            with torch.autocast("cpu", torch.bfloat16):
+            with autocast_bfloat16():
                 shared = tower.backbone.run_upper(unpack_lower(lower), trained_from)
             rows.append(torch.cat([shared.float().mean(dim=(2, 3)), details.float()], dim=1))
     return torch.cat(rows)
@@ -357,7 +358,7 @@ def tune_text_tower(
     preserved = encode_texts(*before, of_drawings).features
     spread = preserved.var()
     tuned = _TextEncoder(clip)
-    accelerator = Accelerator(cpu=True, mixed_precision=mixed_precision)
+    accelerator = Accelerator(cpu=True, mixed_precision=cpu_precision(mixed_precision))
     optimizer_step = OptimizerStep(tuned, settings, accelerator, betas=(0.9, 0.98))
 
     def step(number: int) -> dict[str, float]:

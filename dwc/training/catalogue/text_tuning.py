@@ -34,6 +34,7 @@ from dwc.modeling.streams import ClipBackbone
 from dwc.training.catalogue.pretraining import label_vocabulary
 from dwc.training.loop import AdamWSettings, LoopSettings, OptimizerStep, run_stage
 from dwc.training.losses import image_text_loss
+from dwc.training.precision import autocast_bfloat16
 
 # Classes of constraints on an attribute of the target: no constraint; more or less than the
 # reference has, for ordered attributes such as the length; one of several values. The constraint to
@@ -238,7 +239,7 @@ class SentenceTeacher:
             longest = int(lengths.max())
             padded = torch.tensor([row + [0] * (longest - len(row)) for row in ids])
             mask = (torch.arange(longest) < lengths[:, None]).long()
-            with torch.autocast("cpu", torch.bfloat16):
+            with autocast_bfloat16():
                 states = self._model(input_ids=padded, attention_mask=mask).last_hidden_state
             pooled = (states.float() * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
             vectors[rows] = functional.normalize(pooled, dim=-1)

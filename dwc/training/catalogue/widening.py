@@ -41,6 +41,7 @@ from dwc.modeling.processing_dwc import RESERVED_WORDS
 from dwc.progress import track
 from dwc.training.catalogue.augmentation import random_views
 from dwc.training.catalogue.text_tuning import SentenceTeacher
+from dwc.training.precision import autocast_bfloat16
 
 # Branches of an Inception block in the order of their output channels. Each value is the branch's
 # share of the output channels in eighths.
@@ -431,7 +432,7 @@ def cache_rows(
         parts = []
         for view in frozen:
             for rows in torch.arange(len(view.lower)).split(_CHUNK):
-                with torch.autocast("cpu", torch.bfloat16):
+                with autocast_bfloat16():
                     shared = tower.backbone.run_upper(unpack_lower(view.lower[rows]), trained_from)
                 shared, own = shared.float(), view.regions[rows]
                 grid = functional.adaptive_avg_pool2d(shared, (own.shape[-2], own.shape[-1]))
@@ -479,7 +480,7 @@ def _frozen_outputs(
     tower: EfficientNetLiteTower, stream: Any, images: Tensor, trained_from: int
 ) -> list[Tensor]:
     assert tower.detail is not None
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast_bfloat16():
         lower = tower.backbone.run_lower(images, trained_from)
         details = tower.detail(reduced(images, tower.detail_size))
         own = stream.resnet(reduced(images, stream.config.resnet_size)).last_hidden_state

@@ -33,6 +33,7 @@ from dwc.training.dwc.mutual_training import MutualSettings, train_mutually
 from dwc.training.dwc.presets import AUTHORS
 from dwc.training.feature_cache import CachedPool
 from dwc.training.loop import LoopSettings
+from dwc.training.precision import cpu_precision
 from dwc.training.progressive.ablation import AblationQueries, weight_ablation
 from dwc.training.progressive.stages import (
     FashionBatch,
@@ -333,7 +334,7 @@ def _train_pl(run: Run, features: StudyFeatures, settings: StudySettings) -> PLM
 
 
 def _accelerator(settings: StudySettings) -> Accelerator:
-    return Accelerator(cpu=True, mixed_precision=settings.mixed_precision)
+    return Accelerator(cpu=True, mixed_precision=cpu_precision(settings.mixed_precision))
 
 
 def _short_loop(steps: int) -> LoopSettings:
