@@ -17,12 +17,14 @@ import re
 import string
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordLevel
@@ -115,6 +117,33 @@ class DWCImageProcessor(CLIPImageProcessorPil):
         )
         return image[:, rows, columns]
 
+    def preprocess(self, images: Any, *args: Any, **kwargs: Any) -> BatchFeature:
+        """Convert images to normalized pixels, as the base class does.
+
+        The usual case is computed here, with the same pixels in half the time: RGB images that are
+        resized to a fixed size, rescaled and normalized. The base class converts each image to an
+        array and back before it is resized, and then each pixel to a float64.
+        """
+        is_usual = not args and kwargs == {"return_tensors": "pt"} and isinstance(images, list)
+        if not is_usual or not self._has_usual_settings() or not all(map(_is_rgb, images)):
+            return super().preprocess(images, *args, **kwargs)
+        height, width = self.size.height, self.size.width
+        levels = _normalized_levels(
+            self.rescale_factor, tuple(self.image_mean), tuple(self.image_std)
+        )
+        pixels = np.empty((len(images), len(levels), height, width), dtype=np.float32)
+        for image, channels in zip(images, pixels, strict=True):
+            resized = np.asarray(image.resize((width, height), self.resample))
+            for channel, table in enumerate(levels):
+                np.take(table, resized[..., channel], out=channels[channel])
+        return BatchFeature({"pixel_values": torch.from_numpy(pixels)})
+
+    def _has_usual_settings(self) -> bool:
+        """Return whether images are resized to a fixed size, rescaled and normalized, no more."""
+        is_converted = self.do_resize and self.do_rescale and self.do_normalize
+        is_fixed = self.size is not None and bool(self.size.height and self.size.width)
+        return bool(is_converted and is_fixed and not (self.do_center_crop or self.do_pad))
+
     def to_dict(self) -> dict[str, Any]:
         """Return all settings as a dict, in the format of CLIP's image processor.
 
@@ -126,6 +155,26 @@ class DWCImageProcessor(CLIPImageProcessorPil):
         if self.crop_rounding != "floor":
             values["crop_rounding"] = self.crop_rounding
         return values
+
+
+def _is_rgb(image: object) -> bool:
+    return isinstance(image, Image.Image) and image.mode == "RGB" and 0 not in image.size
+
+
+@lru_cache(8)
+def _normalized_levels(
+    scale: float, mean: tuple[float, ...], std: tuple[float, ...]
+) -> NDArray[np.float32]:
+    """Return the normalized values (channels, 256) of the brightness levels 0 to 255.
+
+    Args:
+        scale: The factor by which a level is multiplied first, usually 1/255.
+        mean: The mean of each channel, which is subtracted next.
+        std: The standard deviation of each channel, by which the result is divided.
+    """
+    levels = (np.arange(256, dtype=np.float64) * scale).astype(np.float32)
+    means, deviations = np.array(mean, dtype=np.float32), np.array(std, dtype=np.float32)
+    return (levels - means[:, None]) / deviations[:, None]
 
 
 class DWCProcessor(ProcessorMixin):

@@ -15,7 +15,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from dwc.convert.to_checkpoint import authors_image_processor
 from dwc.errors import CheckpointError, QueryError
-from dwc.modeling.processing_dwc import DWCProcessor, build_word_tokenizer
+from dwc.modeling.processing_dwc import DWCImageProcessor, DWCProcessor, build_word_tokenizer
 from dwc.training.catalogue.recipe import train_clip_tokenizer
 
 CAPTIONS = ["is blue with a v-neck", "is shorter, and red!", "has no sleeves", "Is more FORMAL"]
@@ -289,3 +289,30 @@ def test_other_checkpoints_read_as_before(processor, tmp_path):
     assert "crop_rounding" not in config["image_processor"]
     plain = CLIPImageProcessorPil(size={"height": 64, "width": 64}, do_center_crop=False)
     assert loaded.image_processor.to_json_string() == plain.to_json_string()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"size": {"height": 48, "width": 40}, "do_center_crop": False},
+        {"size": {"height": 48, "width": 40}, "do_center_crop": False, "resample": 2,
+         "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4], "rescale_factor": 0.004},
+        {"size": {"height": 40, "width": 40}, "do_center_crop": False, "do_normalize": False},
+        {"size": {"shortest_edge": 40}, "crop_size": {"height": 40, "width": 40}},
+    ],
+)  # fmt: skip
+def test_pixels_are_exactly_those_of_transformers(options):
+    """Also where they are computed without its conversions between images and arrays."""
+    rng = np.random.default_rng(0)
+    shapes = [(64, 50, 3), (30, 90, 3), (48, 40, 3), (1, 700, 3)]
+    images = [Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)) for shape in shapes]
+    expected = CLIPImageProcessorPil(**options)(images, return_tensors="pt")["pixel_values"]
+    for batch, rows in ((images, slice(4)), (images[:1], slice(1))):
+        pixels = DWCImageProcessor(**options)(batch, return_tensors="pt")["pixel_values"]
+        assert pixels.dtype == torch.float32
+        assert torch.equal(pixels, expected[rows])
+    gray = [Image.new("L", (20, 30), 7)]
+    expected = CLIPImageProcessorPil(**options)(gray, return_tensors="pt")["pixel_values"]
+    assert torch.equal(
+        DWCImageProcessor(**options)(gray, return_tensors="pt")["pixel_values"], expected
+    )
