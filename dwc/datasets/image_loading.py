@@ -200,13 +200,13 @@ The key's value is this part's share of the image's pixels, between 0 and 1.
 _DETAILS = (STRIP_PART, STRIP_SIZE, FRAME, OTHER_FRAMES, MISSING_SHARE)
 
 BLANK = "blank"
-_DOUBTS_BY_KEY = {
+_ISSUES_BY_KEY = {
     IGNORED_PROFILE: "ignored_profiles",
     OTHER_FRAMES: "other_frames",
     MISSING_SHARE: "incomplete",
 }
-DOUBTS = (*_DOUBTS_BY_KEY.values(), BLANK)
-"""Names of what may be doubtful about a decoded image.
+ISSUES = (*_ISSUES_BY_KEY.values(), BLANK)
+"""Names of the issues that a decoded image may have.
 
 Its color profile is broken, its file also shows other pictures, its file may be incomplete, or
 nothing can be seen in it.
@@ -907,9 +907,9 @@ def _reduce(image: Image.Image, shrink: int) -> Image.Image:
     return image.reduce(shrink) if shrink > 1 else image
 
 
-def find_doubts(image: Image.Image) -> frozenset[str]:
-    """Return what is doubtful about a decoded image, as names in `DOUBTS`."""
-    found = {name for key, name in _DOUBTS_BY_KEY.items() if key in image.info}
+def find_issues(image: Image.Image) -> frozenset[str]:
+    """Return the issues of a decoded image, as names in `ISSUES`."""
+    found = {name for key, name in _ISSUES_BY_KEY.items() if key in image.info}
     return frozenset(found | {BLANK} if is_blank(image) else found)
 
 

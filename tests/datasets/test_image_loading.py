@@ -20,7 +20,7 @@ from dwc.datasets.image_loading import (
     IGNORED_PROFILE,
     OTHER_FRAMES,
     decode,
-    find_doubts,
+    find_issues,
     hash_pixels,
 )
 from dwc.errors import ImageError
@@ -410,11 +410,11 @@ def garment(color, box):
         ("MPO", garment("blue", (10, 10, 80, 110)), False),
     ],
 )
-def test_a_file_that_shows_several_pictures_is_doubtful(format, second, is_other):
+def test_a_file_that_shows_several_pictures_has_an_issue(format, second, is_other):
     first = garment("red", (10, 10, 80, 110))
     decoded = decode(saved(first, format, save_all=True, append_images=[second]))
     assert (OTHER_FRAMES in decoded.info) == is_other
-    assert find_doubts(decoded) == ({"other_frames"} if is_other else set())
+    assert find_issues(decoded) == ({"other_frames"} if is_other else set())
 
 
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF"])
@@ -448,15 +448,15 @@ def test_a_preview_page_is_no_further_picture_of_a_tiff():
     assert FRAME not in decode(encoded).info
 
 
-def test_a_picture_in_which_nothing_can_be_seen_is_doubtful():
+def test_a_picture_in_which_nothing_can_be_seen_has_an_issue():
     transparent = two_halves().convert("RGBA")
     faint = np.random.default_rng(0).integers(0, 14, (96, 64, 3), np.uint8)
     for alpha in (0, 3):
         transparent.putalpha(alpha)
-        assert find_doubts(decode(saved(transparent, "PNG"))) == {"blank"}
+        assert find_issues(decode(saved(transparent, "PNG"))) == {"blank"}
     for blank in (Image.new("RGB", (60, 40), "white"), Image.fromarray(faint)):
-        assert find_doubts(decode(saved(blank, "PNG"))) == {"blank"}
-    assert find_doubts(decode(saved(two_halves(), "PNG"))) == set()
+        assert find_issues(decode(saved(blank, "PNG"))) == {"blank"}
+    assert find_issues(decode(saved(two_halves(), "PNG"))) == set()
 
 
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG"])
