@@ -46,7 +46,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dwc.datasets.image_kinds import ARCHIVE, advice_for
-from dwc.datasets.image_loading import BLANK, ISSUES, SMALL_SIDE, decode, hash_pixels
+from dwc.datasets.image_loading import (
+    BLANK,
+    ELONGATED,
+    ISSUES,
+    MAX_ASPECT,
+    SMALL_SIDE,
+    decode,
+    hash_pixels,
+)
 from dwc.errors import ImageError, StoreError
 from dwc.files import collector_paused, refuse_lfs_pointer, write_bytes
 from dwc.gallery.metadata import Metadata, list_some
@@ -179,8 +187,8 @@ class Manifest:
         Returns:
             `pictures`, the number of rows; `away`, how many of them had no file at the last build;
             `left_out`, `unsupported`, `skipped`, `small` and `unused_patterns`, the attributes with
-            these names; the lists in `issues` (`ignored_profiles`, `other_frames`, `incomplete`
-            and `blank`); and the attribute `metadata` if it is not empty.
+            these names; the lists in `issues` (`ignored_profiles`, `other_frames`, `incomplete`,
+            `blank` and `elongated`); and the attribute `metadata` if it is not empty.
         """
         metadata = {"metadata": dict(self.metadata)} if self.metadata else {}
         return {
@@ -246,6 +254,13 @@ class Manifest:
             sentences.append(
                 f"{_count(len(blank), 'picture')} blank: nothing can be seen but a single color: "
                 f"{list_some(blank)}."
+            )
+        if elongated := self.issues.get(ELONGATED):
+            them = "it" if len(elongated) == 1 else "each"
+            sentences.append(
+                f"{_count(len(elongated), 'picture')} very tall or wide (more than "
+                f"{MAX_ASPECT}:1): the model reads a square, in which garments are squeezed or cut "
+                f"off. Cut {them} into pictures of one garment: {list_some(elongated)}."
             )
         return sentences
 

@@ -332,8 +332,12 @@ def files_with_issues(folder):
     noise.save(folder / "half.bmp")
     content = (folder / "half.bmp").read_bytes()
     (folder / "half.bmp").write_bytes(content[: len(content) // 2] + bytes(len(content) // 2))
+    strip = Image.new("RGB", (700, 96), "white")
+    strip.paste(noise)
+    strip.save(folder / "strip.png")
     return {"ignored_profiles": ["profile.png"], "other_frames": ["pages.tif"],
-            "incomplete": ["half.bmp"], "blank": ["white.bmp"]}  # fmt: skip
+            "incomplete": ["half.bmp"], "blank": ["white.bmp"],
+            "elongated": ["strip.png"]}  # fmt: skip
 
 
 def issues_of(store):
@@ -351,7 +355,9 @@ def test_pictures_with_issues_are_counted_until_they_change(build, tmp_path):
     remarks = " ".join(store.manifest.remarks())
     for text in ("1 broken color profile is ignored", "1 file has several pages or frames; one is",
                  "'pages.tif'", "1 picture is possibly incomplete", "'half.bmp'",
-                 "1 picture is blank", "'white.bmp'"):  # fmt: skip
+                 "1 picture is blank", "'white.bmp'",
+                 "1 picture is very tall or wide (more than 2.5:1)",
+                 "Cut it into pictures of one garment: 'strip.png'."):  # fmt: skip
         assert text in remarks
     assert issues_of(build(folder)) == expected
     assert build.embedded == 0
@@ -360,7 +366,7 @@ def test_pictures_with_issues_are_counted_until_they_change(build, tmp_path):
     connection.close()
     assert issues_of(build(folder)) == expected
     assert build.embedded == 0
-    for name in ("pages.tif", "half.bmp", "white.bmp", "profile.png"):
+    for name in ("pages.tif", "half.bmp", "white.bmp", "profile.png", "strip.png"):
         (folder / name).rename(folder / f"moved-{name}")
     shutil.copyfile(folder / "moved-half.bmp", folder / "copy.bmp")
     moved = {kind: [f"moved-{id}" for id in ids] for kind, ids in expected.items()}
@@ -391,7 +397,7 @@ def test_the_issues_that_a_killed_build_found_are_counted(build, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         build_store(source, die_in_the_second_batch, store.path, IDENTITY, batch_size=2)
     assert issues_of(build(folder)) == expected
-    assert build.embedded == 2
+    assert build.embedded == 3
 
 
 def die(images):
