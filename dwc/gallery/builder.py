@@ -34,10 +34,10 @@ from safetensors.numpy import save
 from dwc.datasets.image_kinds import ARCHIVE, UndecodableImageError, UnsupportedImageError
 from dwc.datasets.image_loading import (
     DECODER_VERSION,
-    DOUBTS,
+    ISSUES,
     RENDERING_VERSION,
     SMALL_SIDE,
-    find_doubts,
+    find_issues,
     hash_pixels,
 )
 from dwc.datasets.image_prefetch import background_process, prefetched, worker_pool
@@ -108,14 +108,13 @@ class EmbeddedPicture(NamedTuple):
         row: The picture's row for the gallery store.
         vector: The vector (D,) of the picture.
         thumbnail: The file of the thumbnail. The build moves it into the store.
-        doubts: Names of the picture's possible defects, such as "blank"; see
-            `image_loading.DOUBTS`.
+        issues: Names of the picture's issues, such as "blank"; see `image_loading.ISSUES`.
     """
 
     row: StoredImage
     vector: NDArray[np.float32]
     thumbnail: Path
-    doubts: frozenset[str]
+    issues: frozenset[str]
 
 
 FindEmbedded = Callable[[Item], EmbeddedPicture | None]
@@ -137,15 +136,14 @@ class BuildResult(NamedTuple):
 class _Prepared(NamedTuple):
     """A decoded picture to embed, with its thumbnail and its row for the gallery store.
 
-    `doubts` has the names of the picture's possible defects, such as "blank" (see
-    `image_loading.DOUBTS`).
+    `issues` has the names of the picture's issues, such as "blank"; see `image_loading.ISSUES`.
     """
 
     item: Item
     row: StoredImage
     image: Image.Image
     thumbnail: bytes
-    doubts: frozenset[str]
+    issues: frozenset[str]
 
 
 class _Embedded(NamedTuple):
@@ -322,8 +320,8 @@ class _Build:
         self._computed = source.computed
         self._batch_size, self._workers = batch_size, workers
         self._unsupported = dict(listing.unsupported)
-        self._doubtful = {name: set(writer.report.get(name, ())) for name in DOUBTS}
-        self._has_unsaved_doubts = False
+        self._issues = {name: set(writer.report.get(name, ())) for name in ISSUES}
+        self._has_unsaved_issues = False
         self._gone_by_key: dict[str, list[str]] = {}
 
     def run(self, progress: Progress | None, prune: bool) -> None:
@@ -419,7 +417,7 @@ class _Build:
                         continue
                     else:
                         if result is not None:
-                            self._note_doubts(item.id, result)
+                            self._record_issues(item.id, result)
                         self._note(item, rows[item.id].content_key)
                     clock.advance(1)
         return changed
@@ -522,16 +520,16 @@ class _Build:
                 writer.skip(id, f"{id}: the model gave no finite embedding for it.")
                 continue
             if isinstance(result, _Embedded):
-                row, doubts = result.picture.row, result.picture.doubts
+                row, issues = result.picture.row, result.picture.issues
                 target = thumbnail_file(writer.path, row.content_key)
                 _move_thumbnail(result.picture.thumbnail, target)
             else:
-                row, doubts = result.row, result.doubts
+                row, issues = result.row, result.issues
                 write_bytes(thumbnail_file(writer.path, row.content_key), result.thumbnail)
             self._note(result.item, row.content_key)
             rows.append(row)
-            self._note_doubts(id, doubts)
-        self._save_doubts()
+            self._record_issues(id, issues)
+        self._save_issues()
         writer.append(rows, vectors[finite])
         self.embedded += len(rows)
 
@@ -564,14 +562,14 @@ class _Build:
             else:
                 copied.append(result)
         for former, id in moved.items():
-            self._copy_doubts(former, id)
-        self._save_doubts()
+            self._copy_issues(former, id)
+        self._save_issues()
         writer.rename(moved)
         if copied:
             origins = [stored.index(result.content_key) for result in copied]
             for n, result in zip(origins, copied, strict=True):
-                self._copy_doubts(writer.rows[n].id, result.item.id)
-            self._save_doubts()
+                self._copy_issues(writer.rows[n].id, result.item.id)
+            self._save_issues()
             rows = [
                 writer.rows[n]._replace(id=result.item.id)
                 for n, result in zip(origins, copied, strict=True)
@@ -604,9 +602,9 @@ class _Build:
                 dropped.add(candidates.pop(0))
             self._note(item, key)
         origins = {id: writer.rows[position].id for id, position in reused.items()}
-        doubts = {origin: self._doubts(origin) for origin in origins.values()}
+        issues = {origin: self._issues_of(origin) for origin in origins.values()}
         for id, origin in origins.items():
-            self._note_doubts(id, doubts[origin])
+            self._record_issues(id, issues[origin])
         positions, rows = [], []
         for n, row in enumerate(writer.rows):
             if row.id in reused:
@@ -615,7 +613,7 @@ class _Build:
             elif row.id not in changed and row.id not in dropped:
                 positions.append(n)
                 rows.append(row)
-        self._save_doubts()
+        self._save_issues()
         writer.rewrite(positions, rows)
         for id in reused:
             del changed[id]
@@ -637,41 +635,41 @@ class _Build:
                 stamp = stamp._replace(mtime_ns=_UNSETTLED)
             self._writer.note_file(item.id, KnownFile(stamp, content_key, reason))
 
-    def _doubts(self, id: str) -> frozenset[str]:
-        return frozenset(name for name, ids in self._doubtful.items() if id in ids)
+    def _issues_of(self, id: str) -> frozenset[str]:
+        return frozenset(name for name, ids in self._issues.items() if id in ids)
 
-    def _note_doubts(self, id: str, doubts: frozenset[str]) -> None:
-        """Record the possible defects of a picture; `_save_doubts` saves them.
+    def _record_issues(self, id: str, issues: frozenset[str]) -> None:
+        """Record the issues of a picture; `_save_issues` saves them.
 
         Args:
             id: The id of the picture.
-            doubts: Names from `image_loading.DOUBTS`, such as "blank"; they replace those recorded
+            issues: Names from `image_loading.ISSUES`, such as "blank"; they replace those recorded
                 before.
         """
-        for name, ids in self._doubtful.items():
-            if (name in doubts) != (id in ids):
+        for name, ids in self._issues.items():
+            if (name in issues) != (id in ids):
                 ids ^= {id}
-                self._has_unsaved_doubts = True
+                self._has_unsaved_issues = True
 
-    def _save_doubts(self) -> None:
-        """Save in the store the possible defects of pictures that `_note_doubts` has recorded.
+    def _save_issues(self) -> None:
+        """Save in the store the issues of pictures that `_record_issues` has recorded.
 
         Nothing is saved if they have not changed. Call this method before the rows of the pictures
         are committed: if the build is killed, the next build does not decode committed pictures
-        again, so it cannot find their defects.
+        again, so it cannot find their issues.
         """
-        if self._has_unsaved_doubts:
-            self._writer.save_report({name: sorted(ids) for name, ids in self._doubtful.items()})
-            self._has_unsaved_doubts = False
+        if self._has_unsaved_issues:
+            self._writer.save_report({name: sorted(ids) for name, ids in self._issues.items()})
+            self._has_unsaved_issues = False
 
-    def _copy_doubts(self, origin: str, id: str) -> None:
-        """Record the possible defects of one picture, such as "blank", for a copy of it, too.
+    def _copy_issues(self, origin: str, id: str) -> None:
+        """Record the issues of one picture, such as "blank", for a copy of it, too.
 
         Args:
-            origin: The id of the picture whose possible defects are recorded already.
+            origin: The id of the picture whose issues are recorded already.
             id: The id of the copy, which has the same content.
         """
-        self._note_doubts(id, self._doubts(origin))
+        self._record_issues(id, self._issues_of(origin))
 
     def _count_kind(self, result: _Unreadable) -> None:
         if result.kind is not None:
@@ -694,7 +692,7 @@ class _Build:
             "unsupported": self._unsupported,
             **{
                 name: sorted(self._writer.content_keys.select(ids))
-                for name, ids in self._doubtful.items()
+                for name, ids in self._issues.items()
             },
             "small": self._writer.rows.count_small(SMALL_SIDE),
             "unused_patterns": self._listing.unused_patterns,
@@ -852,9 +850,9 @@ def _compare(
             has changed.
 
     Returns:
-        For an unchanged file, None; with `decode_again`, the names of the picture's possible
-        defects (see `DOUBTS`). For a file whose content or decoded pixels have changed, the content
-        key (hash of the content). For a file that cannot be read, an `_Unreadable` with the reason.
+        For an unchanged file, None; with `decode_again`, the names of the picture's issues (see
+        `ISSUES`). For a file whose content or decoded pixels have changed, the content key (hash of
+        the content). For a file that cannot be read, an `_Unreadable` with the reason.
     """
     row = rows[item.id]
     try:
@@ -864,7 +862,7 @@ def _compare(
         if not decode_again:
             return None
         image = item.open()
-        return find_doubts(image) if hash_pixels(image) == row.pixel_hash else key
+        return find_issues(image) if hash_pixels(image) == row.pixel_hash else key
     except ImageError as error:
         return _Unreadable.from_error(item, error)
 
@@ -877,7 +875,7 @@ def _prepare(item: Item, known: Collection[str]) -> _Result:
     if image is None:
         return _Known(item, key)
     row = StoredImage(item.id, key, hash_pixels(image), image.width, image.height, checksum=0)
-    return _Prepared(item, row, image, encode_thumbnail(image), find_doubts(image))
+    return _Prepared(item, row, image, encode_thumbnail(image), find_issues(image))
 
 
 def _move_thumbnail(file: Path, target: Path) -> None:

@@ -341,7 +341,7 @@ class EmbeddedParts:
         # A run that was killed while it joined the parts may have moved the thumbnail already.
         if not thumbnail.is_file() and not thumbnail_file(self._path, row.content_key).is_file():
             return None
-        return EmbeddedPicture(row, vector, thumbnail, part.doubts(item.id))
+        return EmbeddedPicture(row, vector, thumbnail, part.issues(item.id))
 
 
 class _Part:
@@ -362,15 +362,15 @@ class _Part:
             raise StoreError(
                 f"{folder}: {DATABASE} cannot be read ({error}). Delete the folder and index again."
             ) from error
-        doubtful = self._manifest.doubtful if self._manifest else {}
-        self._doubtful = {name: frozenset(ids) for name, ids in doubtful.items()}
+        issues = self._manifest.issues if self._manifest else {}
+        self._issues = {name: frozenset(ids) for name, ids in issues.items()}
 
-    def doubts(self, id: str) -> frozenset[str]:
-        """Return the possible defects of a picture, such as "incomplete" and "blank".
+    def issues(self, id: str) -> frozenset[str]:
+        """Return the issues of a picture, such as "incomplete" and "blank".
 
-        All names are in `image_loading.DOUBTS`.
+        All names are in `image_loading.ISSUES`.
         """
-        return frozenset(name for name, ids in self._doubtful.items() if id in ids)
+        return frozenset(name for name, ids in self._issues.items() if id in ids)
 
     def vector(self, position: int) -> NDArray[np.float32] | None:
         """Return the vector (D,) of the picture at a position; None if it is missing."""

@@ -46,7 +46,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dwc.datasets.image_kinds import ARCHIVE, advice_for
-from dwc.datasets.image_loading import BLANK, DOUBTS, SMALL_SIDE, decode, hash_pixels
+from dwc.datasets.image_loading import (
+    BLANK,
+    ELONGATED,
+    ISSUES,
+    MAX_ASPECT,
+    SMALL_SIDE,
+    decode,
+    hash_pixels,
+)
 from dwc.errors import ImageError, StoreError
 from dwc.files import collector_paused, refuse_lfs_pointer, write_bytes
 from dwc.gallery.metadata import Metadata, list_some
@@ -146,8 +154,8 @@ class Manifest:
         left_out: Number of files and folders that were left out, by reason.
         unsupported: Number of pictures and archives that cannot be read, by format.
         away: Ids of the stored pictures whose files were missing at the last build.
-        doubtful: The ids of the pictures that may have a defect, by the name of the defect, such as
-            "blank"; see `image_loading.DOUBTS`.
+        issues: The ids of the pictures that have an issue, by its name, such as "blank"; see
+            `image_loading.ISSUES`.
         small: Number of pictures whose width or height is below `SMALL_SIDE` pixels.
         unused_patterns: The exclude patterns that matched nothing, with the likely reasons.
         metadata: A summary of the metadata of the pictures: `columns`, a dict from names to
@@ -168,7 +176,7 @@ class Manifest:
     left_out: dict[str, int] = field(default_factory=dict)
     unsupported: dict[str, int] = field(default_factory=dict)
     away: frozenset[str] = frozenset()
-    doubtful: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    issues: dict[str, tuple[str, ...]] = field(default_factory=dict)
     small: int = 0
     unused_patterns: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -179,8 +187,8 @@ class Manifest:
         Returns:
             `pictures`, the number of rows; `away`, how many of them had no file at the last build;
             `left_out`, `unsupported`, `skipped`, `small` and `unused_patterns`, the attributes with
-            these names; the lists in `doubtful` (`ignored_profiles`, `other_frames`, `incomplete`
-            and `blank`); and the attribute `metadata` if it is not empty.
+            these names; the lists in `issues` (`ignored_profiles`, `other_frames`, `incomplete`,
+            `blank` and `elongated`); and the attribute `metadata` if it is not empty.
         """
         metadata = {"metadata": dict(self.metadata)} if self.metadata else {}
         return {
@@ -189,7 +197,7 @@ class Manifest:
             "left_out": {name: self.left_out[name] for name in REASONS if name in self.left_out},
             "unsupported": dict(self.unsupported),
             "skipped": dict(self.skipped),
-            **{name: list(self.doubtful.get(name, ())) for name in DOUBTS},
+            **{name: list(self.issues.get(name, ())) for name in ISSUES},
             "small": self.small,
             "unused_patterns": dict(self.unused_patterns),
             **metadata,
@@ -198,9 +206,9 @@ class Manifest:
     def remarks(self) -> list[str]:
         """Return sentences that tell the user about problems found by the last build.
 
-        They are about missing, unsupported, small and possibly defective pictures, other files that
-        were left out, unused exclude patterns, and the metadata. The files in `skipped` are not
-        mentioned.
+        They are about missing, unsupported and small pictures, pictures with issues, other files
+        that were left out, unused exclude patterns, and the metadata. The files in `skipped` are
+        not mentioned.
         """
         sentences = []
         if self.away:
@@ -212,7 +220,7 @@ class Manifest:
         for kind, count in sorted(self.unsupported.items()):
             noun = kind if kind == ARCHIVE else f"{kind} picture"
             sentences.append(f"{_count(count, noun)} not read. {advice_for(kind, count)}")
-        sentences += self._doubt_remarks()
+        sentences += self._issue_remarks()
         if self.small:
             sentences.append(
                 f"{_count(self.small, 'picture')} too small to compare well: a side has fewer than "
@@ -225,27 +233,34 @@ class Manifest:
             sentences.append(f"--exclude {pattern!r} left nothing out. {reason}")
         return sentences + self._metadata_remarks()
 
-    def _doubt_remarks(self) -> list[str]:
+    def _issue_remarks(self) -> list[str]:
         sentences = []
-        if count := len(self.doubtful.get("ignored_profiles", ())):
+        if count := len(self.issues.get("ignored_profiles", ())):
             sentences.append(f"{_count(count, 'broken color profile')} ignored.")
-        if several := self.doubtful.get("other_frames"):
+        if several := self.issues.get("other_frames"):
             have = "file has" if len(several) == 1 else "files have"
             of = "" if len(several) == 1 else " of each"
             sentences.append(
                 f"{len(several):,} {have} several pages or frames; one{of} is searched. To search "
                 f"the others, save them as files of their own: {list_some(several)}."
             )
-        if incomplete := self.doubtful.get("incomplete"):
+        if incomplete := self.issues.get("incomplete"):
             sentences.append(
                 f"{_count(len(incomplete), 'picture')} possibly incomplete: a large last part of "
                 "the file is zero bytes, as an interrupted download leaves it. Compare with the "
                 f"original: {list_some(incomplete)}."
             )
-        if blank := self.doubtful.get(BLANK):
+        if blank := self.issues.get(BLANK):
             sentences.append(
                 f"{_count(len(blank), 'picture')} blank: nothing can be seen but a single color: "
                 f"{list_some(blank)}."
+            )
+        if elongated := self.issues.get(ELONGATED):
+            them = "it" if len(elongated) == 1 else "each"
+            sentences.append(
+                f"{_count(len(elongated), 'picture')} very tall or wide (more than "
+                f"{MAX_ASPECT}:1): the model reads a square, in which garments are squeezed or cut "
+                f"off. Cut {them} into pictures of one garment: {list_some(elongated)}."
             )
         return sentences
 
@@ -377,7 +392,7 @@ def read_manifest(connection: sqlite3.Connection, folder: Path) -> Manifest | No
         left_out=report.get("left_out", {}),
         unsupported=report.get("unsupported", {}),
         away=frozenset(id for (id,) in away),
-        doubtful={name: tuple(report[name]) for name in DOUBTS if report.get(name)},
+        issues={name: tuple(report[name]) for name in ISSUES if report.get(name)},
         small=report.get("small", 0),
         unused_patterns=report.get("unused_patterns", {}),
         metadata=report.get("metadata", {}),

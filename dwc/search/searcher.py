@@ -15,12 +15,15 @@ from PIL import Image
 from dwc.checkpoints.load import Checkpoint
 from dwc.datasets.collages import is_collage
 from dwc.datasets.image_loading import (
+    BLANK_PART,
     FILLED_WITH,
     FRAME,
     HALF_TRANSPARENT,
+    MAX_ASPECT,
     MISSING_SHARE,
     SMALL_SIDE,
     STRIP_PART,
+    aspect_ratio,
     decode,
     is_blank,
 )
@@ -650,7 +653,8 @@ def _image_notes(image: Image.Image) -> list[str]:
     There is a message for each of these problems; without them, the result is empty:
 
     - the image has a single color, is small, or is a collage of several pictures;
-    - the original picture is very tall or wide, and only a square part of it is used;
+    - the original picture is very tall or wide, so that only a square part of it is used, or the
+      model gets it squeezed or cut;
     - the file has several frames or pages, and only one of them is used;
     - the file of an uncompressed picture may be incomplete;
     - transparent parts of the picture were filled with a color.
@@ -667,9 +671,7 @@ def _image_notes(image: Image.Image) -> list[str]:
         )
     elif filling is not None:
         notes.append(f"The transparent parts of the picture are read as {filling}.")
-    if (part := image.info.get(STRIP_PART)) is not None:
-        cut = "upper square of this tall" if part == "top" else "middle square of this wide"
-        notes.append(f"Only the {cut} picture is used. Crop it to the garment.")
+    notes += _shape_notes(image)
     if (frame := image.info.get(FRAME)) is not None:
         notes.append(
             f"The file has several pictures, such as pages or the frames of an animation: number "
@@ -692,6 +694,27 @@ def _image_notes(image: Image.Image) -> list[str]:
             f"caution, or give one of at least {SMALL_SIDE} × {SMALL_SIDE}."
         )
     return notes
+
+
+def _shape_notes(image: Image.Image) -> list[str]:
+    """Return a message for the user if a decoded reference image is very tall or wide.
+
+    The result is a list with one message, or empty for other images and for a single color.
+    """
+    if is_blank(image):
+        return []
+    if (part := image.info.get(STRIP_PART)) is not None:
+        cut = "upper square of this tall" if part == "top" else "middle square of this wide"
+        blank = ", and nothing can be seen in it" if BLANK_PART in image.info else ""
+        return [f"Only the {cut} picture is used{blank}. Crop it to the garment."]
+    ratio = aspect_ratio(image)
+    if ratio <= MAX_ASPECT:
+        return []
+    shape = "tall" if image.height > image.width else "wide"
+    return [
+        f"The picture is very {shape} ({ratio:.1f}:1): the model reads a square, in which garments "
+        "are squeezed or cut off. Crop it to the garment."
+    ]
 
 
 def _name_copies(ids: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from dwc.datasets import image_loading
-from dwc.datasets.image_loading import DOUBTS
+from dwc.datasets.image_loading import ISSUES
 from dwc.errors import ImageError, StoreError
 from dwc.gallery import sources
 from dwc.gallery.builder import build_store, update_store
@@ -320,7 +320,7 @@ def test_pictures_that_are_too_small_to_compare_well_are_counted(build, photos):
     assert not any("too small" in text for text in manifest.remarks())
 
 
-def doubtful_files(folder):
+def files_with_issues(folder):
     """Write one file of each kind that is counted; return the ids by kind."""
     noise = Image.effect_noise((64, 96), 80).convert("RGB")
     noise.save(folder / "profile.png", icc_profile=b"broken")
@@ -332,52 +332,58 @@ def doubtful_files(folder):
     noise.save(folder / "half.bmp")
     content = (folder / "half.bmp").read_bytes()
     (folder / "half.bmp").write_bytes(content[: len(content) // 2] + bytes(len(content) // 2))
+    strip = Image.new("RGB", (700, 96), "white")
+    strip.paste(noise)
+    strip.save(folder / "strip.png")
     return {"ignored_profiles": ["profile.png"], "other_frames": ["pages.tif"],
-            "incomplete": ["half.bmp"], "blank": ["white.bmp"]}  # fmt: skip
+            "incomplete": ["half.bmp"], "blank": ["white.bmp"],
+            "elongated": ["strip.png"]}  # fmt: skip
 
 
-def doubts_of(store):
+def issues_of(store):
     summary = Store.open(store.path).manifest.summary()
-    return {name: summary[name] for name in DOUBTS}
+    return {name: summary[name] for name in ISSUES}
 
 
-def test_doubtful_pictures_are_counted_until_they_change(build, tmp_path):
-    folder = tmp_path / "doubtful"
+def test_pictures_with_issues_are_counted_until_they_change(build, tmp_path):
+    folder = tmp_path / "issues"
     folder.mkdir()
-    expected = doubtful_files(folder)
+    expected = files_with_issues(folder)
     make_old(folder)
     store = build(folder)
-    assert doubts_of(store) == expected
+    assert issues_of(store) == expected
     remarks = " ".join(store.manifest.remarks())
     for text in ("1 broken color profile is ignored", "1 file has several pages or frames; one is",
                  "'pages.tif'", "1 picture is possibly incomplete", "'half.bmp'",
-                 "1 picture is blank", "'white.bmp'"):  # fmt: skip
+                 "1 picture is blank", "'white.bmp'",
+                 "1 picture is very tall or wide (more than 2.5:1)",
+                 "Cut it into pictures of one garment: 'strip.png'."):  # fmt: skip
         assert text in remarks
-    assert doubts_of(build(folder)) == expected
+    assert issues_of(build(folder)) == expected
     assert build.embedded == 0
     with sqlite3.connect(store.path / DATABASE) as connection:  # as of an earlier version
         connection.execute("DELETE FROM report")
     connection.close()
-    assert doubts_of(build(folder)) == expected
+    assert issues_of(build(folder)) == expected
     assert build.embedded == 0
-    for name in ("pages.tif", "half.bmp", "white.bmp", "profile.png"):
+    for name in ("pages.tif", "half.bmp", "white.bmp", "profile.png", "strip.png"):
         (folder / name).rename(folder / f"moved-{name}")
     shutil.copyfile(folder / "moved-half.bmp", folder / "copy.bmp")
     moved = {kind: [f"moved-{id}" for id in ids] for kind, ids in expected.items()}
     moved["incomplete"].insert(0, "copy.bmp")
-    assert doubts_of(build(folder, prune=True)) == moved
+    assert issues_of(build(folder, prune=True)) == moved
     assert build.embedded == 0
     for seed, file in enumerate(sorted(folder.iterdir())):
         Image.effect_noise((64, 96 + seed), 80).convert("RGB").save(file)
-    assert doubts_of(build(folder, prune=True)) == {kind: [] for kind in expected}
+    assert issues_of(build(folder, prune=True)) == {kind: [] for kind in expected}
 
 
-def test_the_doubts_that_a_killed_build_found_are_counted(build, tmp_path):
-    folder = tmp_path / "doubtful"
+def test_the_issues_that_a_killed_build_found_are_counted(build, tmp_path):
+    folder = tmp_path / "issues"
     folder.mkdir()
     Image.effect_noise((64, 96), 90).convert("RGB").save(folder / "a.png")
     store = build(folder)
-    expected = doubtful_files(folder)
+    expected = files_with_issues(folder)
     make_old(folder)
     batches = []
 
@@ -390,8 +396,8 @@ def test_the_doubts_that_a_killed_build_found_are_counted(build, tmp_path):
     source = FolderSource(folder)
     with pytest.raises(KeyboardInterrupt):
         build_store(source, die_in_the_second_batch, store.path, IDENTITY, batch_size=2)
-    assert doubts_of(build(folder)) == expected
-    assert build.embedded == 2
+    assert issues_of(build(folder)) == expected
+    assert build.embedded == 3
 
 
 def die(images):
@@ -399,8 +405,8 @@ def die(images):
 
 
 @pytest.mark.parametrize("change", ["rename", "copy", "overwrite"])
-def test_the_doubts_of_moved_and_copied_pictures_outlast_a_killed_build(build, tmp_path, change):
-    folder = tmp_path / "doubtful"
+def test_the_issues_of_moved_and_copied_pictures_outlast_a_killed_build(build, tmp_path, change):
+    folder = tmp_path / "issues"
     folder.mkdir()
     Image.new("RGB", (64, 96), "white").save(folder / "white.bmp")
     Image.effect_noise((64, 96), 90).convert("RGB").save(folder / "noise.bmp")
@@ -420,18 +426,18 @@ def test_the_doubts_of_moved_and_copied_pictures_outlast_a_killed_build(build, t
         build_store(FolderSource(folder), die, store.path, IDENTITY)
     expected = {"rename": ["other.bmp"], "copy": ["other.bmp", "white.bmp"],
                 "overwrite": ["last.bmp", "noise.bmp"]}[change]  # fmt: skip
-    assert doubts_of(build(folder))["blank"] == expected
+    assert issues_of(build(folder))["blank"] == expected
     assert build.embedded == 1
 
 
-def test_a_doubt_that_is_gone_stays_gone_after_a_killed_build(build, tmp_path):
-    folder = tmp_path / "doubtful"
+def test_an_issue_that_is_gone_stays_gone_after_a_killed_build(build, tmp_path):
+    folder = tmp_path / "issues"
     folder.mkdir()
     for n in range(2):
         Image.new("RGB", (64, 96 + n), "white").save(folder / f"{n}.bmp")
     make_old(folder)
     store = build(folder)
-    assert doubts_of(store)["blank"] == ["0.bmp", "1.bmp"]
+    assert issues_of(store)["blank"] == ["0.bmp", "1.bmp"]
     for n in range(2):
         Image.effect_noise((64, 96 + n), 90).convert("RGB").save(folder / f"{n}.bmp")
     make_old(folder)
@@ -445,7 +451,7 @@ def test_a_doubt_that_is_gone_stays_gone_after_a_killed_build(build, tmp_path):
         build_store(
             FolderSource(folder), die_in_the_second_batch, store.path, IDENTITY, batch_size=1
         )
-    assert doubts_of(build(folder))["blank"] == []
+    assert issues_of(build(folder))["blank"] == []
     assert build.embedded == 1
 
 

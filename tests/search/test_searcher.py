@@ -176,6 +176,25 @@ def test_a_reference_that_is_cut_to_a_square_is_told(loaded, pictures, tmp_path,
     assert note not in searcher.search(strip.crop((0, 0, 40, 40))).notes
 
 
+def test_a_reference_that_is_squeezed_or_of_which_nothing_is_seen_is_told(
+    loaded, pictures, tmp_path
+):
+    noise = Image.effect_noise((180, 60), 60).convert("RGB")
+    searcher, folder = searcher_with(noise, "wide.png", loaded, pictures, tmp_path)
+    strip = Image.new("RGB", (700, 100), "white")
+    strip.paste(noise.crop((0, 0, 60, 60)), (10, 10))
+    wide = "The picture is very wide (3.0:1): the model reads a square"
+    tall = "The picture is very tall (3.0:1): the model reads a square"
+    part = "Only the middle square of this wide picture is used, and nothing can be seen in it."
+    for image, expected in (
+        (folder / "wide.png", wide), (noise.rotate(90, expand=True), tall), (strip, part),
+        (noise.crop((0, 0, 140, 60)), None), (Image.new("RGB", (700, 100), "white"), None),
+    ):  # fmt: skip
+        notes = [note for note in searcher.search(image, "is red").notes if "square" in note]
+        assert [note[: len(expected or "")] for note in notes] == ([expected] if expected else [])
+    assert any(note.startswith(wide) for note in searcher.search(reference_id="wide.png").notes)
+
+
 def test_a_reference_of_several_frames_names_the_used_one(loaded, pictures, tmp_path):
     frames = [Image.effect_noise((60, 60), 60).convert("RGB") for _ in range(3)]
     frames[0] = Image.new("RGB", (60, 60))
