@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, wraps
 from typing import NamedTuple
 
+from dwc.modeling.double_negation import WISHES_WITH_NEGATIONS
 from dwc.modeling.text_cleaning import FUNCTION_WORDS
 from dwc.negation import (
     ALIKE_COLORS,
@@ -821,8 +822,10 @@ def rephrase_exclusions(text: str) -> Rephrased:
     Phrases that a model misunderstands because of a single word are rephrased as well: "nothing but
     red" becomes "only red", "dress shoes" becomes "shoes", "jeans jacket" becomes "denim jacket".
 
-    Before that, a correction replaces the value that it corrects: "red t-shirt. No, green" and "red
-    t-shirt, make that green" become "green t-shirt". "No, green" alone becomes "green".
+    Before that, phrases with a negation that ask for something become a wish ("no t-shirt that is
+    not black" becomes "black t-shirt"), and a correction replaces the value that it corrects: "red
+    t-shirt. No, green" and "red t-shirt, make that green" become "green t-shirt". "No, green" alone
+    becomes "green".
 
     Then refusals become exclusions: "a different color from white", "spare me white" and "cut the
     white" become "not white", "leave the white t-shirts out" becomes "t-shirt, not white", "high
@@ -840,6 +843,7 @@ def rephrase_exclusions(text: str) -> Rephrased:
         text: A text in which `dwc.negation.spell_out_negations` was applied.
     """
     changes: dict[str, str] = {}
+    text = _rephrase_all(text, WISHES_WITH_NEGATIONS, changes)
     text = _rephrase_all(text, ((_LEADING_NO, lambda match: match["wish"].lower()),), changes)
     text = _apply_corrections(text, changes)
     corrections = frozenset(changes)
