@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, wraps
 from typing import NamedTuple
 
+from dwc.modeling.color_names import leave_out_colors_of_names
 from dwc.modeling.double_negation import WISHES_WITH_NEGATIONS
 from dwc.modeling.text_cleaning import FUNCTION_WORDS
 from dwc.negation import (
@@ -822,10 +823,10 @@ def rephrase_exclusions(text: str) -> Rephrased:
     Phrases that a model misunderstands because of a single word are rephrased as well: "nothing but
     red" becomes "only red", "dress shoes" becomes "shoes", "jeans jacket" becomes "denim jacket".
 
-    Before that, phrases with a negation that ask for something become a wish ("no t-shirt that is
-    not black" becomes "black t-shirt"), and a correction replaces the value that it corrects: "red
-    t-shirt. No, green" and "red t-shirt, make that green" become "green t-shirt". "No, green" alone
-    becomes "green".
+    Before that, the color of a name is left out ("Black Friday" becomes "Friday"), phrases with a
+    negation that ask for something become a wish ("no t-shirt that is not black" becomes "black
+    t-shirt"), and a correction replaces the value that it corrects: "red t-shirt. No, green" and
+    "red t-shirt, make that green" become "green t-shirt". "No, green" alone becomes "green".
 
     Then refusals become exclusions: "a different color from white", "spare me white" and "cut the
     white" become "not white", "leave the white t-shirts out" becomes "t-shirt, not white", "high
@@ -842,7 +843,8 @@ def rephrase_exclusions(text: str) -> Rephrased:
     Args:
         text: A text in which `dwc.negation.spell_out_negations` was applied.
     """
-    changes: dict[str, str] = {}
+    text, names = leave_out_colors_of_names(text)
+    changes = dict(names)
     text = _rephrase_all(text, WISHES_WITH_NEGATIONS, changes)
     text = _rephrase_all(text, ((_LEADING_NO, lambda match: match["wish"].lower()),), changes)
     text = _apply_corrections(text, changes)
