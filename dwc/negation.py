@@ -282,13 +282,20 @@ _COLON_AFTER_NEGATION = re.compile(
 _ARROW = re.compile(
     r"(?<=[^\W\d_])\s*(?:[-=~]+>+|[\u2192\u21d2\u2794\u279c\u27a1\u27f6])\ufe0f?\s*(?=[^\W\d_])"
 )
-_PROHIBITION = re.compile("([🚫⛔❌🛇✗✘✖👎])")
-_PROHIBITED = re.compile(r"(?:^|(?<=[\s,;(]))[🚫⛔❌🛇✗✘✖👎]\ufe0f?\s*(?=[^\W\d_])")
-# Ways to exclude something that no model has learned: "!red", "color != red", "belt: no", "red? no"
-# and "no longer red".
-_NOT_SIGN = re.compile(r"(?:^|[\s,;(/|&+])[!\u00ac](?=[^\W\d_])")
+_PROHIBITION = re.compile("([🚫⛔❌🛇✕✗✘✖👎🙅])")
+# A gesture may have a color of the skin and a sign of the sex after it.
+_PROHIBITED = re.compile(
+    r"(?:^|(?<=[\s,;(]))[🚫⛔❌🛇✕✗✘✖👎🙅][\U0001f3fb-\U0001f3ff]?[♀♂]?\ufe0f?\s*(?=[^\W\d_])"
+)
+# Ways to exclude something that no model has learned: "!red", "~red", "color != red", "belt: no",
+# "red? no" and "no longer red".
+_NOT_SIGN = re.compile(r"(?:^|[\s,;(\[/|&+])[!\u00ac](?=[^\W\d_])")
 _NOT_SIGN_AFTER_JOINT = re.compile(r"(?<=[,;(/|&+])(?=[!\u00ac][^\W\d_])")
-_UNEQUAL = re.compile(r"\s*(?:!==?|<>|=/=|\u2260|=\u0338)\s*")
+_UNEQUAL = re.compile(r"\s*(?:!==?|<>|=/=|!~|\u2260|=\u0338|\u2209|\u2262)\s*")
+# "~red", and the difference of two sets: "t-shirt \\ black". Beside an amount such as "~30 cm", the
+# sign "~" means "about".
+_COMPLEMENT = re.compile(r"(?:^|[\s,;(\[/|&+])(~{1,2}(?=[^\W\d_])|[\\\u2216](?=\s?[^\W\d_]))")
+_ABOUT = re.compile(r"~\s?\d")
 _ANSWERED_NO = re.compile(
     r"(?<=[^\W\d_])[^\S\n]*"
     r"(\?+|[:=]+|(?<=\s)[-\u2010-\u2015\u2212]|-(?=\s*no(?:ne)?\b))"
@@ -426,14 +433,18 @@ def _spaced_answer(match: re.Match[str]) -> str:
 _OFTEN_MISTYPED = (
     "without", "except", "excluding", "anything", "everything", "something", "nothing", "instead",
 )  # fmt: skip
+# Short words of negations, in which letters may be exchanged, repeated or left out.
+_SHORT = {"nt": "not"} | {word: word for word in ("no", "not", "non", "none", "never")}
+_REPEATED_END = re.compile(r"(.)\1+$")
 
 
 def correct_negation(word: str) -> str | None:
     """Return the right word for a mistyped word of a negation; None for any other word.
 
     For example, "exept" gives "except", and "nto" gives "not". A mistyped word has one wrong,
-    missing or additional letter, or two letters in the wrong order; in "not", only the order may
-    be wrong.
+    missing or additional letter, or two letters in the wrong order. In short words, only these
+    mistakes are corrected: the order of the letters of "not", a repeated last letter ("nooo"), and
+    "nt" for "not".
 
     Args:
         word: A word that the model does not know.
@@ -441,6 +452,10 @@ def correct_negation(word: str) -> str | None:
     word = word.lower()
     if word in _transposed("not"):
         return "not"
+    if word in _SHORT.values():
+        return None
+    if short := _SHORT.get(word) or _SHORT.get(_REPEATED_END.sub(r"\1", word)):
+        return short
     return next((right for right in _OFTEN_MISTYPED if is_slip(word, right)), None)
 
 
@@ -636,7 +651,7 @@ def unknown_function_words(text: str, is_known: Callable[[str], bool]) -> list[s
         - the phrase "no longer", and words such as "avoid";
         - "!" for "!red", and "!=" for "color != red";
         - "? no" for "red? no", ": no" for "belt: no", and "no" for "stripes (no)";
-        - "~" for "~~red~~".
+        - "~" for "~~red~~" and "~red", and a backslash for a difference of sets.
     """
     unknown: dict[str, None] = {}
     spelled = spell_out_negations(text)
@@ -662,6 +677,9 @@ def unknown_function_words(text: str, is_known: Callable[[str], bool]) -> list[s
         unknown[answer.lower()] = None
     if _STRUCK_OUT.search(spelled):
         unknown["~"] = None
+    for sign in _COMPLEMENT.findall(spelled):
+        if sign[0] != "~" or not _ABOUT.search(spelled):
+            unknown[sign[0]] = None
     return list(unknown)
 
 

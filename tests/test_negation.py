@@ -107,7 +107,9 @@ def test_short_forms_are_spelled_out(text: str, read: str) -> None:
         ("banner in red", []), ("tired of red", ["tired of"]),
         ("stripes (no)", ["no"]), ("stripes [off]", ["off"]), ("stripes no", ["no"]),
         ("stripes none, red", ["none"]), ("~~red~~ blue", ["~"]), ("~red~ blue", ["~"]),
-        ("no", []), ("(no) stripes", []), ("~30 cm, ~red", []), ("stripes no collar", []),
+        ("no", []), ("(no) stripes", []), ("~30 cm, ~red", []), ("t-shirt (~red)", ["~"]),
+        ("t-shirt \\ red", ["\\"]), ("t-shirt !~ red", ["!="]), ("t-shirt \u2209 red", ["!="]),
+        ("stripes no collar", []),
         ('never "red"', ["never"]), ("off white", []),
     ],
 )  # fmt: skip
@@ -475,6 +477,7 @@ def test_exclusions_of_small_parts_are_noted_with_a_picture() -> None:
     [
         ("exept", "except"), ("Excpet", "except"), ("exceptt", "except"), ("wihtout", "without"),
         ("withot", "without"), ("anythign", "anything"), ("nto", "not"), ("insted", "instead"),
+        ("nooo", "no"), ("nott", "not"), ("nt", "not"), ("nonne", None), ("none", None),
         ("expect", None), ("newer", None), ("noot", None), ("within", None), ("outwith", None),
     ],
 )  # fmt: skip

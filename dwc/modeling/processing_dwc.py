@@ -36,6 +36,7 @@ from transformers.tokenization_utils_tokenizers import TokenizersBackend
 from transformers.utils.hub import cached_file
 
 from dwc.errors import CheckpointError, QueryError
+from dwc.modeling.foreign_words import read_foreign_colors
 from dwc.modeling.text_cleaning import (
     FUNCTION_WORDS,
     TypedText,
@@ -310,6 +311,9 @@ class DWCProcessor(ProcessorMixin):
         is_known = None if self.word_tokenizer is None else self._is_known
         clean, respelled, read_as_list = clean_text(_drop_surrogates(typed), is_known)
         excluded: tuple[str, ...] = ()
+        if is_known is not None and self.rephrase_exclusions:
+            clean, changes = read_foreign_colors(clean, is_known)
+            respelled += changes
         if self.word_neighbors:
             clean, changes = read_as_neighbors(clean, self._neighbor)
             respelled += changes

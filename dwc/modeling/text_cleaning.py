@@ -83,6 +83,14 @@ _COMPOUND_WORDS = frozenset(
     {"pin", "tuck", "tucked", "work", "wear", "sport", "sports", "summer", "winter", "time", "day"}
     | {"night", "evening", "beach", "swim", "foot", "knit", "high", "low"}
 )
+# Digits and signs that stand for letters: "n0 bl4ck". A "1" may stand for two letters.
+_LETTERS_OF_DIGITS = tuple(
+    str.maketrans({"0": "o", "1": letter, "3": "e", "4": "a", "5": "s", "7": "t", "$": "s"})
+    for letter in "li"
+)
+_NEGATING_WORDS = frozenset(
+    {"no", "not", "non", "none", "never", "nor", "without", "nothing", "except", "but"}
+)
 _ANY_GARMENT = re.compile(rf"(?:{KINDS})s?", re.IGNORECASE)
 # Words that say that a thing is absent: "patternless", "heel-less", "belt-free".
 _ABSENCE = re.compile(r"(?<![\w'-])([^\W\d_]{3,}?)-?(?:less|free)(?![\w'-])", re.IGNORECASE)
@@ -235,6 +243,8 @@ def clean_text(text: str, is_known: Callable[[str], bool] | None = None) -> Clea
     - The name of a garment becomes singular or plural if the vocabulary contains only that form:
       `waistcoats` becomes `waistcoat`.
     - A mistyped word of a negation is corrected: `exept` becomes `except`.
+    - Digits in place of letters are replaced if that gives a word for clothes or a word of a
+      negation: `n0 bl4ck` becomes `no black`.
     - `patternless` and `belt-free` become `without pattern` and `without belt` if the vocabulary
       contains `pattern` and `belt`, but not the joined words.
     - A leading minus becomes a word (`-stripes` becomes `without stripes`), because the word
@@ -285,7 +295,7 @@ def clean_text(text: str, is_known: Callable[[str], bool] | None = None) -> Clea
         letters = word.strip(string.punctuation)
         other = _other_number(letters, is_known)
         if letters and not is_known(letters):
-            other = other or correct_negation(letters)
+            other = other or _without_digits(letters) or correct_negation(letters)
         parts = (other,) if other else _find_parts(letters, is_known)
         if parts:
             respelled[letters] = " ".join(parts)
@@ -471,6 +481,24 @@ def _other_number(word: str, is_known: Callable[[str], bool]) -> str | None:
     return next((form for form in forms if form != word and is_known(form)), None)
 
 
+def _without_digits(word: str) -> str | None:
+    """Return a word with letters in place of its digits: "no" for "n0", "black" for "bl4ck".
+
+    The result is None if the word has no digit or no letter, or if the new word neither describes
+    clothes nor belongs to a negation.
+
+    Args:
+        word: A word that the model does not know, without punctuation around it.
+    """
+    word = word.lower()
+    if word.isalpha() or not re.search(r"[^\W\d_]", word):
+        return None
+    forms = (word.translate(letters) for letters in _LETTERS_OF_DIGITS)
+    return next(
+        (form for form in forms if form in _NEGATING_WORDS or _describes_clothes(form)), None
+    )
+
+
 def _separate(word: str, is_known: Callable[[str], bool]) -> str:
     """Separate words joined with punctuation, such as `blue/white`, if at least one is known.
 
@@ -492,6 +520,7 @@ def _find_parts(word: str, is_known: Callable[[str], bool]) -> tuple[str, ...]:
     - `RedDress` is split if all parts are in the vocabulary.
     - `reddress` is split if both parts are in the vocabulary, and are likely to describe clothes
       together; see `_describe_clothes_together`.
+    - `noblack` is split if `black` is in the vocabulary and describes clothes.
 
     Args:
         word: The word, without punctuation around it.
@@ -506,6 +535,10 @@ def _find_parts(word: str, is_known: Callable[[str], bool]) -> tuple[str, ...]:
     parts = _CAMEL_CASE.split(word)
     if len(parts) > 1 and all(map(is_known, parts)):
         return tuple(parts)
+    rest = word[2:]
+    is_negated = word.lower().startswith("no") and len(rest) >= _SHORTEST_PART
+    if is_negated and _describes_clothes(rest) and is_known(rest):
+        return "no", rest
     cuts = range(_SHORTEST_PART, len(word) - _SHORTEST_PART + 1)
     pairs = [
         pair

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, wraps
 from typing import NamedTuple
 
+from dwc.modeling.color_names import leave_out_colors_of_names
+from dwc.modeling.double_negation import WISHES_WITH_NEGATIONS
 from dwc.modeling.text_cleaning import FUNCTION_WORDS
 from dwc.negation import (
     ALIKE_COLORS,
@@ -67,8 +69,11 @@ _VERBS = (
     r"|not\s+(?:into|keen\s+on)|(?:can|could)\s+do\s+without|(?:would\s+)?rather\s+not(?:\s+have)?"
     r"|ain't|unlike|zero|almost\s+no|hardly\s+any|barely\s+any|devoid\s+of|lacking|lacks?|no\s+need\s+for"
     r"|(?:cut|chop)\s+off|apart\s+from|any\s+(?:but|except(?:\s+for)?)|every\s+(?:but|except)|bar|barring"
-    r"|(?:bored|fed\s+up|done|finished)\s+(?:of|with)|allergic\s+to|refuses?\s+to\s+wear|never\s+wears?"
-    r"|(?:stay(?:ing)?|keep(?:ing)?)\s+away\s+from|steer(?:ing)?\s+clear\s+of|tone\s+down|(?:more\s+than\s+)?enough"
+    r"|(?:bored|fed\s+up|done|finished|(?<!\bsee[\s-])through)\s+(?:of|with)|allergic\s+to|refuses?\s+to\s+wear|never\s+wears?"
+    r"|[^\W\d_]+\s+(?:well\s+|far\s+)?(?:away\s+from|clear\s+of)|tone\s+down"
+    r"|(?:(?:have\s+had|had|have|got)\s+)?(?:more\s+than\s+)?enough|had\s+it\s+with|(?:(?:have\s+)?gone|go|went)\s+off|beware\s+of"
+    r"|(?:refrain|abstain|desist)(?:ing)?\s+from"
+    r"|(?:say\s+)?(?:good)?bye(?:\s+bye)?\s+to|weary\s+of|wary\s+of|averse\s+to|opposed\s+to|shun|boycott|veto|abhor"
     r"|(?:wardrobe|closet)\s+is\s+full\s+of|look(?:s|ed)?\s+(?:so\s+|really\s+)?"
     r"(?:awful|terrible|horrible|bad|ugly|pale|fat|old|silly)\s+in"
     r"|excepting|save\s+for|aside\s+from|(?:with\s+)?(?:the\s+)?exception\s+of"
@@ -98,7 +103,10 @@ _OF_ALL = {
 } - _SWAPPING
 _OF_FIRST = NEGATIONS.keys() - _OF_ALL - _SWAPPING
 _ANY_NEGATION = f"{_VERBS}|{_MODALS}|{_pattern_of(NEGATIONS)}"
-_PERSON = r"(?:(?:please|(?:i|we)(?:'d|\s+would|\s+will|\s+really|\s+just)*)\s+)?"
+_PERSON = (
+    r"(?:(?:please|(?:i|we)"
+    r"(?:'d|'m|'re|'ve|\s+(?:would|will|really|just|am|are|so))*)\s+)?"
+)
 _BETWEEN = (
     r"(?:(?:any|all|these|those|an?|the|it|them|to\s+be|to\s+have|in|with|of|wear|want|have|anything|something"
     r"|shades?\s+of)\s+)*"
@@ -406,7 +414,8 @@ _IS_REJECTED = (
     r"|(?:makes?|gives?)\s+(?:me|her|him|us)\s+(?:look\s+)?(?:like\s+)?(?:an?\s+)?\w+"
     r"|(?:is|are)\s+(?:so\s+)?last\s+(?:year|season)|(?:is|are)\s+a\s+(?:bit|little)\s+much"
     r"|(?:is|are)\s+out(?:\s+this\s+(?:year|season))|(?:isn't|aren't)\s+(?:my|her|his)\s+\w+"
-    r"|(?:is|are)\s+(?:out|an?\s+no[\s-]go|unacceptable)"
+    r"|(?:is|are)\s+(?:out(?:\s+of\s+the\s+question)?|an?\s+(?:no|no[\s-]go|turn[\s-]?off|deal[\s-]?breaker)|unacceptable"
+    r"|taboo|off\s+(?:the\s+table|limits))|needs?\s+not\s+apply|gets?\s+on\s+my\s+nerves"
     r"|(?:(?:has|have|had|needs?|ought)\s+(?:got\s+)?to|must|should|can)\s+(?:go(?:\s+away)?|be\s+gone)"
     r"(?!\s+(?:with|well|to|under|over|from|on))|(?:(?:is|are|be)\s+)?gone)"
 )
@@ -526,11 +535,23 @@ _THINGS_IN_LIST = (
     rf"{_ANY_THING_NAME})?"
 )
 # What verbs exclude: "white", "the white ones", "checks or dots", "the white t-shirts".
-_UNWANTED = (
-    r"(?:(?:the|all|any|those|these|that|this|its|an?|every|in|with)\s+)*"
-    rf"(?:(?P<values>{_VALUES_OF_KIND})"
+_UNWANTED_ARTICLE = r"(?:(?:the|all|any|those|these|that|this|its|an?|every|in|with)\s+)*"
+_UNWANTED_KIND = (
+    rf"(?P<values>{_VALUES_OF_KIND})"
     rf"\s+(?P<kind>{KINDS})(?:\s+(?:and|or)\s+(?:the\s+)?(?P<others>{_BARE_VALUE})\s+ones)?"
-    rf"|(?P<things>{_THINGS_IN_LIST}){_AFTER_COLOR})"
+)
+_UNWANTED = rf"{_UNWANTED_ARTICLE}(?:{_UNWANTED_KIND}|(?P<things>{_THINGS_IN_LIST}){_AFTER_COLOR})"
+# "steer clear of black t-shirts", "I'm done with black trousers".
+_REFUSED_KIND = re.compile(
+    rf"(?<![\w'-]){_PERSON}(?P<verb>{_VERBS}|no\s+more|(?:do(?:n't|\s+not))\s+want)\s+(?P<of>of\s+)?"
+    rf"{_UNWANTED_ARTICLE}{_UNWANTED_KIND}{_END}",
+    re.IGNORECASE,
+)
+_BUT_ANOTHER = re.compile(r"\s*,?\s*but\s+(?!(?:not|no|without)\b)", re.IGNORECASE)
+# "give black t-shirts a miss", "kiss black t-shirts goodbye".
+_MISSED = re.compile(
+    rf"(?<![\w'-])(?:give|kiss|wave)\s+{_UNWANTED}\s+(?:a\s+(?:miss|rest|pass|break)|goodbye){_END}",
+    re.IGNORECASE,
 )
 _DO_NOT = r"(?:do(?:n't|\s+not)|never)"
 # Verbs that exclude what comes after them, such as "forget about cotton"; what stands between
@@ -802,8 +823,10 @@ def rephrase_exclusions(text: str) -> Rephrased:
     Phrases that a model misunderstands because of a single word are rephrased as well: "nothing but
     red" becomes "only red", "dress shoes" becomes "shoes", "jeans jacket" becomes "denim jacket".
 
-    Before that, a correction replaces the value that it corrects: "red t-shirt. No, green" and "red
-    t-shirt, make that green" become "green t-shirt". "No, green" alone becomes "green".
+    Before that, the color of a name is left out ("Black Friday" becomes "Friday"), phrases with a
+    negation that ask for something become a wish ("no t-shirt that is not black" becomes "black
+    t-shirt"), and a correction replaces the value that it corrects: "red t-shirt. No, green" and
+    "red t-shirt, make that green" become "green t-shirt". "No, green" alone becomes "green".
 
     Then refusals become exclusions: "a different color from white", "spare me white" and "cut the
     white" become "not white", "leave the white t-shirts out" becomes "t-shirt, not white", "high
@@ -820,7 +843,9 @@ def rephrase_exclusions(text: str) -> Rephrased:
     Args:
         text: A text in which `dwc.negation.spell_out_negations` was applied.
     """
-    changes: dict[str, str] = {}
+    text, names = leave_out_colors_of_names(text)
+    changes = dict(names)
+    text = _rephrase_all(text, WISHES_WITH_NEGATIONS, changes)
     text = _rephrase_all(text, ((_LEADING_NO, lambda match: match["wish"].lower()),), changes)
     text = _apply_corrections(text, changes)
     corrections = frozenset(changes)
@@ -1151,6 +1176,18 @@ def _rephrase_unwanted(match: re.Match[str]) -> str | None:
     return ", ".join((*([] if named else [kind]), *map(_exclude_thing, values)))
 
 
+def _rephrase_refused_kind(match: re.Match[str]) -> str | None:
+    """Rephrase a refusal: "I'm done with black trousers" becomes "trousers, not black".
+
+    The result is None, and the phrase stays, in these cases: "not dark enough blue jeans"; if "but"
+    and another wish follow; and if a negation such as "not" stands directly before the phrase.
+    """
+    is_amount = match["verb"].lower() == "enough" and not match["of"]
+    if is_amount or _BUT_ANOTHER.match(match.string, match.end()):
+        return None
+    return _rephrase_unwanted(match)
+
+
 @_unless_negated
 def _rephrase_different(match: re.Match[str]) -> str | None:
     """Rephrase "different from": "in a different color from white" becomes "not white".
@@ -1417,6 +1454,8 @@ _TO_EXCLUSIONS: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
     (_TAKEN_OUT, _rephrase_unwanted),
     (_LEFT_OUT, _rephrase_unwanted),
     (_SPARED, _rephrase_unwanted),
+    (_MISSED, _rephrase_unwanted),
+    (_REFUSED_KIND, _rephrase_refused_kind),
     (_DIFFERENT, _rephrase_different),
     (_PUT_OUT, _rephrase_put_out),
     (_PUT_IN, _rephrase_put_in),

@@ -42,6 +42,7 @@ from dwc.modeling.combiners import ComposedQuery
 from dwc.modeling.text_cleaning import TypedText
 from dwc.modeling.text_rephrasing import wanted_words
 from dwc.negation import find_exclusions, negation_note
+from dwc.search.possible_exclusions import describe_possible_exclusions
 from dwc.search.query import (
     EncodedQuery,
     QueryComposer,
@@ -569,7 +570,9 @@ class Searcher:
           the gallery consists of drawn images.
         """
         notes = []
+        unknown_words = self.checkpoint.processor.unknown_words
         if self.checkpoint.processor.rephrase_exclusions:
+            typed = text
             # `dwc.search.query` applies the removed exclusions
             exclusions, text = find_exclusions(text, keep_overlooked=True)
             for kind, noun, nouns in (
@@ -588,12 +591,12 @@ class Searcher:
                     "nothing. Describe what you want."
                 )
             notes += describe_unclear(text, has_image)
+            notes += describe_possible_exclusions(typed, text, unknown_words(text))
         if not self.store.is_drawn:
             rest = find_exclusions(text)[1]
             notes += describe_poorly_known(rest, self._measured.poorly_known)
             if has_image and self._measured.poorly_known:  # measured on photographs at all
                 notes += describe_lengths(rest)
-        unknown_words = self.checkpoint.processor.unknown_words
         notes += describe_unknown(text, unknown_words(text))
         note = negation_note(text, lambda word: not unknown_words(word), has_image)
         return [*notes, note] if note else notes

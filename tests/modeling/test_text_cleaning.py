@@ -223,3 +223,22 @@ def test_mistyped_words_for_clothes_are_corrected(typed, read):
 @pytest.mark.parametrize("text", ["that sort of thing", "wait, shot in black"])
 def test_ordinary_words_are_no_mistyped_words_for_clothes(text):
     assert correct_spelling(text, lambda word: word in {"short", "waist", "black"}) == (text, ())
+
+
+@pytest.mark.parametrize(
+    ("typed", "clean"),
+    [
+        ("dress n0 black", "dress no black"),
+        ("n0t bl4ck", "not black"),
+        ("wh1te dress", "white dress"),
+        ("b1ack dress", "black dress"),
+        ("#noblack", "#no black"),
+        ("size 3xl", "size 3xl"),
+        ("70s dress", "70s dress"),
+        ("dress for 2", "dress for 2"),
+        ("noted", "noted"),
+    ],
+)
+def test_digits_in_place_of_letters_are_read_as_letters(typed, clean):
+    known = {"dress", "black", "white", "no", "not", "size", "for"}
+    assert clean_typed_text(typed, lambda word: word.lower() in known) == clean

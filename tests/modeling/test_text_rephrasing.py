@@ -78,7 +78,7 @@ def test_an_exclusion_is_read_in_words_that_are_followed(typed: str, expected: s
         ("the same but never red", "the same but not red"),
         ("no stripes, never red", "in plain but not red"),
         ("dress, red is not ok", "dress but not red"),
-        ("I'm not keen on red", "I'm not red"),
+        ("I'm not keen on red", "not red"),
         ("like this. Never red", "like this. not red"),
         ("a dress that is never red", "a dress that is not red"),
         ("a dress that must not be red", "a dress but not red"),
@@ -784,3 +784,41 @@ def test_an_excluded_value_of_the_named_garment_needs_no_second_name(garment) ->
     plural = {"dress": "dresses", "scarf": "scarves"}.get(garment, f"{garment}s")
     for named, other in ((garment, plural), (plural, garment)):
         assert read(f"{named}, leave the white {other} out").endswith(" but not white")
+
+
+@pytest.mark.parametrize(
+    "phrase",
+    [
+        "steer clear of", "stay away from", "veer away from", "keep clear of", "enough of",
+        "I've had enough of", "I have enough", "I'm done with", "I'm so tired of", "I hate",
+        "can't stand",
+        "fed up with", "bored of", "allergic to", "I don't like", "I don't want", "no more",
+        "I've gone off", "beware of", "abstaining from", "say goodbye to", "I'm through with",
+    ],
+)  # fmt: skip
+def test_a_garment_that_a_verb_excludes_by_its_color_is_read_as_not_wanted(phrase: str) -> None:
+    assert read(f"{phrase} black t-shirts") == "t-shirt, not black".replace(", not", " but not")
+    assert read(f"{phrase} black t-shirts, show t-shirts") == "not black, show t-shirt"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "I don't want a black dress but a white one", "dark enough blue jeans",
+        "not tired of black dress", "see through with black skirt", "warm enough black coat",
+    ],
+)  # fmt: skip
+def test_a_garment_that_no_verb_excludes_stays(typed: str) -> None:
+    assert read(typed) == typed
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("give black t-shirts a miss", "t-shirt but not black"),
+        ("t-shirt, black need not apply", "t-shirt but not black"),
+        ("t-shirt; white is out of the question", "t-shirt but not white"),
+    ],
+)
+def test_further_refusals_are_read_as_exclusions(typed: str, expected: str) -> None:
+    assert read(typed) == expected
