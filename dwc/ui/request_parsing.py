@@ -388,14 +388,12 @@ def _parse_number(value: object, name: str) -> float:
     raise QueryError(f"{name} is {quote(value)}; expected a number.")
 
 
-def write_link(request: SearchRequest, names_model: bool = False) -> str | None:
+def write_link(request: SearchRequest) -> str | None:
     """Return the query string of a link that repeats a search, such as `ref=a.jpg&text=longer`.
 
-    The result is None if the reference was uploaded, since a link cannot contain it.
-
-    Args:
-        request: The search.
-        names_model: Whether the link names the model; needed if there are several models.
+    It names the model even if the page has only one: the link may be opened on another server, or
+    after this one was started with another model. The result is None if the reference was uploaded,
+    since a link cannot contain it.
     """
     if request.upload is not None:
         return None
@@ -406,7 +404,7 @@ def write_link(request: SearchRequest, names_model: bool = False) -> str | None:
         parameters["text"] = request.words
     if request.shift != 0:
         parameters["shift"] = shift_to_json(request.shift)
-    if names_model:
+    if request.model:
         parameters["model"] = request.model
     if request.filter:
         parameters["filter"] = request.filter
@@ -511,7 +509,7 @@ def with_link_settings(
     """
     readers: dict[str, Callable[[str], Any]] = {
         "shift": parse_shift,
-        "model": models.require,
+        "model": lambda name: _require_model(name, models),
         "filter": lambda text: format_filter(parse_filter(text, images.metadata)),
     }
     errors = []
@@ -533,6 +531,16 @@ def _read_setting(value: Any, read: Callable[[Any], Any]) -> tuple[Any, str]:
         return read(value), ""
     except QueryError as error:
         return None, f"In the link, {error}"
+
+
+def _require_model(name: str, models: ModelPool) -> str:
+    """Return the name of a link's model; raise `QueryError` if the page does not have the model."""
+    if name not in models.names and len(models.names) == 1:
+        raise QueryError(
+            f"the model is {quote(name)}, which is not here. Search to use "
+            f"{quote(models.default)}: its results may differ."
+        )
+    return models.require(name)
 
 
 def describe_ignored(link: str) -> str:
