@@ -37,9 +37,11 @@ from dwc.errors import CheckpointError, QueryError
 from dwc.modeling.text_cleaning import (
     FUNCTION_WORDS,
     TypedText,
+    abridge,
     clean_as_openai,
     clean_text,
     correct_spelling,
+    decode_url_text,
     read_as_neighbors,
 )
 from dwc.modeling.text_rephrasing import rephrase_exclusions
@@ -259,7 +261,9 @@ class DWCProcessor(ProcessorMixin):
             text is empty if the model cannot use any of it.
         """
         is_known = None if self.word_tokenizer is None else self._is_known
-        clean, respelled, read_as_list = clean_text(_drop_surrogates(typed), is_known)
+        written = _drop_surrogates(typed)
+        decoded = decode_url_text(written)
+        clean, respelled, read_as_list = clean_text(decoded, is_known)
         excluded: tuple[str, ...] = ()
         if self.word_neighbors:
             clean, changes = read_as_neighbors(clean, self._neighbor)
@@ -283,6 +287,8 @@ class DWCProcessor(ProcessorMixin):
         text = self._shorten(clean, template)
         cut = clean[len(text) :].strip()
         respelled = tuple((word, read) for word, read in respelled if read in text)
+        if decoded != written:
+            respelled = ((abridge(written), abridge(decoded)), *respelled)
         return TypedText(
             text, typed, cut, (), self.max_clip_tokens, respelled, read_as_list, excluded
         )

@@ -26,6 +26,7 @@ from dwc.datasets.image_loading import decode
 from dwc.errors import ImageError, QueryError, quote
 from dwc.gallery.filters import format_filter, parse_filter
 from dwc.gallery.store import match_id
+from dwc.modeling.text_cleaning import decode_url_text
 from dwc.search.model_pool import ModelPool
 from dwc.search.query import EncodedQuery
 from dwc.search.reference_weights import ReferenceWeights
@@ -474,7 +475,9 @@ def _find_linked(
             f"The link is incomplete or was changed: its content is {quote(content)}; expected "
             f"{DIGEST_LENGTH} hexadecimal digits. Copy the whole link again, or choose a picture."
         )
-    known = match_id(reference_id, images.ids)
+    known = match_id(reference_id, images.ids) or match_id(
+        decode_url_text(reference_id), images.ids
+    )
     found = find_shown(images, known or reference_id, content)
     if found is not None:
         return found, ""
@@ -581,7 +584,14 @@ def parse_link(link: str) -> dict[str, str]:
 def _split_link(link: str) -> list[tuple[str, str]]:
     # A link that was copied from the source of a web page has "&amp;" between its parameters.
     query = link.removeprefix("?").replace("&amp;", "&")
+    if "=" not in query and "=" in (decoded := unquote_plus(query)):
+        query = decoded  # chats and mail programs encode links that they wrap
     parameters = [(_link_name(name), value) for name, value in parse_qsl(query)]
+    # The name of a file may have "%20" in it, so `ref` is decoded only if there is no such picture.
+    parameters = [
+        (name, decode_url_text(value) if name in _LINK_NAMES and name != "ref" else value)
+        for name, value in parameters
+    ]
     # "?text=black & white": what follows the "&" was part of the text.
     words = [unquote_plus(part).strip() for part in query.split("&") if "=" not in part]
     return [*parameters, *((word, "") for word in words if word and word not in _LINK_NAMES)]
