@@ -154,11 +154,20 @@ def cirr_images(root: Path, split: str) -> ListedImages:
 
 
 def _require_targets(queries: list[CirrQuery], split: str) -> None:
-    if withheld := sum(not query.hits for query in queries):
+    withheld = [query.pair_id for query in queries if not query.hits]
+    if not withheld:
+        return
+    if split == "test1":
         raise DatasetError(
-            f"cap.rc2.{split}.json withholds the targets of {withheld} of {len(queries)} queries. "
-            "Use the split val, or have the test server score: --split test1 --submission FOLDER"
+            f"cap.rc2.{split}.json withholds the targets of {len(withheld)} of {len(queries)} "
+            "queries. Use the split val, or have the test server score: --split test1 --submission "
+            "FOLDER"
         )
+    raise DatasetError(
+        f"cap.rc2.{split}.json has no target_hard for {len(withheld)} of {len(queries)} queries, "
+        f"the first with pairid {withheld[0]}; expected one for each, since only test1 withholds "
+        "them. Fetch the file again"
+    )
 
 
 def _file(root: Path, split: str, folder: str, prefix: str) -> Path:

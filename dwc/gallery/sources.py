@@ -125,7 +125,7 @@ class Listing:
     Attributes:
         items: The pictures. The same pictures always have the same order.
         left_out: The files and folders that are not in `items`, with the reasons, by id.
-        unused_patterns: The exclude patterns that matched nothing, with the likely reasons.
+        unused_patterns: The exclude patterns without effect, with the likely reasons.
         metadata: The metadata of the pictures; None if the source could not be read, or cannot have
             metadata.
     """

@@ -157,7 +157,7 @@ class Manifest:
         issues: The ids of the pictures that have an issue, by its name, such as "blank"; see
             `image_loading.ISSUES`.
         small: Number of pictures whose width or height is below `SMALL_SIDE` pixels.
-        unused_patterns: The exclude patterns that matched nothing, with the likely reasons.
+        unused_patterns: The exclude patterns without effect, with the likely reasons.
         metadata: A summary of the metadata of the pictures: `columns`, a dict from names to
             types; `missing`, the ids with metadata for which there is no picture; `without_row`,
             the number of pictures without metadata; `problems`, sentences about problems with the
@@ -230,7 +230,8 @@ class Manifest:
         if counts:
             sentences.append(f"left out: {', '.join(counts)}")
         for pattern, reason in self.unused_patterns.items():
-            sentences.append(f"--exclude {pattern!r} left nothing out. {reason}")
+            effect = "has no effect" if pattern.lstrip()[:1] == "!" else "left nothing out"
+            sentences.append(f"--exclude {pattern!r} {effect}. {reason}")
         return sentences + self._metadata_remarks()
 
     def _issue_remarks(self) -> list[str]:

@@ -18,7 +18,7 @@ import tempfile
 import unicodedata
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from glob import glob, has_magic
 from itertools import chain, islice, product, takewhile
 from math import prod
@@ -159,7 +159,10 @@ class LeftOut(NamedTuple):
 
 
 class UnusedPattern(NamedTuple):
-    """An exclude pattern that matched no file and no folder, with the likely reason."""
+    """An exclude pattern without effect, with the likely reason.
+
+    It matched no file and no folder; or it begins with `!`, and included nothing again.
+    """
 
     pattern: str
     reason: str
@@ -181,7 +184,7 @@ def parse_patterns(patterns: Sequence[str]) -> pathspec.PathSpec | None:
         )
     try:
         return pathspec.GitIgnoreSpec.from_lines(patterns)
-    except ValueError as error:
+    except (ValueError, re.error) as error:
         raise ImageError(
             f"--exclude: {error}; expected patterns as in .gitignore, such as 'drafts/' or '*.gif'."
         ) from None
@@ -229,7 +232,7 @@ def walk_folder(
 ) -> Iterator[GalleryFile | LeftOut | UnusedPattern]:
     """Yield the pictures in a folder and its subfolders, and what is left out, with the reasons.
 
-    The exclude patterns that matched nothing are yielded last.
+    The exclude patterns without effect are yielded last.
 
     Args:
         root: The folder. It is listed even if its own name begins with a dot. If it is a gallery
@@ -250,9 +253,10 @@ class _Walk:
     ) -> None:
         self._root = str(root)
         self._suffix = suffix
-        self._exclude = parse_patterns(exclude)
-        # Patterns that begin with ! leave nothing out by definition.
-        self._unused = [_PatternUse(pattern) for pattern in exclude if pattern[:1] != "!"]
+        parse_patterns(exclude)  # checks them
+        self._patterns = [_PatternUse(pattern) for pattern in exclude]
+        self._can_include_again = any(use.includes_again for use in self._patterns)
+        self._excluded_folders: dict[str, _PatternUse] = {}  # only if a pattern includes again
         self._visit_once = visit_once
         self._folders: set[tuple[int, int]] = set()
         # Inodes by device: of files that may have several names, and of files with a single name.
@@ -275,8 +279,10 @@ class _Walk:
             for relative, path in links:
                 yield from self._follow(path, relative)
         if self._folders:  # the folder could be read
-            for use in self._unused:
-                yield UnusedPattern(use.pattern, use.likely_reason(self._root))
+            for use in self._patterns:
+                if not use.has_effect:
+                    reason = use.likely_reason(self._root, self._excluded_folders, self._patterns)
+                    yield UnusedPattern(use.pattern, reason)
 
     def _tree(self, path: str, relative: str) -> Iterator[GalleryFile | LeftOut]:
         name = os.path.basename(relative)
@@ -390,12 +396,20 @@ class _Walk:
         return None
 
     def _is_excluded(self, relative: str, is_folder: bool) -> bool:
-        if self._exclude is None:
-            return False
+        """Return whether the patterns exclude a file or a folder whose parents they do not exclude.
+
+        As in git, the last pattern that matches counts. `pathspec` cannot tell: it also counts
+        patterns that match a parent, and lets `*` outweigh a later `!*/`.
+        """
         path = f"{relative}/" if is_folder else relative
-        if self._unused:
-            self._unused = [use for use in self._unused if not use.matches(path)]
-        return self._exclude.match_file(path)
+        deciding = None
+        for use in self._patterns:
+            if use.matches(path):
+                use.record_match(path, deciding is not None)
+                deciding = None if use.includes_again else use
+        if deciding is not None and is_folder and self._can_include_again:
+            self._excluded_folders[relative] = deciding
+        return deciding is not None
 
     def _file(self, path: str, relative: str, info: os.stat_result) -> GalleryFile | LeftOut:
         id = escape_name(relative)
@@ -498,56 +512,204 @@ def placeholder_id(id: str) -> str:
 
 
 class _PatternUse:
-    """An exclude pattern that is tested on paths, and the likely reason if it matches none of them.
+    """An exclude pattern that is tested on paths, and the likely reason if it has no effect.
 
-    The object stores the first path that would match if letter case were ignored.
+    The object stores the first path that would match if letter case were ignored, and the first
+    one that a pattern with `!` matches although no pattern before it excludes that path.
+
+    Attributes:
+        pattern: The pattern as written.
+        includes_again: Whether it begins with `!` and so includes what earlier patterns exclude.
+        has_effect: Whether it excluded a path or, if it begins with `!`, included one again.
     """
 
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern
         [compiled] = pathspec.GitIgnoreSpec.from_lines([pattern]).patterns
-        regex = compiled.regex if compiled.include is not None else None
-        self._regex = None if regex is None else re.compile(regex.pattern)
-        self._any_case = None if regex is None else re.compile(regex.pattern, re.IGNORECASE)
+        self.includes_again = compiled.include is False
+        self.has_effect = False
+        written = pattern.strip().removeprefix("!") if self.includes_again else pattern.rstrip()
+        regex = _translate(written) if compiled.include is not None else None
+        self._regex = None if regex is None else re.compile(regex)
+        self._any_case = None if regex is None else re.compile(regex, re.IGNORECASE)
+        self._only_folders = written.endswith("/")
         self._other_case: str | None = None
+        self._not_excluded: str | None = None
 
     def matches(self, path: str) -> bool:
+        """Return whether the pattern matches a path itself, and not only a folder above it.
+
+        Args:
+            path: The path, relative to the gallery's folder; that of a folder ends with `/`.
+        """
         if self._regex is None or self._any_case is None:
             return False
+        if self._only_folders and not path.endswith("/"):
+            return False
+        name = path.removesuffix("/")
         if self._other_case is None:
-            if self._any_case.match(path) is None:
+            if self._any_case.fullmatch(name) is None:
                 return False
-            if self._regex.match(path) is None:
+            if self._regex.fullmatch(name) is None:
                 self._other_case = path
                 return False
             return True
-        return self._regex.match(path) is not None
+        return self._regex.fullmatch(name) is not None
 
-    def likely_reason(self, root: str) -> str:
-        """Return a message with the likely reason why the pattern matched nothing, and advice."""
-        pattern = self.pattern
+    def record_match(self, path: str, is_excluded: bool) -> None:
+        """Record that the pattern matched a path.
+
+        Args:
+            path: The path.
+            is_excluded: Whether the patterns before this one exclude the path.
+        """
+        if is_excluded or not self.includes_again:
+            self.has_effect = True
+        elif self._not_excluded is None:
+            self._not_excluded = path
+
+    def likely_reason(
+        self,
+        root: str,
+        excluded_folders: Mapping[str, "_PatternUse"] | None = None,
+        patterns: Sequence["_PatternUse"] = (),
+    ) -> str:
+        """Return a message with the likely reason why the pattern has no effect, and advice.
+
+        Args:
+            root: The folder to which the patterns are relative.
+            excluded_folders: The excluded folders, each with the pattern that decided. What they
+                contain was not tested.
+            patterns: All patterns.
+        """
+        mark, pattern = "", self.pattern
+        if self.includes_again:
+            mark, pattern = "!", self.pattern.lstrip()[1:]
         if not pattern.strip():
             return "It is empty."
         if pattern.startswith("#"):
             return f"A pattern that begins with # is a comment. Write \\{pattern}"
         if pattern.startswith("./"):
-            return f"Patterns are relative to the folder, without ./ . Write {pattern[1:]}"
+            return f"Patterns are relative to the folder, without ./ . Write {mark}{pattern[1:]}"
         if pattern.startswith(f"{root}/"):
-            return f"Patterns are relative to the folder. Write {pattern.removeprefix(root) or '/'}"
+            relative = pattern.removeprefix(root) or "/"
+            return f"Patterns are relative to the folder. Write {mark}{relative}"
+        if self._not_excluded is not None:
+            return (
+                f"No pattern before it leaves out {escape_name(self._not_excluded)}. Put it after "
+                "the pattern that does, or remove it."
+            )
         if self._other_case is not None:
             return f"Upper and lower case differ: there is {escape_name(self._other_case)}."
+        if excluded_folders and (reason := self._excluded_parent(root, excluded_folders, patterns)):
+            return reason
         if "[" in pattern:
             literal = re.sub(r"(?<!\\)([\[\]])", r"\\\1", pattern)
-            return f"Brackets enclose a set of characters. To match brackets, write {literal}"
+            return f"Brackets enclose a set of characters. To match brackets, write {mark}{literal}"
         if "\\" in pattern:
             return "A backslash makes the next character literal. Separate folders with /."
+        if self.includes_again:
+            return "Nothing that the patterns before it leave out matches it."
         return "Nothing matches it outside what is left out for other reasons."
+
+    def _excluded_parent(
+        self, root: str, excluded: Mapping[str, "_PatternUse"], patterns: Sequence["_PatternUse"]
+    ) -> str:
+        """Return the advice for a pattern with `!` on what an excluded folder may contain.
+
+        Args:
+            root: The folder to which the patterns are relative.
+            excluded: The excluded folders, each with the pattern that decided.
+            patterns: All patterns.
+
+        Returns:
+            The advice. It is empty if the pattern does not begin with `!`, or names a path that
+            does not exist or that lies in none of the excluded folders.
+        """
+        path = self.pattern.lstrip()[1:].strip().strip("/")
+        parts = path.split("/")
+        is_anchored = len(parts) > 1 and parts[0] != "**"
+        if not self.includes_again or (
+            is_anchored
+            and not re.search(r"[*?\[\\]", path)
+            and not os.path.lexists(os.path.join(root, path))
+        ):
+            return ""
+        for folder, deciding in excluded.items():
+            names = folder.split("/")
+            above = _PatternUse(f"/{'/'.join(parts[: len(names)])}/")
+            if is_anchored and not (len(parts) > len(names) and above.matches(f"{folder}/")):
+                continue
+            literal = re.sub(r"([*?\[\]\\])", r"\\\1", folder)
+            steps = [f"!/{literal}/", f"/{literal}/*"]
+            if not is_anchored or len(parts) > len(names) + 1 or "**" in parts:
+                steps[1:] = [f"/{literal}/**", f"!/{literal}/**/"]
+            is_named = deciding.pattern.strip("/") == literal
+            is_only = all(
+                use is deciding or use.includes_again or not use.matches(f"{folder}/")
+                for use in patterns
+            )
+            if is_named and is_only and list(excluded.values()).count(deciding) == 1:
+                advice = f"{_enumerate(steps[1:])} in place of {deciding.pattern!r}"
+            else:
+                advice = f"{_enumerate(steps)} directly before it"
+            said = f"{deciding.pattern!r} leaves out the folder {escape_name(folder)}/"
+            if not is_anchored:
+                return (
+                    f"Nothing outside the excluded folders matches it. {said}: what lies in it "
+                    f"stays excluded. To include from it, write {advice}."
+                )
+            return f"{said}, and what lies in it stays excluded. Write {advice}."
+        return ""
+
+
+def _translate(pattern: str) -> str:
+    """Return the regular expression of the paths that a pattern of `.gitignore` matches itself.
+
+    `pathspec` has expressions for what lies in a matching folder, too, and its shortened ones
+    cannot be told apart.
+
+    Args:
+        pattern: The pattern, without `!`. That it ends with `/`, and so matches folders only, is
+            not part of the result.
+    """
+    is_anchored = "/" in pattern.rstrip("/")
+    *folders, name = pattern.strip("/").split("/")
+    regex = "" if is_anchored else "(?:.+/)?"
+    for folder in folders:
+        regex += "(?:.+/)?" if folder == "**" else f"{_translate_name(folder)}/"
+    return f"(?s:{regex}{'.+' if name == '**' else _translate_name(name)})"
+
+
+_NAME_PART = re.compile(r"\\(?P<literal>.)|\[(?P<mark>[!^]?)(?P<set>\]?[^\]]*)\]|\*+|.", re.DOTALL)
+
+
+def _translate_name(pattern: str) -> str:
+    """Return the regular expression of the names that a pattern without `/` matches."""
+
+    def translate(part: re.Match[str]) -> str:
+        if part["literal"]:
+            return re.escape(part["literal"])
+        if part["set"]:
+            members = re.sub(r"([\[\]\\&|~^])", r"\\\1", part["set"])
+            return f"(?!/)[{'^' if part['mark'] else ''}{members}]"
+        if part[0].startswith("*"):
+            return "[^/]*"
+        return "[^/]" if part[0] == "?" else re.escape(part[0])
+
+    return _NAME_PART.sub(translate, pattern)
+
+
+def _enumerate(patterns: Sequence[str]) -> str:
+    return ", then ".join(map(repr, patterns))
 
 
 def find_unused_patterns(
     patterns: Sequence[str], listed: Collection[str], left_out: Iterable[LeftOut], root: str
 ) -> dict[str, str]:
-    """Return the exclude patterns that match nothing, each with the likely reason.
+    """Return the exclude patterns without effect, each with the likely reason.
+
+    A pattern that includes folders again (`!*/`) is never returned: only files are tested here.
 
     Args:
         patterns: Patterns in the syntax of `.gitignore`.
@@ -556,14 +718,29 @@ def find_unused_patterns(
         root: The folder to which ids are relative.
     """
     unused = {}
-    paths = [path for entry in left_out for path in (entry.id, f"{entry.id}/")]
-    for pattern in patterns:
-        # Patterns that begin with ! leave nothing out by definition.
-        if pattern[:1] != "!":
-            use = _PatternUse(pattern)
-            if not any(map(use.matches, chain(paths, listed))):
+    entries = list(left_out)
+    for position, pattern in enumerate(patterns):
+        use = _PatternUse(pattern)
+        if use.includes_again:
+            if pattern.rstrip().endswith("/"):
+                continue
+            before = pathspec.GitIgnoreSpec.from_lines(patterns[:position])
+            through = pathspec.GitIgnoreSpec.from_lines(patterns[: position + 1])
+            ids = chain(listed, (entry.id for entry in entries))
+            if not any(before.match_file(id) and not through.match_file(id) for id in ids):
                 unused[pattern] = use.likely_reason(root)
+            continue
+        names = chain(listed, (path for entry in entries for path in (entry.id, f"{entry.id}/")))
+        if not any(use.matches(path) for name in names for path in _with_folders(name)):
+            unused[pattern] = use.likely_reason(root)
     return unused
+
+
+def _with_folders(path: str) -> Iterator[str]:
+    """Yield a path after the folders that lead to it: `a/b.jpg` -> `a/`, `a/b.jpg`."""
+    for end in re.finditer("/", path.removesuffix("/")):
+        yield path[: end.end()]
+    yield path
 
 
 def is_store(names: Sequence[str]) -> bool:

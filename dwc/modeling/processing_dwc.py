@@ -40,9 +40,11 @@ from dwc.modeling.foreign_words import read_foreign_colors
 from dwc.modeling.text_cleaning import (
     FUNCTION_WORDS,
     TypedText,
+    abridge,
     clean_as_openai,
     clean_text,
     correct_spelling,
+    decode_url_text,
     read_as_neighbors,
 )
 from dwc.modeling.text_rephrasing import rephrase_exclusions
@@ -309,7 +311,9 @@ class DWCProcessor(ProcessorMixin):
             text is empty if the model cannot use any of it.
         """
         is_known = None if self.word_tokenizer is None else self._is_known
-        clean, respelled, read_as_list = clean_text(_drop_surrogates(typed), is_known)
+        written = _drop_surrogates(typed)
+        decoded = decode_url_text(written)
+        clean, respelled, read_as_list = clean_text(decoded, is_known)
         excluded: tuple[str, ...] = ()
         if is_known is not None and self.rephrase_exclusions:
             clean, changes = read_foreign_colors(clean, is_known)
@@ -336,6 +340,8 @@ class DWCProcessor(ProcessorMixin):
         text = self._shorten(clean, template)
         cut = clean[len(text) :].strip()
         respelled = tuple((word, read) for word, read in respelled if read in text)
+        if decoded != written:
+            respelled = ((abridge(written), abridge(decoded)), *respelled)
         return TypedText(
             text, typed, cut, (), self.max_clip_tokens, respelled, read_as_list, excluded
         )

@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
 
 from dwc.negation import (
     KINDS,
@@ -35,6 +36,8 @@ _QUOTES = _APOSTROPHES | str.maketrans(
     | {"Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "þ": "th", "ı": "i", "⁄": "/"}
 )
 _ENTITY = re.compile(r"&(?:#\d+|#[xX][\da-fA-F]+|[a-zA-Z][a-zA-Z\d]*);")
+_PERCENT_ENCODED = re.compile(r"(?=[^%]*%)(?:[!-$&-~]|%[\da-fA-F]{2})+")
+_MAX_ENCODINGS = 3
 _JOINT = re.compile(r"(?<=\w)(?<!_)(?!(?<=\d)[/.,](?=\d))(?:[^\w\s']+|_+)(?=\w)")
 _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SHORTEST_PART = 3  # fewest letters of each word when "reddress" is split into two words
@@ -163,7 +166,7 @@ class TypedText(NamedTuple):
         if self.cut:
             notes.append(
                 f"Only the beginning of the text was read, up to “{_last_words(self.text)}”: this "
-                f"model reads at most {self.max_tokens} tokens. Not read: “{_abridge(self.cut)}”"
+                f"model reads at most {self.max_tokens} tokens. Not read: “{abridge(self.cut)}”"
             )
         return tuple(notes)
 
@@ -217,10 +220,11 @@ def _facts_in(text: str) -> list[str]:
 
 def _last_words(text: str) -> str:
     words = text.split()
-    return ("… " if len(words) > 3 else "") + _abridge(" ".join(words[-3:]))
+    return ("… " if len(words) > 3 else "") + abridge(" ".join(words[-3:]))
 
 
-def _abridge(text: str) -> str:
+def abridge(text: str) -> str:
+    """Return a text, or its beginning if it is too long to be quoted in a message."""
     return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"
 
 
@@ -412,6 +416,34 @@ def read_as_neighbors(
             read[letters] = other
             result.append(word.replace(letters, other))
     return " ".join(result), tuple(read.items())
+
+
+def decode_url_text(text: str) -> str:
+    """Return a text that is encoded for a web address in decoded form, and others unchanged.
+
+    A text counts as encoded if it has `%`, two hexadecimal digits after each `%`, neither spaces
+    nor letters outside ASCII, and if the result is printable UTF-8 with a letter or digit:
+    `red%20dress` and `red+dress%2C+long` are, `50% off` and `50%25 off` are not. A text that was
+    encoded several times is decoded as often. Words joined by `+` alone become separate words if
+    one of them is a function word: `no+stripes` is no list of two things, while `black+white` may
+    be one.
+    """
+    for _ in range(_MAX_ENCODINGS):
+        if not _PERCENT_ENCODED.fullmatch(text.strip()):
+            break
+        try:
+            decoded = unquote_to_bytes(text.strip().replace("+", " ")).decode()
+        except UnicodeDecodeError:
+            break
+        is_text = all(char.isprintable() or char in "\t\n\r" for char in decoded)
+        if not (is_text and any(map(str.isalnum, decoded))):
+            break
+        text = decoded
+    words = text.strip().split("+")
+    is_joined = len(words) > 1 and all(re.fullmatch(r"[\w'-]+", word) for word in words)
+    if is_joined and any(word.lower() in FUNCTION_WORDS for word in words):
+        return " ".join(words)
+    return text
 
 
 def clean_as_openai(text: str) -> str:

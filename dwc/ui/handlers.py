@@ -255,13 +255,12 @@ def find_opening(
     return None
 
 
-def describe_screen(state: SearchState, images: GalleryImages, names_model: bool) -> dict[str, Any]:
+def describe_screen(state: SearchState, images: GalleryImages) -> dict[str, Any]:
     """Return the data about a search result that the browser stores.
 
     Args:
         state: The search result.
         images: The gallery.
-        names_model: Whether the link names the model; needed if there are several models.
 
     Returns:
         A dict with these entries:
@@ -278,7 +277,7 @@ def describe_screen(state: SearchState, images: GalleryImages, names_model: bool
     return {
         "request": request.to_dict(),
         "origin": _origin_key(state),
-        "link": write_link(request, names_model),
+        "link": write_link(request),
         "reference": None if reference is None else reference["path"],
         "description": describe_query(request, images),
     }
@@ -901,7 +900,7 @@ class PageHandlers:
 
     def _show_ranking(self, state: SearchState) -> Update:
         c = self._components
-        toolbar = render_toolbar(state, self._names_model)
+        toolbar = render_toolbar(state)
         results = render_answer(state, self._images)
         return {c.results: results, c.toolbar: toolbar, **self._remember(state)}
 
@@ -910,7 +909,7 @@ class PageHandlers:
 
         The data, which `describe_screen` returns, are needed to repeat the search.
         """
-        screen = describe_screen(state, self._images, self._names_model)
+        screen = describe_screen(state, self._images)
         if self._opening is not None and state.request == self._opening.request:
             screen["link"] = ""  # the page's opening search needs no link
         return {self._components.state: state, self._components.screen: screen}
@@ -1041,11 +1040,6 @@ class PageHandlers:
 
     def _render_history(self, history: SearchHistory, message: str = "") -> str:
         return render_history(history, self._images, self._upload_minutes, message)
-
-    @property
-    def _names_model(self) -> bool:
-        """Whether links to searches contain the model's name; True if there are several models."""
-        return len(self._models.names) > 1
 
 
 def _request_on_screen(screen: object) -> SearchRequest | None:

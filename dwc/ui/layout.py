@@ -172,7 +172,7 @@ def _build_answer_column(
         js_on_load=results.ON_LOAD,
     )
     tools = html(
-        results.render_toolbar(opening, names_model=len(models.names) > 1),
+        results.render_toolbar(opening),
         elem_id="export",
         js_on_load=results.TOOLBAR_ON_LOAD,
     )
@@ -206,7 +206,7 @@ def _build_session(content: PageContent) -> dict[str, Any]:
     models, opening = content.models, content.opening
     screen = None
     if opening is not None:
-        screen = {**describe_screen(opening, content.images, len(models.names) > 1), "link": ""}
+        screen = {**describe_screen(opening, content.images), "link": ""}
     return {
         "session": html("", elem_id="session", js_on_load=on_load("dwcSession.connect", "restore")),
         "model": gr.Textbox(models.default, visible="hidden", elem_id="chosen-model"),

@@ -26,6 +26,7 @@ from dwc.datasets.image_loading import decode
 from dwc.errors import ImageError, QueryError, quote
 from dwc.gallery.filters import format_filter, parse_filter
 from dwc.gallery.store import match_id
+from dwc.modeling.text_cleaning import decode_url_text
 from dwc.search.model_pool import ModelPool
 from dwc.search.query import EncodedQuery
 from dwc.search.reference_weights import ReferenceWeights
@@ -388,14 +389,12 @@ def _parse_number(value: object, name: str) -> float:
     raise QueryError(f"{name} is {quote(value)}; expected a number.")
 
 
-def write_link(request: SearchRequest, names_model: bool = False) -> str | None:
+def write_link(request: SearchRequest) -> str | None:
     """Return the query string of a link that repeats a search, such as `ref=a.jpg&text=longer`.
 
-    The result is None if the reference was uploaded, since a link cannot contain it.
-
-    Args:
-        request: The search.
-        names_model: Whether the link names the model; needed if there are several models.
+    It names the model even if the page has only one: the link may be opened on another server, or
+    after this one was started with another model. The result is None if the reference was uploaded,
+    since a link cannot contain it.
     """
     if request.upload is not None:
         return None
@@ -406,7 +405,7 @@ def write_link(request: SearchRequest, names_model: bool = False) -> str | None:
         parameters["text"] = request.words
     if request.shift != 0:
         parameters["shift"] = shift_to_json(request.shift)
-    if names_model:
+    if request.model:
         parameters["model"] = request.model
     if request.filter:
         parameters["filter"] = request.filter
@@ -476,7 +475,9 @@ def _find_linked(
             f"The link is incomplete or was changed: its content is {quote(content)}; expected "
             f"{DIGEST_LENGTH} hexadecimal digits. Copy the whole link again, or choose a picture."
         )
-    known = match_id(reference_id, images.ids)
+    known = match_id(reference_id, images.ids) or match_id(
+        decode_url_text(reference_id), images.ids
+    )
     found = find_shown(images, known or reference_id, content)
     if found is not None:
         return found, ""
@@ -511,7 +512,7 @@ def with_link_settings(
     """
     readers: dict[str, Callable[[str], Any]] = {
         "shift": parse_shift,
-        "model": models.require,
+        "model": lambda name: _require_model(name, models),
         "filter": lambda text: format_filter(parse_filter(text, images.metadata)),
     }
     errors = []
@@ -533,6 +534,16 @@ def _read_setting(value: Any, read: Callable[[Any], Any]) -> tuple[Any, str]:
         return read(value), ""
     except QueryError as error:
         return None, f"In the link, {error}"
+
+
+def _require_model(name: str, models: ModelPool) -> str:
+    """Return the name of a link's model; raise `QueryError` if the page does not have the model."""
+    if name not in models.names and len(models.names) == 1:
+        raise QueryError(
+            f"the model is {quote(name)}, which is not here. Search to use "
+            f"{quote(models.default)}: its results may differ."
+        )
+    return models.require(name)
 
 
 def describe_ignored(link: str) -> str:
@@ -573,7 +584,14 @@ def parse_link(link: str) -> dict[str, str]:
 def _split_link(link: str) -> list[tuple[str, str]]:
     # A link that was copied from the source of a web page has "&amp;" between its parameters.
     query = link.removeprefix("?").replace("&amp;", "&")
+    if "=" not in query and "=" in (decoded := unquote_plus(query)):
+        query = decoded  # chats and mail programs encode links that they wrap
     parameters = [(_link_name(name), value) for name, value in parse_qsl(query)]
+    # The name of a file may have "%20" in it, so `ref` is decoded only if there is no such picture.
+    parameters = [
+        (name, decode_url_text(value) if name in _LINK_NAMES and name != "ref" else value)
+        for name, value in parameters
+    ]
     # "?text=black & white": what follows the "&" was part of the text.
     words = [unquote_plus(part).strip() for part in query.split("&") if "=" not in part]
     return [*parameters, *((word, "") for word in words if word and word not in _LINK_NAMES)]

@@ -316,9 +316,19 @@ def test_a_link_is_followed_as_soon_as_there_is_room(open_page, server, browser)
     page.wait_for_function("history.state?.screen?.request.words === 'is blue'")
     page.wait_for_selector("#results .card")
     assert page.input_value(WORDS) == "is blue"
-    assert page.evaluate("location.search") == "?text=is+blue"
+    assert page.evaluate("location.search").startswith("?text=is+blue&model=")
     assert len(refused) == 2
     page.close()
+
+
+def test_a_link_that_was_encoded_again_is_followed(open_page, server):
+    page = open_page()
+    for query in ("text=is%2520blue", "text%3Dis%20blue"):
+        page.goto("about:blank")
+        page.goto(f"{server.address}?{query}")
+        page.wait_for_function("history.state?.screen?.request.words === 'is blue'")
+        page.wait_for_function("location.search.startsWith('?text=is+blue&')")
+        assert page.input_value(WORDS) == "is blue"
 
 
 def test_a_link_with_names_in_another_case_is_followed_and_unknown_ones_are_named(

@@ -112,6 +112,11 @@ def test_a_pattern_that_leaves_nothing_out_is_reported_with_the_reason(gallery, 
     _, answer, err = index(gallery, *(part for p in advised for part in ("--exclude", p)))
     assert (answer["pictures"], answer["unused_patterns"]) == (3, {})
     assert "left nothing out" not in err
+    inner = sorted(path.relative_to(gallery).as_posix() for path in (gallery / "nas").rglob("*.*"))
+    again = f"!{inner[0]}"
+    _, answer, err = index(gallery, "--exclude", "nas/", "--exclude", again)
+    assert list(answer["unused_patterns"]) == [again]
+    assert f"--exclude {again!r} has no effect. 'nas/' leaves out the folder nas/" in err
 
 
 @pytest.mark.slow

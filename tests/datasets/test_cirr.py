@@ -87,6 +87,17 @@ def test_withheld_targets_are_an_error_unless_none_are_needed(tmp_path: Path) ->
     assert [query.hits for query in made.queries] == [frozenset()] * 2
 
 
+def test_a_target_that_is_missing_from_another_split_is_a_broken_file(tmp_path: Path) -> None:
+    write(tmp_path, [withheld(7), withheld(2)], "val")
+    for read in (cirr_benchmark, cirr_triplets):
+        with pytest.raises(
+            DatasetError, match="for 2 of 2 queries, the first with pairid 7"
+        ) as told:
+            read(tmp_path, "val")
+        assert "Fetch the file again" in str(told.value)
+        assert "Use the split val" not in str(told.value)
+
+
 @pytest.mark.parametrize(
     ("entries", "message"),
     [

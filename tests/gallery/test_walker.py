@@ -15,7 +15,7 @@ from dwc.datasets.image_kinds import escape_name, unescape_name
 from dwc.datasets.image_loading import HAS_HEIF
 from dwc.errors import ImageError
 from dwc.gallery.sources import FolderSource, open_source
-from dwc.gallery.walker import LeftOut, walk_folder
+from dwc.gallery.walker import GalleryFile, LeftOut, UnusedPattern, walk_folder
 from tests.datasets.test_image_loading import iso_header, saved, two_halves
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX files")
@@ -27,7 +27,7 @@ def walk(folder, *exclude):
     for found in walk_folder(folder, exclude):
         if isinstance(found, LeftOut):
             left_out[found.id] = found.reason
-        else:
+        elif isinstance(found, GalleryFile):
             taken.append(found.id)
     return sorted(taken), left_out
 
@@ -176,6 +176,93 @@ def test_patterns_exclude_as_in_gitignore(photos):
         FolderSource(photos, ["!"])
     with pytest.raises(ImageError, match="no pattern is before it"):
         FolderSource(photos, ["!out/a.png", "*.webp"])
+    with pytest.raises(ImageError, match=r"--exclude: .*as in \.gitignore"):
+        FolderSource(photos, ["[z-a].png"])
+
+
+@pytest.fixture
+def nested(tmp_path):
+    for name in ("private/keep", "private/x", "private/s/keep", "a/private/q", "a/[b]", "c"):
+        picture(tmp_path / "nested" / f"{name}.png")
+    return tmp_path / "nested"
+
+
+# As `git ls-files --others --exclude-standard` lists them.
+@pytest.mark.parametrize(
+    ("patterns", "taken"),
+    [
+        ("private/ !private/keep.png", "a/[b] c"),
+        ("/private/* !private/keep.png", "a/[b] a/private/q c private/keep"),
+        ("* !*/ !keep.png", "private/keep private/s/keep"),
+        ("* !/private !keep.png", "private/keep"),
+        ("/private/** !/private/**/ !keep.png", "a/[b] a/private/q c private/keep private/s/keep"),
+        ("private/ !/private/ /private/* !private/keep.png", "a/[b] c private/keep"),
+        ("*.png !/*.png", "c"),
+        ("* !/a/ !\\[b].png", "a/[b]"),
+        ("**/private/**", "a/[b] c"),
+        ("[!c].png [^k]*.png", "private/keep private/s/keep"),
+    ],
+)
+def test_the_last_pattern_that_matches_counts(nested, patterns, taken):
+    found = [entry.id for entry in walk_folder(nested, patterns.split()) if is_file(entry)]
+    assert sorted(found) == [f"{name}.png" for name in taken.split()]
+
+
+def is_file(entry):
+    return isinstance(entry, GalleryFile)
+
+
+def unused(folder, *patterns):
+    return {
+        entry.pattern: entry.reason
+        for entry in walk_folder(folder, patterns)
+        if isinstance(entry, UnusedPattern)
+    }
+
+
+@pytest.mark.parametrize(
+    ("patterns", "advice", "corrected"),
+    [
+        (
+            "a/private/ !a/private/q.png",
+            "Write '/a/private/*' in place of 'a/private/'.",
+            "/a/private/* !a/private/q.png",
+        ),
+        (
+            "/private !private/s/keep.png",
+            "Write '/private/**', then '!/private/**/' in place of '/private'.",
+            "/private/** !/private/**/ !private/s/keep.png",
+        ),
+        (
+            "private/ !private/*.png",
+            "Write '!/private/', then '/private/*' directly before it.",
+            "private/ !/private/ /private/* !private/*.png",
+        ),
+        (
+            "* !private/keep.png",
+            "Write '!/private/', then '/private/*' directly before it.",
+            "* !/private/ /private/* !private/keep.png",
+        ),
+        (
+            "/private/ !keep.png",
+            "write '/private/**', then '!/private/**/' in place of '/private/'.",
+            "/private/** !/private/**/ !keep.png",
+        ),
+        ("*.png !./c.png", "Write !/c.png", "*.png !/c.png"),
+        ("/private/* !C.png", "there is c.png", ""),
+        ("private/ !c.png", "No pattern before it leaves out c.png. Put it after", ""),
+        ("!c.png", "No pattern before it leaves out c.png. Put it after", "* !c.png"),
+        ("private/ !private/nothing.png", "Nothing that the patterns before it leave out", ""),
+    ],
+)
+def test_a_pattern_that_includes_nothing_again_is_named(nested, patterns, advice, corrected):
+    patterns = patterns.split()
+    first = [] if patterns[0][0] != "!" else ["*.gif"]
+    reasons = unused(nested, *first, *patterns)
+    assert advice in reasons[patterns[-1]]
+    if corrected:
+        assert unused(nested, *corrected.split()) == {}
+        assert any(map(is_file, walk_folder(nested, corrected.split())))
 
 
 def test_hidden_files_and_folders_are_counted(photos):

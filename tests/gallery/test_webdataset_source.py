@@ -182,7 +182,10 @@ def test_patterns_that_leave_nothing_out_are_named(shards):
     write_tar(shards / "drafts" / "x.tar", {"x.png": picture(7)})
     patterns = ["a/", "drafts/", "SHOP-001.TAR/train.png", "train", "!1.png"]
     listing = WebDatasetSource(str(shards), patterns).list()
-    assert list(listing.unused_patterns) == ["SHOP-001.TAR/train.png", "train"]
+    assert list(listing.unused_patterns) == ["SHOP-001.TAR/train.png", "train", "!1.png"]
+    again = WebDatasetSource(str(shards), ["*.tar/a/", "train.*", "!a/0.JPG", "!0.JPG"]).list()
+    assert IDS[0] in [item.id for item in again.items]
+    assert list(again.unused_patterns) == ["!a/0.JPG"]
     reason = listing.unused_patterns["SHOP-001.TAR/train.png"]
     assert reason == "Upper and lower case differ: there is shop-001.TAR/train.png."
 

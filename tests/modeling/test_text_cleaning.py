@@ -10,6 +10,7 @@ from dwc.modeling.text_cleaning import (
     clean_text,
     clean_typed_text,
     correct_spelling,
+    decode_url_text,
 )
 
 KNOWN = {"red", "dress", "blue", "white", "vneck", "its", "sleeves", "light"}
@@ -242,3 +243,32 @@ def test_ordinary_words_are_no_mistyped_words_for_clothes(text):
 def test_digits_in_place_of_letters_are_read_as_letters(typed, clean):
     known = {"dress", "black", "white", "no", "not", "size", "for"}
     assert clean_typed_text(typed, lambda word: word.lower() in known) == clean
+
+
+@pytest.mark.parametrize(
+    ("typed", "text"),
+    [
+        ("red%20dress%20not%20blue", "red dress not blue"),
+        ("red%252520dress", "red dress"),
+        ("red+dress%2C+no+stripes", "red dress, no stripes"),
+        ("red%20%2B%20blue", "red + blue"),
+        ("robe%20%C3%A9t%C3%A9%0A", "robe été\n"),
+        ("100%25%20cotton", "100% cotton"),
+        ("dress+not+blue", "dress not blue"),
+        ("no+stripes", "no stripes"),
+    ],
+)
+def test_a_text_encoded_for_an_address_is_decoded(typed, text):
+    assert decode_url_text(typed) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "50% off", "50%25 off", "red dress%20", "100%cashmere", "100%acrylic", "50%fabric",
+        "%FFred", "red%00", "%20", "%25", "%", "", "red+dress", "black+white", "+ with",
+        "é%20", "-stripes", "no+stripes, please",
+    ],
+)  # fmt: skip
+def test_other_texts_with_percent_and_plus_signs_stay(text):
+    assert decode_url_text(text) == text

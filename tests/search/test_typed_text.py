@@ -193,6 +193,14 @@ def test_an_unknown_word_is_read_as_its_neighbor_and_the_note_says_so(
     assert bundled.processor.unknown_words(result.text) == []
 
 
+def test_words_encoded_for_an_address_are_decoded_and_the_note_says_so(bundled) -> None:
+    template = bundled.model.config.caption_template
+    typed = bundled.processor.read_typed("red%20dress%20not%20blue", template)
+    assert typed.text == bundled.processor.read_typed("red dress not blue", template).text
+    assert "“red%20dress%20not%20blue” as “red dress not blue”" in typed.notes[0]
+    assert bundled.processor.read_typed("100%cashmere", template).respelled == ()
+
+
 def test_an_excluded_neighbor_is_rephrased_like_a_known_word(bundled) -> None:
     template = bundled.model.config.caption_template
     typed = bundled.processor.read_typed("a dress, anything but azure", template)

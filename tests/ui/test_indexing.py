@@ -145,7 +145,7 @@ def test_an_answer_that_the_server_forgot_is_not_taken_for_one_over_more_picture
         components: Any = None  # not used here
         handlers = PageHandlers(models, images, [], components, None, 10, SearchFailures())
         state = answer_request(models, images, SearchRequest("is blue"))
-        screen = describe_screen(state, images, names_model=False)
+        screen = describe_screen(state, images)
         repeated = handlers.current_state(None, screen)
         assert repeated is not None
         assert repeated.result.hits == state.result.hits

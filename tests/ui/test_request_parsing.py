@@ -1,5 +1,6 @@
 import io
 from dataclasses import replace
+from urllib.parse import parse_qs, quote, urlencode
 
 import pytest
 from PIL import Image
@@ -139,6 +140,38 @@ def test_a_link_from_the_source_of_a_page_is_read(models, pictures, separator):
     request, message = read_link(link, models, pictures)
     assert (request.reference_id, request.words, request.shift) == ("p-0002", "red", 2.0)
     assert message == ""
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_link_that_was_encoded_again_is_decoded(models, pictures, times):
+    first = SearchRequest("red dress, 50% off", "p-0002", model=models.default, shift=-2.0)
+    values = parse_qs(write_link(first))
+    for _ in range(times - 1):
+        values = {name: [quote(value)] for name, [value] in values.items()}
+    link = urlencode({name: value for name, [value] in values.items()})
+    request, message = read_link(link, models, pictures)
+    assert (message, replace(request, content=None)) == ("", first)
+    whole = quote(write_link(first), safe="")
+    request, message = read_link(whole, models, pictures)
+    assert (message, replace(request, content=None)) == ("", first)
+    assert describe_ignored(whole) == ""
+
+
+def test_words_of_a_link_with_percent_signs_stay(models, pictures):
+    for words in ("50%25 off", "100%cashmere", "50% off", "black+white"):
+        request, _ = read_link(write_link(SearchRequest(words, model="")), models, pictures)
+        assert request.words == words
+
+
+def test_a_picture_with_an_encoded_name_is_found_first_as_it_is_written(
+    models, pictures, monkeypatch
+):
+    monkeypatch.setattr(pictures, "ids", ["a%20b", "a b"])
+    for id in pictures.ids:
+        Image.new("RGB", (8, 8), "red").save(pictures.thumbnail(id))
+    assert read_link("ref=a%2520b", models, pictures)[0].reference_id == "a%20b"
+    monkeypatch.setattr(pictures, "ids", ["other", "a b"])
+    assert read_link("ref=a%2520b", models, pictures)[0].reference_id == "a b"
 
 
 def test_the_settings_of_a_link_are_those_of_another_search_too(models, pictures):

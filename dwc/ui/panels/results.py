@@ -367,7 +367,7 @@ class _FileFormat:
     byte_order_mark: str = ""
 
 
-def render_toolbar(state: SearchState | None, names_model: bool = False) -> str:
+def render_toolbar(state: SearchState | None) -> str:
     """Return the HTML of the toolbar, with which a visitor saves or shares a search result.
 
     The toolbar does not contain the files: `export_answer` creates a file when the visitor presses
@@ -375,11 +375,10 @@ def render_toolbar(state: SearchState | None, names_model: bool = False) -> str:
 
     Args:
         state: The search result; None before the first search, when the HTML is empty.
-        names_model: Whether the link names the model; needed if there are several models.
     """
     if state is None:
         return ""
-    link = write_link(state.request, names_model)
+    link = write_link(state.request)
     refusal = "" if link is not None else NO_LINK
     buttons = "".join(
         f'<button type="button" data-save="{kind}">Save {kind.upper()}</button>'

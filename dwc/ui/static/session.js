@@ -47,7 +47,10 @@ window.dwcSession = (() => {
 
   /* Whether the address or this entry of the browser's history names a search. */
   function isAddressed() {
-    const parameters = new URLSearchParams(window.dwcEmbedding.query().replaceAll("&amp;", "&"));
+    const query = window.dwcEmbedding.query().replaceAll("&amp;", "&");
+    let parameters = new URLSearchParams(query);
+    // A link that was encoded as a whole has all of its parameters in the first name.
+    if (!query.includes("=")) parameters = new URLSearchParams([...parameters.keys()].join("&"));
     const isSearch = [...parameters].some(([name, value]) => value && LINK_NAMES.includes(name.toLowerCase()));
     return isSearch || Boolean(history.state?.screen);
   }

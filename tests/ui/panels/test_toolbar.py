@@ -105,9 +105,8 @@ def test_a_file_is_made_when_its_button_is_pressed(standing):
 @pytest.mark.parametrize("shift", [0.0, 1.25, math.inf, -math.inf])
 def test_a_link_asks_the_same_again(models, pictures, standing, shift):
     moved = reweighted(standing, shift)
-    link = write_link(moved.request)
+    link = write_link(replace(moved.request, model=models.default))
     assert ("shift" in parse_qs(link)) == (shift != 0)
-    assert "model" not in parse_qs(link)
     request, message = read_link(f"?{link}", models, pictures)
     assert message == ""
     assert request.words == "=blue & shorter"
@@ -117,13 +116,17 @@ def test_a_link_asks_the_same_again(models, pictures, standing, shift):
     assert [hit.id for hit in found.result.hits] == [hit.id for hit in moved.result.hits]
 
 
-def test_a_link_names_the_model_where_there_is_a_choice(two_models, pictures):
+def test_a_link_names_the_model(two_models, models, pictures):
     name = two_models.names[1]
     standing = search(two_models, pictures, None, "blue", model=name)
-    link = write_link(standing.request, names_model=True)
+    link = write_link(standing.request)
     assert dict(parse_qsl(link)) == {"text": "blue", "model": name}
     assert read_link(link, two_models, pictures)[0].model == name
     assert read_link("text=blue", two_models, pictures)[0].model == two_models.default
+    alone = search(models, pictures, None, "blue")
+    assert dict(parse_qsl(write_link(alone.request))) == {"text": "blue", "model": models.default}
+    _, message = read_link("text=blue&model=gone", two_models, pictures)
+    assert f"no model 'gone' here. Choose one of these: {two_models.default}" in message
 
 
 def test_a_link_cannot_carry_an_upload(standing):
@@ -140,7 +143,7 @@ def test_a_link_cannot_carry_an_upload(standing):
     [
         ("ref=gone&text=blue", "'gone', is not in this gallery"),
         ("text=blue&shift=left", "shift is 'left'"),
-        ("text=blue&model=gone", "no model 'gone' here. Choose one of these: first"),
+        ("text=blue&model=gone", "the model is 'gone', which is not here. Search to use 'first'"),
         ("text=blue&text=red", "The link gives text more than once. Search to use the first"),
         ("text=blue&shift=1&model=first&shift=2&text=red", "gives text and shift more than once"),
     ],
