@@ -50,7 +50,7 @@ wardrobe:
 
 progressive: wardrobe $(VENV)/.dev ## train PL's, on the towers of the bundled one: make progressive WARDROBE=FOLDER
 	$(BIN)/python -m dwc train progressive --wardrobe "$(WARDROBE)" \
-	  --start assets/checkpoints/dwc-catalogue --work runs/progressive-catalogue \
+	  --start dwc-catalogue --work runs/progressive-catalogue \
 	  --out assets/checkpoints/progressive-catalogue $(ARGS)
 	$(BIN)/python -m dwc weights assets/checkpoints/progressive-catalogue
 	$(BIN)/python -m dwc report --out assets/docs/results.md
