@@ -571,8 +571,8 @@ class Searcher:
         """
         notes = []
         unknown_words = self.checkpoint.processor.unknown_words
+        typed = text
         if self.checkpoint.processor.rephrase_exclusions:
-            typed = text
             # `dwc.search.query` applies the removed exclusions
             exclusions, text = find_exclusions(text, keep_overlooked=True)
             for kind, noun, nouns in (
@@ -591,13 +591,15 @@ class Searcher:
                     "nothing. Describe what you want."
                 )
             notes += describe_unclear(text, has_image)
-            notes += describe_possible_exclusions(typed, text, unknown_words(text))
+        unknown = unknown_words(text)
+        if self.checkpoint.processor.rephrase_exclusions:
+            notes += describe_possible_exclusions(typed, text, unknown)
         if not self.store.is_drawn:
             rest = find_exclusions(text)[1]
             notes += describe_poorly_known(rest, self._measured.poorly_known)
             if has_image and self._measured.poorly_known:  # measured on photographs at all
                 notes += describe_lengths(rest)
-        notes += describe_unknown(text, unknown_words(text))
+        notes += describe_unknown(text, unknown)
         note = negation_note(text, lambda word: not unknown_words(word), has_image)
         return [*notes, note] if note else notes
 
@@ -664,7 +666,8 @@ def _image_notes(image: Image.Image) -> list[str]:
     """
     notes = []
     filling = image.info.get(FILLED_WITH)
-    if is_blank(image):
+    is_empty = is_blank(image)
+    if is_empty:
         reason = "it is of a single color" if filling is None else f"on {filling}, it vanishes"
         notes.append(f"Nothing can be seen in the picture: {reason}. Give another one.")
     elif image.info.get(HALF_TRANSPARENT):
@@ -674,7 +677,8 @@ def _image_notes(image: Image.Image) -> list[str]:
         )
     elif filling is not None:
         notes.append(f"The transparent parts of the picture are read as {filling}.")
-    notes += _shape_notes(image)
+    if not is_empty:
+        notes += _shape_notes(image)
     if (frame := image.info.get(FRAME)) is not None:
         notes.append(
             f"The file has several pictures, such as pages or the frames of an animation: number "
@@ -702,10 +706,8 @@ def _image_notes(image: Image.Image) -> list[str]:
 def _shape_notes(image: Image.Image) -> list[str]:
     """Return a message for the user if a decoded reference image is very tall or wide.
 
-    The result is a list with one message, or empty for other images and for a single color.
+    The result is a list with one message, or empty for other images. The image must not be blank.
     """
-    if is_blank(image):
-        return []
     if (part := image.info.get(STRIP_PART)) is not None:
         cut = "upper square of this tall" if part == "top" else "middle square of this wide"
         blank = ", and nothing can be seen in it" if BLANK_PART in image.info else ""

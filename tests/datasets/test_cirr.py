@@ -92,10 +92,10 @@ def test_a_target_that_is_missing_from_another_split_is_a_broken_file(tmp_path: 
     for read in (cirr_benchmark, cirr_triplets):
         with pytest.raises(
             DatasetError, match="for 2 of 2 queries, the first with pairid 7"
-        ) as told:
+        ) as error:
             read(tmp_path, "val")
-        assert "Fetch the file again" in str(told.value)
-        assert "Use the split val" not in str(told.value)
+        assert "Fetch the file again" in str(error.value)
+        assert "Use the split val" not in str(error.value)
 
 
 @pytest.mark.parametrize(
