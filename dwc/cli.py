@@ -17,7 +17,7 @@ from typing import Protocol, cast
 from dwc import __version__, import_shortcuts
 from dwc.commands.console import CommandParser, printable_lines
 from dwc.errors import DWCError
-from dwc.files import relax_collector
+from dwc.memory import relax_collector, retain_freed_memory
 
 COMMANDS = (
     "app",
@@ -70,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     args = _parser(arguments).parse_args(_attach_values(arguments))
     relax_collector()
+    retain_freed_memory()
     import_shortcuts.register()
     try:
         return args.run(args)

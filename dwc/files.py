@@ -2,12 +2,8 @@
 
 An atomic write creates a temporary file in the same folder and renames it at the end. So other
 processes see either the old or the new content, and an interrupted write leaves the old content.
-
-`collector_paused` and `relax_collector` speed up code that creates many objects, such as the rows
-of a database or the modules of a package.
 """
 
-import gc
 import hashlib
 import json
 import os
@@ -270,42 +266,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Disable Python's cyclic garbage collector within a block that creates many objects.
-
-    For example, reading 100,000 rows from a database creates more than 100,000 objects. The
-    garbage collector would scan all of them repeatedly, which would take seconds.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-_DEFAULT_THRESHOLDS = gc.get_threshold()
-
-
-def relax_collector() -> None:
-    """Run Python's cyclic garbage collector less often from now on.
-
-    The packages of a command create about 900,000 objects when they are imported, and nearly all of
-    them stay. With Python's default thresholds, the garbage collector scans all of them several
-    times, which takes a fifth of the time of the import.
-    """
-    gc.set_threshold(50_000, 20, 100)
-
-
-def settle_collector() -> None:
-    """Restore the garbage collector's default thresholds, and exempt all present objects from it.
-
-    A server calls this function once it is ready. The garbage collector then scans only the objects
-    that requests create, so it interrupts the server only briefly.
-    """
-    gc.freeze()
-    gc.set_threshold(*_DEFAULT_THRESHOLDS)

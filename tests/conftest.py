@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from dwc.files import relax_collector
+from dwc.memory import relax_collector, retain_freed_memory
 from tests import fork_server
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     change. Benchmarks use the disk, which they measure.
     """
     relax_collector()
+    retain_freed_memory()
     has_room = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > NEEDED_BYTES
     if has_room and config.option.markexpr != "bench":
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))

@@ -20,16 +20,17 @@ MAY_IMPORT = {
     "auto_classes": {"import_hooks"},
     "import_shortcuts": {"import_hooks"},
     "files": {"errors"},
+    "memory": set(),
     "progress": set(),
     "negation": set(),
     "datasets": {"errors", "files"},
     "checkpoints.safetensors_files": {"errors", "files"},
     "modeling": {"errors", "checkpoints.safetensors_files", "negation"},
-    "checkpoints": {"errors", "files", "modeling", "checkpoints.safetensors_files"},
+    "checkpoints": {"errors", "files", "memory", "modeling", "checkpoints.safetensors_files"},
     "convert": {"errors", "files", "modeling", "checkpoints", "checkpoints.safetensors_files"},
     "space": {"errors", "files", "checkpoints"},
     "catalogue": {"errors", "files", "datasets", "negation"},
-    "gallery": {"errors", "files", "progress", "datasets", "catalogue"},
+    "gallery": {"errors", "files", "memory", "progress", "datasets", "catalogue"},
     "evaluation": {"errors", "files", "progress", "modeling", "datasets", "catalogue"},
     "search": {
         "errors", "files", "modeling", "checkpoints", "datasets", "gallery", "negation",
@@ -45,12 +46,12 @@ MAY_IMPORT = {
         "explain", "negation", "import_shortcuts",
     },
     # The one command that serves the page.
-    "commands.app": {"errors", "files", "gallery", "commands", "ui"},
+    "commands.app": {"errors", "files", "memory", "gallery", "commands", "ui"},
     "commands": {
         "errors", "files", "modeling", "checkpoints", "convert", "datasets", "catalogue", "gallery",
         "search", "explain", "evaluation", "training", "space",
     },
-    "cli": {"errors", "files", "import_shortcuts", "commands", "commands.app"},
+    "cli": {"errors", "files", "memory", "import_shortcuts", "commands", "commands.app"},
     "__main__": {"cli"},
     "__init__": {"auto_classes", "modeling", "search"},  # the public names, imported on first use
 }  # fmt: skip

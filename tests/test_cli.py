@@ -1,6 +1,5 @@
 """The command line, end to end: odd files in, JSON out, mistakes told in one line."""
 
-import gc
 import json
 import subprocess
 import sys
@@ -220,25 +219,3 @@ def test_an_interrupt_exits_with_130(monkeypatch, capsys):
     monkeypatch.setattr("dwc.commands.search.run", interrupt)
     assert main(["search", "store"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
-
-
-@pytest.mark.slow
-def test_a_command_runs_with_a_collector_that_scans_its_imports_rarely(monkeypatch):
-    usual = gc.get_threshold()
-    gc.set_threshold(700, 10, 10)
-    seen = []
-    monkeypatch.setattr("dwc.commands.report.run", lambda args: seen.append(gc.get_threshold()))
-    try:
-        main(["report"])
-    finally:
-        gc.set_threshold(*usual)
-    assert seen[0][0] > 10_000
-
-
-def test_a_server_that_is_ready_scans_only_what_is_new():
-    code = (
-        "import gc, dwc.files as f; usual = gc.get_threshold(); f.relax_collector(); "
-        "f.settle_collector(); assert gc.get_threshold() == usual; print(gc.get_freeze_count())"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(done.stdout) > 1_000

@@ -39,7 +39,8 @@ from dwc.checkpoints.validate import (
     require_clip_tokenizer,
 )
 from dwc.errors import CheckpointError
-from dwc.files import asset_path, collector_paused, file_digest, refuse_lfs_pointer
+from dwc.files import asset_path, file_digest, refuse_lfs_pointer
+from dwc.memory import collector_paused
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import WORD_NEIGHBORS, DWCProcessor
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from dwc.commands.console import add_index_argument, expand_home, parse_count
 from dwc.errors import DWCError
-from dwc.files import settle_collector
+from dwc.memory import settle_collector
 
 if TYPE_CHECKING:
     from dwc.gallery.builder import Progress

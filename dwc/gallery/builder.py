@@ -42,7 +42,7 @@ from dwc.datasets.image_loading import (
 )
 from dwc.datasets.image_prefetch import background_process, prefetched, worker_pool
 from dwc.errors import ImageError, StoreError
-from dwc.files import LFS_CURE, collector_paused, is_lfs_pointer, write_bytes
+from dwc.files import LFS_CURE, is_lfs_pointer, write_bytes
 from dwc.gallery.listed_files import ListedFiles, SelectedItems
 from dwc.gallery.sources import Item, Listing, Source, Stamp, from_spec, is_same_gallery
 from dwc.gallery.store import (
@@ -69,6 +69,7 @@ from dwc.gallery.walker import (
     UNREADABLE,
     placeholder_id,
 )
+from dwc.memory import collector_paused
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from dwc.datasets.image_loading import DECODER_VERSION, RENDERING_VERSION
 from dwc.errors import ImageError, StoreError
-from dwc.files import collector_paused, write_json
+from dwc.files import write_json
 from dwc.gallery.builder import (
     BuildResult,
     Embed,
@@ -44,6 +44,7 @@ from dwc.gallery.store import (
     vector_file,
 )
 from dwc.gallery.store_writer import StoreWriter, lock_folder
+from dwc.memory import collector_paused
 
 _SETTINGS = "settings.json"
 

@@ -56,7 +56,7 @@ from dwc.datasets.image_loading import (
     hash_pixels,
 )
 from dwc.errors import ImageError, StoreError
-from dwc.files import collector_paused, refuse_lfs_pointer, write_bytes
+from dwc.files import refuse_lfs_pointer, write_bytes
 from dwc.gallery.metadata import Metadata, list_some
 from dwc.gallery.row_snapshot import (
     MAPPED_ROWS,
@@ -72,6 +72,7 @@ from dwc.gallery.sources import Source, Stamp, from_spec, is_same_gallery
 from dwc.gallery.store_tables import ContentKeyTable, KnownFile
 from dwc.gallery.stored_arrays import Texts
 from dwc.gallery.walker import DATABASE, REASONS
+from dwc.memory import collector_paused
 
 FORMAT = 1
 THUMBNAILS = "thumbnails"
