@@ -11,7 +11,8 @@ features to which they are first applied, separately for one image and for sever
 
 With one thread, CLIP's RN50 takes 0.85 of the time of the separate operations. For a small network
 on images of 64 pixels, the factor is 1 for one image and 0.9 for eight. It is 1.5 for the CNN
-stream's maps of 4 x 4 cells, so the fused operation is not used there.
+stream's maps of 4 x 4 cells, so the fused operation is not used there; `streams.py` only folds the
+batch norms, with `can_fold`, `fold` and `state_of`.
 """
 
 from typing import Any, Literal, NamedTuple
@@ -38,7 +39,7 @@ class _Folded(NamedTuple):
     """The folded weights of a convolution.
 
     Attributes:
-        state: The state of the parameters that were folded; see `_state_of`.
+        state: The state of the parameters that were folded; see `state_of`.
         bias: The folded bias (out_channels,).
         layouts: The folded weight in several memory layouts of oneDNN. The keys are those of
             `_layout_for`.
@@ -73,7 +74,7 @@ def convolve(
         Maps (N, out_channels, height, width), with the height and width that the convolution gives.
     """
     if _can_fuse(convolution, normalization, features):
-        weight, bias = _fold(convolution, normalization, features)
+        weight, bias = _fold_for(convolution, normalization, features)
         return _CONVOLVE(
             features,
             weight,
@@ -91,39 +92,67 @@ def convolve(
     return functional.relu6(result) if activation == "relu6" else result
 
 
-def _can_fuse(convolution: nn.Conv2d, normalization: nn.BatchNorm2d, features: Tensor) -> bool:
+def can_fold(
+    convolution: nn.Conv1d | nn.Conv2d, normalization: nn.Module, features: Tensor
+) -> bool:
+    """Return whether a batch norm may be folded into the convolution before it, on a CPU.
+
+    The folded weights are valid if the batch norm is in eval mode. They have no gradients, and
+    have the type float32.
+
+    Args:
+        convolution: The convolution.
+        normalization: The batch norm.
+        features: The input of the convolution.
+    """
     weight = convolution.weight
     return (
-        _IS_AVAILABLE
-        and not normalization.training
+        not normalization.training
         and not torch.is_grad_enabled()
         and not torch.is_autocast_enabled("cpu")
         and features.device.type == weight.device.type == "cpu"
         and features.dtype == weight.dtype == torch.float32
-        and features.numel() > 0
         and not weight.is_inference()  # torch does not count the changes of such tensors
         and not torch.compiler.is_compiling()
     )
 
 
-def _fold(
+def fold(
+    convolution: nn.Conv1d | nn.Conv2d, normalization: nn.BatchNorm1d | nn.BatchNorm2d
+) -> tuple[Tensor, Tensor]:
+    """Fold a batch norm into a convolution without bias.
+
+    Returns:
+        The weight, of the shape of the convolution's weight, and the bias (out_channels,) of a
+        convolution that computes the same as the two modules in eval mode.
+    """
+    scale = _scale(normalization)
+    weight = convolution.weight.double() * scale.view(-1, *[1] * (convolution.weight.ndim - 1))
+    return weight.float(), _folded_bias(normalization)
+
+
+def _can_fuse(convolution: nn.Conv2d, normalization: nn.BatchNorm2d, features: Tensor) -> bool:
+    return _IS_AVAILABLE and features.numel() > 0 and can_fold(convolution, normalization, features)
+
+
+def _fold_for(
     convolution: nn.Conv2d, normalization: nn.BatchNorm2d, features: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Fold a batch norm into a convolution, and return the weight and bias of the result.
+    """Fold a batch norm into a convolution, or return the result of an earlier call.
 
     The weight has the memory layout that oneDNN chooses for features of this size. The bias has the
     shape (out_channels,).
     """
-    state = _state_of(convolution, normalization)
+    state = state_of(convolution, normalization)
     known = _folded.get(convolution)
     layout = _layout_for(features)
     if known is None or known.state != state:
         known = _Folded(state, _folded_bias(normalization), {})
         _folded[convolution] = known
     if layout not in known.layouts:
-        weight = convolution.weight.double() * _scale(normalization)[:, None, None, None]
+        weight, _ = fold(convolution, normalization)
         known.layouts[layout] = _REORDER(
-            weight.float().to_mkldnn(),
+            weight.to_mkldnn(),
             convolution.padding,
             convolution.stride,
             convolution.dilation,
@@ -143,7 +172,9 @@ def _layout_for(features: Tensor) -> tuple[bool, int]:
     return len(features) > 1, torch.get_num_threads()
 
 
-def _state_of(convolution: nn.Conv2d, normalization: nn.BatchNorm2d) -> tuple[int, ...]:
+def state_of(
+    convolution: nn.Conv1d | nn.Conv2d, normalization: nn.BatchNorm1d | nn.BatchNorm2d
+) -> tuple[int, ...]:
     """Return numbers that show whether the parameters of both modules have changed.
 
     After a change of any parameter or running statistic, at least one of the numbers differs.
@@ -155,14 +186,14 @@ def _state_of(convolution: nn.Conv2d, normalization: nn.BatchNorm2d) -> tuple[in
     return tuple(number for tensor in tensors for number in (tensor._version, tensor.data_ptr()))
 
 
-def _scale(normalization: nn.BatchNorm2d) -> Tensor:
+def _scale(normalization: nn.BatchNorm1d | nn.BatchNorm2d) -> Tensor:
     """Return the factor (C,), float64, by which a batch norm multiplies each of C channels."""
     assert normalization.running_var is not None
     variance = normalization.running_var.double()
     return normalization.weight.double() / (variance + normalization.eps).sqrt()
 
 
-def _folded_bias(normalization: nn.BatchNorm2d) -> Tensor:
+def _folded_bias(normalization: nn.BatchNorm1d | nn.BatchNorm2d) -> Tensor:
     """Return the numbers (C,) that a batch norm adds to its C channels after it has scaled them."""
     assert normalization.running_mean is not None
     shift = normalization.running_mean.double() * _scale(normalization)

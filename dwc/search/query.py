@@ -262,12 +262,15 @@ def model_runner(model: DWCModel) -> RunModel:
 def _forward_batches(pixel_values: Tensor) -> tuple[Tensor, ...]:
     """Split N images (N, 3, height, width) into the batches that the model encodes fastest.
 
-    On a CPU, convolutions are faster if the channels are last in memory. Small batches are faster
-    than large ones, whose feature maps do not fit into the cache. On other devices, all images are
-    one batch.
+    On a CPU, convolutions of several images are faster if the channels are last in memory. Those
+    of one image are not: in that layout, torch rearranges the weights of some layers in each call.
+    Small batches are faster than large ones, whose feature maps do not fit into the cache. On other
+    devices, all images are one batch.
     """
     if pixel_values.device.type != "cpu":
         return (pixel_values,)
+    if len(pixel_values) == 1:
+        return (pixel_values.contiguous(),)
     return _channels_last(pixel_values).split(_IMAGES_AT_ONCE)
 
 

@@ -1,5 +1,6 @@
 """The Inception blocks and masked norms against versions written position by position."""
 
+import pytest
 import torch
 from small_models import scatter
 from torch import Tensor
@@ -84,6 +85,32 @@ def test_inception2d_of_one_row_equals_inception1d():
     features = torch.randn(2, 6, 7)
     expected = run_padded(flat, features, torch.ones(2, 7, dtype=torch.bool))
     torch.testing.assert_close(block(features[:, :, None])[:, :, 0], expected)
+
+
+@pytest.mark.parametrize("kind", [Inception1d, Inception2d])
+def test_folded_weights_give_the_same_and_follow_the_parameters(kind):
+    torch.manual_seed(0)
+    block = kind(6, 16).eval()
+    for tensor in (*block.parameters(), *block.buffers()):
+        if tensor.is_floating_point():
+            tensor.data.uniform_(0.5, 1.5)
+    if kind is Inception1d:
+        mask = torch.arange(5) < torch.tensor([5, 1, 3])[:, None]
+        inputs = (torch.randn(int(mask.sum()), 6), PackedSequences(mask))
+    else:
+        inputs = (torch.randn(3, 6, 4, 4),)
+    parameter = block.get_submodule("wide.1").normalisation.running_var
+    for factor in (1.0, 4.0):
+        parameter.mul_(factor)
+        expected = block(*inputs)  # with gradients, so without folded weights
+        assert expected.requires_grad
+        with torch.no_grad():
+            folded = block(*inputs)
+        torch.testing.assert_close(folded, expected, rtol=1e-5, atol=1e-5)
+    with torch.no_grad():
+        block.train()
+        trained = block(*inputs)
+    assert (trained - expected).abs().max() > 1e-3  # batch norm with the batch's statistics
 
 
 def test_inception_branches_have_the_stated_shares():
