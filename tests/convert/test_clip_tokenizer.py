@@ -5,7 +5,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +20,7 @@ from dwc.convert.to_checkpoint import authors_image_processor
 from dwc.errors import CheckpointError
 from dwc.modeling.processing_dwc import DWCProcessor
 from dwc.training.catalogue.recipe import train_clip_tokenizer
+from tests.fork_server import PYTHON
 from tests.merges import merges_text
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -209,7 +209,7 @@ def test_over_the_network_one_file_is_fetched(clip, tmp_path):
     }
     try:
         done = subprocess.run(
-            [sys.executable, "-c", program, str(clip)],
+            [*PYTHON, "-c", program, str(clip)],
             env=environment, text=True, capture_output=True,
         )  # fmt: skip
     finally:
