@@ -22,7 +22,7 @@ from typing import Any
 from dwc.checkpoints.load import REFERENCE_WEIGHTS, Checkpoint
 from dwc.errors import CheckpointError, QueryError
 from dwc.files import refuse_lfs_pointer, write_text
-from dwc.modeling.combiners import ComposedQuery, Composition
+from dwc.modeling.combiners import ComposedQuery, Composition, shift_one_weight
 
 logger = logging.getLogger(__name__)
 
@@ -272,8 +272,8 @@ def describe_weights(
     has_both = any(0 < float(s.image_weight) < 1 for s in composed.streams.values())
     compared = reference if has_both else None
     streams = {
-        name: _stream_weight(name, stream, compared)
-        for name, stream in composed.shifted(shift).streams.items()
+        name: _stream_weight(name, stream, compared, shift)
+        for name, stream in composed.streams.items()
     }
     return QueryWeights(
         streams=streams,
@@ -284,11 +284,11 @@ def describe_weights(
 
 
 def _stream_weight(
-    name: str, stream: Composition, reference: ReferenceWeights | None
+    name: str, stream: Composition, reference: ReferenceWeights | None, shift: float
 ) -> StreamWeight:
-    weight = float(stream.image_weight)
-    image_length = float((stream.image_weight * stream.image_part).norm())
-    text_length = float(((1 - stream.image_weight) * stream.text_part).norm())
+    weight = shift_one_weight(float(stream.image_weight), shift)
+    image_length = weight * math.hypot(*stream.image_part[0].tolist())
+    text_length = (1 - weight) * math.hypot(*stream.text_part[0].tolist())
     total = image_length + text_length
     return StreamWeight(
         image_weight=weight,

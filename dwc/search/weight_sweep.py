@@ -34,7 +34,7 @@ from dwc.errors import QueryError, quote
 from dwc.gallery.filters import Filter
 from dwc.gallery.search_index import CandidateIndex, Vectors, best_positions, without_positions
 from dwc.gallery.store import match_id
-from dwc.modeling.combiners import ComposedQuery, Composition, shift_weight
+from dwc.modeling.combiners import ComposedQuery, Composition, shift_one_weight
 from dwc.search.query import set_torch_threads
 from dwc.search.results import Hit, NearDuplicates, RankTrace, TracedItem, Weight, build_hits
 
@@ -129,13 +129,11 @@ class WeightSweep:
         self._streams = {
             name: stream.to(torch.float32) for name, stream in composed.streams.items()
         }
-        self._image_weights = torch.cat(
-            [stream.image_weight.reshape(-1) for stream in self._streams.values()]
-        )  # (number of streams,), if the query is a batch of one
         self._part_products = {name: _part_products(s) for name, s in self._streams.items()}
         widths = {name: stream.embedding.shape for name, stream in self._streams.items()}
         if any(count != 1 for count, _ in widths.values()):
             raise ValueError(f"a sweep takes one query; the streams have {widths}.")
+        self._image_weights = {name: float(s.image_weight) for name, s in self._streams.items()}
         total = sum(width for _, width in widths.values())
         if vectors.ndim != 2 or vectors.shape[1] != total or len(vectors) != len(ids):
             raise ValueError(
@@ -456,15 +454,14 @@ class WeightSweep:
             raise QueryError(
                 "the shift is not a number. Give 0 for the learned weight, or inf or -inf."
             )
-        weights = shift_weight(self._image_weights, shift).tolist()
         has_joint = not math.isinf(shift)
         return {
-            name: _Balance(image, has_joint)
-            for name, image in zip(self._streams, weights, strict=True)
+            name: _Balance(shift_one_weight(weight, shift), has_joint)
+            for name, weight in self._image_weights.items()
         }
 
     def _variant(self, variant: Variant) -> dict[str, "_Balance"] | None:
-        weights = self._image_weights.tolist()
+        weights = self._image_weights.values()
         has_image = any(weight != 0 for weight in weights)
         has_text = any(weight != 1 for weight in weights)
         if variant == "learned":

@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import model, pictures, texts
 
-from dwc.modeling.combiners import ComposedQuery, Composition, normalize, shift_weight
+from dwc.modeling.combiners import (
+    ComposedQuery,
+    Composition,
+    normalize,
+    shift_one_weight,
+    shift_weight,
+)
 
 COMBINERS = ["dwc", "concat_mlp", "clip4cir", "average", "image_only", "text_only"]
 SHIFTS = st.one_of(st.floats(-30, 30), st.sampled_from([math.inf, -math.inf]))
@@ -85,6 +91,16 @@ def test_one_sided_queries_have_nothing_to_lean_to():
     weights = torch.tensor([[0.0], [1.0]])
     for shift in (-math.inf, -2.0, 2.0, math.inf):
         assert torch.equal(shift_weight(weights, shift), weights)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.3, -2.5, 40.0, -400.0, 1e4, math.inf, -math.inf])
+def test_one_weight_is_shifted_as_in_a_tensor(shift):
+    torch.manual_seed(0)
+    weights = torch.cat([torch.rand(200), torch.tensor([0.0, 1.0, 1e-30, 1e-45, 1 - 6e-8])])
+    shifted = [shift_one_weight(weight, shift) for weight in weights.tolist()]
+    torch.testing.assert_close(
+        torch.tensor(shifted), shift_weight(weights, shift), rtol=2e-7, atol=0
+    )
 
 
 @pytest.mark.parametrize("has_joint", [False, True])
