@@ -924,9 +924,11 @@ def _rephrase_all(
         changes: A dict to which this function adds the replacement of each replaced phrase.
     """
     for pattern, rephrase in rules:
-        only = [match.span() for match in ONLY.finditer(text)]
         done, end = "", 0
+        only: list[tuple[int, int]] | None = None
         for match in pattern.finditer(text):
+            if only is None:
+                only = [part.span() for part in ONLY.finditer(text)]
             start, stop = match.span()
             read = rephrase(match)
             if read is None or any(first < stop and start < last for first, last in only):
