@@ -6,6 +6,7 @@ immediately.
 """
 
 import argparse
+import errno
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -79,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _fail("the output was closed before it was written")
     except OSError as error:  # for example, a full disk or a read-only folder
+        if error.errno == errno.ENOSPC:
+            return _fail(f"{error}. Free some space, then run the same command again.")
         return _fail(str(error))
     except KeyboardInterrupt:
         _fail("interrupted")

@@ -1,5 +1,6 @@
 """The command line, end to end: odd files in, JSON out, mistakes told in one line."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -219,3 +220,12 @@ def test_an_interrupt_exits_with_130(monkeypatch, capsys):
     monkeypatch.setattr("dwc.commands.search.run", interrupt)
     assert main(["search", "store"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_full_disk_is_named_with_what_to_do(monkeypatch, capsys):
+    def write(args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("dwc.commands.search.run", write)
+    assert main(["search", "store"]) == 2
+    assert "No space left on device. Free some space" in capsys.readouterr().err

@@ -25,8 +25,10 @@ The checks depend on the file format:
   reported as damaged. `missing_share` finds files in which the pixels change abruptly to zeros and
   remain zero; they may be incomplete. If zero is not black, as in CMYK, a file may end with a white
   strip, so it is not checked.
-- PNG, GIF and JPEG 2000 need no check here: PNG has checksums, and the decoders of GIF and JPEG
-  2000 report missing data.
+- PNG, GIF and JPEG 2000 need no check of their ends: PNG has checksums, and the decoders of GIF
+  and JPEG 2000 report missing data.
+- All compressed formats: a transfer as text (FTP, git) may have written a carriage return before
+  each line feed. Compressed data have line feeds everywhere, and nearly all without one.
 """
 
 import hashlib
@@ -49,6 +51,11 @@ _SURPLUS_ZEROS = 64
 _SPARED_ZEROS = 16
 # Of AVIF and HEIC, the shortest run of zeros at the end of an image's data that is damage.
 _ISO_ZEROS = 64
+# Formats whose data look random, the bytes of them that are searched for line feeds, and the
+# smallest number of line feeds that are judged.
+_COMPRESSED = ("JPEG", "MPO", "WEBP", "AVIF", "HEIF", "GIF", "JPEG2000")
+_TEXT_BYTES = 1 << 18
+_LEAST_LINES = 24
 _MID_GRAY = (127, 128)  # levels of a block that was not decoded, in all color models
 _END_OF_IMAGE = b"\xff\xd9"
 _HUFFMAN_FRAMES = (0xC0, 0xC1, 0xC2)
@@ -75,6 +82,8 @@ def damage(image: Image.Image, file: IO[bytes]) -> str | None:
         image: The image as its decoder returned it, loaded and not yet converted.
         file: The file that contains the image.
     """
+    if image.format in _COMPRESSED and _was_sent_as_text(file):
+        return "its line ends were converted, as by a transfer as text instead of binary"
     if image.format in ("JPEG", "MPO"):
         return _damage_of_jpeg(image, file)
     if image.format == "WEBP":
@@ -82,6 +91,20 @@ def damage(image: Image.Image, file: IO[bytes]) -> str | None:
     if image.format in ("AVIF", "HEIF"):
         return _damage_of_iso_media(file)
     return None
+
+
+def _was_sent_as_text(file: IO[bytes]) -> bool:
+    """Return whether each line feed in the beginning of a compressed file has a carriage return.
+
+    For comparison, undamaged data have a carriage return before one of 256 line feeds. An area of
+    one color may repeat a few bytes; so the line feeds must be many, and before various bytes.
+    """
+    file.seek(0)
+    content = file.read(_TEXT_BYTES)
+    feeds = content.count(b"\n")
+    if feeds < _LEAST_LINES or content.count(b"\r\n") < feeds:
+        return False
+    return len(set(re.findall(rb"\n(.)", content, re.DOTALL))) >= _LEAST_LINES // 2
 
 
 def missing_share(image: Image.Image, tiles: Sequence[Any]) -> float | None:

@@ -71,7 +71,7 @@ SUFFIXES = IMAGE_SUFFIXES | ({".heic", ".heif", ".hif"} if HAS_HEIF else set())
 DECODER_VERSION = f"2, Pillow {Image.__version__}, {' '.join(FORMATS)}"
 """Identifies the set of readable formats. If it changes, unreadable files are tried again."""
 
-RENDERING_VERSION = 13
+RENDERING_VERSION = 14
 """Version of the decoder's output, incremented when pixels, their hashes or issues change.
 
 The images of a gallery that was indexed with another version are decoded and hashed again.

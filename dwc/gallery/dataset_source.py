@@ -15,6 +15,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from dwc.datasets.image_kinds import escape_name, printable, sniff_kind
 from dwc.errors import ImageError, list_names
 from dwc.gallery.metadata import MetadataCollector
@@ -283,6 +285,7 @@ class _Table:
             return
         features = self._dataset.features
         names = {n: features[n].names for n in others if hasattr(features[n], "names")}
+        short = {n for n in others if getattr(features[n], "dtype", "") in _SHORT_FLOATS}
         selected = self._dataset.select_columns(others)
         for start in range(0, len(self.ids), _ROWS_AT_ONCE):
             batch = selected[start : start + _ROWS_AT_ONCE]
@@ -291,7 +294,21 @@ class _Table:
                 for name, classes in names.items():
                     number = row[name]
                     row[name] = None if number is None or number < 0 else classes[number]
+                for name in short:
+                    row[name] = _as_written(row[name], features[name].dtype)
                 yield {name: _plain(value) for name, value in row.items()}
+
+
+_SHORT_FLOATS = {"float16": np.float16, "float32": np.float32}
+
+
+def _as_written(value: Any, dtype: str) -> Any:
+    """Return a number of less than 64 bits as the shortest decimal that stands for it.
+
+    A 32-bit 0.1 is 0.10000000149 in 64 bits, which would not equal the 0.1 of a filter. Values of
+    other kinds, such as arrays of numbers, are returned unchanged.
+    """
+    return float(str(_SHORT_FLOATS[dtype](value))) if isinstance(value, float) else value
 
 
 def _plain(value: Any) -> Any:

@@ -41,6 +41,13 @@ TABLES = ("metadata.csv", "metadata.jsonl", WARDROBE_TABLE)
 """Names of the files, in any letter case, that contain metadata of the pictures beside them."""
 
 _TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".xlsx", ".xls", ".ods")
+# Files of other kinds are only named if they are called like a table: many folders have a
+# `config.yaml` or `readme.txt`.
+_TABLE_STEMS = ("metadata", "attributes", "labels", "products", "catalog", "catalogue", "items")
+_OTHER_SUFFIXES = (
+    ".json", ".yaml", ".yml", ".txt", ".db", ".sqlite", ".sqlite3", ".parquet", ".xml", ".numbers",
+)  # fmt: skip
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 _FILE_COLUMNS = ("file_name", "filename", "file", "path", "image")
 _WARDROBE_FOLDER = "photos"
 _HASHED_TEXTS = 10_000
@@ -320,11 +327,11 @@ def describe_unused_tables(ids: Iterable[str]) -> str:
         ids: The relative paths of all files that are neither pictures nor tables with such a name.
 
     Returns:
-        A text with the names of the files that have the suffix of a table, such as `products.csv`,
-        and how to use them as metadata. The text is empty if there are no such files. Files in
-        subfolders are ignored.
+        A text with the names of the files that have the suffix of a table, such as `products.csv`
+        or `products.csv.gz`, or are called like one, such as `attributes.json`; and how to use them
+        as metadata. The text is empty if there are no such files. Files in subfolders are ignored.
     """
-    names = [id for id in ids if "/" not in id and id.lower().endswith(_TABLE_SUFFIXES)]
+    names = [id for id in ids if "/" not in id and _may_be_table(id.lower())]
     if not names:
         return ""
     verb = "is" if len(names) == 1 else "are"
@@ -332,6 +339,14 @@ def describe_unused_tables(ids: Iterable[str]) -> str:
         f"{list_some(names)} {verb} not read. To use a table as metadata, save it as {TABLES[0]}, "
         f"with the pictures' file names in a column {_FILE_COLUMNS[0]}."
     )
+
+
+def _may_be_table(name: str) -> bool:
+    """Return whether a file with a name, in lower case, may be a table that is not read."""
+    stem, suffix = posixpath.splitext(name)
+    if suffix in _COMPRESSED:
+        return _may_be_table(stem)
+    return suffix in _TABLE_SUFFIXES or (suffix in _OTHER_SUFFIXES and stem in _TABLE_STEMS)
 
 
 def read_tables(root: Path, tables: Iterable[str], ids: Collection[str]) -> ListedMetadata:

@@ -41,6 +41,7 @@ from dwc.gallery.store import (
     read_rows,
     read_state,
     thumbnail_file,
+    unreadable_database,
     vector_file,
 )
 from dwc.gallery.store_writer import StoreWriter, lock_folder
@@ -360,9 +361,7 @@ class _Part:
                 self.rows = read_rows(connection, folder) if self._manifest else []
                 self.files = read_files(connection)
         except sqlite3.Error as error:
-            raise StoreError(
-                f"{folder}: {DATABASE} cannot be read ({error}). Delete the folder and index again."
-            ) from error
+            raise unreadable_database(folder, error) from error
         issues = self._manifest.issues if self._manifest else {}
         self._issues = {name: frozenset(ids) for name, ids in issues.items()}
 

@@ -350,6 +350,19 @@ def checksum(vector: NDArray[np.float32]) -> int:
     return zlib.crc32(np.ascontiguousarray(vector, dtype="<f4").data)
 
 
+def unreadable_database(folder: Path, error: sqlite3.Error) -> StoreError:
+    """Return the error that reports that a store's database cannot be read, and what to do."""
+    if any(text in str(error) for text in ("disk I/O error", "disk is full")):
+        # The disk, a quota or the network drive fails, not the database.
+        return StoreError(
+            f"{folder}: {DATABASE} cannot be read or written ({error}). Check that the disk has "
+            "room and can be reached; then run the command again."
+        )
+    return StoreError(
+        f"{folder}: {DATABASE} cannot be read ({error}). Delete the folder and index again."
+    )
+
+
 def write_manifest(connection: sqlite3.Connection, **entries: Any) -> None:
     """Write entries of the manifest by name, inside the caller's transaction."""
     connection.executemany(
@@ -656,9 +669,7 @@ class Store:
                 snapshot = read_snapshot(connection, folder, count, file, manifest.complete)
                 vectors = _map_vectors(folder, manifest, len(snapshot.rows))
         except sqlite3.Error as error:
-            raise StoreError(
-                f"{folder}: {DATABASE} cannot be read ({error}). Delete the folder and index again."
-            ) from error
+            raise unreadable_database(folder, error) from error
         return cls(folder, manifest, snapshot, vectors, expected)
 
     def __len__(self) -> int:

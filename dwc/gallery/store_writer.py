@@ -45,6 +45,7 @@ from dwc.gallery.store import (
     read_report,
     require_all_rows,
     thumbnail_file,
+    unreadable_database,
     vector_file,
     write_manifest,
 )
@@ -114,10 +115,7 @@ class StoreWriter:
             self.close()
             if _is_about_permissions(error):
                 raise _not_writable(self.path, error) from error
-            raise StoreError(
-                f"{self.path}: {DATABASE} cannot be read ({error}). "
-                "Delete the folder and index again."
-            ) from error
+            raise unreadable_database(self.path, error) from error
         except StoreError:
             self.close()
             raise

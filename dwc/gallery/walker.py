@@ -57,10 +57,12 @@ NOT_DOWNLOADED = "not downloaded from iCloud"
 KIND_NOT_SUPPORTED = "kind not supported"
 SHORTCUT = "shortcut not followed"
 PACKED = "packed beside others"
+NOT_A_FILE = "a pipe, socket or device"
 NOT_A_PICTURE = "not a picture"
 REASONS = (
     UNREADABLE, MISSING, NOT_DOWNLOADED, KIND_NOT_SUPPORTED, SHORTCUT, PACKED, EXCLUDED,
-    SERVICE_FOLDER, OWN_STORE, LINKED_TWICE, BACKUP, EDITED_COPY, HIDDEN, NOT_A_PICTURE,
+    SERVICE_FOLDER, OWN_STORE, LINKED_TWICE, BACKUP, EDITED_COPY, HIDDEN, NOT_A_FILE,
+    NOT_A_PICTURE,
 )  # fmt: skip
 """The reasons for leaving out a file or folder, in descending order of importance to the user."""
 
@@ -413,8 +415,8 @@ class _Walk:
 
     def _file(self, path: str, relative: str, info: os.stat_result) -> GalleryFile | LeftOut:
         id = escape_name(relative)
-        if not stat.S_ISREG(info.st_mode):
-            return LeftOut(id, NOT_A_PICTURE)
+        if not stat.S_ISREG(info.st_mode):  # reading a pipe might wait for ever
+            return LeftOut(id, NOT_A_FILE)
         if self._visit_once and info.st_ino and self._is_listed(info):
             return LeftOut(id, LINKED_TWICE)
         suffix = os.path.splitext(path)[1].lower()
@@ -525,7 +527,8 @@ class _PatternUse:
 
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern
-        [compiled] = pathspec.GitIgnoreSpec.from_lines([pattern]).patterns
+        # An empty text gives no pattern, a text of spaces gives one that matches nothing.
+        compiled = pathspec.GitIgnoreSpec.from_lines([pattern or " "]).patterns[0]
         self.includes_again = compiled.include is False
         self.has_effect = False
         written = pattern.strip().removeprefix("!") if self.includes_again else pattern.rstrip()

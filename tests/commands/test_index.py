@@ -100,6 +100,7 @@ def test_a_pattern_that_leaves_nothing_out_is_reported_with_the_reason(gallery, 
         str(gallery / "nas"): "Write /nas",
         "nowhere/": "Nothing matches it",
         " ": "It is empty",
+        "": "It is empty",
     }
     options = [part for pattern in (*reasons, "p2.*") for part in ("--exclude", pattern)]
     code, answer, err = index(gallery, *options)

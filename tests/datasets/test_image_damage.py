@@ -54,6 +54,24 @@ def test_a_file_that_ends_in_zeros_is_refused(format, options, share):
     assert_refused(content[:left] + bytes(len(content) - left))
 
 
+@pytest.mark.parametrize("format", ["JPEG", "WEBP"])
+def test_a_file_that_was_sent_as_text_is_refused(format):
+    content = saved(photograph((640, 800)), format, quality=90)
+    if format == "JPEG":
+        with pytest.raises(UndecodableImageError, match="as text instead of binary"):
+            decode(content.replace(b"\n", b"\r\n"))
+    else:  # its decoder reports an error, since the file is longer than it says
+        with pytest.raises(UndecodableImageError):
+            decode(content.replace(b"\n", b"\r\n"))
+    decode(content)
+    decode(content.replace(b"\n", b"\r\n", 3) if format == "JPEG" else content)
+
+
+def test_line_ends_in_the_metadata_of_a_sound_jpeg_are_no_damage():
+    comment = b"".join(b"line %d\r\n%c" % (n, n) for n in range(200))
+    decode(saved(photograph((640, 800)), "JPEG", comment=comment))
+
+
 @pytest.mark.parametrize("share", [0.4, 0.7, 0.9])
 @pytest.mark.parametrize("options", JPEG)
 def test_a_jpeg_that_ends_early_is_refused(options, share):

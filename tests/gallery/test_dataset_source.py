@@ -12,6 +12,7 @@ from PIL import Image
 from dwc.errors import ImageError
 from dwc.gallery.builder import build_store, update_store
 from dwc.gallery.dataset_source import DatasetSource
+from dwc.gallery.filters import find_matching, parse_filter
 from dwc.gallery.sources import FolderSource, HubDatasetSource, from_spec, open_source
 from dwc.gallery.store import Store
 from tests.gallery.embedding import IDENTITY, mean_colors
@@ -80,6 +81,21 @@ def test_a_saved_dataset_is_indexed(tmp_path):
 def build_again(location, tmp_path):
     source = open_source(str(location))
     return update_store(source, mean_colors, tmp_path / "store", IDENTITY).embedded
+
+
+def test_numbers_of_less_than_64_bits_are_found_as_they_are_written(tmp_path):
+    columns = {
+        "rate": (datasets.Value("float32"), [0.1, 1e-7, None]),
+        "half": (datasets.Value("float16"), [0.1, 2.5, None]),
+        "exact": (datasets.Value("float64"), [0.1, 1 / 3, 7.0]),
+    }
+    make_dataset(map(picture, range(3)), **columns).save_to_disk(str(tmp_path / "saved"))
+    store = build(tmp_path / "saved", tmp_path)
+    assert store.metadata.row(0) == {"rate": 0.1, "half": 0.1, "exact": 0.1}
+    assert store.metadata.row(1) == {"rate": 1e-7, "half": 2.5, "exact": 1 / 3}
+    for text in ("rate = 0.1", "half = 0.1", "rate >= 0.1"):
+        found = find_matching(parse_filter(text, store.metadata), store.metadata)
+        assert [bool(is_found) for is_found in found] == [True, False, False]
 
 
 def test_splits_are_all_indexed(tmp_path):

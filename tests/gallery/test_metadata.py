@@ -236,6 +236,21 @@ def test_a_table_of_another_name_is_said_not_to_be_read(tmp_path, build):
     assert not any("products.csv" in remark for remark in store.manifest.remarks())
 
 
+@pytest.mark.parametrize(
+    ("name", "is_named"),
+    [
+        ("attributes.json", True), ("metadata.csv.gz", True), ("LABELS.TXT", True),
+        ("products.db", True), ("prices.tsv.xz", True), ("readme.txt", False),
+        ("config.yaml", False), ("archive.gz", False),
+    ],
+)  # fmt: skip
+def test_a_file_that_may_be_a_table_is_said_not_to_be_read(tmp_path, build, name, is_named):
+    Image.new("RGB", (60, 60)).save(tmp_path / "a.png")
+    (tmp_path / name).write_bytes(b"a.png,12")
+    remarks = build(tmp_path).manifest.remarks()
+    assert any(f"{name!r} is not read." in remark for remark in remarks) == is_named
+
+
 def test_a_wardrobe_names_the_pictures_in_its_folder(tmp_path, build):
     (tmp_path / "w" / "photos").mkdir(parents=True)
     Image.new("RGB", (30, 20), (60, 9, 9)).save(tmp_path / "w" / "photos" / "a.png")

@@ -16,7 +16,7 @@ from PIL import Image
 
 from dwc.errors import ImageError, StoreError
 from dwc.gallery.sources import FolderSource
-from dwc.gallery.store import DATABASE, Store, StoredImage
+from dwc.gallery.store import DATABASE, Store, StoredImage, unreadable_database
 from dwc.gallery.store_writer import StoreWriter
 from tests.gallery.embedding import IDENTITY, mean_colors
 
@@ -173,6 +173,14 @@ def test_a_folder_that_is_no_store_is_refused(tmp_path):
         Store.open(tmp_path)
     with pytest.raises(StoreError, match="cannot be read"):
         StoreWriter(tmp_path, IDENTITY, {}, "photos")
+
+
+@pytest.mark.parametrize("text", ["disk I/O error", "database or disk is full"])
+def test_a_disk_that_fails_is_no_reason_to_delete_the_store(tmp_path, text):
+    message = str(unreadable_database(tmp_path, sqlite3.OperationalError(text)))
+    assert text in message
+    assert "run the command again" in message
+    assert "Delete" not in message
 
 
 def test_a_store_of_another_format_is_refused(build, photos):

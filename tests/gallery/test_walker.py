@@ -15,7 +15,7 @@ from dwc.datasets.image_kinds import escape_name, unescape_name
 from dwc.datasets.image_loading import HAS_HEIF
 from dwc.errors import ImageError
 from dwc.gallery.sources import FolderSource, open_source
-from dwc.gallery.walker import GalleryFile, LeftOut, UnusedPattern, walk_folder
+from dwc.gallery.walker import NOT_A_FILE, GalleryFile, LeftOut, UnusedPattern, walk_folder
 from tests.datasets.test_image_loading import iso_header, saved, two_halves
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX files")
@@ -451,7 +451,16 @@ def test_pipes_and_sockets_are_not_waited_for(photos):
         server.bind(os.path.relpath(photos / "socket.png"))
         taken, left_out = walk(photos)
     assert len(taken) == 13
-    assert left_out == {"pipe.jpg": "not a picture", "socket.png": "not a picture"}
+    assert left_out == dict.fromkeys(("pipe.jpg", "socket.png"), NOT_A_FILE)
+
+
+@POSIX
+@pytest.mark.parametrize("name", ["attributes.csv", "metadata.jsonl", "pack.tar", "b"])
+def test_a_pipe_with_another_name_is_not_waited_for(photos, name):
+    os.mkfifo(photos / name)
+    listing = FolderSource(photos).list()
+    assert listing.left_out[name].reason == NOT_A_FILE
+    assert len(listing.items) == 13
 
 
 @POSIX
