@@ -267,9 +267,12 @@ _CONTRACTION = re.compile(
 )
 _WITH = re.compile(r"(?<![\w/-])w/(?=\s*[^\W\d_])(?!o(?:ut)?\b)", re.IGNORECASE)
 _WITHOUT = re.compile(r"(?<![\w/-])(?:w/o(?:ut)?|with[\s-]out)(?![\w/-])", re.IGNORECASE)
-# "Red. No: green", a correction. In a list such as "Yes: red. No: green" it excludes.
+# "Red. No: green" and "red, well no: green", corrections. In a list such as "Yes: red. No: green"
+# it excludes.
 _CORRECTING_NO = re.compile(
-    rf"^(?P<before>[^:=]*\b(?:(?P<color>{COLORS})|(?P<pattern>{PATTERN_NAMES}|plain))\b[^:=]*[.!?]\s*no)"
+    rf"^(?P<before>[^:=]*\b(?:(?P<color>{COLORS})|(?P<pattern>{PATTERN_NAMES}|plain))\b[^:=]*"
+    r"(?:[.!?]|[\s,;(-](?:well|h+m+|u+m+|er+m?|uh+m?|oh|ah|sorry|(?:wh)?oops|wait|actually)[\s,.!]*)"
+    r"(?:(?<=\W)|\s)\s*no)"
     rf"\s*:(?=\s*(?:in\s+)?(?:(?:dark|light|bright|pale)\s+)?(?:(?(color)(?:{COLORS})|(?:{PATTERN_NAMES}|plain))\b))",
     re.IGNORECASE,
 )
@@ -277,6 +280,19 @@ _CORRECTING_NO = re.compile(
 _COLON_AFTER_NEGATION = re.compile(
     r"(?<![\w'-])(without|not|(?<=[\w,;.]\s)no)\s*:\s*[-\u2022*]*\s*(?=[^\W\d_])|"
     r"(?<![\w'-])(without),\s*(?=[^\W\d_])",
+    re.IGNORECASE,
+)
+# "(no: black, white)", "; minus: black", "without: hood, belt" and, with the garment after it,
+# "no: black; t-shirt". All things of such a list are excluded.
+_LISTED_COLOR = rf"(?:in\s+)?{SHADED_COLOR}"
+_LISTED_THING = rf"(?:an?\s+|any\s+|the\s+)?(?:{DETAIL}|{'|'.join((*PATTERNS, *PARTS))}|{KINDS})"
+_LIST_JOINT = r"(?:\s*[,/&+]\s*(?:(?:and|or|nor)\s+)?|\s+(?:and|or|nor)\s+)"
+_LIST_AFTER_NEGATION = re.compile(
+    r"(?P<gap>(?:^|\s*[,;.\n|/\u2010-\u2015-]?)\s*)(?P<open>[(\[{]\s*)?(?<![\w'-])"
+    r"(?P<negation>no|not|never|without|sans|except(?:\s+for)?|minus|exclud(?:e|es|ed|ing)|avoid)\s*[:\uff1a]\s*"
+    rf"(?P<things>{_LISTED_COLOR}(?:{_LIST_JOINT}{_LISTED_COLOR})*"
+    rf"|{_LISTED_THING}(?:{_LIST_JOINT}{_LISTED_THING})*)(?![\w'-])"
+    r"(?:\s*(?P<close>[)\]}])|(?=\s*(?:$|[.;!?|\n)\]}\u2010-\u2015/]|-\s|,)))",
     re.IGNORECASE,
 )
 _ARROW = re.compile(
@@ -344,7 +360,7 @@ ONLY = re.compile(
 _DASHES = "-\u2010-\u2015\u2212"  # for a character class: hyphens, dashes and the minus sign
 _MINUS = re.compile(
     r"(?:(?<=^)|(?<=[\s,;(\[{/|&+\"\u201c]))[-\u2212\uff0d\u2796]{1,2}"
-    r"(?=[\"'\u201c\u2018(\[{]?[^\W\d_])(?!(?:no|not|without)\b)"
+    r"(?=[\"'\u201c\u2018(\[{]?[^\W\d_])(?!(?:no|not|without)\b|(?:any|every|all)(?:thing)?\s+(?:but|except)\b)"
 )
 _MINUS_AFTER_JOINT = re.compile(r"(?<=[/|&+])(?=[-\u2212\uff0d\u2796]{1,2}[\"'(\[]?[^\W\d_])")
 _DASH_BEFORE_WORD = re.compile(r"(?:(?<=^)|(?<=\s))([\u2010-\u2015])(?=[^\W\d_])")
@@ -397,12 +413,16 @@ def spell_out_negations(text: str) -> str:
       So `unknown_function_words` can find these signs.
     - A comma is added after an answer such as "no". Otherwise the two lines "belt: no" and "red:
       yes" would be read as "no red".
-    - A colon after a negation is removed: "without: hood" becomes "without hood". But after a
-      sentence with a color or a pattern, "No: green" is a correction, and becomes "No, green".
+    - A list after a negation with a colon is joined by "or": "t-shirt (no: black, white)" becomes
+      "t-shirt, not black or white".
+    - Any other colon after a negation is removed: "without: hood" becomes "without hood". But
+      after a sentence with a color or a pattern, "No: green" is a correction, and becomes "No,
+      green".
     - An arrow between words becomes "to": "red -> blue" becomes "red to blue".
     - A leading minus becomes "without", see `spell_out_minus`.
     """
     text = _CORRECTING_NO.sub(r"\g<before>,", text)
+    text = _LIST_AFTER_NEGATION.sub(_spell_out_list, text)
     text = _COLON_AFTER_NEGATION.sub(lambda match: f"{match[1] or match[2]} ", text)
     text = _ARROW.sub(" to ", text)
     text = _CONTRACTION.sub(r"\1\2'\3", text)
@@ -411,6 +431,36 @@ def spell_out_negations(text: str) -> str:
     text = _ANSWERED_NO.sub(_spaced_answer, text)
     text = _PROHIBITED.sub(" not ", text)
     return spell_out_minus(_PROHIBITION.sub(r" \1 ", text))
+
+
+def _spell_out_list(match: re.Match[str]) -> str:
+    """Return a list after a negation with a colon as one phrase: ", not black or white".
+
+    "No: red" stays as it is at the start of a text without a garment after it, and in brackets
+    after a color: there it corrects.
+
+    Args:
+        match: A match of the pattern of such lists.
+    """
+    before, after = match.string[: match.start()], match.string[match.end() :]
+    things = match["things"]
+    is_color = re.match(_LISTED_COLOR, things, re.IGNORECASE) is not None
+    if match["negation"].lower() == "no":
+        if not before.strip() and not ANY_KIND.search(after):
+            return match[0]
+        if match["open"] and is_color and ANY_COLOR.search(before):
+            return match[0]
+    is_single = re.search(_LIST_JOINT, things, re.IGNORECASE) is None
+    is_short = match["negation"].lower() in ("no", "not", "without") and not match["open"]
+    if is_single and is_short and before.strip() and match["gap"].strip() in (",", ";", "."):
+        return match[0]  # `_COLON_AFTER_NEGATION` removes the colon
+    names = [name for name in re.split(_LIST_JOINT, things, flags=re.IGNORECASE) if name]
+    listed = " or ".join([", ".join(names[:-1]), names[-1]]) if names[1:] else names[0]
+    is_kind = re.match(rf"(?:an?\s+|any\s+|the\s+)?(?:{KINDS})(?![\w'-])", things, re.IGNORECASE)
+    word = "not" if is_color else "no" if is_kind else "without"
+    gap = match["gap"] if not before.strip() else "\n" if "\n" in match["gap"] else ", "
+    is_joined = re.match(r"\s*(?:$|[,.;:!?)\]}|\n])", after)
+    return f"{gap}{word} {listed}{'' if is_joined else ','}"
 
 
 def _spaced_answer(match: re.Match[str]) -> str:

@@ -490,3 +490,35 @@ def test_all_values_after_except_are_excluded():
     assert [item.name for item in exclusions] == ["jeans", "shorts"]
     assert rest.strip() == "bottoms"
     assert [item.name for item in find_exclusions("not jeans and shorts")[0]] == ["jeans"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "spelled"),
+    [
+        ("t-shirt (no: black, white, red)", "t-shirt, not black, white or red"),
+        ("t-shirt (no: black) with pockets", "t-shirt, not black, with pockets"),
+        ("t-shirt [except: black, white]", "t-shirt, not black or white"),
+        ("t-shirt {minus: stripes}", "t-shirt, without stripes"),
+        ("t-shirt; exclude: black, white", "t-shirt, not black or white"),
+        ("t-shirt - no: black", "t-shirt, not black"),
+        ("t-shirt / no: black", "t-shirt, not black"),
+        ("t-shirt\u2013no\uff1a black", "t-shirt, not black"),
+        ("t-shirt\nno: black, white", "t-shirt\nnot black or white"),
+        ("t-shirt, no: black, white", "t-shirt, not black or white"),
+        ("no: black; t-shirt", "not black; t-shirt"),
+        ("without: hood, belt. jacket", "without hood or belt. jacket"),
+        ("except: dress, skirt", "no dress or skirt"),
+        # Corrections and other uses of a colon.
+        ("no: black", "no: black"),
+        ("red t-shirt (no: blue)", "red t-shirt (no: blue)"),
+        ("no: black t-shirt", "no: black t-shirt"),
+        ("red t-shirt, well no: blue", "red t-shirt, well no, blue"),
+        ("red t-shirt, hm, no: blue", "red t-shirt, hm, no, blue"),
+    ],
+)
+def test_lists_after_a_negation_with_a_colon_are_spelled_out(typed: str, spelled: str) -> None:
+    assert spell_out_negations(typed) == spelled
+
+
+def test_a_dash_before_anything_but_is_no_minus() -> None:
+    assert spell_out_negations("red -anything but blue") == "red -anything but blue"

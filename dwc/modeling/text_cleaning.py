@@ -39,6 +39,11 @@ _ENTITY = re.compile(r"&(?:#\d+|#[xX][\da-fA-F]+|[a-zA-Z][a-zA-Z\d]*);")
 _PERCENT_ENCODED = re.compile(r"(?=[^%]*%)(?:[!-$&-~]|%[\da-fA-F]{2})+")
 _MAX_ENCODINGS = 3
 _JOINT = re.compile(r"(?<=\w)(?<!_)(?!(?<=\d)[/.,](?=\d))(?:[^\w\s']+|_+)(?=\w)")
+# Places between ASCII letters and those of another script, also with punctuation: "dress,红色".
+_SCRIPT_CHANGE = re.compile(
+    r"(?<=[a-zA-Z\d])([^\w\s]*)(?=[^\W_\x00-\u036f])"
+    r"|(?<=[^\W_\x00-\u036f])([^\w\s]*)(?=[a-zA-Z\d])"
+)
 _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SHORTEST_PART = 3  # fewest letters of each word when "reddress" is split into two words
 _LONGEST_QUOTE = 120  # most characters of a text that is quoted in a message
@@ -534,12 +539,19 @@ def _without_digits(word: str) -> str | None:
 def _separate(word: str, is_known: Callable[[str], bool]) -> str:
     """Separate words joined with punctuation, such as `blue/white`, if at least one is known.
 
-    A joined word that is in the vocabulary itself, such as `v-neck`, is not separated.
+    A joined word that is in the vocabulary itself, such as `v-neck`, is not separated. Letters of
+    another script are separated from a known word, since a word tokenizer deletes them: as a word
+    of their own, they can be reported as unknown.
 
     Args:
         word: The joined words.
         is_known: Function that tells whether a word is in the vocabulary.
     """
+    if not word.isascii():
+        separated = _SCRIPT_CHANGE.sub(r"\1\2 ", word)
+        parts = re.findall(r"[a-zA-Z]{2,}", separated)
+        if separated != word and any(map(is_known, parts)):
+            return " ".join(_separate(part, is_known) for part in separated.split())
     parts = _JOINT.split(word)
     if len(parts) == 1 or is_known(word) or not any(map(is_known, parts)):
         return word

@@ -1078,10 +1078,11 @@ def _rephrase_but_color(match: re.Match[str]) -> str | None:
     """Rephrase a change of the color: "blue jeans but in gray" becomes "jeans in gray".
 
     The result is None, and the phrase stays, if the text before it has a negation, or ends with a
-    word such as "any": "anything blue but navy" excludes navy.
+    word such as "any": "anything blue but navy" excludes navy. So does "red - anything but navy".
     """
     before = match.string[: match.start()]
-    if _OF_ANY.search(before) or negations_in(before):
+    is_of_any = _OF_ANY.search(before) or _OF_ANY.search(f"{match['thing'] or ''} ")
+    if is_of_any or negations_in(before):
         return None
     thing, joint, addition = (match["thing"] or match["this"] or "").partition(" with ")
     return f"{thing.strip()} in {match['new']}{joint}{addition}".strip().lower()

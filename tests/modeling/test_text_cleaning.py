@@ -272,3 +272,25 @@ def test_a_text_encoded_for_an_address_is_decoded(typed, text):
 )  # fmt: skip
 def test_other_texts_with_percent_and_plus_signs_stay(text):
     assert decode_url_text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("typed", "clean"),
+    [
+        ("dress\uff0c\u7ea2\u8272", "dress, \u7ea2\u8272"),
+        ("dress\u3001\u7ea2\u8272", "dress\u3001 \u7ea2\u8272"),
+        ("dress\u060c\u0623\u062d\u0645\u0631", "dress\u060c \u0623\u062d\u0645\u0631"),
+        ("\u7ea2\u8272dress", "\u7ea2\u8272 dress"),
+        (
+            "dress,\u043a\u0440\u0430\u0441\u043d\u044b\u0439",
+            "dress, \u043a\u0440\u0430\u0441\u043d\u044b\u0439",
+        ),
+        ("caf\u00e9 dress", "cafe dress"),
+    ],
+)
+def test_letters_of_another_script_are_separated_from_known_words(typed: str, clean: str) -> None:
+    # A word tokenizer deletes such letters, and so knows "dress" in the joined word.
+    def is_known(word: str) -> bool:
+        return "".join(filter(str.isascii, word)).strip(",") in {"dress", "cafe"}
+
+    assert clean_text(typed, is_known).text == clean

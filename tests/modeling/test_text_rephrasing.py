@@ -822,3 +822,10 @@ def test_a_garment_that_no_verb_excludes_stays(typed: str) -> None:
 )
 def test_further_refusals_are_read_as_exclusions(typed: str, expected: str) -> None:
     assert read(typed) == expected
+
+
+@pytest.mark.parametrize("exception", ["anything but", "everything except", "all but", "any but"])
+def test_a_color_before_a_dash_is_not_the_one_of_the_exception(exception: str) -> None:
+    read = rephrase_exclusions(f"t-shirt in red - {exception} blue").text
+    assert "red" in read
+    assert "not blue" in read
