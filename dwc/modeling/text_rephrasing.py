@@ -128,7 +128,7 @@ def _exclusion_of(negations: str, joint: str) -> re.Pattern[str]:
         joint: Regular expression of the words that may join the last value of a list, such as
             "or|nor".
     """
-    more = rf"(?:\s*,\s*{_BETWEEN}{_VALUE})*\s*,?\s*\b(?:{joint})\s+{_BETWEEN}{_VALUE}"
+    more = rf"(?:\s*,\s*{_BETWEEN}{_VALUE})*(?:\s*,?\s*\b(?:{joint})\s+|\s*/\s*){_BETWEEN}{_VALUE}"
     return re.compile(
         rf"(?<![\w'-]){_PERSON}(?:(?:with|has|have|having)\s+)?(?P<negation>{negations})(?:(?<=-)|(?<=\bnon)|(?<=\bun)|\s+){_BETWEEN}"
         rf"(?P<values>{_VALUE}(?:{more})*){_AFTER_COLOR}{_END}",
@@ -248,6 +248,12 @@ _SAME_EXCEPT = re.compile(
     r"(?P<attribute>colou?rs?|patterns?|prints?|sleeves?|lengths?|necklines?|collars?|fabrics?|materials?)"
     r"(?:\s*[:,-]?\s+(?:(?:is|should\s+be|to\s+be|in|with)\s+)*"
     rf"(?P<value>{SHADED_COLOR}|{PATTERN_NAMES}|plain|{_SLEEVES}(?=(?:\s+sleeves?)?{_END})))?(?:\s+sleeves?)?{_END}",
+    re.IGNORECASE,
+)
+# "everything but the color", without a value.
+_ALL_BUT_ATTRIBUTE = re.compile(
+    r"(?<![\w'-])(?:keep\s+)?(?:everything|anything|all|it\s+all)\s+(?:but|except(?:\s+for)?)\s+(?:the|its)\s+"
+    r"(?P<attribute>colou?r|pattern|print|length|neckline|fabric|material)(?=\s*[.!]*$)",
     re.IGNORECASE,
 )
 # A cut or shade -> its comparative, and that of its opposite.
@@ -415,7 +421,7 @@ _IS_REJECTED = (
     r"|(?:is|are)\s+(?:so\s+)?last\s+(?:year|season)|(?:is|are)\s+a\s+(?:bit|little)\s+much"
     r"|(?:is|are)\s+out(?:\s+this\s+(?:year|season))|(?:isn't|aren't)\s+(?:my|her|his)\s+\w+"
     r"|(?:is|are)\s+(?:out(?:\s+of\s+the\s+question)?|an?\s+(?:no|no[\s-]go|turn[\s-]?off|deal[\s-]?breaker)|unacceptable"
-    r"|taboo|off\s+(?:the\s+table|limits))|needs?\s+not\s+apply|gets?\s+on\s+my\s+nerves"
+    r"|taboo|off\s+(?:the\s+table|limits))|off\s+(?:the\s+table|limits)|needs?\s+not\s+apply|gets?\s+on\s+my\s+nerves"
     r"|(?:(?:has|have|had|needs?|ought)\s+(?:got\s+)?to|must|should|can)\s+(?:go(?:\s+away)?|be\s+gone)"
     r"(?!\s+(?:with|well|to|under|over|from|on))|(?:(?:is|are|be)\s+)?gone)"
 )
@@ -578,7 +584,7 @@ LEAVING, LEFT_OUT = (
 )
 TAKEN_OUT = (
     r"(?:(?:cut|left|taken|kept|edited|filtered|ruled|crossed|wiped|thrown|weeded)\s+(?:out|off|away)"
-    r"|removed|deleted|erased|omitted|dropped|excluded|eliminated|banned|forbidden|gone)"
+    r"|removed|deleted|erased|omitted|dropped|excluded|eliminated|banned|forbidden|excepted|gone)"
 )
 _IT = r"(?:\s+of\s+(?:it|this|that|the\s+(?:results?|list|search|picture|selection)))?"
 # "leave the stripes out", "take the hood off", "keep the white t-shirts out of it".
@@ -1392,6 +1398,16 @@ def _rephrase_same_except(match: re.Match[str]) -> str | None:
     return f"with {value} {attribute}" if is_part else _wish_for(value)
 
 
+@_unless_negated
+def _rephrase_all_but_attribute(match: re.Match[str]) -> str | None:
+    """Return "in another color" for "everything but the color".
+
+    The result is None, and the phrase stays, if a negation such as "not" stands directly before it.
+    """
+    attribute = match["attribute"].lower()
+    return f"{'in' if attribute.startswith('col') else 'with'} another {attribute}"
+
+
 def _wish_for(value: str) -> str:
     """Return the phrase that asks for a color or a pattern, such as "in red" for "red"."""
     return f"in {value}" if ANY_COLOR.search(value) else _pattern_phrase(value)
@@ -1474,6 +1490,7 @@ _REPHRASED: tuple[tuple[re.Pattern[str], _Rephrase], ...] = (
     (_UNCHANGED, _drop_unchanged),
     (_COMPOUND, _rephrase_compound),
     (_SAME_EXCEPT, _rephrase_same_except),
+    (_ALL_BUT_ATTRIBUTE, _rephrase_all_but_attribute),
     (_NOT_ENOUGH, lambda match: _wish_for(match["value"].lower())),
     (_SWAP, _rephrase_swap),
     (_LESS, _rephrase_less),

@@ -11,7 +11,8 @@ follow a text that
 - has a condition ("unless it is red"),
 - compares with a color ("lighter than navy"),
 - gives a part or a place a color of its own ("red sleeves", "white at the bottom"), or
-- gives the amount of a change ("two shades darker", "double the stripes").
+- gives the amount of a change ("two shades darker", "double the stripes"), or a number of parts
+  ("exactly two pockets").
 
 Two further messages depend on the evaluation of the checkpoint on photographs, which measures how
 well the model follows single words and how well it recognizes colors, patterns, sleeves and kinds
@@ -90,6 +91,7 @@ _UNNAMED_CHANGE = re.compile(
     rf"(?<![\w'-])({_STYLES}|(?:some|any)thing\s+(?:(?:very|completely|totally|entirely|quite)\s+)?(?:different|else)"
     r"|different\s+(?:from|than|to)\s+(?:this|that|it|the\s+(?:picture|photo|image))(?:\s+one)?"
     r"|(?:completely|totally|entirely|very)\s+different"
+    r"|contrast\s+(?:to|with)\s+(?:this|that|it|the\s+(?:picture|photo|image))(?:\s+one)?"
     r"|(?:less|not(?:hing)?|un)\s*(?:like|similar\s+to)\s+(?:this|that|it|the\s+(?:picture|photo|image))"
     r"(?:\s+one)?|(?:(?:any|every)thing|(?:any|every|another)\s+\w+)\s+but\s+(?:this|that|these|those|it)(?:\s+ones?)?|the\s+opposite)(?![\w'-])(?!\s+(?:colou?r|shade|pattern|print|in\s|of\s))",
     re.IGNORECASE,
@@ -169,6 +171,12 @@ _AMOUNT = re.compile(
 )
 _MULTIPLE = re.compile(
     rf"(?<![\w'-]){_TIMES}\s+(?:as|the|more|of)\s+(?P<read>[^\W\d_]+)(?![\w'-])", re.IGNORECASE
+)
+# "exactly two pockets", "a single button".
+_COUNT = re.compile(
+    r"(?<![\w'-])((?:exactly\s+)?(?:two|three|four|five|six|[2-6]|exactly\s+one|(?:an?|one)\s+single)\s+"
+    r"(?P<read>pockets?|buttons?|zips?|zippers?|straps?|buckles?|stripes?|dots|flowers?|belts?))(?![\w'-])",
+    re.IGNORECASE,
 )
 # Names of garments in other senses: "top quality", "that suits me".
 _NO_GARMENT = re.compile(
@@ -467,6 +475,10 @@ def describe_unclear(text: str, has_image: bool) -> list[str]:
         f'"{_lower(match["read"])}".'
         for pattern in (_AMOUNT, _MULTIPLE)
         for match in pattern.finditer(text)
+    ]
+    notes += [
+        f'The model does not count: it reads "{_lower(match[0])}" as "{_lower(match["read"])}".'
+        for match in _COUNT.finditer(text)
     ]
     return notes
 

@@ -829,3 +829,22 @@ def test_a_color_before_a_dash_is_not_the_one_of_the_exception(exception: str) -
     read = rephrase_exclusions(f"t-shirt in red - {exception} blue").text
     assert "red" in read
     assert "not blue" in read
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("everything but the colour", "in another colour"),
+        ("anything but the color", "in another color"),
+        ("keep all but the color", "in another color"),
+        ("keep everything except the pattern", "with another pattern"),
+        ("everything but the color: green", "everything but the color: green"),
+        ("t-shirts, black ones excepted", "t-shirt but not black"),
+        ("black off the table, t-shirts", "not black, t-shirt"),
+        ("similar but it must not be black/ white", "similar but not black, not white"),
+        ("not black/ white", "not black, not white"),
+        ("not black/ white dress", "not black/ white dress"),
+    ],
+)
+def test_what_may_not_stay_is_read(typed: str, read: str) -> None:
+    assert rephrase_exclusions(typed).text == read

@@ -318,3 +318,26 @@ def test_a_wish_for_a_length_is_said_to_be_hardly_followed(text, phrase):
 @pytest.mark.parametrize("text", ["with long sleeves", "long-sleeved", "shorts", "longer sleeves"])
 def test_lengths_of_sleeves_get_no_such_note(text):
     assert describe_lengths(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "phrase"),
+    [
+        ("t-shirt with exactly two pockets", "exactly two pockets"),
+        ("t-shirt with a single pocket", "a single pocket"),
+        ("coat with 3 buttons", "3 buttons"),
+    ],
+)
+def test_a_number_of_parts_is_said_not_to_be_counted(text: str, phrase: str) -> None:
+    notes = describe_unclear(text, has_image=False)
+    assert any("does not count" in note and f'"{phrase}"' in note for note in notes)
+
+
+@pytest.mark.parametrize("text", ["t-shirt with pockets", "a pocket", "two piece dress"])
+def test_parts_without_a_number_have_no_such_note(text: str) -> None:
+    assert not any("does not count" in note for note in describe_unclear(text, has_image=False))
+
+
+def test_a_contrast_to_the_picture_is_said_to_be_open() -> None:
+    [note] = describe_unclear("a contrast to this", has_image=True)
+    assert "what should differ" in note
