@@ -172,6 +172,12 @@ _AMOUNT = re.compile(
 _MULTIPLE = re.compile(
     rf"(?<![\w'-]){_TIMES}\s+(?:as|the|more|of)\s+(?P<read>[^\W\d_]+)(?![\w'-])", re.IGNORECASE
 )
+# "keep nothing but the color": everything else should differ.
+_NOTHING_BUT = re.compile(
+    r"(?<![\w'-])((?:keep\s+)?(?:nothing|none)\s+(?:of\s+it\s+)?(?:but|except(?:\s+for)?)\s+(?:the|its)\s+"
+    r"(?:colou?r|pattern|print|shape|length|neckline|fabric|material))(?=\s*(?:$|[.,;!]))",
+    re.IGNORECASE,
+)
 # "exactly two pockets", "a single button".
 _COUNT = re.compile(
     r"(?<![\w'-])((?:exactly\s+)?(?:two|three|four|five|six|[2-6]|exactly\s+one|(?:an?|one)\s+single)\s+"
@@ -448,6 +454,11 @@ def describe_unclear(text: str, has_image: bool) -> list[str]:
         notes.append(
             f'"{_lower(match[0])}" does not say what should differ, so the results may be like the '
             "picture. Name what you want."
+        )
+    for phrase in find_phrases(_NOTHING_BUT, text) if has_image else ():
+        notes.append(
+            f'The model may overlook "{phrase}", so the results may be like the picture in other '
+            "ways. Name what should differ."
         )
     if values := find_turn(text):
         notes.append(

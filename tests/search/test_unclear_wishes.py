@@ -341,3 +341,9 @@ def test_parts_without_a_number_have_no_such_note(text: str) -> None:
 def test_a_contrast_to_the_picture_is_said_to_be_open() -> None:
     [note] = describe_unclear("a contrast to this", has_image=True)
     assert "what should differ" in note
+
+
+def test_nothing_but_an_attribute_of_the_picture_is_said_to_be_overlooked() -> None:
+    [note] = describe_unclear("keep nothing but the colour", has_image=True)
+    assert '"keep nothing but the colour"' in note
+    assert not describe_unclear("nothing but the colour red", has_image=True)
