@@ -76,7 +76,7 @@ def damage(image: Image.Image, file: IO[bytes]) -> str | None:
     """Return a sign of damage in an image file that was decoded without an error.
 
     The result is a clause, such as "its last scans are missing"; None if there is no such sign. For
-    most files, this function reads only a few more bytes and checks one pixel.
+    most files, this function reads only the first 256 kB again, and checks one pixel.
 
     Args:
         image: The image as its decoder returned it, loaded and not yet converted.

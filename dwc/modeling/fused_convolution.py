@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 Activation = Literal["none", "relu", "relu6"]
 
@@ -126,9 +127,18 @@ def fold(
         The weight, of the shape of the convolution's weight, and the bias (out_channels,) of a
         convolution that computes the same as the two modules in eval mode.
     """
-    scale = _scale(normalization)
-    weight = convolution.weight.double() * scale.view(-1, *[1] * (convolution.weight.ndim - 1))
-    return weight.float(), _folded_bias(normalization)
+    assert normalization.running_mean is not None
+    assert normalization.running_var is not None
+    weight, bias = fuse_conv_bn_weights(
+        convolution.weight.double(),
+        None,
+        normalization.running_mean.double(),
+        normalization.running_var.double(),
+        normalization.eps,
+        normalization.weight.double(),
+        normalization.bias.double(),
+    )
+    return weight.float(), bias.float()
 
 
 def _can_fuse(convolution: nn.Conv2d, normalization: nn.BatchNorm2d, features: Tensor) -> bool:
@@ -147,7 +157,8 @@ def _fold_for(
     known = _folded.get(convolution)
     layout = _layout_for(features)
     if known is None or known.state != state:
-        known = _Folded(state, _folded_bias(normalization), {})
+        _, bias = fold(convolution, normalization)
+        known = _Folded(state, bias, {})
         _folded[convolution] = known
     if layout not in known.layouts:
         weight, _ = fold(convolution, normalization)
@@ -184,17 +195,3 @@ def state_of(
     assert variance is not None
     tensors = (convolution.weight, normalization.weight, normalization.bias, mean, variance)
     return tuple(number for tensor in tensors for number in (tensor._version, tensor.data_ptr()))
-
-
-def _scale(normalization: nn.BatchNorm1d | nn.BatchNorm2d) -> Tensor:
-    """Return the factor (C,), float64, by which a batch norm multiplies each of C channels."""
-    assert normalization.running_var is not None
-    variance = normalization.running_var.double()
-    return normalization.weight.double() / (variance + normalization.eps).sqrt()
-
-
-def _folded_bias(normalization: nn.BatchNorm1d | nn.BatchNorm2d) -> Tensor:
-    """Return the numbers (C,) that a batch norm adds to its C channels after it has scaled them."""
-    assert normalization.running_mean is not None
-    shift = normalization.running_mean.double() * _scale(normalization)
-    return (normalization.bias.double() - shift).float()

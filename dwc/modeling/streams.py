@@ -572,26 +572,32 @@ class _Inception(nn.Module):
         for name, convolutions in _branches(in_channels, out_channels).items():
             self.add_module(name, nn.ModuleList(step(*shape) for shape in convolutions))
 
-    def _can_fold(self, features: Tensor) -> bool:
-        """Return whether the block may use folded weights for the given input."""
-        step: Any = self.get_submodule("point.0")
-        return can_fold(step.convolution, step.normalisation, features)
-
-    def _join(self, features: Tensor, averaged: Tensor, *sequences: PackedSequences) -> Tensor:
+    def _join(
+        self,
+        features: Tensor,
+        average: Callable[[Tensor], Tensor],
+        convolve: Callable[[Tensor, Tensor, Tensor], Tensor],
+        *sequences: PackedSequences,
+    ) -> Tensor:
         """Run the four branches and concatenate their outputs along the channels.
 
         Args:
-            features: Input of the branches `point`, `narrow` and `wide`.
-            averaged: The average-pooled input, for the branch `pooled`.
+            features: Input of the block.
+            average: The average pooling of the branch `pooled`.
+            convolve: Function that applies a convolution to its first argument; the others are the
+                convolution's weight and bias.
             *sequences: Where each sequence's words are, which only the 1-d block needs.
 
         Returns:
             Features (N, out_channels, height, width) of N images from the 2-d block, or features
             (M, out_channels) of M words from the 1-d block.
         """
-        sources = {"point": features, "narrow": features, "wide": features, "pooled": averaged}
+        step: Any = self.get_submodule("point.0")
+        if can_fold(step.convolution, step.normalisation, features):
+            return self._join_folded(features, average, convolve)
         outputs = [
-            _run(self.get_submodule(name), source, *sequences) for name, source in sources.items()
+            _run(branch, average(features) if name == "pooled" else features, *sequences)
+            for name, branch in self.named_children()
         ]
         for output in outputs:
             if output.requires_grad:
@@ -604,14 +610,7 @@ class _Inception(nn.Module):
         average: Callable[[Tensor], Tensor],
         convolve: Callable[[Tensor, Tensor, Tensor], Tensor],
     ) -> Tensor:
-        """Do the same as `_join` with folded weights.
-
-        Args:
-            features: Input of the block.
-            average: The average pooling of the branch `pooled`.
-            convolve: Function that applies a convolution to its first argument; the others are the
-                convolution's weight and bias.
-        """
+        """Do the same as `_join`, with folded weights."""
         folded = self._fold()
         sizes = [size for size, _ in folded.branches]
         outputs = []
@@ -682,9 +681,7 @@ class Inception2d(_Inception):
         def convolve(maps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
             return functional.conv2d(maps, weight, bias, padding=weight.shape[-1] // 2)
 
-        if self._can_fold(features):
-            return self._join_folded(features, average, convolve)
-        return self._join(features, average(features))
+        return self._join(features, average, convolve)
 
 
 class Inception1d(_Inception):
@@ -710,9 +707,7 @@ class Inception1d(_Inception):
         def convolve(words: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
             return _convolve_words(words, sequences, weight, bias)
 
-        if self._can_fold(rows):
-            return self._join_folded(rows, average, convolve)
-        return self._join(rows, average(rows), sequences)
+        return self._join(rows, average, convolve, sequences)
 
 
 _SMALLEST_INPUT = 1e-6  # of generalized-mean pooling; powers of negative numbers are not real
