@@ -21,11 +21,12 @@ MAY_IMPORT = {
     "import_shortcuts": {"import_hooks"},
     "files": {"errors"},
     "memory": set(),
+    "lazy_pattern": set(),
     "progress": set(),
     "negation": set(),
     "datasets": {"errors", "files"},
     "checkpoints.safetensors_files": {"errors", "files"},
-    "modeling": {"errors", "checkpoints.safetensors_files", "negation"},
+    "modeling": {"errors", "checkpoints.safetensors_files", "negation", "lazy_pattern"},
     "checkpoints": {"errors", "files", "memory", "modeling", "checkpoints.safetensors_files"},
     "convert": {"errors", "files", "modeling", "checkpoints", "checkpoints.safetensors_files"},
     "space": {"errors", "files", "checkpoints"},
@@ -34,7 +35,7 @@ MAY_IMPORT = {
     "evaluation": {"errors", "files", "progress", "modeling", "datasets", "catalogue"},
     "search": {
         "errors", "files", "modeling", "checkpoints", "datasets", "gallery", "negation",
-        "catalogue",
+        "catalogue", "lazy_pattern",
     },
     "explain": {"errors", "files", "modeling", "checkpoints", "gallery", "evaluation", "search"},
     "training": {
@@ -43,7 +44,7 @@ MAY_IMPORT = {
     },
     "ui": {  # `negation`: what a text excludes is compared with the metadata
         "errors", "files", "modeling", "checkpoints", "datasets", "gallery", "catalogue", "search",
-        "explain", "negation", "import_shortcuts",
+        "explain", "negation", "import_shortcuts", "lazy_pattern",
     },
     # The one command that serves the page.
     "commands.app": {"errors", "files", "memory", "gallery", "commands", "ui"},

@@ -8,7 +8,8 @@ category and values are equal. The packages `drawing` and `language` draw and de
 import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,15 +150,18 @@ def patterns_of(category: str) -> tuple[str, ...]:
     return PATTERNS if category in GRAPHIC_CATEGORIES else PATTERNS[:-1]
 
 
-def attributes_of(category: str) -> dict[str, tuple[str, ...]]:
+@cache
+def attributes_of(category: str) -> Mapping[str, tuple[str, ...]]:
     """Return every attribute of a category with its values, in the order of `Garment.values`."""
-    return {
-        "colour": COLORS,
-        "shade": SHADES,
-        "pattern": patterns_of(category),
-        "second_colour": ("none", *COLORS),
-        **CATEGORIES[category],
-    }
+    return MappingProxyType(
+        {
+            "colour": COLORS,
+            "shade": SHADES,
+            "pattern": patterns_of(category),
+            "second_colour": ("none", *COLORS),
+            **CATEGORIES[category],
+        }
+    )
 
 
 @dataclass(frozen=True)

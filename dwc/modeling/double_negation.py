@@ -8,6 +8,7 @@ wish that it is. `find_double_negations` finds the phrases that no rule reads.
 import re
 from collections.abc import Callable
 
+from dwc.lazy_pattern import compile_lazily
 from dwc.negation import KINDS, PARTS, PATTERNS, SHADED_COLOR, find_kind, find_phrases
 
 _NOT_BE = r"(?:(?:is|are|be|was|were|am)\s+(?:not|never)|(?:is|are|was|were|ai)n't|'s\s+not)"
@@ -37,7 +38,7 @@ _REFUSED = (
 )
 _THING = rf"(?:(?P<kind>{KINDS})|(?:any|some|every)?things?|(?:any)?ones?|clothes|items?|garments?)"
 _END = r"(?=\s*(?:$|[.,;:!?)\]]|(?:and|or|but|with|without|in|for|please)\b))"
-_DOUBLE = re.compile(
+_DOUBLE = compile_lazily(
     rf"(?<![\w'-])(?:(?:{_REFUSED})\s+{_THING}|nothing|none)(?:\s+(?:at\s+all|of\s+them))?\s*,?\s+(?:"
     # "that is not black", "that isn't in black", "which has no stripes"
     rf"(?:that|which|who)\s*(?:{_NOT_BE}|not|{_NOT_HAVE})"
@@ -54,18 +55,18 @@ _DOUBLE = re.compile(
 _NO_KIND = (
     rf"(?<![\w'-])(?:no|never|{_VERBS})(?:\s+(?:any|an?|the|other))*\s+(?P<kind>{KINDS})\s*,?\s+"
 )
-_NO_KIND_WITHOUT = re.compile(
+_NO_KIND_WITHOUT = compile_lazily(
     rf"{_NO_KIND}(?:(?:without|lacking)(?:\s+(?:any|an?|the))?|except(?:\s+for)?|excepting"
     rf"|other\s+than|apart\s+from|aside\s+from|but(?=[^.,;]*\bones?\b))\s+{_VALUE}{_END}",
     re.IGNORECASE,
 )
 # "no non-green t-shirt", "no unstriped shirt".
-_NO_NON = re.compile(
+_NO_NON = compile_lazily(
     rf"(?<![\w'-])(?:{_REFUSED})\s+(?:non[\s-]?|not\s+|un-?(?=[^\W\d_]+ed\b)){_VALUE}\s+(?P<kind>{KINDS}){_END}",
     re.IGNORECASE,
 )
 # "not not green", "never not green".
-_NOT_NOT = re.compile(
+_NOT_NOT = compile_lazily(
     rf"(?<![\w'-])(?:(?:is|are)\s+)?(?:not|never|isn't|aren't)\s+(?:not\s+|non[\s-]?){_VALUE}{_END}",
     re.IGNORECASE,
 )
@@ -85,11 +86,11 @@ _RECOMMENDING = (
     r"(?:(?:i'm|we're|am|are)\s+)?not\s+(?:averse|opposed)\s+to",
     r"(?:there(?:'s|\s+is)\s+)?no\s+(?:harm\s+in|objections?\s+to)",
 )
-_RECOMMENDED = re.compile(
+_RECOMMENDED = compile_lazily(
     rf"(?<![\w'-])(?:{'|'.join(_RECOMMENDING)})(?=\s+[^\W\d_])", re.IGNORECASE
 )
 # A double negation that no rule reads: "no t-shirt that is not linen".
-_UNREAD = re.compile(
+_UNREAD = compile_lazily(
     rf"(?<![\w'-])((?:{_REFUSED}|nothing|none)(?:\s+(?!that\b|which\b)[\w'-]+){{0,3}}\s+"
     rf"(?:that|which|who)\s*(?:{_NOT_BE}|not|do(?:es)?n't|do(?:es)?\s+not|ha(?:s|ve)\s+no|lacks?)"
     r"(?:\s+[\w'-]+){1,2})(?![\w'-])",

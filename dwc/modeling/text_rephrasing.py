@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, wraps
 from typing import NamedTuple
 
+from dwc.lazy_pattern import compile_lazily
 from dwc.modeling.color_names import leave_out_colors_of_names
 from dwc.modeling.double_negation import WISHES_WITH_NEGATIONS
 from dwc.modeling.text_cleaning import FUNCTION_WORDS
@@ -43,7 +44,7 @@ _VAGUE = FUNCTION_WORDS | frozenset(
 
 # Plurals of garments' names. A model has seen the singular far more often: of the first 12 for
 # "tops", 1 is a top, for "top" 9. Pairs such as "trousers" and "shoes" have no singular here.
-_PLURAL = re.compile(
+_PLURAL = compile_lazily(
     rf"(?<![\w'-])({COUNTED_KINDS})(?:(?<=dress)es|(?<!dress)s)(?![\w'-])", re.IGNORECASE
 )
 
@@ -129,7 +130,7 @@ def _exclusion_of(negations: str, joint: str) -> re.Pattern[str]:
             "or|nor".
     """
     more = rf"(?:\s*,\s*{_BETWEEN}{_VALUE})*(?:\s*,?\s*\b(?:{joint})\s+|\s*/\s*){_BETWEEN}{_VALUE}"
-    return re.compile(
+    return compile_lazily(
         rf"(?<![\w'-]){_PERSON}(?:(?:with|has|have|having)\s+)?(?P<negation>{negations})(?:(?<=-)|(?<=\bnon)|(?<=\bun)|\s+){_BETWEEN}"
         rf"(?P<values>{_VALUE}(?:{more})*){_AFTER_COLOR}{_END}",
         re.IGNORECASE,
@@ -140,7 +141,7 @@ _EXCLUSIONS = (
     _exclusion_of(f"{_VERBS}|{_pattern_of(_OF_ALL)}", "or|nor|and"),
     _exclusion_of(f"{_MODALS}|{_pattern_of(_OF_FIRST)}|non-?|un-?", "or|nor"),
 )
-_ANY_VALUE = re.compile(_BARE_VALUE, re.IGNORECASE)
+_ANY_VALUE = compile_lazily(_BARE_VALUE, re.IGNORECASE)
 
 _OLD = rf"{SHADED_COLOR}(?:(?:\s*,\s*|\s+)(?:or|nor)\s+{SHADED_COLOR})*"
 _PREFERRING = (
@@ -152,7 +153,7 @@ _CHOOSING = (
 )
 _REPLACE = r"(?:replace|swap|exchange|trade|switch|substitute)"
 _WITH_NEW = r"(?:for|with|by|to|into)\s+(?:an?\s+)?"
-_SWAP = re.compile(
+_SWAP = compile_lazily(
     rf"(?<![\w'-])(?:"
     rf"(?:in\s+)?(?P<new1>{SHADED_COLOR})\s*(?:,\s*)?(?:(?:and|but)\s+)?"
     rf"(?:instead\s+of|rather\s+than|not|never|no\s+longer)\s+(?:in\s+|the\s+)?{_OLD}"
@@ -172,13 +173,13 @@ _SWAP = re.compile(
     re.IGNORECASE,
 )
 # "make that red t-shirt green".
-_MADE = re.compile(
+_MADE = compile_lazily(
     rf"(?<![\w'-])(?:make|turn|dye)\s+(?:that|the|this|my|an?)\s+{SHADED_COLOR}\s+(?P<kind>{KINDS})\s+"
     rf"(?:in\s+)?(?P<new>{SHADED_COLOR}){_END}",
     re.IGNORECASE,
 )
 # "red dress to blue", and "stripes to dots" or "from striped to plain".
-_RECOLORED = re.compile(
+_RECOLORED = compile_lazily(
     rf"(?<![\w'-])(?:(?:change|turn|make|from)\s+)?(?:an?\s+|the\s+)?{SHADED_COLOR}\s+(?P<kind>{KINDS})"
     rf"(?:\s+(?:in)?to\s+|\s*>\s*)(?:an?\s+|the\s+)?(?P<new>{SHADED_COLOR})(?:\s+(?:one|(?:{KINDS})))?{_END}",
     re.IGNORECASE,
@@ -186,7 +187,7 @@ _RECOLORED = re.compile(
 # "blue jeans but in gray", "this red dress in blue": the first color is that of the picture.
 _OLD_COLORS = rf"(?:{SHADED_COLOR})(?:\s+and\s+{SHADED_COLOR})?"
 _COLORED_WORDS = rf"(?:\s+(?!(?:{COLORS}|and|or|but|no|not|without|nor)\b)[\w'-]+){{0,5}}?"
-_BUT_COLOR = re.compile(
+_BUT_COLOR = compile_lazily(
     rf"(?<![\w'-])(?:{_OLD_COLORS}(?P<thing>{_COLORED_WORDS})\s*,?\s+but\s+"
     r"(?:(?:please|rather|instead|actually|now|this\s+time|make|turn|have|want|need|get|it|this|that|them|one|into|to"
     r"|in|an?|the|i|i'd|would|like|prefer|should|be)\s+)*"
@@ -194,11 +195,11 @@ _BUT_COLOR = re.compile(
     rf"\s*,?\s+in\s+(?:an?\s+)?)(?P<new>{SHADED_COLOR})(?:\s+(?:ones?|instead|please|version))*{_END}",
     re.IGNORECASE,
 )
-_OF_ANY = re.compile(
+_OF_ANY = compile_lazily(
     r"\b(?:any|anything|all|every|everything|each|nothing|none|something)\s+$", re.IGNORECASE
 )
 # "swap the color for green", "tone it down to pink", "the black version".
-_TO_COLOR = re.compile(
+_TO_COLOR = compile_lazily(
     r"(?<![\w'-])(?:(?:tone|turn|bring|change|switch|swap|make)\s+"
     r"(?:it|that|this|them|(?:(?:the|its)\s+)?colou?rs?)\s+(?:down\s+|up\s+)?(?:(?:in)?to|for|with|by)\s+(?:an?\s+)?"
     rf"(?P<to>{SHADED_COLOR})"
@@ -207,7 +208,7 @@ _TO_COLOR = re.compile(
     rf"|^(?:the|an?)\s+(?P<one>{SHADED_COLOR})\s+ones?){_END}",
     re.IGNORECASE,
 )
-_PATTERN_SWAP = re.compile(
+_PATTERN_SWAP = compile_lazily(
     rf"(?<![\w'-])(?:(?:(?:change|turn|make|from)\s+)?(?:an?\s+|the\s+)?(?:{PATTERN_NAMES}|plain)"
     rf"(?:\s+(?P<kind>{KINDS}))?(?:\s+(?:in)?to\s+|\s*>\s*)(?P<new>{PATTERN_NAMES}|plain)"
     rf"|{_REPLACE}\s+(?:the\s+)?(?:{PATTERN_NAMES}|plain)\s+{_WITH_NEW}(?P<other>{PATTERN_NAMES}|plain)"
@@ -217,14 +218,14 @@ _PATTERN_SWAP = re.compile(
 )
 _SLEEVES = r"(?:long|short|elbow|half|cap)"
 # "swap long sleeves for short", "long sleeves to short ones".
-_SLEEVE_SWAP = re.compile(
+_SLEEVE_SWAP = compile_lazily(
     rf"(?<![\w'-])(?:(?:{_REPLACE}|change|turn|make|from)\s+)?(?:the\s+)?{_SLEEVES}[\s-]sleeves?\s+"
     rf"{_WITH_NEW}(?:(?P<new>{_SLEEVES})(?:[\s-]sleeves?|\s+ones?)?|(?P<none>none|no\s+sleeves)){_END}",
     re.IGNORECASE,
 )
 _PART = "|".join(PARTS)
 # "swap the jeans for a skirt", "swap the collar for a hood", "buttons instead of a zip".
-_THING_SWAP = re.compile(
+_THING_SWAP = compile_lazily(
     rf"(?<![\w'-])(?:(?:{_REPLACE}|change|turn)\s+(?:(?:the|my|this|these|its)\s+)?"
     rf"(?:(?:{KINDS})\s+{_WITH_NEW}(?:the\s+|some\s+)?(?P<kind>{KINDS})"
     rf"|(?:{DETAIL})\s+{_WITH_NEW}(?:the\s+|some\s+)?(?P<detail>{DETAIL}))"
@@ -235,13 +236,13 @@ _THING_SWAP = re.compile(
     re.IGNORECASE,
 )
 # "not striped enough", "not red enough".
-_NOT_ENOUGH = re.compile(
+_NOT_ENOUGH = compile_lazily(
     rf"(?<![\w'-])(?:not|isn't|aren't)\s+(?P<value>{SHADED_COLOR}|{PATTERN_NAMES}|plain)\s+enough{_END}",
     re.IGNORECASE,
 )
-_PATTERN_OR_PLAIN = re.compile(rf"{PATTERN_NAMES}|plain", re.IGNORECASE)
+_PATTERN_OR_PLAIN = compile_lazily(rf"{PATTERN_NAMES}|plain", re.IGNORECASE)
 # "everything the same except the color: green", and without a value.
-_SAME_EXCEPT = re.compile(
+_SAME_EXCEPT = compile_lazily(
     r"(?<![\w'-])(?:(?:keep\s+)?(?:everything|all|it)\s+(?:(?:is|be|stays?|should\s+be)\s+)?)?"
     r"(?:exactly\s+)?(?:the\s+)?(?:same|identical)\s*,?\s*"
     r"(?:except|but|(?:apart|aside)\s+from|other\s+than|save)(?:\s+for)?\s+(?:not\s+)?(?:the\s+|its\s+)?"
@@ -251,7 +252,7 @@ _SAME_EXCEPT = re.compile(
     re.IGNORECASE,
 )
 # "everything but the color", without a value.
-_ALL_BUT_ATTRIBUTE = re.compile(
+_ALL_BUT_ATTRIBUTE = compile_lazily(
     r"(?<![\w'-])(?:keep\s+)?(?:everything|anything|all|it\s+all)\s+(?:but|except(?:\s+for)?)\s+(?:the|its)\s+"
     r"(?P<attribute>colou?r|pattern|print|length|neckline|fabric|material)(?=\s*[.!]*$)",
     re.IGNORECASE,
@@ -280,7 +281,7 @@ _PARTS_WITH_CUT = (
     r"|lapels?|pockets?|handles?|tops?|cut|shapes?"
 )
 # "less long sleeves", "not so dark", "the sleeves are too short", "not long enough".
-_LESS = re.compile(
+_LESS = compile_lazily(
     r"(?<![\w'-])(?P<subject>(?:the\s+)?sleeves\s+(?:are|look)\s+)?"
     rf"(?:not\s+(?P<scarce>{_SHAPES})\s+enough"
     r"|(?:less|(?:not\s+)?(?:a\s+bit\s+|much\s+|far\s+)?too|(?:not|nothing|nowhere)\s+"
@@ -291,20 +292,20 @@ _LESS = re.compile(
     re.IGNORECASE,
 )
 # Garments whose name begins with that of another kind of garment.
-_COMPOUND = re.compile(
+_COMPOUND = compile_lazily(
     r"(?<![\w'-])(?:dress\s+(?P<formal>pants|trousers|slacks|shoes?|boots?|sandals?|socks|hats?)"
     r"|jeans?\s+(?P<denim>jackets?|shirts?|skirts?|shorts|vests?|dress(?:es)?|coats?))(?![\w'-])",
     re.IGNORECASE,
 )
 # "nothing but red", "no color other than red", "no other color than red".
-_ONLY_VALUE = re.compile(
+_ONLY_VALUE = compile_lazily(
     rf"(?<![\w'-]){_PERSON}(?:{ONLY.pattern})\s+{_BETWEEN}(?P<value>{SHADED_COLOR}|plain){_END}",
     re.IGNORECASE,
 )
-_OTHER_COLOR = re.compile(
+_OTHER_COLOR = compile_lazily(
     rf"(?<![\w'-])(?:in\s+|of\s+)?(?:any\s+|some\s+|an\s+)?other\s+colou?rs?{_END}", re.IGNORECASE
 )
-_ABSENT_PART = re.compile(
+_ABSENT_PART = compile_lazily(
     r"(?<![\w'-])(?P<part>hood|collar|button|zip|belt|lace|strap|pocket|buckle)less(?![\w'-])",
     re.IGNORECASE,
 )
@@ -316,33 +317,35 @@ _PATTERN_ADJECTIVES = [
     if name.endswith((*_ADJECTIVE_ENDINGS, "plaid"))
 ]
 # "stripeless", and "unstriped shirt": where no garment follows, "non-striped" is an exclusion.
-_ABSENT_PATTERN = re.compile(
+_ABSENT_PATTERN = compile_lazily(
     r"(?<![\w'-])(?:(?:stripe|dot|flower|check|print|graphic|logo)s?(?:-?less|[\s-]free)(?![\w'-])"
     rf"|(?:un|non)[\s-]?(?:{'|'.join(_PATTERN_ADJECTIVES)})(?=\s+(?:(?:{SHADED_COLOR}|[^\W\d_]+)\s+)?(?:{KINDS})\b))",
     re.IGNORECASE,
 )
 # Terms of shops, read as the nearest that models learn.
 _THREE_QUARTERS = r"(?<![\w'-])(?:3/\s*4|three[\s-](?:quarter|fourth)s?)(?:[\s-]+lengths?)?"
-_THREE_QUARTER_SLEEVES = re.compile(rf"{_THREE_QUARTERS}[\s-]+(sleeves?)\b", re.IGNORECASE)
-_THREE_QUARTER_LEGS = re.compile(
+_THREE_QUARTER_SLEEVES = compile_lazily(rf"{_THREE_QUARTERS}[\s-]+(sleeves?)\b", re.IGNORECASE)
+_THREE_QUARTER_LEGS = compile_lazily(
     rf"{_THREE_QUARTERS}(?=[\s-]+(?:trousers|pants|jeans|leggings)\b)", re.IGNORECASE
 )
 # "in a darker shade of green".
-_SHADE_OF = re.compile(
+_SHADE_OF = compile_lazily(
     r"(?<![\w'-])(?:an?\s+)?(?P<shade>dark|light|bright|pale|deep)(?:er)?\s+(?:shade|tone|hue)s?\s+of\s+"
     rf"(?P<color>{COLORS})(?![\w'-])",
     re.IGNORECASE,
 )
 # "half sleeves" for short ones, "full sleeves" for long ones; "half pants" for shorts.
-_HALF_PANTS = re.compile(r"(?<![\w'-])half[\s-]+pants?(?![\w'-])", re.IGNORECASE)
+_HALF_PANTS = compile_lazily(r"(?<![\w'-])half[\s-]+pants?(?![\w'-])", re.IGNORECASE)
 # "with lines", "no lines", but not "along the lines of".
-_LINES = re.compile(
+_LINES = compile_lazily(
     r"(?<![\w'-])((?:with|without|no|the|those|these)\s+)lines(?![\w'-])(?!\s+of\b)", re.IGNORECASE
 )
 # "without check", in which "check" is no verb.
-_NO_CHECK = re.compile(rf"(?<![\w'-])(?:no|without)\s+(?:any\s+|a\s+)?check{_END}", re.IGNORECASE)
+_NO_CHECK = compile_lazily(
+    rf"(?<![\w'-])(?:no|without)\s+(?:any\s+|a\s+)?check{_END}", re.IGNORECASE
+)
 # "with the sleeves chopped off", "bare arms".
-_NO_SLEEVES = re.compile(
+_NO_SLEEVES = compile_lazily(
     r"(?<![\w'-])(?:(?:with\s+)?(?:the\s+|its\s+)?(?:sleeves|arms)\s+(?:(?:are|be)\s+)?(?:cut|chopped|taken|ripped|torn)\s+off"
     r"|(?:cut|chop|rip|take)\s+(?:off\s+)?(?:the|its)\s+(?:sleeves|arms)(?:\s+off)?(?!\s+short)"
     r"|(?:with\s+)?bare\s+arms|(?:with\s+)?no\s+arms|without\s+(?:any\s+)?arms|armless"
@@ -350,7 +353,7 @@ _NO_SLEEVES = re.compile(
     re.IGNORECASE,
 )
 # "cover my arms", "with the arms covered".
-_COVERED_ARMS = re.compile(
+_COVERED_ARMS = compile_lazily(
     r"(?<![\w'-])(?:(?:to|that|which|should)\s+)*(?:cover(?:s|ing)?\s+(?:up\s+)?(?:my|the|her|your)\s+"
     r"arms|(?:with\s+)?(?:my\s+|the\s+)?arms\s+covered)(?:\s+up)?(?![\w'-])",
     re.IGNORECASE,
@@ -370,40 +373,40 @@ _NAMESAKES = {
     "beige": "sand",
 }
 _NAMESAKE = "|".join(_NAMESAKES.values())
-_LIKE_THING = re.compile(
+_LIKE_THING = compile_lazily(
     rf"(?<![\w'-])(?:in\s+)?(?:(?:the\s+|an?\s+)?(?:same\s+)?colou?r\s+(?:of|like|as)\s+(?:an?\s+|the\s+|fresh\s+)*"
     rf"(?P<thing>{_NAMESAKE})|(?P<before>{_NAMESAKE})[\s-]+colou?r(?:ed)?"
     rf"|(?:as\s+)?(?:{COLORS})\s+(?:as|like)\s+(?:an?\s+|the\s+)?(?P<like>{_NAMESAKE})){_END}",
     re.IGNORECASE,
 )
 # "longer arms" of a garment.
-_ARMS = re.compile(
+_ARMS = compile_lazily(
     r"(?<![\w'-])(?P<length>long(?:er)?|short(?:er)?|full|wide(?:r)?|tight(?:er)?|loose(?:r)?)[\s-]+arms?(?![\w'-])",
     re.IGNORECASE,
 )
 # "undecorated", "blank t-shirt", "in a single color".
-_UNDECORATED = re.compile(
+_UNDECORATED = compile_lazily(
     r"(?<![\w'-])(?:un(?:decorated|adorned|patterned|printed)|blank|clean\s+front"
     r"|(?:in\s+)?(?:an?\s+)?(?:single|one|solid)[\s-]+colou?r(?:ed)?(?=\s*(?:$|[,.;])))(?![\w'-])",
     re.IGNORECASE,
 )
 _LENGTHS = {"half": "short", "full": "long"}
-_SLEEVE_LENGTH = re.compile(
+_SLEEVE_LENGTH = compile_lazily(
     r"(?<![\w'-])(?P<length>half|full)[\s-]+(?P<sleeves>sleeve[sd]?)(?![\w'-])", re.IGNORECASE
 )
 # "sleeves that stop at the elbow", "sleeves down to the wrists".
-_SLEEVES_TO = re.compile(
+_SLEEVES_TO = compile_lazily(
     r"(?<![\w'-])sleeves?\s+(?:(?:that|which)\s+)?(?:(?:just|only)\s+)?(?:(?:stop|end|reach|go|come|finish)(?:s|es)?"
     r"\s+)?(?:(?:just|only)\s+)?(?:(?:down\s+|up\s+)?to|at|above|below|by|until|reaching|ending\s+at)\s+"
     r"(?:the\s+|your\s+|my\s+)?(?P<end>elbow|wrist|hand)s?(?![\w'-])",
     re.IGNORECASE,
 )
 # Shops write "s/s" and "l/s"; a slash between words is followed by a space here.
-_SLEEVES_IN_SHORT = re.compile(r"(?<![\w'/-])(?P<length>[sl])/\s?s(?![\w'/-])", re.IGNORECASE)
-_ABOVE_KNEE = re.compile(
+_SLEEVES_IN_SHORT = compile_lazily(r"(?<![\w'/-])(?P<length>[sl])/\s?s(?![\w'/-])", re.IGNORECASE)
+_ABOVE_KNEE = compile_lazily(
     r"(?<![\w'-])less\s+than\s+(?:the\s+)?knees?(?:[\s-]+length)?(?![\w'-])", re.IGNORECASE
 )
-_LOW_HEEL = re.compile(
+_LOW_HEEL = compile_lazily(
     r"(?<![\w'-])(?:with\s+)?(?:as\s+(?:little|low|small)\s+(?:an?\s+)?heels?\s+as\s+possible"
     r"|(?:(?:an?|the)\s+)?(?:minimal|minimum|lowest|smallest|least|tiniest)\s+heels?(?:\s+possible)?)"
     r"(?![\w'-])",
@@ -426,7 +429,7 @@ _IS_REJECTED = (
     r"(?!\s+(?:with|well|to|under|over|from|on))|(?:(?:is|are|be)\s+)?gone)"
 )
 # "red is not ok", "stripes not wanted", "checks are out", "replace the red".
-_REJECTED = re.compile(
+_REJECTED = compile_lazily(
     rf"(?<![\w'-])(?:the\s+|any\s+)?(?P<values>{_BARE_VALUE}(?:\s+(?:or|and|nor)\s+{_BARE_VALUE})*)"
     rf"(?:\s+ones?)?(?:\s+{_IS_REJECTED}|\s*,\s*no\s+(?:thanks|thank\s+you)){_END}"
     rf"|(?<![\w'-])(?:replace|swap(?:\s+out)?|hide)\s+(?:the\s+|any\s+)?"
@@ -436,25 +439,25 @@ _REJECTED = re.compile(
 )
 # The same of parts, cuts and kinds of garments: "long sleeves are a no-go", "skirts are out". Up to
 # two other words may come before the name, such as "puffy".
-_REJECTED_DETAIL = re.compile(
+_REJECTED_DETAIL = compile_lazily(
     r"(?:(?<=^)|(?<=[,.;:!?]\s)|(?<=\bbut\s)|(?<=\band\s)|(?<=\bsince\s)"
     r"|(?<=\bbecause\s))(?:the\s+|any\s+)?(?P<thing>(?:(?!but\b|and\b|the\b|any\b|since\b|because\b)[\w'-]+\s+){0,2}?"
     rf"(?:{DETAIL}|{KINDS}))\s+{_IS_REJECTED}{_END}",
     re.IGNORECASE,
 )
 # "lose the long sleeves": parts and cuts after verbs, which models overlook.
-_REMOVED_MOTIF = re.compile(
+_REMOVED_MOTIF = compile_lazily(
     rf"(?<![\w'-])(?:{REMOVING})\s+(?:the|that|this|its|those|these)\s+"
     r"(?:picture|image|drawing|animal|cartoon|word|letter|photo|motif)s?"
     rf"(?:\s+on\s+(?:the\s+|its\s+)?(?:front|back|chest))?{_END}",
     re.IGNORECASE,
 )
-_REMOVED_DETAIL = re.compile(
+_REMOVED_DETAIL = compile_lazily(
     rf"(?<![\w'-])(?:{REMOVING})\s+(?:(?:the|any|those|these|its)\s+)?(?P<thing>{DETAIL}){_END}",
     re.IGNORECASE,
 )
 # "less striped", "too many flowers", "too red", "as few stripes as possible", "not as red".
-_LESS_PATTERN = re.compile(
+_LESS_PATTERN = compile_lazily(
     rf"(?<![\w'-])(?:(?:less|fewer)\s+(?P<pattern>{'|'.join(PATTERNS)})"
     r"|(?:a\s+bit\s+|a\s+little\s+|way\s+|far\s+|much\s+)?too(?:\s+(?:many|much))?\s+"
     rf"(?P<value>{_BARE_VALUE})(?:\s+(?:ones?|things|clothes))?(?:\s+already)?"
@@ -463,14 +466,14 @@ _LESS_PATTERN = re.compile(
     re.IGNORECASE,
 )
 _ANY_THING_NAME = rf"(?:{DETAIL}|{_BARE_VALUE}|{KINDS})"
-_EACH_THING = re.compile(rf"(?<![\w'-]){_ANY_THING_NAME}(?![\w'-])", re.IGNORECASE)
+_EACH_THING = compile_lazily(rf"(?<![\w'-]){_ANY_THING_NAME}(?![\w'-])", re.IGNORECASE)
 _EXCEPT = (
     r"(?:but|except(?:\s+for)?|excepting|excluding|save(?:\s+for)?|besides?|bar"
     r"|(?:apart|aside)\s+from|other\s+than|than)"
 )
 # "any dress but red", "in all shades but red", "another color than red", "something but red". "But
 # in red" after the name of a garment asks for red.
-_ALL_BUT = re.compile(
+_ALL_BUT = compile_lazily(
     r"(?<![\w'-])(?:(?:in|with|of)\s+)?(?:(?:any|all|each|every|another|other)\s+"
     r"(?:of\s+(?:the|these|your)\s+)?(?:other\s+|different\s+)?(?:the\s+)?"
     rf"(?:(?:colou?r(?:ed)?|shade|pattern|kind|sort|type)s?\s+(?:of\s+)?)?(?:(?P<kind>{KINDS})"
@@ -484,14 +487,14 @@ _ALL_BUT = re.compile(
     re.IGNORECASE,
 )
 # "it doesn't have to be red", which excludes nothing.
-_NOT_REQUIRED = re.compile(
+_NOT_REQUIRED = compile_lazily(
     r"\b(?:(?:do(?:es)?n't|do(?:es)?\s+not)\s+(?:have|need)\s+to|needs?(?:n't|\s+not))"
     r"\s+(?:be|have)\s+(?:\w+\s+)?\w+$",
     re.IGNORECASE,
 )
 # "less like a jacket", "more cardigan than jacket", "more like a cardigan, less like a jacket",
 # "rather a skirt than a dress".
-_LESS_LIKE = re.compile(
+_LESS_LIKE = compile_lazily(
     rf"(?<![\w'-])less\s+(?:like|of)\s+(?:an?\s+)?(?P<old>{KINDS}){_END}"
     rf"|(?<![\w'-])(?:more|rather)\s+(?:like\s+|of\s+)?(?:an?\s+)?(?P<new>{KINDS})"
     rf"\s*(?:,\s*(?:and\s+)?less|than)\s+(?:like\s+|of\s+)?(?:an?\s+)?(?P<former>{KINDS}){_END}",
@@ -505,27 +508,27 @@ _SLIPS = {
     "lose": "loose",
     "plane": "plain",
 }
-_SLIP = re.compile(
+_SLIP = compile_lazily(
     rf"(?<![\w'-])(?:stripped|strips|loose(?=\s+(?:the|those|these)\s+(?:{_BARE_VALUE}|{DETAIL}){_END})|lose(?=[\s-]+(?:fit|fitting|cut)\b)"
     rf"|plane(?=\s+(?:{COLORS}|{KINDS})\b))(?![\w'-])",
     re.IGNORECASE,
 )
 # "in any color but not red", in which "any color but" is no negation.
-_ANY_COLOR_BUT_NOT = re.compile(
+_ANY_COLOR_BUT_NOT = compile_lazily(
     r"(?<![\w'-])((?:any|every|all)\s+colou?rs?)\s*,?\s*but\s+(?=(?:not|no|never|without)\b)",
     re.IGNORECASE,
 )
 _PUT = r"leave|take|keep|rule|throw|kick|cut|get|filter|sort|weed|edit"
-_PUT_ELSEWHERE = re.compile(rf"\b(?:{_PUT})\s[^,.;:!?]*$", re.IGNORECASE)
+_PUT_ELSEWHERE = compile_lazily(rf"\b(?:{_PUT})\s[^,.;:!?]*$", re.IGNORECASE)
 # Values that a text may exclude of one kind of garment.
 _VALUE_OF_KIND = (
     rf"(?:{SHADED_COLOR}|{'|'.join(PATTERNS)}|hooded|collared|belted|sleeveless"
     r"|(?:long|short)[\s-]sleeved?)"
 )
-_EACH_VALUE_OF_KIND = re.compile(rf"(?<![\w'-]){_VALUE_OF_KIND}(?![\w'-])", re.IGNORECASE)
+_EACH_VALUE_OF_KIND = compile_lazily(rf"(?<![\w'-]){_VALUE_OF_KIND}(?![\w'-])", re.IGNORECASE)
 _PATTERN_NOUNS = "stripes|flowers|checks|dots|spots|polka[ -]dots|prints|graphics|logos|patterns"
 # "red out, blue in", "less of the red", "checks less"; but "back cut out" describes a cut.
-_PUT_OUT = re.compile(
+_PUT_OUT = compile_lazily(
     rf"(?<![\w'-])(?:(?:less|fewer)\s+of\s+(?:the|that|those|this)\s+(?P<less>{_ANY_THING_NAME})"
     rf"|(?P<out>(?!cut\b){_ANY_THING_NAME})\s+out"
     rf"|(?:with\s+)?(?P<lacking>{_PATTERN_NOUNS})\s+less){_END}",
@@ -548,14 +551,14 @@ _UNWANTED_KIND = (
 )
 _UNWANTED = rf"{_UNWANTED_ARTICLE}(?:{_UNWANTED_KIND}|(?P<things>{_THINGS_IN_LIST}){_AFTER_COLOR})"
 # "steer clear of black t-shirts", "I'm done with black trousers".
-_REFUSED_KIND = re.compile(
+_REFUSED_KIND = compile_lazily(
     rf"(?<![\w'-]){_PERSON}(?P<verb>{_VERBS}|no\s+more|(?:do(?:n't|\s+not))\s+want)\s+(?P<of>of\s+)?"
     rf"{_UNWANTED_ARTICLE}{_UNWANTED_KIND}{_END}",
     re.IGNORECASE,
 )
-_BUT_ANOTHER = re.compile(r"\s*,?\s*but\s+(?!(?:not|no|without)\b)", re.IGNORECASE)
+_BUT_ANOTHER = compile_lazily(r"\s*,?\s*but\s+(?!(?:not|no|without)\b)", re.IGNORECASE)
 # "give black t-shirts a miss", "kiss black t-shirts goodbye".
-_MISSED = re.compile(
+_MISSED = compile_lazily(
     rf"(?<![\w'-])(?:give|kiss|wave)\s+{_UNWANTED}\s+(?:a\s+(?:miss|rest|pass|break)|goodbye){_END}",
     re.IGNORECASE,
 )
@@ -588,13 +591,13 @@ TAKEN_OUT = (
 )
 _IT = r"(?:\s+of\s+(?:it|this|that|the\s+(?:results?|list|search|picture|selection)))?"
 # "leave the stripes out", "take the hood off", "keep the white t-shirts out of it".
-_LEFT_OUT = re.compile(
+_LEFT_OUT = compile_lazily(
     rf"(?<![\w'-])(?:please\s+)?{LEAVING}\s+{_UNWANTED}\s+{LEFT_OUT}{_IT}{_END}",
     re.IGNORECASE,
 )
 # "spare me the white", "forget about stripes", "don't show me white ones", "cut the checks". "Down
 # with" joins words ("button down with"), except at the start of a sentence.
-_SPARED = re.compile(
+_SPARED = compile_lazily(
     r"(?<![\w'-])(?:please\s+)?(?:(?:(?:i|we)(?:'d|'ll|'m|'re|\s+would|\s+will|\s+am|\s+are)?\s+)?(?:just\s+)?"
     rf"(?:{SPARING}"
     rf"|(?<!-)cut\s+out(?=\s+(?:(?:the|all|those|these|that|any)\s|{SHADED_COLOR}\b|{PATTERN_NAMES})))"
@@ -603,7 +606,7 @@ _SPARED = re.compile(
 )
 # "with the checks cut out", "checks removed", "the white t-shirts left out". Of cuts, "waist cut
 # out" describes one.
-_TAKEN_OUT = re.compile(
+_TAKEN_OUT = compile_lazily(
     r"(?<![\w'-])(?:(?:with|but|have|having|want|get|anything|everything)\s+)?(?:(?:the|all|any|those|these|its)\s+)*"
     rf"(?:(?P<values>{_VALUES_OF_KIND})"
     rf"\s+(?P<kind>{KINDS})|(?P<things>{_BARE_VALUE}(?:\s+(?:or|and|nor)\s+{_BARE_VALUE})*){_AFTER_COLOR})"
@@ -614,7 +617,7 @@ _TAKEN_OUT = re.compile(
 # "a different color from white", "a pattern that differs from checks", "different to white".
 _ATTRIBUTE_NAME = r"(?:colou?r|shade|hue|tone|pattern|print|design|motif)s?"
 DIFFERING = rf"differs?(?:\s+in\s+{_ATTRIBUTE_NAME})?\s+from"
-_DIFFERENT = re.compile(
+_DIFFERENT = compile_lazily(
     r"(?<![\w'-])(?:(?:in|with|of|has|have)\s+)?(?:(?:any|some|an?|the|all|every)\s+)?"
     rf"(?:(?:(?:other|very|completely|totally|entirely|quite)\s+)*(?:different|distinct)\s+{_ATTRIBUTE_NAME}"
     r"\s+(?:from|than|compared\s+(?:to|with))"
@@ -629,7 +632,7 @@ _DIFFERENT = re.compile(
     re.IGNORECASE,
 )
 # "any color so long as it is different", "whatever pattern, provided it changes".
-_ANY_DIFFERENT = re.compile(
+_ANY_DIFFERENT = compile_lazily(
     r"(?<![\w'-])(?:in\s+|with\s+)?(?:any|whatever|whichever|every|some)\s+"
     r"(?P<attribute>colou?r|shade|pattern|print|design)s?\s*,?\s+"
     r"(?:just|only|but|(?:as|so)\s+long\s+as|provided(?:\s+that)?|providing|if|that|which|when)\s+"
@@ -641,14 +644,14 @@ _ANY_DIFFERENT = re.compile(
     re.IGNORECASE,
 )
 # "blue in" beside what is put out.
-_PUT_ASIDE = re.compile(r"(?:^|,\s)(?:but\s+)?(?:not|no|without)\s", re.IGNORECASE)
-_PUT_IN = re.compile(
+_PUT_ASIDE = compile_lazily(r"(?:^|,\s)(?:but\s+)?(?:not|no|without)\s", re.IGNORECASE)
+_PUT_IN = compile_lazily(
     rf"(?:^|(?<=,\s))(?:and\s+|more\s+of\s+(?:the|that)\s+)?(?P<wanted>{SHADED_COLOR}|{'|'.join(PATTERNS)})\s+in{_END}",
     re.IGNORECASE,
 )
 # "no blue jeans", "not a sleeveless dress" and "no blue or striped shirts": the text excludes some
 # values of a kind of garment.
-_NO_VALUE_KIND = re.compile(
+_NO_VALUE_KIND = compile_lazily(
     r"(?<![\w'-])(?:not|no|never|without|avoid|(?:anything|everything|all)\s+(?:but|except(?:\s+for)?)"
     r"|(?:apart|aside)\s+from|except(?:\s+for)?|save\s+for|(?:with\s+)?(?:the\s+)?exception\s+of)\s+(?:an?\s+|any\s+|the\s+)?"
     rf"(?P<values>{_VALUE_OF_KIND}(?:(?:(?:\s*,\s*{_VALUE_OF_KIND})*(?:\s*,)?\s*\b(?:or|nor))?\s+(?:an?\s+)?"
@@ -657,7 +660,7 @@ _NO_VALUE_KIND = re.compile(
 )
 # "keep the stripes", "the color stays": what does not change.
 _ATTRIBUTE = r"(?:colou?r|pattern|print|shape|length|style|cut|fit|fabric|material|neckline)s?"
-_UNCHANGED = re.compile(
+_UNCHANGED = compile_lazily(
     r"(?:(?<=^)|(?<=[,;.]\s)|(?<=\band\s)|(?<=\bbut\s))(?:(?:please\s+)?(?:keep|leave|retain)\s+(?:(?:the|its|this|that)\s+)?"
     rf"(?:same\s+)?(?:{_ANY_THING_NAME}|{_ATTRIBUTE})(?:\s+(?:as\s+(?:it\s+|they\s+)?(?:is|are)|the\s+same))?"
     rf"|(?:(?:the|its)\s+)?{_ATTRIBUTE}\s+(?:(?:should\s+)?(?:stays?|remains?)(?:\s+the\s+same)?"
@@ -693,7 +696,7 @@ _ANY_PATTERN_NAME = rf"(?:{PATTERN_NAMES}|plain)(?![\w'-])"
 _NEW_COLOR = (
     rf"{_GAP}{_BEFORE_NEW}{SHADED_COLOR}(?![\w'-]|\s+(?:{PATTERN_NAMES}|{_PART}|sleeves?)\b)"
 )
-_CORRECTION = re.compile(
+_CORRECTION = compile_lazily(
     rf"(?<!\bbut)(?:(?P<marked>(?:\s*[,.;!?(*-]+\s*|\s+-+\s*){_HESITATING}(?:{_GAP}(?:{_HESITATING}|{_CORRECTING}))*"
     rf"|{_GAP}{_CORRECTING}(?:{_GAP}(?:{_HESITATING}|{_CORRECTING}))*"
     # A value that is corrected itself: ", green, sorry, blue".
@@ -710,7 +713,7 @@ _CORRECTION = re.compile(
     re.IGNORECASE,
 )
 # "no, in red", which answers what a person has seen.
-_LEADING_NO = re.compile(
+_LEADING_NO = compile_lazily(
     r"^\W*(?:(?:oh|well|ah|um+|hm+)[\s,.]+)?(?:no|nope|nah|sorry|oops|actually)\s*[,.;:!]+\s*"
     r"(?:(?:i\s+meant?|make\s+(?:it|that))[\s,:]+)?"
     rf"(?P<wish>(?:in\s+|with\s+)?(?:an?\s+)?(?:{_COLOR_LIST}|{PATTERN_NAMES}|plain)){_END}"
@@ -718,9 +721,9 @@ _LEADING_NO = re.compile(
     re.IGNORECASE,
 )
 _CORRECTED = {
-    "color": re.compile(rf"(?<![\w'-])(?:{_COLOR_LIST})(?![\w'-])", re.IGNORECASE),
-    "pattern": re.compile(rf"(?<![\w'-])(?:{PATTERN_NAMES}|plain)(?![\w'-])", re.IGNORECASE),
-    "sleeves": re.compile(rf"(?<![\w'-])(?:{_LENGTH_OF_SLEEVES})", re.IGNORECASE),
+    "color": compile_lazily(rf"(?<![\w'-])(?:{_COLOR_LIST})(?![\w'-])", re.IGNORECASE),
+    "pattern": compile_lazily(rf"(?<![\w'-])(?:{PATTERN_NAMES}|plain)(?![\w'-])", re.IGNORECASE),
+    "sleeves": compile_lazily(rf"(?<![\w'-])(?:{_LENGTH_OF_SLEEVES})", re.IGNORECASE),
     "kind": ANY_KIND,
 }
 _ADJECTIVE_OF = {
@@ -732,37 +735,39 @@ _ADJECTIVE_OF = {
     "prints": "printed",
 }
 # What follows a color that is not that of the garment: "red sleeves", "white dots".
-_OF_A_PART = re.compile(
+_OF_A_PART = compile_lazily(
     rf"\s+(?:(?:{_SLEEVES})[\s-])?(?:{_PART}|sleeves?|{PATTERN_NAMES})(?![\w'-])(?!\s+(?:{KINDS})\b)",
     re.IGNORECASE,
 )
-_AFTER_NEGATION = re.compile(
+_AFTER_NEGATION = compile_lazily(
     rf"(?<![\w'-])(?:not|never|nothing|no|nor|without|\w+n't|{_ANY_NEGATION})(?:\s+[\w'-]+){{0,3}}\s+$",
     re.IGNORECASE,
 )
 # "I already have it in red", but not "can I have it in red".
-_OWNED = re.compile(
+_OWNED = compile_lazily(
     r"(?<![\w'-])(?:(?:i|we)(?:'ve)?(?:\s+(?:already|have|got|own|bought))+|(?:already\s+)?got)"
     rf"\s+(?:(?:it|this|that|these|them|one)\s+(?:already\s+)?in\s+(?P<color>{SHADED_COLOR})"
     rf"|(?:a|the)\s+(?P<one>{SHADED_COLOR})\s+ones?)(?:\s+already)?{_END}",
     re.IGNORECASE,
 )
-_ASKING = re.compile(
+_ASKING = compile_lazily(
     r"\b(?:can|could|may|might|shall|should|would|will|if|wish|want|when|until)\s+$", re.IGNORECASE
 )
 # "any shirt as long as it isn't red": a condition that all results must meet.
-_AS_LONG_AS = re.compile(
+_AS_LONG_AS = compile_lazily(
     r"(?:,?\s|^)(?:as|so)\s+long\s+as\s+(?:it|they|that|this)(?:'s|\s+(?:is|are)(?!n't))?\s",
     re.IGNORECASE,
 )
-_ANY_COLOR_BAR = re.compile(r"(?<![\w'-])((?:any|every|all)\s+colou?rs?)\s+bar\b", re.IGNORECASE)
+_ANY_COLOR_BAR = compile_lazily(
+    r"(?<![\w'-])((?:any|every|all)\s+colou?rs?)\s+bar\b", re.IGNORECASE
+)
 # Text before a phrase that shows that the phrase is negated itself, as in "not without a belt"; and
 # text that shows that the phrase is part of a list, as in "red and blue".
-_NEGATED = re.compile(
+_NEGATED = compile_lazily(
     rf"(?<![\w'-])(?:not|never|nothing|no|nor|without|\w+n't|{_ANY_NEGATION})\s+(?:be\s+)?$",
     re.IGNORECASE,
 )
-_IN_LIST = re.compile(r"(?:\b(?:and|or|nor)\s+|[/&+]\s*)(?:in\s+)?$", re.IGNORECASE)
+_IN_LIST = compile_lazily(r"(?:\b(?:and|or|nor)\s+|[/&+]\s*)(?:in\s+)?$", re.IGNORECASE)
 # Exclusions that models follow as well as the phrases of `_THINGS` and that stay as typed, such as
 # "without a belt". Only nouns count: "without striped" is rephrased.
 _NOUNS = [
@@ -771,11 +776,11 @@ _NOUNS = [
     for name in names.split("|")
     if read.startswith("no ") and not name.endswith(("ed", "ey", "py"))
 ]
-_FOLLOWED = re.compile(
+_FOLLOWED = compile_lazily(
     rf"(?:no|without|with no|has no)\s+(?:any\s+|an?\s+)?({'|'.join(_NOUNS)})", re.IGNORECASE
 )
 # Text after which "but not red" would be wrong and "not red" is used: "that is", "no stripes,".
-_NO_BUT = re.compile(
+_NO_BUT = compile_lazily(
     r"(?:^|[.!?:(]|\b(?:is|are|be|that|which|and|but|or|nor|if|why|with|in|it's|i'm|we're|looks?)"
     r"|(?:^|[,;.]|\band)\s*(?:no|not|without)\b[^,;.]*)[\s,;]*$",
     re.IGNORECASE,
@@ -783,10 +788,10 @@ _NO_BUT = re.compile(
 
 
 # Before "in plain": a verb, or a pronoun that needs one.
-_BEFORE_PLAIN = re.compile(r"\b(?:(is|are|be|looks?)|that|which|it)\s*$", re.IGNORECASE)
-_IS_EXCLUDED = re.compile(r"\bplain\b|with a pattern")  # what excluded patterns are read as
-_EXCLUDED_PATTERN = re.compile(rf"\b(?:{PATTERN_NAMES}|plain)\b", re.IGNORECASE)
-_REPEATED_PLAIN = re.compile(r"\bin plain(?:(?:,\s*|\s+(?:and\s+)?)in plain\b)+")
+_BEFORE_PLAIN = compile_lazily(r"\b(?:(is|are|be|looks?)|that|which|it)\s*$", re.IGNORECASE)
+_IS_EXCLUDED = compile_lazily(r"\bplain\b|with a pattern")  # what excluded patterns are read as
+_EXCLUDED_PATTERN = compile_lazily(rf"\b(?:{PATTERN_NAMES}|plain)\b", re.IGNORECASE)
+_REPEATED_PLAIN = compile_lazily(r"\bin plain(?:(?:,\s*|\s+(?:and\s+)?)in plain\b)+")
 
 
 class Rephrased(NamedTuple):
@@ -803,6 +808,17 @@ class Rephrased(NamedTuple):
     text: str
     changes: tuple[tuple[str, str], ...] = ()
     excluded: tuple[str, ...] = ()
+
+
+# Texts of these words alone are changed by no rule, such as "darker, with long sleeves". Many texts
+# are like that. The rules, which take a third of a second to compile, are not compiled for them.
+_UNCHANGED_WORDS = frozenset({
+    "black", "white", "gray", "grey", "red", "pink", "orange", "yellow", "green", "teal", "blue",
+    "navy", "purple", "brown", "beige", "dress", "skirt", "shirt", "t-shirt", "top", "blouse",
+    "jacket", "coat", "jumper", "hoodie", "bag", "and", "with", "in", "as", "a", "an", "darker",
+    "lighter", "longer", "shorter", "dark", "light", "long", "short", "sleeves", "striped",
+    "stripes", "dotted", "dots", "checked", "checks", "floral", "flowers", "pockets", "buttons",
+})  # fmt: skip
 
 
 def rephrase_exclusions(text: str) -> Rephrased:
@@ -849,6 +865,13 @@ def rephrase_exclusions(text: str) -> Rephrased:
     Args:
         text: A text in which `dwc.negation.spell_out_negations` was applied.
     """
+    if _UNCHANGED_WORDS.issuperset(text.lower().replace(", ", " ").split(" ")):
+        return Rephrased(text)
+    return _apply_rules(text)
+
+
+def _apply_rules(text: str) -> Rephrased:
+    """Return the text after all rules, as described at `rephrase_exclusions`."""
     text, names = leave_out_colors_of_names(text)
     changes = dict(names)
     text = _rephrase_all(text, WISHES_WITH_NEGATIONS, changes)
@@ -1545,11 +1568,11 @@ _REQUESTED_THING = (
     r"|(?:(?:same|similar)\s+)?(?:version|thing|item|one|model)s?|the\s+same)\b(?:\s+of\s+(?:this|it|that))?)?"
     r"(?:\s+(?:similar|like\s+(?:this|it|that)(?:\s+one)?)\b)?(?:\s+(?:but|only|that\s+is|which\s+is)\b)?"
 )
-_REQUEST = re.compile(
+_REQUEST = compile_lazily(
     rf"^(?:{_GREETING})*(?:{_REQUESTING}{_REQUESTED_THING}|(?<=\s))[\s,:]+(?=[^\W\d_])",
     re.IGNORECASE,
 )
-_REQUEST_END = re.compile(
+_REQUEST_END = compile_lazily(
     r"[\s,]*(?:(?<=[\s,])(?:please|pls|plz|thanks|thank\s+you|thx|if\s+possible|for\s+me|in\s+my\s+size"
     r"|would\s+be\s+(?:nicer?|better|great|good|lovely|perfect|ideal|best)"
     r"|if\s+you\s+have\s+(?:it|one|any|some)))?[\s?!.]*$",
@@ -1582,7 +1605,7 @@ def wanted_words(rest: str) -> str:
     return _JOINTS_AT_ENDS.sub("", rest)
 
 
-_REPEATED_JOINTS = re.compile(r"\s*([,;.])\s*(?:[,;.]\s*|(?:and|but)\b\s*)*", re.IGNORECASE)
-_JOINTS_AT_ENDS = re.compile(
+_REPEATED_JOINTS = compile_lazily(r"\s*([,;.])\s*(?:[,;.]\s*|(?:and|but)\b\s*)*", re.IGNORECASE)
+_JOINTS_AT_ENDS = compile_lazily(
     r"^(?:\W|(?:and|or|but)\b)+|(?:\W|\b(?:and|or|but|in|with))+$", re.IGNORECASE
 )

@@ -9,6 +9,7 @@
 import re
 from collections.abc import Sequence
 
+from dwc.lazy_pattern import compile_lazily
 from dwc.modeling.color_names import find_color_names
 from dwc.modeling.double_negation import find_double_negations
 from dwc.modeling.text_cleaning import FUNCTION_WORDS
@@ -19,7 +20,7 @@ _THING = rf"(?:{SHADED_COLOR}|{PATTERN_NAMES}|{DETAIL}|{KINDS})"
 _ARTICLES = r"(?:(?:any|the|all|an?|these|those|this|that|my|wearing|of)\s+)*"
 # "veer away from", "enough of", "not fond of", "weary of"; at the start of a sentence or after "I",
 # also an unknown word with "of", "from" or "off".
-_CUE = re.compile(
+_CUE = compile_lazily(
     rf"(?<![\w'-])(?P<cue>(?:{_WORD}\s+){{0,2}}?(?:away|apart|clear|back|off|shy|far)\s+(?:from|of)"
     r"|(?:had|have|got|seen|quite|more\s+than|than)\s+enough(?:\s+of)?|(?<!\w\s)enough\s+of"
     rf"|(?:{_WORD}\s+)?(?:sick|tired|bored|weary|wary|afraid|scared|critical|suspicious|fed\s+up)\s+(?:of|with)"

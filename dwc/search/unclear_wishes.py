@@ -31,6 +31,7 @@ from typing import NamedTuple
 
 from dwc.checkpoints.load import EVALUATION
 from dwc.datasets.wardrobe import NAMED_COLORS
+from dwc.lazy_pattern import compile_lazily
 from dwc.modeling.text_cleaning import FUNCTION_WORDS
 from dwc.modeling.text_rephrasing import DIFFERING, LEAVING, LEFT_OUT, OVER, SPARING, TAKEN_OUT
 from dwc.negation import (
@@ -49,7 +50,7 @@ from dwc.negation import (
 _SLEEVES = r"(?:short|long|elbow|half)[\s-](?:sleeves?|sleeved)"
 _VALUE = rf"(?:{SHADED_COLOR}|{_SLEEVES}|{'|'.join(PATTERNS)}|{DETAIL})"
 _THING = rf"(?:{_VALUE}(?:\s+(?:{KINDS}))?|(?:{KINDS}))"
-_OR = re.compile(
+_OR = compile_lazily(
     rf"(?<![\w'-])(?P<first>{_THING})(?:\s*,?\s+(?:and\s*/\s*)?or\s+|\s*[/|]\s*)(?:(?:an?|the|in|with)\s+)*"
     rf"(?P<second>{_THING})"
     r"(?![\w'-])",
@@ -72,7 +73,7 @@ _SAME_COLORS = (
     {"white", "cream"},
     {"blue", "navy"},
 )
-_UNNAMED = re.compile(
+_UNNAMED = compile_lazily(
     r"(?<![\w'-])((?:(?:an?other|other|different|a\s+new|but\s+(?:this|that|the\s+same))"
     r"|(?:change|alter|vary|switch|swap)\s+(?:(?:only|just|the|its)\s+)+)\s*"
     r"(?:colou?rs?|shades?|patterns?|prints?|necklines?|collars?"
@@ -87,7 +88,7 @@ _STYLES = (
     r"|vintage|retro|edgy|sexy|modest|playful|conservative|sophisticated|colou?rful)"
     r"|warmer|cosier|cozier|smarter|fancier|dressier|nicer|prettier|classier|trendier|sportier|sexier"
 )
-_UNNAMED_CHANGE = re.compile(
+_UNNAMED_CHANGE = compile_lazily(
     rf"(?<![\w'-])({_STYLES}|(?:some|any)thing\s+(?:(?:very|completely|totally|entirely|quite)\s+)?(?:different|else)"
     r"|different\s+(?:from|than|to)\s+(?:this|that|it|the\s+(?:picture|photo|image))(?:\s+one)?"
     r"|(?:completely|totally|entirely|very)\s+different"
@@ -97,7 +98,7 @@ _UNNAMED_CHANGE = re.compile(
     re.IGNORECASE,
 )
 # Words between two values that make only one of them a wish: "I wear black but need red".
-_TURN = re.compile(
+_TURN = compile_lazily(
     r"(?<![\w'-])(?:i|i'm|i've|i'd|my|mine|we|our|need|want|wants|wanted|prefer|looking\s+for|instead"
     r"|rather|than|would|should|must|wish|give|show|find|make\s+(?:that|it)|(?:scratch|strike)\s+that|mean|meant"
     r"|sorry|oops|actually|correction|nope|nah|wait|second\s+thoughts?|no(?=\s*[,.;:!-]))(?![\w'-])",
@@ -105,14 +106,14 @@ _TURN = re.compile(
 )
 # "Less shiny", "too busy"; "less long" was read as "shorter" before, and "less red" has its own
 # message.
-_LESS = re.compile(
+_LESS = compile_lazily(
     r"(?<![\w'-])(?<!more or )"
     r"((?:less|fewer|(?<!not )too)\s+"
     rf"(?!(?:many|much|than|like|similar|of|{SHADED_COLOR})\b)[^\W\d_]+)",
     re.IGNORECASE,
 )
 # Words that turn the meaning of others, and have no message of their own.
-_TURNING = re.compile(
+_TURNING = compile_lazily(
     r"(?<![\w'-])(unless|although|though|however|whereas|otherwise|hardly|barely|scarcely"
     rf"|(?:different\s+(?:from|than)|{DIFFERING})(?!\s+(?:this|that|it|the|my|mine)\b)"
     r"|if(?!\s+possible)|except|excepting|bar|besides|unlike|opposite|regardless|despite)"
@@ -125,7 +126,7 @@ _TURNING = re.compile(
 _END = r"(?=\s*(?:$|[,.;:!?)]|(?:and|or|but|please)\b))"
 _CUTS = r"shorter|longer|smaller|wider|narrower|lower|higher|deeper|short|long|open"
 _CUT_OUT = r"(?:back|front|waist|side|shoulder|arm|leg|keyhole|neck|chest)s?"
-_EXCLUDING = re.compile(
+_EXCLUDING = compile_lazily(
     r"(?<![\w'-])(?<!n't\s)(?<!\bnot\s)(?<!\bnever\s)(?:please\s+)?"
     rf"({SPARING}(?=\s+[^\W\d_])(?![^,.;:!?]*\s(?:{_CUTS})\b)"
     rf"|{OVER}(?=\s+[^\W\d_])(?!\s+(?:the\s+)?(?:knee|ankle|shoulder|size))"
@@ -133,8 +134,8 @@ _EXCLUDING = re.compile(
     rf"|(?!(?:{_CUT_OUT}|not|never)\s)[^\W\d_]+\s+(?:(?:is|are|be)\s+)?{TAKEN_OUT}{_END})(?![\w'-])",
     re.IGNORECASE,
 )
-_COMPARED = (ANY_COLOR, ANY_PATTERN, re.compile(_SLEEVES, re.IGNORECASE))
-_BOUND = re.compile(
+_COMPARED = (ANY_COLOR, ANY_PATTERN, compile_lazily(_SLEEVES, re.IGNORECASE))
+_BOUND = compile_lazily(
     r"(?<![\w'-])((?:lighter|darker|brighter|paler|deeper)\s+than\s+(?:an?\s+|the\s+)?"
     rf"{SHADED_COLOR})(?![\w'-])",
     re.IGNORECASE,
@@ -151,7 +152,7 @@ _PLACES = (
     r"|sides?|shoulders?|chest|waist"
 )
 # A color of a part or a place: "red sleeves", "collar in red", "white at the bottom".
-_PART_COLOR = re.compile(
+_PART_COLOR = compile_lazily(
     rf"(?<![\w'-])({SHADED_COLOR}\s+(?:(?:leather|metal|wide|thin|thick|big|small)\s+)?(?:{_PARTS})"
     rf"(?!\s+(?:{KINDS})\b)"
     rf"|(?:{_PARTS})\s*(?:\s(?:in|into|is|are|to|should\s+be)|:)\s+(?:an?\s+)?{SHADED_COLOR}"
@@ -162,35 +163,35 @@ _PART_COLOR = re.compile(
     re.IGNORECASE,
 )
 _TIMES = r"(?:(?:two|three|four|five|ten|[2-9]|10)\s+times|[2-9]\s?x|twice|double|triple|half)"
-_AMOUNT = re.compile(
+_AMOUNT = compile_lazily(
     r"(?<![\w'-])(?:(?:two|three|four|[2-9]|(?:a\s+)?few|several|some|(?:a\s+)?couple(?:\s+of)?)\s+"
     r"(?:shades?|tones?|sizes?|inch(?:es)?|cm)\s+"
     r"(?P<read>lighter|darker|brighter|paler|deeper|longer|shorter|wider|narrower|tighter|looser))"
     r"(?![\w'-])",
     re.IGNORECASE,
 )
-_MULTIPLE = re.compile(
+_MULTIPLE = compile_lazily(
     rf"(?<![\w'-]){_TIMES}\s+(?:as|the|more|of)\s+(?P<read>[^\W\d_]+)(?![\w'-])", re.IGNORECASE
 )
 # "keep nothing but the color": everything else should differ.
-_NOTHING_BUT = re.compile(
+_NOTHING_BUT = compile_lazily(
     r"(?<![\w'-])((?:keep\s+)?(?:nothing|none)\s+(?:of\s+it\s+)?(?:but|except(?:\s+for)?)\s+(?:the|its)\s+"
     r"(?:colou?r|pattern|print|shape|length|neckline|fabric|material))(?=\s*(?:$|[.,;!]))",
     re.IGNORECASE,
 )
 # "exactly two pockets", "a single button".
-_COUNT = re.compile(
+_COUNT = compile_lazily(
     r"(?<![\w'-])((?:exactly\s+)?(?:two|three|four|five|six|[2-6]|exactly\s+one|(?:an?|one)\s+single)\s+"
     r"(?P<read>pockets?|buttons?|zips?|zippers?|straps?|buckles?|stripes?|dots|flowers?|belts?))(?![\w'-])",
     re.IGNORECASE,
 )
 # Names of garments in other senses: "top quality", "that suits me".
-_NO_GARMENT = re.compile(
+_NO_GARMENT = compile_lazily(
     r"\b(?:with|in|on)\s+(?:(?:very|an?|no|low|high|small|chunky|thin|wide|block|kitten|stiletto)\s+)*heels\b"
     r"|\bpolo[\s-]+neck(?:ed|s)?\b|\btop[\s-]+(?:quality|notch|rated|brand|seller)\b|\bsuits?\s+(?:me|my|the|any|every|all)\b",
     re.IGNORECASE,
 )
-_ONE_GARMENT = re.compile(
+_ONE_GARMENT = compile_lazily(
     r"[\s-]*|\s*,\s*(?:an?\s+|the\s+)?|\W*\s*(?:or|nor|/|as|into|instead|to\s+an?|into\s+an?|like|than|not|no)\b.*|.*\b(?:as|into|like|than|not)\s+(?:an?\s+)?",
     re.IGNORECASE | re.DOTALL,
 )
@@ -377,7 +378,7 @@ def describe_poorly_known(text: str, poorly_known: Mapping[str, WordCount]) -> l
     ]
 
 
-_LENGTH = re.compile(
+_LENGTH = compile_lazily(
     r"(?<![\w'-])((?:much\s+|a\s+(?:bit|little)\s+|slightly\s+)?(?:longer|shorter)|cropped|maxi|midi|mini"
     r"|long|short|(?:knee|ankle|floor|calf|thigh|waist|hip|full)[\s-]length"
     r"|(?:(?:just\s+)?(?:above|below|over|down\s+to|up\s+to|to)\s+(?:the|my|your)\s+"

@@ -36,6 +36,7 @@ from dwc.gallery.search_index import AUTO, open_index
 from dwc.gallery.sources import FolderSource, Source, open_source
 from dwc.gallery.store import Store, find_store
 from dwc.gallery.walker import cache_folder
+from dwc.lazy_pattern import compile_all
 from dwc.search.model_pool import KEEP_LOADED, ModelPool, short_name
 from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
@@ -147,11 +148,11 @@ def open_meanwhile(
 ) -> threading.Thread:
     """Start a thread that opens further models and draws missing thumbnails; return the thread.
 
-    The thread opens the models one by one, and then draws the thumbnails. Models that are already
-    open can be used in the meantime. If only a part of the gallery is indexed, the thread first
-    waits until indexing ends. While it waits, it adds the newly indexed pictures to the searches.
-    If a model cannot be opened, a warning is logged; a query that requests this model raises the
-    same error.
+    The thread opens the models one by one, draws the thumbnails, and then compiles the rules for
+    typed texts, so that no visitor waits for that. Models that are already open can be used in the
+    meantime. If only a part of the gallery is indexed, the thread first waits until indexing ends.
+    While it waits, it adds the newly indexed pictures to the searches. If a model cannot be opened,
+    a warning is logged; a query that requests this model raises the same error.
 
     Args:
         models: The models.
@@ -184,6 +185,7 @@ def open_meanwhile(
             draw_thumbnails(complete_store)
         except (DWCError, OSError, BrokenExecutor) as error:
             logger.warning("The gallery's pictures are drawn when they are shown: %s", error)
+        compile_all()
 
     thread = threading.Thread(target=open_all, name="open-models", daemon=True)
     thread.start()

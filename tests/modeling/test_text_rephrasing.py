@@ -1,11 +1,15 @@
 """Phrases that exclude, compare or change something are replaced by those that a model follows."""
 
+import random
+import subprocess
+import sys
 import time
 
 import pytest
 
+from dwc.modeling import text_rephrasing
 from dwc.modeling.text_cleaning import clean_text
-from dwc.modeling.text_rephrasing import rephrase_exclusions, wanted_words
+from dwc.modeling.text_rephrasing import Rephrased, rephrase_exclusions, wanted_words
 from dwc.negation import NEGATIONS, find_exclusions
 
 
@@ -848,3 +852,23 @@ def test_a_color_before_a_dash_is_not_the_one_of_the_exception(exception: str) -
 )
 def test_what_may_not_stay_is_read(typed: str, read: str) -> None:
     assert rephrase_exclusions(typed).text == read
+
+
+def test_texts_to_which_no_rule_is_applied_would_be_changed_by_none() -> None:
+    words = sorted(text_rephrasing._UNCHANGED_WORDS)
+    rng = random.Random(0)
+    for _ in range(1_500):
+        text = "".join(rng.choice(words) + rng.choice((" ", " ", ", ")) for _ in range(5))
+        typed = " ".join(text.split(" ")[: rng.randint(1, 5)]).rstrip(",")
+        assert text_rephrasing._apply_rules(typed) == Rephrased(typed) == rephrase_exclusions(typed)
+
+
+def test_the_rules_are_not_compiled_for_a_plain_wish() -> None:
+    code = (
+        "from dwc.modeling import text_rephrasing as rules\n"
+        "rules.rephrase_exclusions('darker, with long sleeves')\n"
+        "assert not vars(rules._SWAP).get('compiled')\n"
+        "assert rules.rephrase_exclusions('never red').text == 'not red'\n"
+        "assert vars(rules._SWAP)['compiled']"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

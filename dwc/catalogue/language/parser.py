@@ -151,7 +151,9 @@ def _key(text: str) -> Tokens:
     An article "an" in the middle of the phrase becomes "a".
     """
     tokens = text.removeprefix("a ").removeprefix("an ").split()
-    return tuple("a" if token == "an" else token for token in tokens)
+    return tuple(
+        ["a" if token == "an" else token for token in tokens] if "an" in tokens else tokens
+    )
 
 
 def named_in(tokens: Tokens, category: str) -> bool:
