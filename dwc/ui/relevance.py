@@ -309,7 +309,9 @@ def _own_queries(images: StoreImages) -> tuple[dict[str, str], ...]:
             continue
         if _ids_that_fit(garments, demand) - {query.reference} == query.hits:
             chosen.append({"ref": query.reference, "text": text})
-    return tuple(chosen[:_CHOSEN])
+        if len(chosen) == _CHOSEN:
+            break
+    return tuple(chosen)
 
 
 def _ids_that_fit(garments: Mapping[str, Garment], demand: Demand) -> frozenset[str]:
