@@ -11,8 +11,8 @@ features to which they are first applied, separately for one image and for sever
 
 With one thread, CLIP's RN50 takes 0.85 of the time of the separate operations. For a small network
 on images of 64 pixels, the factor is 1 for one image and 0.9 for eight. It is 1.5 for the CNN
-stream's maps of 4 x 4 cells, so the fused operation is not used there; `streams.py` only folds the
-batch norms, with `can_fold`, `fold` and `state_of`.
+stream's maps of 4 x 4 cells, so the fused operation is not used there; `inception.py` only folds
+the batch norms, with `can_fold`, `fold` and `state_of`.
 """
 
 from typing import Any, Literal, NamedTuple

@@ -1,7 +1,7 @@
 """The model `DWCModel`, which composes queries of an image and a text in one or two streams.
 
-Parameter names: `clip.*`, `clip_stream.*` and `cnn_stream.*` as in `streams.py`, `familiarity.*` as
-in `ood.py`. Modules that the config omits have no parameters.
+Parameter names: `clip.*` and `clip_stream.*` as in `clip_stream.py`, `cnn_stream.*` as in
+`cnn_stream.py`, `familiarity.*` as in `ood.py`. Modules that the config omits have no parameters.
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from dwc.errors import QueryError
+from dwc.modeling.clip_stream import ClipBackbone, ClipStream
+from dwc.modeling.cnn_stream import CnnStream, RegionMaps
 from dwc.modeling.combiners import ComposedQuery
 from dwc.modeling.configuration_dwc import DWCConfig
 from dwc.modeling.efficientnet_lite import EfficientNetLiteTower
 from dwc.modeling.ood import MahalanobisOOD, SubspaceOOD
-from dwc.modeling.streams import ClipBackbone, ClipStream, CnnStream, RegionMaps
 from dwc.modeling.strict_loading import StrictModel
 
 

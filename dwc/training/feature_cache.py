@@ -38,11 +38,11 @@ from transformers import ResNetModel
 from dwc.catalogue.language.description import describe
 from dwc.datasets.image_prefetch import ImagePrefetcher
 from dwc.errors import ImageError, QueryError
+from dwc.modeling.clip_stream import ClipBackbone
 from dwc.modeling.efficientnet_lite import ConvolutionNorm, EfficientNetLiteTower, reduced
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.modified_resnet import ModifiedResNet
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
-from dwc.modeling.streams import ClipBackbone
 from dwc.progress import track
 from dwc.training.catalogue.augmentation import random_views
 from dwc.training.catalogue.drawn_pool import DrawnPool, PoolTriplet

@@ -14,7 +14,7 @@ from dwc.convert.key_mapping import require_fit
 from dwc.convert.openai_clip import backbone_config, backbone_weights, released_name
 from dwc.convert.sources import read_clip
 from dwc.errors import CheckpointError
-from dwc.modeling.streams import ClipBackbone
+from dwc.modeling.clip_stream import ClipBackbone
 from tests.convert import openai_by_formula
 from tests.convert.state_dicts import (
     MAX_TOKENS,

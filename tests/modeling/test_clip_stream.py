@@ -7,10 +7,10 @@ from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel
 
 from dwc.errors import QueryError
+from dwc.modeling.clip_stream import ClipBackbone, ClipStream
 from dwc.modeling.combiners import normalize
 from dwc.modeling.configuration_dwc import ClipBackboneConfig
 from dwc.modeling.modeling_dwc import DWCModel
-from dwc.modeling.streams import ClipBackbone, ClipStream
 
 
 def backbone(vision: str = "vit") -> ClipBackbone:

@@ -6,9 +6,11 @@ from small_models import cnn_config, pictures, scatter, texts
 from torch import Tensor
 
 from dwc.errors import QueryError
+from dwc.modeling.cnn_stream import CnnStream
+from dwc.modeling.cnn_stream_layers import WordEncoder
 from dwc.modeling.combiners import Composition
 from dwc.modeling.configuration_dwc import CnnStreamConfig
-from dwc.modeling.streams import CnnStream, PackedSequences, WordEncoder
+from dwc.modeling.text_batching import PackedSequences
 
 
 def stream(seed: int = 0) -> CnnStream:

@@ -6,7 +6,8 @@ from small_models import scatter
 from torch import Tensor
 from torch.nn import functional
 
-from dwc.modeling.streams import Inception1d, Inception2d, PackedSequences
+from dwc.modeling.inception import Inception1d, Inception2d
+from dwc.modeling.text_batching import PackedSequences
 
 
 def normalise_by_hand(features: Tensor, norm: torch.nn.Module) -> Tensor:

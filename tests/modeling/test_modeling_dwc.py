@@ -3,10 +3,10 @@ import torch
 from small_models import alone, config, model, pictures, texts
 
 from dwc.errors import QueryError
+from dwc.modeling.clip_stream import ClipBackbone
 from dwc.modeling.configuration_dwc import DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.ood import MahalanobisOOD
-from dwc.modeling.streams import ClipBackbone
 
 
 @torch.no_grad()

@@ -15,10 +15,10 @@ from transformers import AutoModel, PreTrainedModel
 
 from dwc.checkpoints import load
 from dwc.checkpoints.save import save_checkpoint
+from dwc.modeling.clip_stream import ClipBackbone
 from dwc.modeling.combiners import Composition
 from dwc.modeling.configuration_dwc import DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel
-from dwc.modeling.streams import ClipBackbone
 from dwc.modeling.strict_loading import StrictModel
 from tests.search.tiny import write_tiny_checkpoint
 

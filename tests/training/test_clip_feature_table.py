@@ -11,8 +11,8 @@ from accelerate import Accelerator
 
 from dwc.datasets.triplets import Triplet
 from dwc.errors import DatasetError
+from dwc.modeling.clip_stream import ClipBackbone
 from dwc.modeling.modeling_dwc import DWCModel
-from dwc.modeling.streams import ClipBackbone
 from dwc.training.dwc.benchmark_data import (
     BenchmarkBatches,
     BenchmarkData,

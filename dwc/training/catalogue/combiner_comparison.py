@@ -17,10 +17,10 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from dwc.evaluation.metrics import correlation, recalls
+from dwc.modeling.clip_stream import ClipBackbone, ClipStream
 from dwc.modeling.combiners import combiner_class, combiner_names
 from dwc.modeling.configuration_dwc import DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel
-from dwc.modeling.streams import ClipBackbone, ClipStream
 from dwc.training.catalogue.eval_set import CachedEvalSet, embed_queries, first_ranks
 from dwc.training.dwc.mutual_training import MutualSettings, build_adam
 from dwc.training.feature_cache import CachedClip, CachedPool

@@ -46,11 +46,11 @@ from dwc.evaluation.catalogue import CatalogueImages, evaluate_catalogue
 from dwc.evaluation.open_words import OPEN_WORDS
 from dwc.evaluation.photographs import evaluate_wardrobe
 from dwc.files import atomic_path, file_digest, write_json
+from dwc.modeling.clip_stream import ClipBackbone
 from dwc.modeling.efficientnet_lite import MEAN, STD
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.ood import SubspaceOOD
 from dwc.modeling.processing_dwc import DWCProcessor, build_clip_tokenizer, build_word_tokenizer
-from dwc.modeling.streams import ClipBackbone
 from dwc.negation import negations_in
 from dwc.training.catalogue.drawn_pool import PoolSettings, draw_pool
 from dwc.training.catalogue.joint_batches import (

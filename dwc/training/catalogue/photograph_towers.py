@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from dwc.modeling.clip_stream import ClipBackbone
 from dwc.modeling.combiners import normalize
 from dwc.modeling.efficientnet_lite import EfficientNetLite, EfficientNetLiteTower
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor
-from dwc.modeling.streams import ClipBackbone
 from dwc.training.catalogue.joint_batches import JointTexts
 from dwc.training.catalogue.photographs import (
     HEADS,

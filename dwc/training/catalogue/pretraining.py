@@ -18,8 +18,8 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dwc.catalogue.schema import CATEGORIES, Garment, attributes_of
+from dwc.modeling.clip_stream import ClipBackbone
 from dwc.modeling.combiners import normalize
-from dwc.modeling.streams import ClipBackbone
 from dwc.training.loop import AdamWSettings, LoopSettings, OptimizerStep, decay_groups, run_stage
 from dwc.training.losses import NOT_APPLICABLE, image_text_loss
 

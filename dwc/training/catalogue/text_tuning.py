@@ -29,8 +29,8 @@ from dwc.catalogue.language.modifications import Modification
 from dwc.catalogue.schema import ORDERED, Garment
 from dwc.errors import TrainingError
 from dwc.evaluation.open_words import OPEN_WORDS
+from dwc.modeling.clip_stream import ClipBackbone
 from dwc.modeling.combiners import normalize
-from dwc.modeling.streams import ClipBackbone
 from dwc.training.catalogue.pretraining import label_vocabulary
 from dwc.training.loop import AdamWSettings, LoopSettings, OptimizerStep, run_stage
 from dwc.training.losses import image_text_loss

@@ -31,10 +31,10 @@ from dwc.checkpoints.save import save_and_load
 from dwc.evaluation.catalogue import CatalogueImages, evaluate_catalogue
 from dwc.evaluation.photographs import evaluate_photographs, read_labeled_photographs
 from dwc.files import write_json
+from dwc.modeling.clip_stream import ClipBackbone
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.ood import MahalanobisOOD
 from dwc.modeling.processing_dwc import DWCProcessor
-from dwc.modeling.streams import ClipBackbone
 from dwc.training.catalogue.augmentation import random_views
 from dwc.training.catalogue.batches import (
     CatalogueBatches,

@@ -27,8 +27,8 @@ from dwc.datasets.annotation_files import ImageFiles
 from dwc.datasets.image_loading import decode
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet, drop_missing, sample_queries
 from dwc.errors import DatasetError, ImageError, QueryError
+from dwc.modeling.clip_stream import ClipBackbone
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
-from dwc.modeling.streams import ClipBackbone
 from dwc.training.data_loading import StepLoader
 from dwc.training.dwc.mutual_training import TripletBatch
 from dwc.training.dwc.presets import BenchmarkPreset

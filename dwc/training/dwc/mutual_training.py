@@ -18,9 +18,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LambdaLR
 
+from dwc.modeling.clip_stream import ClipBackbone, ClipStream
+from dwc.modeling.cnn_stream import CnnStream
 from dwc.modeling.combiners import Composition
 from dwc.modeling.modeling_dwc import DWCModel
-from dwc.modeling.streams import ClipBackbone, ClipStream, CnnStream
 from dwc.training.loop import Callback, LoopSettings, cosine_with_warmup, run_stage
 from dwc.training.losses import (
     anchor_loss,

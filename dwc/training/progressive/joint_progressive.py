@@ -32,10 +32,10 @@ from dwc.datasets.wardrobe import TABLE, Photograph, phrase_changes
 from dwc.errors import CheckpointError
 from dwc.evaluation.photographs import evaluate_wardrobe
 from dwc.files import description_digest, file_digest
+from dwc.modeling.clip_stream import ClipStream
 from dwc.modeling.efficientnet_lite import EfficientNetLiteTower
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.ood import SubspaceOOD
-from dwc.modeling.streams import ClipStream
 from dwc.training.catalogue.batches import FULL_SHARE, draw_hard_negatives
 from dwc.training.catalogue.drawn_pool import PoolSettings, draw_pool
 from dwc.training.catalogue.joint_batches import (

@@ -15,9 +15,9 @@ from dwc.checkpoints.save import without_progress_bar
 from dwc.convert.clip_tokenizer import find_clip_tokenizer
 from dwc.convert.sources import read_clip
 from dwc.errors import CheckpointError
+from dwc.modeling.clip_stream import ClipBackbone
 from dwc.modeling.configuration_dwc import ClipBackboneConfig, DWCConfig
 from dwc.modeling.processing_dwc import DWCProcessor
-from dwc.modeling.streams import ClipBackbone
 from dwc.training.catalogue.drawn_pool import PoolSettings
 from dwc.training.catalogue.recipe import PICTURE_PX, catalogue_config, scale_recipe
 from dwc.training.progressive.stages import FashionSettings, HybridSettings, TowerSettings

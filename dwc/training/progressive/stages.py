@@ -40,8 +40,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from dwc.modeling.clip_stream import ClipBackbone, ClipStream
 from dwc.modeling.combiners import Composition, normalize, pseudo_weights, weight_loss
-from dwc.modeling.streams import ClipBackbone, ClipStream
 from dwc.training.catalogue.pretraining import PairBatch
 from dwc.training.dwc.mutual_training import TripletBatch
 from dwc.training.loop import AdamWSettings, LoopSettings, OptimizerStep, run_stage

@@ -37,10 +37,10 @@ from dwc.datasets.triplets import Benchmark
 from dwc.errors import CheckpointError, TrainingError
 from dwc.evaluation.catalogue import CatalogueImages
 from dwc.files import description_digest, write_json
+from dwc.modeling.clip_stream import ClipBackbone, ClipStream
 from dwc.modeling.configuration_dwc import DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor
-from dwc.modeling.streams import ClipBackbone, ClipStream
 from dwc.training.catalogue.augmentation import random_views
 from dwc.training.catalogue.batches import CatalogueBatches
 from dwc.training.catalogue.drawn_pool import DrawnPool, PoolTriplet, draw_pool

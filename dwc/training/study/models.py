@@ -21,10 +21,11 @@ from dwc.catalogue.splits import training_triplets
 from dwc.checkpoints.load import Checkpoint
 from dwc.errors import TrainingError
 from dwc.files import atomic_folder, description_digest, write_json
+from dwc.modeling.clip_stream import ClipBackbone, ClipStream
+from dwc.modeling.cnn_stream import CnnStream
 from dwc.modeling.combiners import combiner_class
 from dwc.modeling.configuration_dwc import DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel
-from dwc.modeling.streams import ClipBackbone, ClipStream, CnnStream
 from dwc.training.catalogue.drawn_pool import PoolSettings, draw_pool
 from dwc.training.catalogue.eval_set import CachedEvalSet, cache_eval_set
 from dwc.training.catalogue.recipe import PICTURE_PX, CatalogueRecipe

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from dwc.modeling.clip_stream import ClipStream
 from dwc.modeling.combiners import Composition, ProgressiveCombiner
-from dwc.modeling.streams import ClipStream
 from dwc.training.catalogue.combiner_comparison import FeatureBank, train_on_features
 from dwc.training.dwc.mutual_training import MutualSettings
 

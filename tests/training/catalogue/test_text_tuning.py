@@ -8,7 +8,7 @@ from accelerate import Accelerator
 
 from dwc.catalogue.language.modifications import Modification
 from dwc.catalogue.schema import Garment
-from dwc.modeling.streams import ClipBackbone
+from dwc.modeling.clip_stream import ClipBackbone
 from dwc.training.catalogue.pretraining import label_vocabulary
 from dwc.training.catalogue.text_tuning import (
     LESS,

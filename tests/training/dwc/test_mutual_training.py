@@ -7,9 +7,9 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from dwc.modeling.clip_stream import ClipBackbone
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor
-from dwc.modeling.streams import ClipBackbone
 from dwc.training.catalogue.pretraining import ContrastiveSettings, train_contrastive
 from dwc.training.dwc.mutual_training import MutualSettings, train_mutually
 from dwc.training.loop import LoopSettings

@@ -12,9 +12,9 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from dwc.modeling.clip_stream import ClipBackbone, ClipStream
 from dwc.modeling.combiners import Composition, normalize
 from dwc.modeling.processing_dwc import DWCProcessor
-from dwc.modeling.streams import ClipBackbone, ClipStream
 from dwc.training.dwc.mutual_training import TripletBatch
 from dwc.training.loop import LoopSettings
 from dwc.training.progressive.stages import (

@@ -15,8 +15,8 @@ from dwc.checkpoints import load
 from dwc.checkpoints.save import save_checkpoint
 from dwc.cli import main
 from dwc.errors import TrainingError
+from dwc.modeling.clip_stream import ClipBackbone
 from dwc.modeling.configuration_dwc import ClipBackboneConfig, ModifiedResNetConfig
-from dwc.modeling.streams import ClipBackbone
 from dwc.training.catalogue.drawn_pool import PoolSettings
 from dwc.training.feature_cache import CachedTowers, last_image_layer, last_layer_inputs
 from dwc.training.progressive.recipe import ProgressiveRecipe, start_from_checkpoint
