@@ -147,7 +147,7 @@ def _build(args: argparse.Namespace, source: "Source") -> "BuildResult":
     from dwc.gallery.builder import update_store
     from dwc.gallery.parts import join_parts, locked_parts, parts_folder, prepare_parts
     from dwc.modeling.modeling_dwc import local_device
-    from dwc.search.query import image_embedder, model_identity
+    from dwc.search.image_embedding import image_embedder, model_identity
 
     loaded = load(args.model, args.model_revision)
     loaded.model.to(local_device())
@@ -181,7 +181,7 @@ def _build_together(args: argparse.Namespace, source: "Source") -> "BuildResult 
         plan_share,
         prepare_parts,
     )
-    from dwc.search.query import image_embedder, model_identity
+    from dwc.search.image_embedding import image_embedder, model_identity
 
     with (
         ProgressLine() as line,

@@ -96,7 +96,7 @@ def _save_gallery(checkpoint: "Checkpoint", args: argparse.Namespace) -> Path:
     from dwc.checkpoints.load import GALLERY_VECTORS
     from dwc.gallery.builder import build_store, save_precomputed
     from dwc.gallery.sources import CatalogueSource
-    from dwc.search.query import image_embedder, model_identity
+    from dwc.search.image_embedding import image_embedder, model_identity
 
     file = args.model / GALLERY_VECTORS
     with TemporaryDirectory() as folder:

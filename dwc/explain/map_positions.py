@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from dwc.gallery.projection import Projection
 from dwc.gallery.search_index import best_positions
-from dwc.search.query import EncodedQuery, image_embedder
+from dwc.search.image_embedding import image_embedder
+from dwc.search.query import EncodedQuery
 from dwc.search.results import SearchResult
 from dwc.search.searcher import Searcher
 

@@ -43,14 +43,8 @@ from dwc.modeling.text_cleaning import TypedText
 from dwc.modeling.text_rephrasing import wanted_words
 from dwc.negation import find_exclusions, negation_note
 from dwc.search.possible_exclusions import describe_possible_exclusions
-from dwc.search.query import (
-    EncodedQuery,
-    QueryComposer,
-    QueryEncoding,
-    compose_texts,
-    concatenate,
-    encode_query,
-)
+from dwc.search.query import EncodedQuery, QueryEncoding, compose_texts, encode_query
+from dwc.search.query_composer import QueryComposer, concatenate
 from dwc.search.reference_weights import load_reference_weights
 from dwc.search.results import (
     Cells,
@@ -573,7 +567,7 @@ class Searcher:
         unknown_words = self.checkpoint.processor.unknown_words
         typed = text
         if self.checkpoint.processor.rephrase_exclusions:
-            # `dwc.search.query` applies the removed exclusions
+            # `dwc.search.exclusion_encoding` applies the removed exclusions
             exclusions, text = find_exclusions(text, keep_overlooked=True)
             for kind, noun, nouns in (
                 ("color", "color", "colors"),

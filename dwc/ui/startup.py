@@ -37,8 +37,8 @@ from dwc.gallery.sources import FolderSource, Source, open_source
 from dwc.gallery.store import Store, find_store
 from dwc.gallery.walker import cache_folder
 from dwc.lazy_pattern import compile_all
+from dwc.search.image_embedding import image_embedder, model_identity
 from dwc.search.model_pool import KEEP_LOADED, ModelPool, short_name
-from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 from dwc.ui import zerogpu
 from dwc.ui.concurrency import TellWhenToRetry

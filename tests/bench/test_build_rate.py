@@ -24,7 +24,7 @@ from dwc.gallery.sources import FolderSource
 from dwc.modeling.configuration_dwc import ClipBackboneConfig, CnnStreamConfig, DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor
-from dwc.search.query import image_embedder, model_identity, prefers_bfloat16
+from dwc.search.image_embedding import image_embedder, model_identity, prefers_bfloat16
 from tests.bench.measuring import Row, check_rows, tell
 
 pytestmark = pytest.mark.bench

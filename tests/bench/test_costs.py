@@ -22,7 +22,8 @@ from dwc.gallery.builder import build_store
 from dwc.gallery.search_index import ExactIndex, best_positions
 from dwc.gallery.sources import CatalogueSource, FolderSource
 from dwc.modeling.processing_dwc import fill_template
-from dwc.search.query import EncodedQuery, QueryEncoding, image_embedder, model_identity
+from dwc.search.image_embedding import image_embedder, model_identity
+from dwc.search.query import EncodedQuery, QueryEncoding
 from dwc.search.results import NearDuplicates
 from dwc.search.searcher import Searcher
 from tests.bench.measuring import Comparison, in_turns, tell

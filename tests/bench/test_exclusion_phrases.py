@@ -14,7 +14,7 @@ from dwc.catalogue.language.vocabulary import with_article
 from dwc.checkpoints import load
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
-from dwc.search.query import image_embedder, model_identity
+from dwc.search.image_embedding import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 
 pytestmark = pytest.mark.bench
@@ -208,7 +208,7 @@ def test_changes_of_kind_are_followed(rows, gallery, searcher, monkeypatch):
         return statistics.mean(of_kind), statistics.mean(also_of_color)
 
     after = count()
-    monkeypatch.setattr("dwc.search.query.find_wished_kind", lambda text: None)
+    monkeypatch.setattr("dwc.search.exclusion_encoding.find_wished_kind", lambda text: None)
     before = count()
     for name, numbers in (("before", before), ("with the change", after)):
         print(

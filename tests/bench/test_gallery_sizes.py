@@ -26,7 +26,7 @@ from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
 from dwc.gallery.store import DATABASE, THUMBNAILS, StoredImage, checksum, vector_file
 from dwc.gallery.store_writer import StoreWriter
-from dwc.search.query import image_embedder, model_identity
+from dwc.search.image_embedding import image_embedder, model_identity
 from tests.bench.measuring import rows_of_sizes, tell
 
 pytestmark = pytest.mark.bench

@@ -19,7 +19,7 @@ import pytest
 from dwc.checkpoints import load
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
-from dwc.search.query import image_embedder, model_identity
+from dwc.search.image_embedding import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 from dwc.ui.blocks import SEARCHES_AT_ONCE
 from tests.bench.measuring import Row, check_rows, in_turns, tell

@@ -13,7 +13,7 @@ import pytest
 from dwc.checkpoints import load
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
-from dwc.search.query import model_identity
+from dwc.search.image_embedding import model_identity
 from dwc.ui.startup import store_folder
 from tests.bench.measuring import tell
 from tests.browser.conftest import browser, open_page  # noqa: F401  (fixtures)

@@ -21,7 +21,7 @@ from dwc.errors import StoreError
 from dwc.gallery import parts
 from dwc.gallery.store import Store
 from dwc.modeling.modeling_dwc import DWCModel, local_device
-from dwc.search import query
+from dwc.search import image_embedding
 from tests.fork_server import PYTHON
 from tests.gallery.conftest import make_old
 from tests.search.tiny import write_tiny_checkpoint
@@ -33,25 +33,25 @@ PICTURES = 11  # of 12 files; one is damaged
 SLOW = """
 import sys, time
 from dwc.cli import main
-from dwc.search import query
+from dwc.search import image_embedding
 
-def slowly(checkpoint, embedder=query.image_embedder):
+def slowly(checkpoint, embedder=image_embedding.image_embedder):
     embed = embedder(checkpoint)
     def embed_slowly(images):
         time.sleep(0.5)
         return embed(images)
     return embed_slowly
 
-query.image_embedder = slowly
+image_embedding.image_embedder = slowly
 sys.exit(main())
 """
 # Embeds one batch in the second process and is slow in the first.
 FULL_DISK = """
 import os, sys, time
 from dwc.cli import main
-from dwc.search import query
+from dwc.search import image_embedding
 
-def until_full(checkpoint, embedder=query.image_embedder):
+def until_full(checkpoint, embedder=image_embedding.image_embedder):
     embed, calls = embedder(checkpoint), []
     def embed_until_full(images):
         calls.append(len(images))
@@ -62,7 +62,7 @@ def until_full(checkpoint, embedder=query.image_embedder):
         return embed(images)
     return embed_until_full
 
-query.image_embedder = until_full
+image_embedding.image_embedder = until_full
 sys.exit(main())
 """
 
@@ -298,12 +298,12 @@ def test_one_process_embeds_on_the_gpu_of_the_machine(model, gallery, tmp_path, 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(DWCModel, "to", lambda self, device: moves.append(str(device)))
-    embedder = query.image_embedder
+    embedder = image_embedding.image_embedder
 
     def embed_after_the_move(checkpoint):
         assert moves == ["cuda:0"]
         return embedder(checkpoint)
 
-    monkeypatch.setattr(query, "image_embedder", embed_after_the_move)
+    monkeypatch.setattr(image_embedding, "image_embedder", embed_after_the_move)
     assert main(arguments(gallery, model, tmp_path / "store")) == 0
     assert moves == ["cuda:0"]

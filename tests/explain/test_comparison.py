@@ -11,7 +11,7 @@ from dwc.errors import QueryError
 from dwc.explain.comparison import compare, learned_column
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
-from dwc.search.query import image_embedder, model_identity
+from dwc.search.image_embedding import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 from dwc.ui.api import compare_query
 from dwc.ui.gallery_images import StoreImages

@@ -9,7 +9,7 @@ from dwc.explain.map_positions import NEIGHBORS, locate_answer, weighted_mean
 from dwc.gallery.builder import build_store
 from dwc.gallery.projection import project
 from dwc.gallery.sources import FolderSource
-from dwc.search.query import image_embedder, model_identity
+from dwc.search.image_embedding import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 from tests.search.tiny import write_tiny_checkpoint
 from tests.ui.live import draw_gallery

@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw
 from dwc.checkpoints import load
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
-from dwc.search.query import image_embedder, model_identity
+from dwc.search.image_embedding import image_embedder, model_identity
 from tests.search.tiny import write_tiny_checkpoint
 
 

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
-from dwc.search.query import image_embedder, model_identity
+from dwc.search.image_embedding import image_embedder, model_identity
 from dwc.search.results import image_cells, same_picture
 from dwc.search.searcher import Searcher
 

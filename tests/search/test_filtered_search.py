@@ -13,7 +13,7 @@ from dwc.explain.score_split import explain_score
 from dwc.explain.text_perturbations import probe_paraphrases
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
-from dwc.search.query import image_embedder, model_identity
+from dwc.search.image_embedding import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 
 FILTER = "size = big and price < 18"

@@ -9,8 +9,8 @@ from dwc.checkpoints.load import load
 from dwc.errors import QueryError
 from dwc.modeling.configuration_dwc import ClipBackboneConfig, CnnStreamConfig, DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel
-from dwc.search import query
-from dwc.search.query import image_embedder, prefers_bfloat16
+from dwc.search import image_embedding
+from dwc.search.image_embedding import image_embedder, prefers_bfloat16
 from tests.search.tiny import write_tiny_checkpoint
 
 
@@ -48,7 +48,7 @@ def test_large_networks_use_bfloat16_where_the_processor_multiplies_it(monkeypat
 def test_the_environment_chooses_the_precision(monkeypatch, checkpoint):
     monkeypatch.setenv("DWC_PRECISION", "bfloat16")
     assert prefers_bfloat16(checkpoint.model)
-    monkeypatch.setattr(query, "_LEAST_PARAMETERS", 1)
+    monkeypatch.setattr(image_embedding, "_LEAST_PARAMETERS", 1)
     with_instructions(monkeypatch, True)
     monkeypatch.setenv("DWC_PRECISION", "float32")
     assert not prefers_bfloat16(checkpoint.model)

@@ -19,7 +19,7 @@ from dwc.errors import ImageError, QueryError, StoreError
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
 from dwc.gallery.store import Store
-from dwc.search.query import image_embedder, model_identity
+from dwc.search.image_embedding import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 from tests.search.tiny import write_tiny_checkpoint
 

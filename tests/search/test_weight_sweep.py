@@ -19,7 +19,7 @@ from dwc.gallery.search_index import ExactIndex
 from dwc.gallery.sources import FolderSource
 from dwc.modeling.combiners import ComposedQuery
 from dwc.search import weight_sweep
-from dwc.search.query import image_embedder, model_identity
+from dwc.search.image_embedding import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 from dwc.search.weight_sweep import TRACE_SHIFTS, VARIANTS, WeightSweep
 from tests.search.made import made_gallery, made_query, made_stream

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from dwc.search.query import image_embedder
+from dwc.search.image_embedding import image_embedder
 from dwc.ui import indexing, startup
 from dwc.ui.blocks import build_page
 from dwc.ui.gallery_images import StoreImages

@@ -15,7 +15,7 @@ from dwc.gallery.metadata import Metadata
 from dwc.gallery.sources import FolderSource
 from dwc.modeling.text_cleaning import TypedText
 from dwc.modeling.text_rephrasing import rephrase_exclusions
-from dwc.search.query import image_embedder, model_identity
+from dwc.search.image_embedding import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 from dwc.ui.api import compare_query
 from dwc.ui.gallery_images import StoreImages

@@ -10,7 +10,7 @@ import pytest
 from dwc.checkpoints.load import fingerprint
 from dwc.errors import CheckpointError, ImageError
 from dwc.gallery.sources import CatalogueSource, FolderSource
-from dwc.search.query import image_embedder
+from dwc.search.image_embedding import image_embedder
 from dwc.ui import startup
 from dwc.ui.startup import (
     cache_folder,

@@ -13,7 +13,7 @@ from dwc.checkpoints import load
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import CatalogueSource
 from dwc.modeling.combiners import combiner_names
-from dwc.search.query import image_embedder, model_identity
+from dwc.search.image_embedding import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 from dwc.training.catalogue.drawn_pool import PoolSettings
 from dwc.training.catalogue.pretraining import AttributeSettings, ContrastiveSettings

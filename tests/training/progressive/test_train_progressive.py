@@ -20,7 +20,7 @@ from dwc.cli import main
 from dwc.errors import TrainingError
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import CatalogueSource
-from dwc.search.query import image_embedder, model_identity
+from dwc.search.image_embedding import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 from dwc.training.catalogue.drawn_pool import PoolSettings
 from dwc.training.progressive.recipe import ProgressiveRecipe, Start

@@ -13,8 +13,8 @@ from dwc.errors import QueryError
 from dwc.explain.comparison import ComparedHit, Comparison, ComparisonColumn, compare
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
+from dwc.search.image_embedding import image_embedder, model_identity
 from dwc.search.model_pool import ModelPool
-from dwc.search.query import image_embedder, model_identity
 from dwc.search.results import Weight
 from dwc.search.searcher import Searcher
 from dwc.ui.api import compare_query, explain_query
