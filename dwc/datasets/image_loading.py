@@ -400,9 +400,9 @@ def _convert(
         reopen: Function that opens the image again, to read the low bytes of 16-bit levels; None if
             that is impossible.
     """
-    is_animated = image.format in _ANIMATED and bool(getattr(image, "is_animated", False))
     page_tiles: list[Any] = []
     try:
+        is_animated = image.format in _ANIMATED and bool(getattr(image, "is_animated", False))
         if is_animated:
             _seek_full_page(image)
     except _DECODER_ERRORS as error:

@@ -394,6 +394,13 @@ def test_a_cut_animation_shows_its_first_frame():
     assert decoded.tobytes() == decode(encoded).tobytes()
 
 
+@pytest.mark.parametrize("ending", [b"!", b"!\xf9\x01\x01\x00", b"!\xf9\x01\x00\x00"])
+def test_a_gif_that_ends_within_an_extension_is_refused(ending):
+    content = saved(two_halves(), "GIF")
+    with pytest.raises(ImageError, match="cut short or damaged"):
+        decode(content[:-1] + ending)
+
+
 def garment(color, box):
     picture = Image.new("RGB", (90, 120), "white")
     picture.paste(color, box)
