@@ -16,7 +16,7 @@ from dwc.datasets.image_loading import decode
 from dwc.gallery.store import Store
 from dwc.search.image_embedding import image_embedder
 from dwc.search.searcher import Searcher
-from tests.datasets.test_image_loading import png_header, saved, two_halves
+from tests.datasets.image_files import png_header, saved, two_halves
 from tests.search.tiny import write_tiny_checkpoint
 
 ROOT = Path(__file__).parents[1]

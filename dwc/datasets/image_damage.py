@@ -44,6 +44,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin, WebPImagePlugin
 
+from dwc.datasets.image_depth import is_zero_white
+
 # If an image's data end with at least `_SUSPICIOUS_ZEROS`, they are checked: without
 # `_SURPLUS_ZEROS` of them, and without all but `_SPARED_ZEROS`, with which a coder may end.
 _SUSPICIOUS_ZEROS = 128
@@ -68,7 +70,6 @@ _MORE_DATA = bytes(range(1, 255)) * 16
 _LEAST_MISSING = 1 / 16
 _ROWS_BEFORE = 8
 _MOST_ZERO_PIXELS = 0.1
-_PHOTOMETRIC_TAG = 262  # of a TIFF; if its value is 0, the level 0 is white
 _UNCOMPRESSED = {"BMP": ("raw",), "TIFF": ("raw",), "TGA": ("raw",), "PPM": ("raw", "ppm")}
 
 
@@ -170,7 +171,7 @@ def _is_zero_black(image: Image.Image, raw_mode: Any) -> bool:
     if image.mode in ("P", "PA"):
         return (image.getpalette() or [])[:3] == [0, 0, 0]
     is_inverted = isinstance(raw_mode, str) and ";" in raw_mode and raw_mode.endswith("I")
-    is_declared_white = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC_TAG) == 0
+    is_declared_white = is_zero_white(getattr(image, "tag_v2", {}))
     return image.mode != "CMYK" and not is_inverted and not is_declared_white
 
 

@@ -3,8 +3,6 @@
 import re
 import sys
 
-from dwc.errors import ImageError
-
 HEIC = "HEIC"
 IMAGE_SUFFIXES = frozenset(
     {
@@ -81,25 +79,6 @@ _SHORTCUTS = (
 )
 _WEB_LINK_SUFFIXES = (".url", ".webloc")
 SHORTCUT_CURE = "Put what it leads to in its place, as a copy or a symbolic link."
-
-
-class UndecodableImageError(ImageError):
-    """Error for an image whose content cannot be decoded: it is empty, damaged or unsupported.
-
-    Decoding the same content again would fail again. Other errors of the type `ImageError` may have
-    a cause outside the file's content, such as its permissions, a drive or a setting.
-    """
-
-
-class UnsupportedImageError(UndecodableImageError):
-    """Error for an image of a kind that cannot be read here; `kind` is the kind, such as "HEIC"."""
-
-    def __init__(self, message: str, kind: str) -> None:
-        super().__init__(message)
-        self.kind = kind
-
-    def __reduce__(self) -> tuple[type, tuple[str, str]]:
-        return type(self), (str(self), self.kind)
 
 
 def sniff_kind(header: bytes) -> str | None:

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dwc.datasets.annotation_files import ImageFiles
-from dwc.datasets.image_loading import STRIP_SIZE, hash_pixels
+from dwc.datasets.image_details import STRIP_SIZE
+from dwc.datasets.image_loading import hash_pixels
 from dwc.datasets.image_prefetch import ImagePrefetcher, image_order
 from dwc.datasets.triplets import (
     Benchmark,

@@ -31,15 +31,10 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from dwc.datasets.image_kinds import ARCHIVE, UndecodableImageError, UnsupportedImageError
-from dwc.datasets.image_loading import (
-    DECODER_VERSION,
-    ISSUES,
-    RENDERING_VERSION,
-    SMALL_SIDE,
-    find_issues,
-    hash_pixels,
-)
+from dwc.datasets.image_details import ISSUES, SMALL_SIDE, find_issues
+from dwc.datasets.image_errors import UndecodableImageError, UnsupportedImageError
+from dwc.datasets.image_kinds import ARCHIVE
+from dwc.datasets.image_loading import DECODER_VERSION, RENDERING_VERSION, hash_pixels
 from dwc.datasets.image_prefetch import background_process, prefetched, worker_pool
 from dwc.errors import ImageError, StoreError
 from dwc.files import LFS_CURE, is_lfs_pointer, write_bytes
@@ -109,7 +104,7 @@ class EmbeddedPicture(NamedTuple):
         row: The picture's row for the gallery store.
         vector: The vector (D,) of the picture.
         thumbnail: The file of the thumbnail. The build moves it into the store.
-        issues: Names of the picture's issues, such as "blank"; see `image_loading.ISSUES`.
+        issues: Names of the picture's issues, such as "blank"; see `image_details.ISSUES`.
     """
 
     row: StoredImage
@@ -137,7 +132,7 @@ class BuildResult(NamedTuple):
 class _Prepared(NamedTuple):
     """A decoded picture to embed, with its thumbnail and its row for the gallery store.
 
-    `issues` has the names of the picture's issues, such as "blank"; see `image_loading.ISSUES`.
+    `issues` has the names of the picture's issues, such as "blank"; see `image_details.ISSUES`.
     """
 
     item: Item
@@ -644,7 +639,7 @@ class _Build:
 
         Args:
             id: The id of the picture.
-            issues: Names from `image_loading.ISSUES`, such as "blank"; they replace those recorded
+            issues: Names from `image_details.ISSUES`, such as "blank"; they replace those recorded
                 before.
         """
         for name, ids in self._issues.items():

@@ -368,7 +368,7 @@ class _Part:
     def issues(self, id: str) -> frozenset[str]:
         """Return the issues of a picture, such as "incomplete" and "blank".
 
-        All names are in `image_loading.ISSUES`.
+        All names are in `image_details.ISSUES`.
         """
         return frozenset(name for name, ids in self._issues.items() if id in ids)
 

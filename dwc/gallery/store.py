@@ -45,16 +45,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dwc.datasets.image_details import BLANK, ELONGATED, ISSUES, MAX_ASPECT, SMALL_SIDE
 from dwc.datasets.image_kinds import ARCHIVE, advice_for
-from dwc.datasets.image_loading import (
-    BLANK,
-    ELONGATED,
-    ISSUES,
-    MAX_ASPECT,
-    SMALL_SIDE,
-    decode,
-    hash_pixels,
-)
+from dwc.datasets.image_loading import decode, hash_pixels
 from dwc.errors import ImageError, StoreError
 from dwc.files import refuse_lfs_pointer, write_bytes
 from dwc.gallery.metadata import Metadata, list_some
@@ -156,7 +149,7 @@ class Manifest:
         unsupported: Number of pictures and archives that cannot be read, by format.
         away: Ids of the stored pictures whose files were missing at the last build.
         issues: The ids of the pictures that have an issue, by its name, such as "blank"; see
-            `image_loading.ISSUES`.
+            `image_details.ISSUES`.
         small: Number of pictures whose width or height is below `SMALL_SIDE` pixels.
         unused_patterns: The exclude patterns without effect, with the likely reasons.
         metadata: A summary of the metadata of the pictures: `columns`, a dict from names to

@@ -14,7 +14,7 @@ from PIL import Image
 
 from dwc.checkpoints.load import Checkpoint
 from dwc.datasets.collages import is_collage
-from dwc.datasets.image_loading import (
+from dwc.datasets.image_details import (
     BLANK_PART,
     FILLED_WITH,
     FRAME,
@@ -24,9 +24,9 @@ from dwc.datasets.image_loading import (
     SMALL_SIDE,
     STRIP_PART,
     aspect_ratio,
-    decode,
     is_blank,
 )
+from dwc.datasets.image_loading import decode
 from dwc.datasets.wardrobe import VALUE_TEXTS
 from dwc.errors import ImageError, QueryError, StoreError
 from dwc.gallery.filters import (

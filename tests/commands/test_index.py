@@ -14,7 +14,7 @@ from dwc.cli import main
 from dwc.commands.index import ProgressLine
 from dwc.datasets.image_loading import HAS_HEIF
 from dwc.gallery.store import DATABASE, Store
-from tests.datasets.test_image_loading import iso_header, saved, two_halves
+from tests.datasets.image_files import iso_header, saved, two_halves
 from tests.fork_server import PYTHON
 from tests.search.tiny import write_tiny_checkpoint
 

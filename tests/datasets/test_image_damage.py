@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 
 from dwc.datasets.image_damage import damage, missing_share
-from dwc.datasets.image_kinds import UndecodableImageError
-from dwc.datasets.image_loading import HAS_HEIF, MISSING_SHARE, decode, decode_file
+from dwc.datasets.image_details import MISSING_SHARE
+from dwc.datasets.image_errors import UndecodableImageError
+from dwc.datasets.image_loading import HAS_HEIF, decode, decode_file
+from tests.datasets.image_files import saved
 
 HEIF = pytest.param("HEIF", {}, marks=pytest.mark.skipif(not HAS_HEIF, reason="no pillow-heif"))
 PADDED = [("WEBP", {}), ("WEBP", {"lossless": True}), ("AVIF", {}), HEIF]
@@ -33,12 +35,6 @@ def lower_half(color, size=(480, 480)):
     picture = Image.new("RGB", size, color)
     picture.paste(photograph((size[0], size[1] // 2)))
     return picture
-
-
-def saved(picture, format, **options):
-    file = BytesIO()
-    picture.save(file, format, **options)
-    return file.getvalue()
 
 
 def assert_refused(content):

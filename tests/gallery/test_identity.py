@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from dwc.datasets import image_loading
-from dwc.datasets.image_loading import ISSUES
+from dwc.datasets.image_details import ISSUES
 from dwc.errors import ImageError, StoreError
 from dwc.gallery import sources
 from dwc.gallery.builder import build_store, update_store

@@ -16,7 +16,7 @@ from dwc.datasets.image_loading import HAS_HEIF
 from dwc.errors import ImageError
 from dwc.gallery.sources import FolderSource, open_source
 from dwc.gallery.walker import NOT_A_FILE, GalleryFile, LeftOut, UnusedPattern, walk_folder
-from tests.datasets.test_image_loading import iso_header, saved, two_halves
+from tests.datasets.image_files import iso_header, saved, two_halves
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX files")
 
