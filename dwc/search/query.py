@@ -40,15 +40,10 @@ from dwc.gallery.store import ModelIdentity
 from dwc.modeling.combiners import ComposedQuery, Composition
 from dwc.modeling.modeling_dwc import DWCModel, ImageFeatures
 from dwc.modeling.processing_dwc import WORD_PADDING_ID, DWCProcessor, fill_template
+from dwc.modeling.rephrasing_rules.request_words import wanted_words
 from dwc.modeling.text_cleaning import TypedText
-from dwc.modeling.text_rephrasing import wanted_words
-from dwc.negation import (
-    Exclusion,
-    exclusion_of,
-    find_exclusions,
-    find_kind,
-    find_wished_kind,
-)
+from dwc.negation.exclusions import Exclusion, exclusion_of, find_exclusions
+from dwc.negation.garment_words import find_kind, find_wished_kind
 
 _IMAGES_AT_ONCE = 8  # on a CPU
 _END_OF_WORD = "</w>"  # the suffix of CLIP's tokens that end a word
