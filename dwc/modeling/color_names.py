@@ -8,7 +8,7 @@ color of known names. `find_color_names` finds other phrases that look like a na
 import re
 
 from dwc.modeling.text_cleaning import FUNCTION_WORDS
-from dwc.negation import ANY_COLOR, ANY_PATTERN, COLORS, DETAIL, KINDS, PARTS
+from dwc.negation.garment_words import ANY_COLOR, ANY_PATTERN, COLORS, DETAIL, KINDS, PARTS
 
 # Colors of names in any letter case, and "cyber".
 _DAYS_AND_OCCASIONS = (

@@ -9,7 +9,7 @@ import string
 from collections.abc import Callable
 
 from dwc.modeling.text_cleaning import FUNCTION_WORDS
-from dwc.negation import COLORS, KINDS
+from dwc.negation.garment_words import COLORS, KINDS
 
 # English color -> its names in French, Spanish, Italian, Portuguese, German, Dutch, Swedish, Danish
 # and Polish. Names that are English words, or that are typed for them ("wit" for "with", "rod",

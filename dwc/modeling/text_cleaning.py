@@ -16,13 +16,8 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from dwc.negation import (
-    KINDS,
-    correct_negation,
-    has_ambiguous_list,
-    is_slip,
-    spell_out_negations,
-)
+from dwc.negation.garment_words import KINDS
+from dwc.negation.spelling import correct_negation, has_ambiguous_list, is_slip, spell_out_negations
 
 _ZERO_WIDTH_SPACES = "\u200b\u180e\u2800"
 _INVISIBLE = re.compile(

@@ -20,14 +20,9 @@ from dwc.catalogue.language.exclusions import other_values
 from dwc.checkpoints.load import Checkpoint
 from dwc.modeling.combiners import ComposedQuery
 from dwc.modeling.processing_dwc import fill_template
-from dwc.modeling.text_rephrasing import wanted_words
-from dwc.negation import (
-    Exclusion,
-    exclusion_of,
-    find_exclusions,
-    find_kind,
-    find_wished_kind,
-)
+from dwc.modeling.rephrasing_rules.request_words import wanted_words
+from dwc.negation.exclusions import Exclusion, exclusion_of, find_exclusions
+from dwc.negation.garment_words import find_kind, find_wished_kind
 from dwc.search.query_composer import Compose
 
 # How far a query is moved away from what it excludes; 1 counts as much as the query. Chosen on

@@ -13,7 +13,7 @@ from dwc.lazy_pattern import compile_lazily
 from dwc.modeling.color_names import find_color_names
 from dwc.modeling.double_negation import find_double_negations
 from dwc.modeling.text_cleaning import FUNCTION_WORDS
-from dwc.negation import DETAIL, KINDS, PATTERN_NAMES, SHADED_COLOR
+from dwc.negation.garment_words import DETAIL, KINDS, PATTERN_NAMES, SHADED_COLOR
 
 _WORD = r"[^\W\d_]+(?:'[^\W\d_]+)?"
 _THING = rf"(?:{SHADED_COLOR}|{PATTERN_NAMES}|{DETAIL}|{KINDS})"

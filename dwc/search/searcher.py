@@ -39,9 +39,10 @@ from dwc.gallery.filters import (
 from dwc.gallery.search_index import CandidateIndex, ExactIndex
 from dwc.gallery.store import Store
 from dwc.modeling.combiners import ComposedQuery
+from dwc.modeling.rephrasing_rules.request_words import wanted_words
 from dwc.modeling.text_cleaning import TypedText
-from dwc.modeling.text_rephrasing import wanted_words
-from dwc.negation import find_exclusions, negation_note
+from dwc.negation.exclusions import find_exclusions
+from dwc.negation.notes import negation_note
 from dwc.search.possible_exclusions import describe_possible_exclusions
 from dwc.search.query import EncodedQuery, QueryEncoding, compose_texts, encode_query
 from dwc.search.query_composer import QueryComposer, concatenate

@@ -32,9 +32,16 @@ from typing import NamedTuple
 from dwc.checkpoints.load import EVALUATION
 from dwc.datasets.wardrobe import NAMED_COLORS
 from dwc.lazy_pattern import compile_lazily
+from dwc.modeling.rephrasing_rules.refusals import (
+    DIFFERING,
+    LEAVING,
+    LEFT_OUT,
+    OVER,
+    SPARING,
+    TAKEN_OUT,
+)
 from dwc.modeling.text_cleaning import FUNCTION_WORDS
-from dwc.modeling.text_rephrasing import DIFFERING, LEAVING, LEFT_OUT, OVER, SPARING, TAKEN_OUT
-from dwc.negation import (
+from dwc.negation.garment_words import (
     ANY_COLOR,
     ANY_KIND,
     ANY_PATTERN,
@@ -42,10 +49,9 @@ from dwc.negation import (
     KINDS,
     PATTERNS,
     SHADED_COLOR,
-    find_phrases,
     find_wished_kind,
-    negations_in,
 )
+from dwc.negation.phrases import find_phrases, negations_in
 
 _SLEEVES = r"(?:short|long|elbow|half)[\s-](?:sleeves?|sleeved)"
 _VALUE = rf"(?:{SHADED_COLOR}|{_SLEEVES}|{'|'.join(PATTERNS)}|{DETAIL})"

@@ -34,7 +34,8 @@ from dwc.gallery.filters import (
 from dwc.gallery.metadata import Column, Metadata
 from dwc.modeling.text_cleaning import FUNCTION_WORDS, TypedText
 from dwc.modeling.text_rephrasing import rephrase_exclusions
-from dwc.negation import KINDS, PARTS, PATTERNS, find_exclusions
+from dwc.negation.exclusions import find_exclusions
+from dwc.negation.garment_words import KINDS, PARTS, PATTERNS
 from dwc.ui.panels.gallery_browser import MAX_FACET_VALUES
 
 _WORD = re.compile(r"[^\W_]+(?:[-'][^\W_]+)*|[,;]")

@@ -6,7 +6,7 @@ from PIL import Image
 from dwc.checkpoints.load import DRAWINGS_FOLDER, load
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
-from dwc.negation import find_exclusions
+from dwc.negation.exclusions import find_exclusions
 from dwc.search.image_embedding import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 from dwc.search.unclear_wishes import find_two_garments

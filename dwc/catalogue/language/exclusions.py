@@ -12,7 +12,8 @@ An exclusion does not say what replaces the excluded value: "no stripes" allows 
 (`excluded_meaning`). If the reference image has no stripes, its pattern stays as it is.
 
 No template starts with a minus ("-stripes"), since the word tokenizer deletes punctuation. In a
-user's text, `dwc.negation.spell_out_minus` replaces a minus by "without" before tokenization.
+user's text, `dwc.negation.spelling.spell_out_minus` replaces a minus by "without" before
+tokenization.
 """
 
 import random

@@ -51,7 +51,7 @@ from dwc.modeling.efficientnet_lite import MEAN, STD
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.ood import SubspaceOOD
 from dwc.modeling.processing_dwc import DWCProcessor, build_clip_tokenizer, build_word_tokenizer
-from dwc.negation import negations_in
+from dwc.negation.phrases import negations_in
 from dwc.training.catalogue.drawn_pool import PoolSettings, draw_pool
 from dwc.training.catalogue.joint_batches import (
     BatchMix,
