@@ -15,7 +15,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Protocol, cast
 
-from dwc import __version__, import_shortcuts
+from dwc import __version__, import_hooks
 from dwc.commands.console import CommandParser, printable_lines
 from dwc.errors import DWCError
 from dwc.memory import relax_collector, retain_freed_memory
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _parser(arguments).parse_args(_attach_values(arguments))
     relax_collector()
     retain_freed_memory()
-    import_shortcuts.register()
+    import_hooks.register_shortcuts()
     try:
         return args.run(args)
     except DWCError as error:

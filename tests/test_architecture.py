@@ -18,7 +18,6 @@ MAY_IMPORT = {
     "errors": set(),
     "import_hooks": set(),
     "auto_classes": {"import_hooks"},
-    "import_shortcuts": {"import_hooks"},
     "files": {"errors"},
     "memory": set(),
     "lazy_pattern": set(),
@@ -44,7 +43,7 @@ MAY_IMPORT = {
     },
     "ui": {  # `negation`: what a text excludes is compared with the metadata
         "errors", "files", "modeling", "checkpoints", "datasets", "gallery", "catalogue", "search",
-        "explain", "negation", "import_shortcuts", "lazy_pattern",
+        "explain", "negation", "import_hooks", "lazy_pattern",
     },
     # The one command that serves the page.
     "commands.app": {"errors", "files", "memory", "gallery", "commands", "ui"},
@@ -52,7 +51,7 @@ MAY_IMPORT = {
         "errors", "files", "modeling", "checkpoints", "convert", "datasets", "catalogue", "gallery",
         "search", "explain", "evaluation", "training", "space",
     },
-    "cli": {"errors", "files", "memory", "import_shortcuts", "commands", "commands.app"},
+    "cli": {"errors", "files", "memory", "import_hooks", "commands", "commands.app"},
     "__main__": {"cli"},
     "__init__": {"auto_classes", "modeling", "search"},  # the public names, imported on first use
 }  # fmt: skip

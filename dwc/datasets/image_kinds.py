@@ -1,7 +1,13 @@
-"""Image file formats: suffixes, signatures, and advice for formats that cannot be read."""
+"""Image file formats: suffixes, signatures, and errors and advice for files that cannot be read."""
 
 import re
+import struct
 import sys
+import zlib
+
+from PIL import Image
+
+from dwc.errors import ImageError
 
 HEIC = "HEIC"
 IMAGE_SUFFIXES = frozenset(
@@ -215,3 +221,52 @@ _ESCAPE = re.compile(r"\\(\\|x[0-9a-f]{2})")
 def _unescape(match: re.Match[str]) -> str:
     escaped = match.group(1)
     return "\\" if escaped == "\\" else chr(0xDC00 + int(escaped[1:], 16))
+
+
+# Exceptions that Pillow's decoders raise on damaged files.
+DECODER_ERRORS = (
+    OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, MemoryError,
+    RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+
+
+class UndecodableImageError(ImageError):
+    """Error for an image whose content cannot be decoded: it is empty, damaged or unsupported.
+
+    Decoding the same content again would fail again. Other errors of the type `ImageError` may have
+    a cause outside the file's content, such as its permissions, a drive or a setting.
+    """
+
+
+class UnsupportedImageError(UndecodableImageError):
+    """Error for an image of a kind that cannot be read here; `kind` is the kind, such as "HEIC"."""
+
+    def __init__(self, message: str, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (str(self), self.kind)
+
+
+def decoder_error(name: str, error: BaseException) -> ImageError:
+    """Return the error to raise for an exception of a decoder.
+
+    Usually, the cause is the file's content, and the result is an `UndecodableImageError`. If the
+    memory was insufficient, or if the operating system failed to read the file (the exception then
+    has an error number), the result is a general `ImageError`.
+
+    Args:
+        name: Name of the image for the message.
+        error: The decoder's exception.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        return ImageError(f"{name}: cannot be read ({error.strerror}). Check the drive, and retry.")
+    if isinstance(error, MemoryError):
+        return ImageError(
+            f"{name}: needs more memory than is free to decode it. Free memory, or shrink it."
+        )
+    return UndecodableImageError(
+        f"{name}: is cut short or damaged, or of a variant that is not read here "
+        f"({printable(error) or type(error).__name__}). Replace it, convert it, or take it out."
+    )

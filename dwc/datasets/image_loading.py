@@ -24,10 +24,16 @@ from PIL import Image
 
 from dwc.datasets.image_color import (
     apply_profile,
+    clear_outside_frame,
     color_space_name,
+    convert_layers,
     convert_to_srgb,
     declared_color,
+    drop_unused_alpha,
+    flatten,
     jpeg2000_profile,
+    read_premultiplied_planes,
+    scale_transparent_level,
 )
 from dwc.datasets.image_damage import damage, missing_share
 from dwc.datasets.image_depth import (
@@ -54,38 +60,29 @@ from dwc.datasets.image_details import (
     STRIP_SIZE,
     has_content,
 )
-from dwc.datasets.image_errors import (
-    DECODER_ERRORS,
-    UndecodableImageError,
-    UnsupportedImageError,
-    decoder_error,
-)
 from dwc.datasets.image_frames import has_several_frames, seek_content, seek_full_page
-from dwc.datasets.image_kinds import (
-    HEIC,
-    IMAGE_SUFFIXES,
-    SHORTCUT_CURE,
-    advice_for,
-    identify_shortcut,
-    printable,
-    sniff_kind,
-)
-from dwc.datasets.image_orientation import prevent_rotation_by_xmp, turn_upright
-from dwc.datasets.image_size import (
+from dwc.datasets.image_geometry import (
     check_size,
     crop_strip,
     is_multi_scan,
     pixel_limit,
+    prevent_rotation_by_xmp,
     reduce_size,
     shrink_divisor,
+    turn_upright,
 )
-from dwc.datasets.image_transparency import (
-    clear_outside_frame,
-    convert_layers,
-    drop_unused_alpha,
-    flatten,
-    read_premultiplied_planes,
-    scale_transparent_level,
+from dwc.datasets.image_kinds import (
+    DECODER_ERRORS,
+    HEIC,
+    IMAGE_SUFFIXES,
+    SHORTCUT_CURE,
+    UndecodableImageError,
+    UnsupportedImageError,
+    advice_for,
+    decoder_error,
+    identify_shortcut,
+    printable,
+    sniff_kind,
 )
 from dwc.errors import ImageError
 from dwc.files import LFS_CURE, starts_as_lfs_pointer

@@ -32,8 +32,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from dwc.datasets.image_details import ISSUES, SMALL_SIDE, find_issues
-from dwc.datasets.image_errors import UndecodableImageError, UnsupportedImageError
-from dwc.datasets.image_kinds import ARCHIVE
+from dwc.datasets.image_kinds import ARCHIVE, UndecodableImageError, UnsupportedImageError
 from dwc.datasets.image_loading import DECODER_VERSION, RENDERING_VERSION, hash_pixels
 from dwc.datasets.image_prefetch import background_process, prefetched, worker_pool
 from dwc.errors import ImageError, StoreError

@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable
 
 from dwc.lazy_pattern import compile_lazily
+from dwc.negation.exclusions import find_phrases
 from dwc.negation.garment_words import KINDS, PARTS, PATTERNS, SHADED_COLOR, find_kind
-from dwc.negation.phrases import find_phrases
 
 _NOT_BE = r"(?:(?:is|are|be|was|were|am)\s+(?:not|never)|(?:is|are|was|were|ai)n't|'s\s+not)"
 _NOT_HAVE = (

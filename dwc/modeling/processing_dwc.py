@@ -36,7 +36,7 @@ from transformers.tokenization_utils_tokenizers import TokenizersBackend
 from transformers.utils.hub import cached_file
 
 from dwc.errors import CheckpointError, QueryError
-from dwc.modeling.foreign_words import read_foreign_colors
+from dwc.modeling.color_words import read_foreign_colors
 from dwc.modeling.text_cleaning import (
     FUNCTION_WORDS,
     TypedText,

@@ -11,8 +11,8 @@ whether the checkpoint follows them. `negation_note` combines these lists into a
 import re
 from collections.abc import Callable
 
+from dwc.negation.exclusions import EXCLUDES_NOTHING, ONLY, Tokens, find_phrases, negations_in
 from dwc.negation.garment_words import COLORS, KINDS, PARTS, PATTERNS, SMALL_PARTS
-from dwc.negation.phrases import EXCLUDES_NOTHING, ONLY, Tokens, find_phrases, negations_in
 from dwc.negation.spelling import ANSWERED_NO, UNEQUAL, spell_out_negations
 
 # The words of some negations also occur in other phrases ("as a skirt instead", "a pair of"). These

@@ -20,10 +20,10 @@ from dwc.catalogue.language.exclusions import other_values
 from dwc.checkpoints.load import Checkpoint
 from dwc.modeling.combiners import ComposedQuery
 from dwc.modeling.processing_dwc import fill_template
-from dwc.modeling.rephrasing_rules.request_words import wanted_words
+from dwc.modeling.text_rephrasing import wanted_words
 from dwc.negation.exclusions import Exclusion, exclusion_of, find_exclusions
 from dwc.negation.garment_words import find_kind, find_wished_kind
-from dwc.search.query_composer import Compose
+from dwc.search.query_batching import Compose
 
 # How far a query is moved away from what it excludes; 1 counts as much as the query. Chosen on
 # photographs and drawings, see `assets/docs/limits.md`.

@@ -39,13 +39,12 @@ from dwc.gallery.filters import (
 from dwc.gallery.search_index import CandidateIndex, ExactIndex
 from dwc.gallery.store import Store
 from dwc.modeling.combiners import ComposedQuery
-from dwc.modeling.rephrasing_rules.request_words import wanted_words
 from dwc.modeling.text_cleaning import TypedText
+from dwc.modeling.text_rephrasing import wanted_words
 from dwc.negation.exclusions import find_exclusions
 from dwc.negation.notes import negation_note
-from dwc.search.possible_exclusions import describe_possible_exclusions
 from dwc.search.query import EncodedQuery, QueryEncoding, compose_texts, encode_query
-from dwc.search.query_composer import QueryComposer, concatenate
+from dwc.search.query_batching import QueryComposer, concatenate
 from dwc.search.reference_weights import load_reference_weights
 from dwc.search.results import (
     Cells,
@@ -61,6 +60,7 @@ from dwc.search.unclear_wishes import (
     Measured,
     describe_lengths,
     describe_poorly_known,
+    describe_possible_exclusions,
     describe_reading,
     describe_unclear,
     describe_unknown,

@@ -35,7 +35,7 @@ from dwc.gallery.filters import Filter
 from dwc.gallery.search_index import CandidateIndex, Vectors, best_positions, without_positions
 from dwc.gallery.store import match_id
 from dwc.modeling.combiners import ComposedQuery, Composition, shift_one_weight
-from dwc.search.query_composer import set_torch_threads
+from dwc.search.query_batching import set_torch_threads
 from dwc.search.results import Hit, NearDuplicates, RankTrace, TracedItem, Weight, build_hits
 
 TRACE_SHIFTS = (-math.inf, *(step / 2 for step in range(-12, 13)), math.inf)

@@ -47,7 +47,7 @@ from dwc.progress import track
 from dwc.training.catalogue.augmentation import random_views
 from dwc.training.catalogue.drawn_pool import DrawnPool, PoolTriplet
 from dwc.training.catalogue.recipe import MEAN, PICTURE_PX, STD
-from dwc.training.precision import autocast_bfloat16, has_fast_bfloat16
+from dwc.training.loop import autocast_bfloat16, has_fast_bfloat16
 from dwc.training.run_dir import append_log, new_array_file
 
 logger = logging.getLogger(__name__)

@@ -1,5 +1,5 @@
 """The app: its web page, built with Gradio, and its HTTP API and MCP server for programs."""
 
-from dwc import import_shortcuts
+from dwc import import_hooks
 
-import_shortcuts.register()  # before a module of this package imports gradio
+import_hooks.register_shortcuts()  # before a module of this package imports gradio

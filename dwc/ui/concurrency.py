@@ -18,7 +18,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dwc.errors import BusyError
-from dwc.search.batch_queue import MODEL_QUEUE
+from dwc.search.query_batching import MODEL_QUEUE
 
 
 class SearchActivity:

@@ -31,8 +31,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dwc import __version__
 from dwc.errors import DWCError
-from dwc.search.batch_queue import MODEL_QUEUE
 from dwc.search.model_pool import ModelPool
+from dwc.search.query_batching import MODEL_QUEUE
 from dwc.search.results import SearchRecord, record_searches
 from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.loading_server import HEALTH

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dwc.modeling.modeling_dwc import DWCModel
-    from dwc.search.query_composer import ModelInputs, ModelOutputs, RunModel
+    from dwc.search.query_batching import ModelInputs, ModelOutputs, RunModel
     from dwc.search.searcher import Searcher
 
 try:
@@ -60,7 +60,7 @@ def borrow_gpu(searcher: "Searcher") -> None:
     visitor whose query is the oldest.
     """
     if is_lent():
-        from dwc.search.query_composer import model_runner
+        from dwc.search.query_batching import model_runner
 
         gpu_model = copy.deepcopy(searcher.checkpoint.model).to(_LENT_DEVICE)
         run_on_gpu = spaces.GPU(duration=LEASE_SECONDS)(model_runner(gpu_model))

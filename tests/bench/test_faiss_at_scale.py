@@ -24,7 +24,7 @@ from dwc.gallery.faiss_index import FILE, FaissIndex
 from dwc.gallery.sources import CatalogueSource
 from dwc.search.image_embedding import image_embedder
 from dwc.search.query import encode_query
-from dwc.search.query_composer import QueryComposer
+from dwc.search.query_batching import QueryComposer
 from dwc.search.weight_sweep import WeightSweep
 from tests.bench.measuring import in_turns, tell
 

@@ -13,7 +13,7 @@ from dwc.evaluation.catalogue import CatalogueImages, evaluate_catalogue
 from dwc.gallery.builder import load_precomputed
 from dwc.gallery.sources import CatalogueSource
 from dwc.search.query import encode_query
-from dwc.search.query_composer import QueryComposer
+from dwc.search.query_batching import QueryComposer
 from dwc.search.reference_weights import ReferenceWeights
 from tests.search.tiny import write_tiny_checkpoint
 

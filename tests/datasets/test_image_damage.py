@@ -12,7 +12,7 @@ from PIL import Image
 
 from dwc.datasets.image_damage import damage, missing_share
 from dwc.datasets.image_details import MISSING_SHARE
-from dwc.datasets.image_errors import UndecodableImageError
+from dwc.datasets.image_kinds import UndecodableImageError
 from dwc.datasets.image_loading import HAS_HEIF, decode, decode_file
 from tests.datasets.image_files import saved
 

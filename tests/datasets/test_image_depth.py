@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dwc.datasets.image_errors import UnsupportedImageError
+from dwc.datasets.image_kinds import UnsupportedImageError
 from dwc.datasets.image_loading import decode
 from tests.datasets.image_files import (
     LEFT,

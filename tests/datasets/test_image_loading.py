@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dwc.datasets.image_errors import UnsupportedImageError
+from dwc.datasets.image_kinds import UnsupportedImageError
 from dwc.datasets.image_loading import HAS_HEIF, decode, hash_pixels
 from dwc.errors import ImageError
 from tests.datasets.image_files import LEFT, RIGHT, assert_close, iso_header, saved, two_halves

@@ -23,7 +23,7 @@ from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
 from dwc.search.image_embedding import image_embedder, model_identity
 from dwc.search.query import compose_texts, encode_query
-from dwc.search.query_composer import QueryComposer
+from dwc.search.query_batching import QueryComposer
 from dwc.search.searcher import Searcher
 
 TEXTS = ["is red", "is more formal and zork", "is blue", "is red"]

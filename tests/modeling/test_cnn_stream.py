@@ -6,8 +6,7 @@ from small_models import cnn_config, pictures, scatter, texts
 from torch import Tensor
 
 from dwc.errors import QueryError
-from dwc.modeling.cnn_stream import CnnStream
-from dwc.modeling.cnn_stream_layers import WordEncoder
+from dwc.modeling.cnn_stream import CnnStream, WordEncoder
 from dwc.modeling.combiners import Composition
 from dwc.modeling.configuration_dwc import CnnStreamConfig
 from dwc.modeling.text_batching import PackedSequences

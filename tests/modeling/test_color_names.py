@@ -2,7 +2,7 @@
 
 import pytest
 
-from dwc.modeling.color_names import find_color_names, leave_out_colors_of_names
+from dwc.modeling.color_words import find_color_names, leave_out_colors_of_names
 from dwc.modeling.text_rephrasing import rephrase_exclusions
 
 

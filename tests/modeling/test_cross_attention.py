@@ -2,7 +2,7 @@ import math
 
 import torch
 
-from dwc.modeling.cnn_stream_layers import cross_attention
+from dwc.modeling.cnn_stream import cross_attention
 
 
 def test_attention_is_the_formula_word_by_word_and_region_by_region():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dwc.modeling.foreign_words import read_foreign_colors
+from dwc.modeling.color_words import read_foreign_colors
 
 _KNOWN = frozenset(
     "t-shirt dress shirt rose noir pull robe rock with a in on gold film not no the".split()  # noqa: SIM905

@@ -1,6 +1,6 @@
 import torch
 
-from dwc.modeling.cnn_stream_layers import GeneralizedMean
+from dwc.modeling.cnn_stream import GeneralizedMean
 
 
 def test_gem_is_the_formula_and_clamps_what_is_negative():

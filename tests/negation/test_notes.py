@@ -5,6 +5,7 @@ import json
 import pytest
 
 from dwc.checkpoints.load import BUNDLED_FOLDER
+from dwc.negation.exclusions import NEGATIONS
 from dwc.negation.notes import (
     false_negations,
     negation_note,
@@ -13,7 +14,6 @@ from dwc.negation.notes import (
     unknown_function_words,
     unmeasured_negations,
 )
-from dwc.negation.phrases import NEGATIONS
 
 FIRST_LANGUAGE = {"no", "not", "without", "instead", "of", "more", "but", "in", "red", "stripes"}
 

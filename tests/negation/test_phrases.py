@@ -2,7 +2,7 @@
 
 import pytest
 
-from dwc.negation.phrases import negations_in
+from dwc.negation.exclusions import negations_in
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from dwc.errors import BusyError
-from dwc.search.batch_queue import BatchQueue
+from dwc.search.query_batching import BatchQueue
 
 WAIT = 20  # seconds at most
 
@@ -83,7 +83,7 @@ def test_the_oldest_item_is_always_in_the_next_batch(pool, queue, worker):
 
 
 def test_a_batch_has_limited_rows(pool, queue, worker, monkeypatch):
-    monkeypatch.setattr("dwc.search.batch_queue.MAX_ROWS", 4)
+    monkeypatch.setattr("dwc.search.query_batching.MAX_ROWS", 4)
     items = [("a", 0, 1), ("a", 1, 9), ("a", 2, 3), ("a", 3, 2), ("a", 4, 1)]
     for future in submit_in_order(pool, queue, worker, items):
         future.result(WAIT)
@@ -120,7 +120,7 @@ def test_a_batch_has_the_context_of_its_oldest_item(queue):
 
 @pytest.mark.slow
 def test_an_idle_queue_holds_no_work_and_ends_its_thread(queue, monkeypatch):
-    monkeypatch.setattr("dwc.search.batch_queue._IDLE_SECONDS", 0.05)
+    monkeypatch.setattr("dwc.search.query_batching._IDLE_SECONDS", 0.05)
     worker = Worker()
     worker.goes_on.set()
     assert queue.submit("a", 1, 1, worker.run) == 2

@@ -11,7 +11,7 @@ from dwc.catalogue.splits import CatalogueItem, catalogue_items
 from dwc.checkpoints.load import BUNDLED_FOLDER, GALLERY_VECTORS, Checkpoint, load
 from dwc.gallery.builder import load_precomputed
 from dwc.search.query import compose_texts, encode_query
-from dwc.search.query_composer import QueryComposer
+from dwc.search.query_batching import QueryComposer
 
 FIRST = 12
 COLORS = ("red", "black", "white", "blue", "green", "pink", "yellow", "brown")

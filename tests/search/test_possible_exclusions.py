@@ -2,7 +2,7 @@
 
 import pytest
 
-from dwc.search.possible_exclusions import (
+from dwc.search.unclear_wishes import (
     describe_possible_exclusions,
     find_possible_exclusions,
 )

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from dwc.errors import QueryError
-from dwc.search.batch_queue import BatchQueue
-from dwc.search.query_composer import QueryComposer, model_runner
+from dwc.search.query_batching import BatchQueue, QueryComposer, model_runner
 from dwc.search.searcher import Searcher
 
 WAIT = 20  # seconds at most

@@ -7,7 +7,7 @@ from dwc.checkpoints.load import load
 from dwc.errors import QueryError
 from dwc.modeling.processing_dwc import fill_template
 from dwc.modeling.text_cleaning import FUNCTION_WORDS
-from dwc.search.model_input import describe_model_input
+from dwc.search.query import describe_model_input
 from dwc.search.searcher import Searcher
 
 LONG = (

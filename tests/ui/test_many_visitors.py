@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from dwc.search.batch_queue import MODEL_QUEUE
 from dwc.search.model_pool import ModelPool
+from dwc.search.query_batching import MODEL_QUEUE
 from dwc.ui.blocks import SEARCHES_AT_ONCE, build_page
 from dwc.ui.concurrency import QUEUE_LENGTH
 from dwc.ui.gallery_images import StoreImages

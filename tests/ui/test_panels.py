@@ -4,8 +4,8 @@ from types import SimpleNamespace
 import pytest
 
 from dwc.modeling.text_cleaning import TypedText
-from dwc.search.model_input import ModelInput
 from dwc.search.model_pool import Origin
+from dwc.search.query import ModelInput
 from dwc.search.results import Hit, SearchResult, Weight
 from dwc.ui.format import render_error, render_unknown_words
 from dwc.ui.gallery_images import large_url

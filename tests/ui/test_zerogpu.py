@@ -15,8 +15,8 @@ from dwc.errors import QueryError
 from dwc.explain.text_perturbations import ablate_words, probe_paraphrases
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
-from dwc.search.batch_queue import MODEL_QUEUE
 from dwc.search.image_embedding import image_embedder, model_identity
+from dwc.search.query_batching import MODEL_QUEUE
 from dwc.search.searcher import Searcher
 from dwc.ui import zerogpu
 from dwc.ui.startup import open_models

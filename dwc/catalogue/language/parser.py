@@ -37,7 +37,7 @@ from dwc.catalogue.schema import (
     attributes_of,
     patterns_of,
 )
-from dwc.negation.phrases import LONGEST_NEGATION, NEGATIONS
+from dwc.negation.exclusions import LONGEST_NEGATION, NEGATIONS
 from dwc.negation.spelling import spell_out_negations
 
 Tokens = tuple[str, ...]

@@ -6,8 +6,12 @@ Most are terms for sleeves and lengths, or name a color or a pattern in an unusu
 import re
 
 from dwc.lazy_pattern import compile_lazily
-from dwc.modeling.rephrasing_rules.rule import Rule
-from dwc.modeling.rephrasing_rules.vocabulary import BARE_VALUE, PATTERN_ADJECTIVES, PHRASE_END
+from dwc.modeling.rephrasing_rules.vocabulary import (
+    BARE_VALUE,
+    PATTERN_ADJECTIVES,
+    PHRASE_END,
+    Rule,
+)
 from dwc.negation.garment_words import COLORS, DETAIL, KINDS, SHADED_COLOR
 
 # Garments whose name begins with that of another kind of garment.

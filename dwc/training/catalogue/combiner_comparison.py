@@ -24,9 +24,8 @@ from dwc.modeling.modeling_dwc import DWCModel
 from dwc.training.catalogue.eval_set import CachedEvalSet, embed_queries, first_ranks
 from dwc.training.dwc.mutual_training import MutualSettings, build_adam
 from dwc.training.feature_cache import CachedClip, CachedPool
-from dwc.training.loop import LoopSettings, run_stage
+from dwc.training.loop import LoopSettings, autocast_bfloat16, run_stage
 from dwc.training.losses import contrastive_loss
-from dwc.training.precision import autocast_bfloat16
 
 logger = logging.getLogger(__name__)
 

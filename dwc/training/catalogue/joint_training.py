@@ -51,7 +51,7 @@ from dwc.modeling.efficientnet_lite import MEAN, STD
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.ood import SubspaceOOD
 from dwc.modeling.processing_dwc import DWCProcessor, build_clip_tokenizer, build_word_tokenizer
-from dwc.negation.phrases import negations_in
+from dwc.negation.exclusions import negations_in
 from dwc.training.catalogue.drawn_pool import PoolSettings, draw_pool
 from dwc.training.catalogue.joint_batches import (
     BatchMix,
@@ -91,8 +91,7 @@ from dwc.training.catalogue.widening import (
 )
 from dwc.training.dwc.mutual_training import MutualSettings, train_mutually
 from dwc.training.feature_cache import CachedFeatureMaps, encode_texts, weights_digest
-from dwc.training.loop import LoopSettings
-from dwc.training.precision import cpu_precision
+from dwc.training.loop import LoopSettings, cpu_precision
 from dwc.training.run_dir import claim, merge_logs, recipe_record
 
 

@@ -37,9 +37,16 @@ from dwc.training.catalogue.widening import (
     unpack_lower,
 )
 from dwc.training.feature_cache import encode_texts
-from dwc.training.loop import AdamWSettings, LoopSettings, OptimizerStep, decay_groups, run_stage
+from dwc.training.loop import (
+    AdamWSettings,
+    LoopSettings,
+    OptimizerStep,
+    autocast_bfloat16,
+    cpu_precision,
+    decay_groups,
+    run_stage,
+)
 from dwc.training.losses import NOT_APPLICABLE, attribute_loss
-from dwc.training.precision import autocast_bfloat16, cpu_precision
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,14 @@ from dwc.evaluation.open_words import OPEN_WORDS
 from dwc.modeling.clip_stream import ClipBackbone
 from dwc.modeling.combiners import normalize
 from dwc.training.catalogue.pretraining import label_vocabulary
-from dwc.training.loop import AdamWSettings, LoopSettings, OptimizerStep, run_stage
+from dwc.training.loop import (
+    AdamWSettings,
+    LoopSettings,
+    OptimizerStep,
+    autocast_bfloat16,
+    run_stage,
+)
 from dwc.training.losses import image_text_loss
-from dwc.training.precision import autocast_bfloat16
 
 # Classes of constraints on an attribute of the target: no constraint; more or less than the
 # reference has, for ordered attributes such as the length; one of several values. The constraint to

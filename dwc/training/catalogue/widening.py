@@ -41,7 +41,7 @@ from dwc.modeling.processing_dwc import RESERVED_WORDS
 from dwc.progress import track
 from dwc.training.catalogue.augmentation import random_views
 from dwc.training.catalogue.text_tuning import SentenceTeacher
-from dwc.training.precision import autocast_bfloat16
+from dwc.training.loop import autocast_bfloat16
 
 # Branches of an Inception block in the order of their output channels. Each value is the branch's
 # share of the output channels in eighths.

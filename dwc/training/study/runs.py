@@ -32,8 +32,7 @@ from dwc.training.catalogue.eval_set import CachedEvalSet, Streams, embed_querie
 from dwc.training.dwc.mutual_training import MutualSettings, train_mutually
 from dwc.training.dwc.presets import AUTHORS
 from dwc.training.feature_cache import CachedPool
-from dwc.training.loop import LoopSettings
-from dwc.training.precision import cpu_precision
+from dwc.training.loop import LoopSettings, cpu_precision
 from dwc.training.progressive.ablation import AblationQueries, weight_ablation
 from dwc.training.progressive.stages import (
     FashionBatch,

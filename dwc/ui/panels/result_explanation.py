@@ -18,7 +18,7 @@ from PIL import Image
 from dwc.explain.score_split import ScoreExplanation, explain_score
 from dwc.explain.text_perturbations import WordEffect, WordEffects, ablate_words
 from dwc.modeling.text_cleaning import TypedText
-from dwc.search.model_input import ModelInput, describe_model_input
+from dwc.search.query import ModelInput, describe_model_input
 from dwc.search.searcher import Searcher
 from dwc.ui.format import (
     escape,

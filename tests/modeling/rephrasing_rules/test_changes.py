@@ -35,6 +35,8 @@ def test_a_cut_or_shade_that_is_denied_is_read_as_its_opposite(typed: str, expec
         "not red but blue", "not red, in blue", "from red to blue", "change the red to blue",
         "red to blue", "red > blue", "replace the red with blue", "swap red for blue",
         "blue, never red or green", "I prefer blue to red", "would rather have blue than red",
+        "was red, now blue", "it was black and white, now blue", "it is red, should be blue",
+        "old: red, new: blue", "old color red, new color blue",
     ],
 )  # fmt: skip
 def test_of_two_colors_the_wanted_one_is_read(typed: str) -> None:
@@ -158,3 +160,20 @@ def test_other_texts_with_but_and_keep_stay(typed) -> None:
 def test_any_other_value_is_read_as_another_one(attribute, condition) -> None:
     text = read(f"any {attribute} {condition}")
     assert text == ("in another color" if attribute == "color" else "with another pattern")
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("t-shirt: was red, now blue", "t-shirt: in blue"),
+        ("blue t-shirt (previously: red)", "blue t-shirt"),
+        ("blue t-shirt, formerly red", "blue t-shirt"),
+        ("originally red, blue t-shirt", "blue t-shirt"),
+        ("t-shirt in blue, used to be red", "t-shirt in blue"),
+        ("was red", "was red"),
+        ("previously red dress", "previously red dress"),
+        ("is red and blue", "is red and blue"),
+    ],
+)
+def test_a_former_color_is_left_out_beside_another(typed: str, expected: str) -> None:
+    assert read(typed) == expected

@@ -3,8 +3,7 @@
 import pytest
 
 from dwc.modeling.text_rephrasing import rephrase_exclusions
-from dwc.negation.exclusions import find_exclusions
-from dwc.negation.phrases import NEGATIONS
+from dwc.negation.exclusions import NEGATIONS, find_exclusions
 from tests.modeling.rephrasing_rules.reading import read
 
 

@@ -94,7 +94,7 @@ def test_all_but_something_and_what_is_put_out_are_read_as_exclusions(
         ("red doesn't suit me", "not red"),
         ("bored of red", "not red"),
         ("I look awful in red", "not red"),
-        ("I have too many red ones already", "I have but not red"),
+        ("I have too many red ones already", "not red"),
         ("refuses to wear red", "not red"),
         ("steer clear of red", "not red"),
         ("loose the red", "not red"),
@@ -217,4 +217,17 @@ def test_a_garment_that_no_verb_excludes_stays(typed: str) -> None:
     ],
 )
 def test_further_refusals_are_read_as_exclusions(typed: str, expected: str) -> None:
+    assert read(typed) == expected
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("I own too many black t-shirts, dress in silk", "not black, dress in silk"),
+        ("we have plenty of red ones", "not red"),
+        ("we own lots of black shirts", "shirt but not black"),
+        ("can I have several red dresses", "several red dress"),
+    ],
+)
+def test_a_color_that_is_owned_often_is_read_as_not_wanted(typed: str, expected: str) -> None:
     assert read(typed) == expected

@@ -2,8 +2,7 @@
 
 import pytest
 
-from dwc.modeling.rephrasing_rules.request_words import wanted_words
-from dwc.modeling.text_rephrasing import rephrase_exclusions
+from dwc.modeling.text_rephrasing import rephrase_exclusions, wanted_words
 from tests.modeling.rephrasing_rules.reading import read
 
 

@@ -13,7 +13,7 @@ from dwc.explain.text_perturbations import WordEffect, WordEffects
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
 from dwc.search.image_embedding import image_embedder, model_identity
-from dwc.search.model_input import describe_model_input
+from dwc.search.query import describe_model_input
 from dwc.search.reference_weights import ReferenceWeights, describe_weights
 from dwc.search.results import Weight
 from dwc.search.searcher import Searcher

@@ -4,17 +4,17 @@ import pytest
 import torch
 
 from dwc.modeling.efficientnet_lite import EfficientNetLite, EfficientNetLiteConfig
-from dwc.training import feature_cache, loop, precision
-from dwc.training.precision import autocast_bfloat16, cpu_precision
+from dwc.training import feature_cache, loop
+from dwc.training.loop import autocast_bfloat16, cpu_precision
 
 
 @pytest.fixture(params=[True, False], ids=["fast", "slow"])
 def is_fast(request, monkeypatch):
     """A processor that is fast, or slow, in bfloat16."""
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: request.param)
-    precision.has_fast_bfloat16.cache_clear()
+    loop.has_fast_bfloat16.cache_clear()
     yield request.param
-    precision.has_fast_bfloat16.cache_clear()
+    loop.has_fast_bfloat16.cache_clear()
 
 
 def test_autocast_computes_in_bfloat16_only_where_it_is_fast(is_fast):

@@ -11,8 +11,8 @@ PRELUDE = """
 import sys
 opened = []
 sys.addaudithook(lambda event, args: event == "open" and opened.append(str(args[0])))
-from dwc import import_shortcuts
-import_shortcuts.register()
+from dwc import import_hooks
+import_hooks.register_shortcuts()
 assert not {"gradio", "transformers"} & set(sys.modules)
 """
 GRADIO = """
@@ -29,10 +29,10 @@ assert len(files) == 1, files
 assert CLIPConfig().model_type == "clip" and ResNetModel.config_class.model_type == "resnet"
 """
 TWICE = """
-import_shortcuts.register()
-import_shortcuts.register()
+import_hooks.register_shortcuts()
+import_hooks.register_shortcuts()
 import transformers.utils.import_utils as module
-import_shortcuts.register()
+import_hooks.register_shortcuts()
 scan = module.create_import_structure_from_path
 assert scan(module.__file__) is scan(__import__("pathlib").Path(module.__file__).parent)
 """
