@@ -17,6 +17,8 @@ The checks depend on the file format:
 - JPEG: the decoder returns mid-gray for blocks of pixels that have no data. If the last pixel is
   mid-gray, the file is decoded again with additional data. If this changes the pixels, data are
   missing from the file.
+- JPEG with restart markers: these are numbered from 0 to 7 in turns. If one is missing, a part of
+  the data in the middle of the file was lost, and the rest of the picture is shifted.
 - Progressive JPEG: all scans together contain every bit of every coefficient of every color
   component. If the last scans are missing, the picture is blurred. This is recognized. It is not
   recognized if only the end of the very last scan is missing; then only the last bit of some
@@ -32,6 +34,7 @@ The checks depend on the file format:
 """
 
 import hashlib
+import math
 import os
 import re
 import struct
@@ -64,6 +67,7 @@ _HUFFMAN_FRAMES = (0xC0, 0xC1, 0xC2)
 _FRAMES = (*_HUFFMAN_FRAMES, 0xC9, 0xCA)  # and those with arithmetic codes
 _COEFFICIENTS = 64  # of a block of 8 x 8 pixels
 _MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")  # none of those within a scan's data
+_RESTART_MARKER = re.compile(rb"\xff+([\xd0-\xd7])")
 _MORE_DATA = bytes(range(1, 255)) * 16
 # Of an uncompressed image, the smallest share of its rows that may be missing if they are zeros,
 # the number of rows before them that are compared, and the largest share of zero pixels in these.
@@ -202,6 +206,8 @@ def _damage_of_jpeg(image: Image.Image, file: IO[bytes]) -> str | None:
         file.seek(0)
         if _lacks_scans(file.read()):
             return "its last scans are missing"
+    if _lacks_intervals(file):
+        return "a part in the middle of its image data is missing"
     last = image.getpixel((image.width - 1, image.height - 1))
     is_gray = all(level in _MID_GRAY for level in (last if isinstance(last, tuple) else (last,)))
     length = file.seek(0, os.SEEK_END)
@@ -226,6 +232,81 @@ def _damage_of_jpeg(image: Image.Image, file: IO[bytes]) -> str | None:
     if zeros and _is_zeros_from_the_middle(decodes_alike, zeros):
         return _zeros_message(zeros)
     return None
+
+
+def _lacks_intervals(file: IO[bytes]) -> bool:
+    """Return whether restart markers of a JPEG are missing.
+
+    A scan may have a restart marker after every n of its units (ITU-T T.81, B.2.4.4). The result is
+    False if there are no such markers, or if the file does not have this structure.
+    """
+    file.seek(0)
+    content = b""
+    position, interval = 2, 0
+    sizes: dict[int, tuple[int, int]] = {}  # units across and down, by the component's id
+    whole = 0  # units of a scan of several components
+    while marker := _next_marker(file, position):
+        kind, position, segment = marker
+        if kind == 0xDD and len(segment) == 2:  # define restart interval
+            interval = int.from_bytes(segment, "big")
+        elif kind in _FRAMES and len(segment) >= 6:
+            sizes, whole = _count_units(segment)
+        elif kind == 0xDA:  # start of scan
+            if interval == 0 or not sizes or not segment:
+                return False
+            if not content:
+                file.seek(0)
+                content = file.read()
+            end = _MARKER.search(content, position)
+            data = content[position : end.start() if end else len(content)]
+            numbers = [found[1][0] & 7 for found in _RESTART_MARKER.finditer(data)]
+            if numbers != [index % 8 for index in range(len(numbers))]:
+                return True
+            across, down = sizes.get(segment[1], (0, 0)) if segment[0] == 1 else (whole, 1)
+            if len(numbers) < math.ceil(across * down / interval) - 1:
+                return True
+            position += len(data)
+    return False
+
+
+def _next_marker(file: IO[bytes], position: int) -> tuple[int, int, bytes] | None:
+    """Return the marker at a position of a JPEG file, the position after it, and its segment.
+
+    The result is None if there is no marker of a segment, as at the end of the image.
+    """
+    file.seek(position)
+    header = file.read(4)
+    while header[:2] == b"\xff\xff":  # a byte of padding
+        position += 1
+        header = header[1:] + file.read(1)
+    if len(header) < 4 or header[0] != 0xFF or header[1] == _END_OF_IMAGE[1]:
+        return None
+    length = int.from_bytes(header[2:], "big")
+    return header[1], position + 2 + length, file.read(max(0, length - 2))
+
+
+def _count_units(frame: bytes) -> tuple[dict[int, tuple[int, int]], int]:
+    """Return how many units of 8 x 8 samples a scan of a JPEG has, from the header of its frame.
+
+    Returns:
+        For each component's id, the units across and down of a scan of this component alone; and
+        the number of units of a scan of all components. Without a height, there are no units.
+    """
+    height, width = int.from_bytes(frame[1:3], "big"), int.from_bytes(frame[3:5], "big")
+    components = [frame[at : at + 2] for at in range(6, 6 + 3 * frame[5], 3)]
+    factors = {id: (factor >> 4, factor & 15) for id, factor in components}
+    most_across = max((across for across, _ in factors.values()), default=0)
+    most_down = max((down for _, down in factors.values()), default=0)
+    if not most_across or not most_down or len(factors) < frame[5]:
+        return {}, 0
+    sizes = {
+        id: (
+            math.ceil(math.ceil(width * across / most_across) / 8),
+            math.ceil(math.ceil(height * down / most_down) / 8),
+        )
+        for id, (across, down) in factors.items()
+    }
+    return sizes, math.ceil(width / (8 * most_across)) * math.ceil(height / (8 * most_down))
 
 
 def _lacks_scans(content: bytes) -> bool:

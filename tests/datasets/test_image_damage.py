@@ -78,6 +78,23 @@ def test_a_jpeg_that_ends_early_is_refused(options, share):
     assert_refused(left + bytes(len(content)))
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("restarts", [{"restart_marker_rows": 1}, {"restart_marker_blocks": 7}])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_jpeg_that_lacks_a_part_in_the_middle_is_refused(mode, restarts, progressive):
+    picture = photograph((317, 233)).convert(mode)
+    content = saved(picture, "JPEG", progressive=progressive, **restarts)
+    decode(content)
+    markers = [match.start() for match in re.finditer(rb"\xff[\xd0-\xd7]", content)]
+    first, second = markers[2:4]
+    for damaged in (
+        content[:first] + content[second:],  # an interval
+        content[:first] + content[first + 2 :],  # a marker
+    ):
+        with pytest.raises(UndecodableImageError, match="part in the middle"):
+            decode(damaged)
+
+
 def test_a_jpeg_of_gray_or_of_cmyk_that_ends_early_is_refused():
     for mode in ("L", "CMYK"):
         content = saved(photograph().convert(mode), "JPEG")
