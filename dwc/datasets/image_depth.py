@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, ImagePalette, TiffImagePlugin
 
 from dwc.datasets.image_color import png_chunk
+from dwc.datasets.image_details import DECODER_ERRORS
 from dwc.datasets.image_geometry import ORIENTATION_TAG, check_size, undo_orientation
-from dwc.datasets.image_kinds import DECODER_ERRORS, UnsupportedImageError, decoder_error
+from dwc.datasets.image_kinds import UnsupportedImageError, decoder_error
 from dwc.errors import ImageError
 
 _HIGHLIGHT = 32

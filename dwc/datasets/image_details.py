@@ -5,7 +5,16 @@ replaced a transparent background). An issue says why the image may be of little
 it is blank, very tall or wide, incomplete, or only one of several pictures in its file.
 """
 
+import struct
+import zlib
+
 from PIL import Image
+
+# Exceptions that Pillow's decoders raise on damaged files.
+DECODER_ERRORS = (
+    OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, MemoryError,
+    RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
 
 IGNORED_PROFILE = "ignored_profile"
 """Key that is set in the `info` of a decoded image if its color profile was broken and ignored."""

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dwc.datasets.image_depth import read_byte_palette
-from dwc.datasets.image_details import has_content
+from dwc.datasets.image_details import DECODER_ERRORS, has_content
 from dwc.datasets.image_geometry import check_size, prevent_rotation_by_xmp
-from dwc.datasets.image_kinds import DECODER_ERRORS
 
 _ANIMATED = frozenset({"GIF", "WEBP", "PNG", "AVIF", "TIFF"})
 # Maximum number of frames of an animation that are decoded to find one with more than one color.

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from PIL import Image, TiffImagePlugin
 
-from dwc.datasets.image_kinds import DECODER_ERRORS
+from dwc.datasets.image_details import DECODER_ERRORS
 from dwc.errors import ImageError
 
 MAX_PIXELS = 80_000_000  # default limit of pixels in a decoded image: 240 MB as RGB

@@ -1,11 +1,7 @@
 """Image file formats: suffixes, signatures, and errors and advice for files that cannot be read."""
 
 import re
-import struct
 import sys
-import zlib
-
-from PIL import Image
 
 from dwc.errors import ImageError
 
@@ -221,13 +217,6 @@ _ESCAPE = re.compile(r"\\(\\|x[0-9a-f]{2})")
 def _unescape(match: re.Match[str]) -> str:
     escaped = match.group(1)
     return "\\" if escaped == "\\" else chr(0xDC00 + int(escaped[1:], 16))
-
-
-# Exceptions that Pillow's decoders raise on damaged files.
-DECODER_ERRORS = (
-    OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, MemoryError,
-    RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
-)  # fmt: skip
 
 
 class UndecodableImageError(ImageError):

@@ -48,6 +48,7 @@ from dwc.datasets.image_depth import (
 )
 from dwc.datasets.image_details import (
     BLANK_PART,
+    DECODER_ERRORS,
     DETAILS,
     FILLED_WITH,
     FRAME,
@@ -72,7 +73,6 @@ from dwc.datasets.image_geometry import (
     turn_upright,
 )
 from dwc.datasets.image_kinds import (
-    DECODER_ERRORS,
     HEIC,
     IMAGE_SUFFIXES,
     SHORTCUT_CURE,
