@@ -202,22 +202,18 @@ def _trailing_zeros(data: bytes) -> int:
 
 
 def _damage_of_jpeg(image: Image.Image, file: IO[bytes]) -> str | None:
-    if image.info.get("progressive"):
-        file.seek(0)
-        if _lacks_scans(file.read()):
-            return "its last scans are missing"
-    if _lacks_intervals(file):
+    file.seek(0)
+    content = file.read()
+    if image.info.get("progressive") and _lacks_scans(content):
+        return "its last scans are missing"
+    if _lacks_intervals(content):
         return "a part in the middle of its image data is missing"
     last = image.getpixel((image.width - 1, image.height - 1))
     is_gray = all(level in _MID_GRAY for level in (last if isinstance(last, tuple) else (last,)))
-    length = file.seek(0, os.SEEK_END)
-    file.seek(max(0, length - _SUSPICIOUS_ZEROS - len(_END_OF_IMAGE)))
-    tail = file.read()
+    tail = content[-_SUSPICIOUS_ZEROS - len(_END_OF_IMAGE) :]
     has_zeros = tail.removesuffix(_END_OF_IMAGE)[-_SUSPICIOUS_ZEROS:] == bytes(_SUSPICIOUS_ZEROS)
     if not (is_gray or has_zeros):
         return None
-    file.seek(0)
-    content = file.read()
     end = _end_of_jpeg(content)
     if end is None:
         return None
@@ -234,19 +230,32 @@ def _damage_of_jpeg(image: Image.Image, file: IO[bytes]) -> str | None:
     return None
 
 
-def _lacks_intervals(file: IO[bytes]) -> bool:
+def _segments(content: bytes) -> Iterator[tuple[int, bytes, int]]:
+    """Yield the segments of a JPEG up to the end of its first image.
+
+    Yields:
+        The kind of the segment (the second byte of its marker), its content, and the position in
+        bytes after it. After the segment of a scan (0xDA), this is where the scan's data begin.
+    """
+    position = 2
+    while marker := _MARKER.search(content, position):
+        kind, start = content[marker.end() - 1], marker.end()
+        if kind == _END_OF_IMAGE[1]:
+            return
+        position = start + int.from_bytes(content[start : start + 2], "big")
+        yield kind, content[start + 2 : position], position
+
+
+def _lacks_intervals(content: bytes) -> bool:
     """Return whether restart markers of a JPEG are missing.
 
     A scan may have a restart marker after every n of its units (ITU-T T.81, B.2.4.4). The result is
     False if there are no such markers, or if the file does not have this structure.
     """
-    file.seek(0)
-    content = b""
-    position, interval = 2, 0
+    interval = 0
     sizes: dict[int, tuple[int, int]] = {}  # units across and down, by the component's id
     whole = 0  # units of a scan of several components
-    while marker := _next_marker(file, position):
-        kind, position, segment = marker
+    for kind, segment, position in _segments(content):
         if kind == 0xDD and len(segment) == 2:  # define restart interval
             interval = int.from_bytes(segment, "big")
         elif kind in _FRAMES and len(segment) >= 6:
@@ -254,9 +263,6 @@ def _lacks_intervals(file: IO[bytes]) -> bool:
         elif kind == 0xDA:  # start of scan
             if interval == 0 or not sizes or not segment:
                 return False
-            if not content:
-                file.seek(0)
-                content = file.read()
             end = _MARKER.search(content, position)
             data = content[position : end.start() if end else len(content)]
             numbers = [found[1][0] & 7 for found in _RESTART_MARKER.finditer(data)]
@@ -265,24 +271,7 @@ def _lacks_intervals(file: IO[bytes]) -> bool:
             across, down = sizes.get(segment[1], (0, 0)) if segment[0] == 1 else (whole, 1)
             if len(numbers) < math.ceil(across * down / interval) - 1:
                 return True
-            position += len(data)
     return False
-
-
-def _next_marker(file: IO[bytes], position: int) -> tuple[int, int, bytes] | None:
-    """Return the marker at a position of a JPEG file, the position after it, and its segment.
-
-    The result is None if there is no marker of a segment, as at the end of the image.
-    """
-    file.seek(position)
-    header = file.read(4)
-    while header[:2] == b"\xff\xff":  # a byte of padding
-        position += 1
-        header = header[1:] + file.read(1)
-    if len(header) < 4 or header[0] != 0xFF or header[1] == _END_OF_IMAGE[1]:
-        return None
-    length = int.from_bytes(header[2:], "big")
-    return header[1], position + 2 + length, file.read(max(0, length - 2))
 
 
 def _count_units(frame: bytes) -> tuple[dict[int, tuple[int, int]], int]:
@@ -317,23 +306,16 @@ def _lacks_scans(content: bytes) -> bool:
     does not have this structure, the result is False.
     """
     missing_bits: dict[int, list[int | None]] = {}  # by the component's id; None: not sent at all
-    position = 2
-    while marker := _MARKER.search(content, position):
-        kind, position = content[marker.end() - 1], marker.end()
-        if kind == _END_OF_IMAGE[1]:
-            break
-        length = int.from_bytes(content[position : position + 2], "big")
-        segment = content[position + 2 : position + length]
-        position += length
-        try:
+    try:
+        for kind, segment, _ in _segments(content):
             if kind in _FRAMES:
                 missing_bits = {id: [None] * _COEFFICIENTS for id in segment[6::3]}
             elif kind == 0xDA:  # start of scan
                 (count, *scan), (first, last, bits) = segment[:-3], segment[-3:]
                 for id in scan[: 2 * count : 2]:
                     missing_bits[id][first : last + 1] = [bits & 15] * (last + 1 - first)
-        except (ValueError, KeyError):
-            return False
+    except (ValueError, KeyError):
+        return False
     return any(bits != 0 for component in missing_bits.values() for bits in component)
 
 

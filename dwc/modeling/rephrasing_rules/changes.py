@@ -32,7 +32,18 @@ from dwc.negation.garment_words import (
     SHADED_COLOR,
 )
 
-_OLD = rf"{SHADED_COLOR}(?:(?:\s*,\s*|\s+)(?:or|nor)\s+{SHADED_COLOR})*"
+
+def _colors_joined_by(joint: str) -> str:
+    """Return a regular expression of one color, or of several that are joined by the given words.
+
+    Args:
+        joint: Regular expression of the words, such as "or|nor".
+    """
+    return rf"{SHADED_COLOR}(?:(?:\s*,\s*|\s+)(?:{joint})\s+{SHADED_COLOR})*"
+
+
+_OLD = _colors_joined_by("or|nor")
+_FORMER_COLORS = _colors_joined_by("and|or|nor")
 _PREFERRING = (
     r"(?:(?:i|we)(?:'d|\s+would)?\s+)?(?:prefer|(?:would\s+)?rather(?:\s+(?:have|take|want|wear))?)"
 )
@@ -42,7 +53,6 @@ _CHOOSING = (
 )
 _REPLACE = r"(?:replace|swap|exchange|trade|switch|substitute)"
 _WITH_NEW = r"(?:for|with|by|to|into)\s+(?:an?\s+)?"
-_FORMER_COLORS = rf"{SHADED_COLOR}(?:(?:\s*,\s*|\s+)(?:and|or|nor)\s+{SHADED_COLOR})*"
 _SWAP = compile_lazily(
     rf"(?<![\w'-])(?:"
     rf"(?:in\s+)?(?P<new1>{SHADED_COLOR})\s*(?:,\s*)?(?:(?:and|but)\s+)?"
